@@ -1,0 +1,109 @@
+"""The command line: a static table of subcommands, each of which imports its own code only when called."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+# name: (module, function, one line of help)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "reproduce": (
+        "stratagem.commands.study",
+        "reproduce",
+        "Run a study of the paper, end to end, and write its report",
+    ),
+    "problems": (
+        "stratagem.commands.data",
+        "problems",
+        "Generate problems; show or export them with gold demonstrations",
+    ),
+    "sft": (
+        "stratagem.commands.train",
+        "sft",
+        "Fine-tune a model on demonstrations of one strategy or several",
+    ),
+    "rl": ("stratagem.commands.train", "rl", "Train a model further by GRPO with an outcome reward"),
+    "rollout": (
+        "stratagem.commands.train",
+        "rollout",
+        "Answer held-out problems, sampled and greedy, free or forced",
+    ),
+    "label": ("stratagem.commands.data", "label", "Name the strategy and the first error of every response"),
+    "decompose": (
+        "stratagem.commands.data",
+        "decompose",
+        "Split a gain into selection, improvement and new strategies",
+    ),
+    "report": ("stratagem.commands.study", "report", "Write the HTML report of a finished study again"),
+    "base": ("stratagem.commands.train", "base", "Train the small base model again"),
+}
+RESUMABLE = ("reproduce", "sft", "rl", "rollout", "base")
+
+
+def usage() -> str:
+    lines = [
+        "Stratagem: did RL post-training select better strategies, or execute them better?",
+        "",
+        "usage: stratagem COMMAND [OPTIONS]      stratagem COMMAND --help",
+        "",
+        *(f"  {name:<10} {text}" for name, (_, _, text) in COMMANDS.items()),
+        "",
+        "Every command takes --json (its result as JSON on standard output) and --debug (a traceback on errors).",
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command; returns the exit code: 0, 2 for what a user can mend, 130 after an interrupt."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if argv[0] == "--version":
+        from importlib import metadata
+
+        print(f"stratagem {metadata.version('stratagem')}")
+        return 0
+    name, *rest = argv
+    if name not in COMMANDS:
+        print(f"stratagem: no command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    debug, as_json = "--debug" in rest, "--json" in rest
+    rest = [word for word in rest if word not in ("--debug", "--json")]
+    return call(name, rest, as_json=as_json, debug=debug)
+
+
+def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
+    from stratagem.records import StratagemError
+
+    module, function, text = COMMANDS[name]
+    try:
+        command: Callable[..., dict[str, Any]] = getattr(importlib.import_module(module), function)
+        result = command(rest, f"{text}.", as_json)
+    except StratagemError as error:
+        if debug:
+            raise
+        print(f"stratagem {name}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if debug or error.name not in ("torch", "transformers", "tokenizers", "safetensors"):
+            raise
+        print(f"stratagem {name}: needs {error.name}: pip install 'stratagem[lab]'", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if name in RESUMABLE:
+            print(
+                f"\nstopped; nothing is lost. To resume: stratagem {name} {' '.join(rest)}", file=sys.stderr
+            )
+        return 130
+    except BrokenPipeError:
+        return 0
+    if as_json:
+        print(json.dumps(result, allow_nan=False))
+    return 0

@@ -1,0 +1,1 @@
+"""What each subcommand reads from its words, does and prints."""

@@ -1,0 +1,1 @@
+"""What changed between two checkpoints: the choice of strategies, their execution, or both."""

@@ -1,0 +1,64 @@
+"""Bootstrap weights for problems that lie in strata. Suffixes: d draws, b blocks, p problems of one block.
+
+A block is a run of problems that is resampled together; a pool is a set of blocks that share their number of
+draws. From a pool of M problems M - 1 are drawn, with replacement, and weighted by M / (M - 1), which makes
+the bootstrap variance of a mean unbiased in strata of any size (Rao and Wu 1988, JASA 83, 231).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stratagem.mechanisms.pairs import Floats
+
+# Numbers in the weight matrix of one step: 16 MB, and five arrays of this size live at once.
+STEP = 2**21
+
+
+def pools(sizes_b: Sequence[int], stratified: bool) -> list[list[int]]:
+    """Which blocks are resampled together: all, or (stratified) each alone.
+
+    Blocks of one problem show no variance of their own, so they share a pool (collapsed strata); a pool that
+    would still hold a single problem joins the smallest other one.
+    """
+    if not stratified:
+        return [list(range(len(sizes_b)))]
+    single = [b for b, size in enumerate(sizes_b) if size == 1]
+    found = [[b] for b, size in enumerate(sizes_b) if size > 1]
+    if len(single) == 1 and found:
+        min(found, key=lambda pool: sizes_b[pool[0]]).extend(single)
+    elif single:
+        found.append(single)
+    return found
+
+
+def drawn(
+    rng: np.random.Generator, sizes_b: Sequence[int], draws: int, stratified: bool
+) -> tuple[NDArray[np.int64], Floats]:
+    """How many problems of every block each draw holds (d x b), and what one of them weighs (b)."""
+    size_b = np.asarray(sizes_b)
+    number_db = np.zeros((draws, size_b.size), dtype=np.int64)
+    weight_b = np.full(size_b.size, np.nan)
+    for pool in pools(sizes_b, stratified):
+        total = size_b[pool].sum()
+        if total < 2:
+            continue
+        weight_b[pool] = total / (total - 1) / size_b.sum()
+        number_db[:, pool] = (
+            total - 1 if len(pool) == 1 else rng.multinomial(total - 1, size_b[pool] / total, size=draws)
+        )
+    return number_db, weight_b
+
+
+def steps(rng: np.random.Generator, number_d: NDArray[np.int64], size: int) -> Iterator[tuple[slice, Floats]]:
+    """How often each problem of a block is drawn (d x p), some draws at a time: (which draws, counts)."""
+    rows = max(1, STEP // size)
+    for start in range(0, number_d.size, rows):
+        part = slice(start, min(start + rows, number_d.size))
+        count_d = number_d[part]
+        base = np.repeat(np.arange(count_d.size) * size, count_d)
+        flat = base + rng.integers(0, size, base.size)
+        yield part, np.bincount(flat, minlength=count_d.size * size).reshape(-1, size).astype(np.float64)

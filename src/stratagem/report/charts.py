@@ -1,0 +1,340 @@
+"""The charts, as Vega-Lite specifications made with Altair.
+
+One palette (Okabe-Ito) for all of them, no facets: a small chart is a chart of its own and takes the width of
+its container. INK, MUTED and GRID are the colours that the page swaps in the dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import polars as pl
+import vl_convert
+
+from stratagem.records import StratagemError
+from stratagem.report import view
+from stratagem.report.format import Number, cell_label, number, signed
+
+INK, MUTED, GRID = "#1f2328", "#656d76", "#d8dee4"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+TERM_COLOURS = {"selection": "#0072B2", "improvement": "#E69F00", "new_strategy": "#009E73"}
+STRATEGY_COLOURS = {
+    "forward": "#0072B2",
+    "backward": "#D55E00",
+    "mixed": "#CC79A7",
+    "other": "#009E73",
+    "unparsed": "#8c959f",
+    "truncated": "#E69F00",
+}
+STAGE_COLOURS = ("#8c959f", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8c959f", "#B3A700")
+COLD_TO_WARM = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00")
+
+CONFIG: dict[str, Any] = {
+    "background": "white",
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": MUTED,
+        "titleColor": MUTED,
+        "titleFontWeight": "normal",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "gridColor": GRID,
+        "domainColor": GRID,
+        "tickColor": GRID,
+        "labelOverlap": True,
+    },
+    "legend": {
+        "labelColor": MUTED,
+        "labelFontSize": 11,
+        "columnPadding": 8,
+        "layout": {"bounds": "full", "top": {"anchor": "start"}},
+    },
+    "text": {"color": INK, "fontSize": 11},
+    "rule": {"color": INK},
+}
+
+Spec = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+
+def spec(height: int, *layers: alt.Chart) -> Spec:
+    """The layers without what all charts share (schema, configuration), as wide as their container."""
+    chart: Any = alt.layer(*layers).properties(width="container", height=height)
+    # Altair checks the parts when they are built; checking each finished chart again costs seconds a page.
+    found: Spec = chart.to_dict(validate=False)
+    for shared in ("$schema", "config"):
+        found.pop(shared, None)
+    found["autosize"] = {"type": "fit-x", "contains": "padding"}
+    return found
+
+
+def data(rows: Rows) -> alt.Data:
+    """Rows as inline values: they are reduced before, so Altair's limit on their number is not needed."""
+    return alt.Data(values=rows)
+
+
+def colours(domain: Sequence[Any], scale: Sequence[str]) -> alt.Scale:
+    return alt.Scale(domain=list(domain), range=[scale[i % len(scale)] for i in range(len(domain))])
+
+
+def step_colours(steps: Sequence[int]) -> dict[int, str]:
+    """Colours from cold (few steps) to warm (many), blended where there are more than four."""
+    if len(steps) == 1:
+        return {steps[0]: COLD_TO_WARM[0]}
+    found: dict[int, str] = {}
+    for i, step in enumerate(steps):
+        at = i * (len(COLD_TO_WARM) - 1) / (len(steps) - 1)
+        left = min(int(at), len(COLD_TO_WARM) - 2)
+        a, b = (bytes.fromhex(COLD_TO_WARM[left + j][1:]) for j in (0, 1))
+        blend = (round(x + (y - x) * (at - left)) for x, y in zip(a, b, strict=True))
+        found[step] = "#" + "".join(f"{c:02x}" for c in blend)
+    return found
+
+
+# -- select or improve -------------------------------------------------------------------------------------
+
+
+def overview(summary: view.Summary) -> Spec:
+    """Selection, improvement and new strategies of every RL run, with their intervals."""
+    rows: Rows = []
+    labels: list[str] = []
+    for gain in view.gains(summary):
+        labels.append(f"{cell_label(gain.cell)}|gain {signed(gain.gain.value)}")
+        rows += [{"run": labels[-1], **_bar(term, found)} for term, found in gain.terms.items()]
+    low, high = _extent(rows)
+    room = 0.14 * (high - low)  # for the numbers at the bars' ends
+    base = alt.Chart(data(rows)).encode(
+        y=alt.Y("run:N", sort=labels, title=None, scale=alt.Scale(paddingInner=0.28)).axis(
+            labelExpr="split(datum.label, '|')",
+            labelColor=INK,
+            labelFontSize=12,
+            labelPadding=8,
+            ticks=False,
+            domain=False,
+            labelLineHeight=15,
+        ),
+        yOffset=alt.YOffset("term:N", sort=list(view.TERMS.values())),
+    )
+    bars = base.mark_bar().encode(
+        x=alt.X(
+            "value:Q",
+            title="points of accuracy gained by RL",
+            scale=alt.Scale(domain=[low, high + room], nice=False),
+        ).axis(tickCount=7),
+        color=alt.Color("term:N", title=None, scale=_term_scale()).legend(orient="top", symbolType="square"),
+        tooltip=_tips("run", "term", "value", "low", "high"),
+    )
+    ends = base.mark_rule(strokeWidth=1.4).encode(x="low:Q", x2="high:Q")
+    text = base.mark_text(align="left", dx=5, baseline="middle").encode(x="end:Q", text="label:N")
+    return spec(max(66 * len(labels), 80), bars, ends, _zero(vertical=True), text)
+
+
+def strata(gain: view.Gain, kind: str, domain: tuple[float, float]) -> Spec:
+    """The same terms of one run and one type of problem, by number of steps."""
+    rows: Rows = []
+    for stratum in view.records(gain.raw, "strata"):
+        if stratum.get("kind") == kind:
+            steps = stratum.get("difficulty")
+            rows += [{"steps": steps, **_bar(term, number(stratum.get(term)))} for term in view.TERMS]
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X("steps:O", title="steps").axis(labelAngle=0),
+        xOffset=alt.XOffset("term:N", sort=list(view.TERMS.values())),
+    )
+    bars = base.mark_bar().encode(
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(domain=list(domain), nice=False)).axis(tickCount=5),
+        color=alt.Color("term:N", legend=None, scale=_term_scale()),
+        tooltip=_tips("steps", "term", "value", "low", "high"),
+    )
+    ends = base.mark_rule(strokeWidth=1.2).encode(y="low:Q", y2="high:Q")
+    return spec(150, bars, ends, _zero(vertical=False))
+
+
+def strata_domain(gains: Sequence[view.Gain]) -> tuple[float, float]:
+    """One scale for all runs, so that the small charts can be compared."""
+    found = [number(s.get(term)) for g in gains for s in view.records(g.raw, "strata") for term in view.TERMS]
+    return _extent([_bar("selection", n) for n in found])
+
+
+def _bar(term: str, found: Number) -> dict[str, Any]:
+    def points(x: float | None) -> float | None:
+        return None if x is None else round(100 * x, 2)
+
+    low, high = (points(found.low), points(found.high)) if found.has_interval else (None, None)
+    end = max(0.0, points(found.value) or 0.0, high or 0.0)
+    return {
+        "term": view.TERMS[term],
+        "value": points(found.value),
+        "low": low,
+        "high": high,
+        "end": end,
+        "label": signed(found.value),
+    }
+
+
+def _extent(rows: Rows) -> tuple[float, float]:
+    values = [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
+    low, high = min([0.0, *values]), max([0.0, *values])
+    pad = 0.04 * (high - low) or 1.0
+    return (low - pad if low < 0 else 0.0), high + pad
+
+
+def _term_scale() -> alt.Scale:
+    return alt.Scale(domain=list(view.TERMS.values()), range=list(TERM_COLOURS.values()))
+
+
+def _zero(*, vertical: bool) -> alt.Chart:
+    rule = alt.Chart(data([{"zero": 0}])).mark_rule(color=MUTED, strokeWidth=1)
+    return rule.encode(x="zero:Q") if vertical else rule.encode(y="zero:Q")
+
+
+def _tips(*names: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip(f"{n}:N", title=n)
+        if n in ("run", "term", "steps", "checkpoint")
+        else alt.Tooltip(f"{n}:Q", title=n, format=".1f")
+        for n in names
+    ]
+
+
+# -- over updates ------------------------------------------------------------------------------------------
+
+
+def rates(frame: pl.DataFrame, key: str, scale: dict[Any, str], chance: float | None = None) -> Spec:
+    """Rates over updates: each seed's raw line faint, the smooth line of all seeds strong.
+
+    Args:
+        frame: `key`, seed (null on the smooth line), update, rate in percent, as `frames.rates` gives it.
+        scale: a colour for each value of `key`.
+        chance: success by guessing, a fraction, drawn as a dashed line.
+    """
+    base = alt.Chart(data(frame.to_dicts())).encode(
+        x=alt.X("update:Q", title="update").axis(tickCount=4, grid=False),
+        y=alt.Y("rate:Q", title=None, scale=alt.Scale(domain=[0, 100])).axis(values=[0, 25, 50, 75, 100]),
+        color=alt.Color(
+            f"{key}:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
+        ),
+        tooltip=[
+            alt.Tooltip(f"{key}:N", title="steps" if key == "difficulty" else key),
+            alt.Tooltip("update:Q"),
+            alt.Tooltip("rate:Q", title="percent", format=".1f"),
+        ],
+    )
+    alone = frame["update"].n_unique() < 2  # one point makes no line
+    raw = base.mark_line(opacity=0.28, strokeWidth=1, clip=True).encode(detail="seed:N")
+    raw = raw.transform_filter("datum.seed !== null")
+    smooth = base.mark_line(strokeWidth=2, point=alone, clip=True).transform_filter("datum.seed === null")
+    layers: list[alt.Chart] = [raw, smooth]
+    if chance is not None:
+        line = alt.Chart(data([{"chance": 100 * chance}]))
+        layers.insert(0, line.mark_rule(color=MUTED, strokeDash=[3, 3], strokeWidth=1).encode(y="chance:Q"))
+    return spec(150, *layers)
+
+
+def metric(frame: pl.DataFrame, scale: dict[str, str]) -> Spec:
+    """One training metric over updates, a line a run: columns cell, update, value."""
+    base = alt.Chart(data(frame.select("cell", "update", "value").to_dicts()))
+    lines = base.mark_line(strokeWidth=1.5, point=frame["update"].n_unique() < 2).encode(
+        x=alt.X("update:Q", title="update").axis(tickCount=4, grid=False),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)).axis(tickCount=4, format="~g"),
+        color=alt.Color(
+            "cell:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
+        ),
+        tooltip=[alt.Tooltip("cell:N", title="run"), "update:Q", alt.Tooltip("value:Q", format=".4~g")],
+    )
+    return spec(150, lines)
+
+
+# -- errors and attempts -----------------------------------------------------------------------------------
+
+
+def errors(frame: pl.DataFrame, cells: Sequence[str], scale: dict[str, str], top: float) -> Spec:
+    """What went wrong in each cell, of one type of problem: checkpoint, error, share; `top` in percent."""
+    order = {name: i for i, name in enumerate(scale)}
+    rows: Rows = [
+        {
+            "cell": cell_label(row["checkpoint"]),
+            "error": row["error"],
+            "order": order[row["error"]],
+            "share": round(100 * row["share"], 2),
+        }
+        for row in frame.iter_rows(named=True)
+    ]
+    bars = (
+        alt.Chart(data(rows))
+        .mark_bar(height=alt.RelativeBandSize(0.72))
+        .encode(
+            y=alt.Y("cell:N", title=None, scale=alt.Scale(domain=[cell_label(c) for c in cells])).axis(
+                labelColor=INK, ticks=False, domain=False, labelPadding=6
+            ),
+            x=alt.X("share:Q", title="% of responses", stack="zero", scale=alt.Scale(domain=[0, top])).axis(
+                tickCount=5
+            ),
+            color=alt.Color(
+                "error:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
+            ),
+            order="order:Q",
+            tooltip=[
+                alt.Tooltip("cell:N"),
+                alt.Tooltip("error:N"),
+                alt.Tooltip("share:Q", title="%", format=".1f"),
+            ],
+        )
+    )
+    return spec(22 * len(cells) + 10, bars)
+
+
+def attempts(frame: pl.DataFrame, scale: dict[str, str]) -> Spec:
+    """pass@k by k, a line a checkpoint: columns checkpoint, k, value, low, high."""
+    base = alt.Chart(data(frame.to_dicts())).encode(
+        x=alt.X("k:O", title="k").axis(labelAngle=0),
+        color=alt.Color(
+            "checkpoint:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
+        ),
+        tooltip=_tips("checkpoint", "value", "low", "high"),
+    )
+    axis = alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 100])).axis(values=[0, 25, 50, 75, 100])
+    lines = base.mark_line(strokeWidth=2, point=True).encode(y=axis)
+    ends = base.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
+    return spec(170, ends, lines)
+
+
+# -- pictures ----------------------------------------------------------------------------------------------
+
+
+def save_overview(summary: view.Summary, path: Path | str, width: int = 760) -> None:
+    """Writes the picture of selection and improvement to a .png (at double resolution) or .svg file.
+
+    Raises:
+        StratagemError: the path ends in neither.
+    """
+    path = Path(path)
+    picture = overview(summary)
+    picture |= {
+        "width": width,
+        "config": CONFIG,
+        "padding": 12,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+    }
+    picture["title"] = {
+        "text": "Did RL select better strategies, or execute them better?",
+        "subtitle": "Gain in accuracy over the SFT model, split into its terms, with 95% intervals",
+        "anchor": "start",
+        "frame": "group",
+        "fontSize": 15,
+        "color": INK,
+        "subtitleColor": MUTED,
+        "subtitleFontSize": 12,
+        "offset": 10,
+    }
+    match path.suffix.lower():
+        case ".svg":
+            path.write_text(vl_convert.vegalite_to_svg(picture), encoding="utf-8")
+        case ".png":
+            path.write_bytes(vl_convert.vegalite_to_png(picture, scale=2))
+        case other:
+            raise StratagemError(f"{path}: a picture ends in .png or .svg, not in {other or 'nothing'}")

@@ -1,0 +1,37 @@
+"use strict";
+// Draws each chart when its box has a width: charts in closed details wait until these are opened.
+(() => {
+  const { config, charts } = JSON.parse(document.getElementById("specs").textContent);
+  const root = document.documentElement;
+  const failed = [];
+  const fail = (error) => {
+    failed.push(String(error));
+    root.dataset.errors = failed.join(" | ");
+  };
+  addEventListener("error", (event) => fail(event.message));
+
+  const draw = async (box) => {
+    if (box.dataset.drawn || box.clientWidth === 0) return;
+    box.dataset.drawn = "true";
+    try {
+      await vegaEmbed(box, { ...charts[box.id], config }, {
+        mode: "vega-lite",
+        renderer: "svg",
+        ast: true, // expressions are interpreted: the page's policy forbids eval
+        actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false },
+        downloadFileName: "stratagem-" + (box.getAttribute("aria-label") || box.id).replace(/[^\w]+/g, "-"),
+        scaleFactor: { png: 2 },
+      });
+    } catch (error) {
+      box.textContent = "This chart could not be drawn.";
+      fail(error);
+    }
+  };
+  const drawAll = async (within) => {
+    for (const box of within.querySelectorAll(".chart")) await draw(box);
+  };
+  for (const details of document.querySelectorAll("details")) {
+    details.addEventListener("toggle", () => details.open && drawAll(details));
+  }
+  drawAll(document).then(() => { root.dataset.ready = "true"; });
+})();

@@ -1,0 +1,161 @@
+"""The settings of every stage that makes or questions models: frozen, checked when made, and free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from stratagem.records import StratagemError
+from stratagem.strategies import SETS, STRATEGIES
+from stratagem.tasks.finite_field import MAX_STEPS, FiniteField
+
+LOSSES, SCALES = ("grpo", "dapo", "dr_grpo"), ("group", "none")
+
+
+def read_steps(text: str) -> tuple[int, int]:
+    """``6-9`` as (6, 9); one number stands for both.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    low, _, high = text.partition("-")
+    return int(low), int(high or low)
+
+
+Steps = Annotated[
+    tuple[int, int],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="LOW-HIGH",
+        instance_from_str=lambda args: read_steps(args[0]),
+        is_instance=lambda found: isinstance(found, tuple) and len(found) == 2,
+        str_from_instance=lambda steps: [f"{steps[0]}-{steps[1]}"],
+    ),
+]
+
+
+def check_field(p: int, steps: tuple[int, int]) -> None:
+    FiniteField(p)
+    if not 1 <= steps[0] <= steps[1] <= MAX_STEPS:
+        raise StratagemError(
+            f"--steps {steps[0]}-{steps[1]}: must lie within 1-{MAX_STEPS}, smaller number first"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BaseConfig:
+    """How the base model is trained.
+
+    `directions` is ``both`` for the shipped base, or ``forward`` for the ablation whose base never went backward.
+    """
+
+    directions: str = "both"
+    updates: int = 4000
+    tokens: int = 4096
+    lr: float = 3e-3
+    weight_decay: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.directions not in ("both", "forward"):
+            raise StratagemError(f"--directions {self.directions}: must be 'both' or 'forward'")
+        if self.updates < 1 or self.tokens < 256 or not self.lr > 0:
+            raise StratagemError("--updates must be at least 1, --tokens at least 256, --lr above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class SFTConfig:
+    """SFT of a model on demonstrations of one strategy, or of several mixed at random.
+
+    The study's values are size 2,048, 2-5 steps, 20 epochs, batch 16, AdamW at 2e-4 with LoRA; here all parameters
+    are trained.
+    """
+
+    strategy: str = "FB"
+    size: int = 2048
+    steps: Steps = (2, 5)
+    epochs: int = 20
+    batch: int = 32
+    lr: float = 3e-4
+    weight_decay: float = 0.0
+    p: int = 11
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.strategy not in SETS:
+            raise StratagemError(f"--strategy {self.strategy}: must be one of {', '.join(SETS)}")
+        if min(self.size, self.epochs, self.batch) < 1 or not self.lr > 0:
+            raise StratagemError("--size, --epochs and --batch must be at least 1, --lr above 0")
+        check_field(self.p, self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class GRPOConfig:
+    """RL on the finite-field task with an outcome reward: 1 for a right answer, else 0.
+
+    The study's values are 1,024 prompts, batch 32, group 8, beta 0.05, temperature 0.7, lr 1e-5 with LoRA and 500-1,000
+    updates; here all parameters are trained, at a higher rate for fewer updates.
+    """
+
+    steps: Steps = (6, 9)
+    updates: int = 100
+    prompts: int = 1024
+    batch: int = 32
+    group: int = 8
+    lr: float = 1e-4
+    beta: float = 0.05
+    temperature: float = 0.7
+    clip: float = 0.2
+    inner: int = 1
+    loss: str = "grpo"
+    scale: str = "group"
+    inversion: float = 0.5
+    p: int = 11
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise StratagemError(f"--loss {self.loss}: must be one of {', '.join(LOSSES)}")
+        if self.scale not in SCALES:
+            raise StratagemError(f"--scale {self.scale}: must be one of {', '.join(SCALES)}")
+        if min(self.updates, self.prompts, self.batch, self.inner) < 1 or self.group < 2:
+            raise StratagemError(
+                "--updates, --prompts, --batch and --inner must be at least 1, --group at least 2"
+            )
+        if self.batch > self.prompts:
+            raise StratagemError(f"--batch {self.batch}: larger than --prompts {self.prompts}")
+        if not self.lr > 0 or not self.temperature > 0 or self.beta < 0 or not 0 < self.clip < 1:
+            raise StratagemError(
+                "--lr and --temperature must be above 0, --beta at least 0, --clip within 0-1"
+            )
+        if not 0 <= self.inversion <= 1:
+            raise StratagemError(f"--inversion {self.inversion}: a share, from 0 to 1")
+        check_field(self.p, self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutConfig:
+    """Which held-out problems are answered, and how.
+
+    `samples` completions a problem are drawn at `temperature`; with `greedy`, one more is taken greedily. `force`
+    names a strategy whose opening each completion begins with: the probe for accuracy under a chosen strategy.
+    """
+
+    steps: Steps = (6, 9)
+    size: int = 480
+    samples: int = 8
+    temperature: float = 0.7
+    greedy: bool = True
+    force: str | None = None
+    checkpoint: str = "model"
+    p: int = 11
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.size < 1 or not self.temperature > 0:
+            raise StratagemError("--samples and --size must be at least 1, --temperature above 0")
+        if self.force is not None and self.force not in STRATEGIES:
+            raise StratagemError(f"--force {self.force}: must be one of {', '.join(STRATEGIES)}")
+        check_field(self.p, self.steps)

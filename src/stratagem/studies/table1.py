@@ -1,0 +1,235 @@
+"""Table 1, end to end: nine models, their evaluation and probes, the six gains, the claims and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stratagem.models.folder import SHIPPED, WEIGHTS, model_folder
+from stratagem.records import StratagemError
+from stratagem.report import table1 as page
+from stratagem.rollouts.store import write_rollouts
+from stratagem.strategies import SETS
+from stratagem.strategies.table import label_table
+from stratagem.studies.config import PRESETS, Study, read_study
+from stratagem.studies.jobs import Job, Progress, run_jobs
+from stratagem.studies.summary import summarise
+from stratagem.workspace import difference, key, read_json, versions, write_bytes, write_json
+
+VERSION = 1
+STUDY, SUMMARY, REPORT = "study.json", "summary.json", "report.html"
+
+
+def cell_names(study: Study) -> list[str]:
+    return [
+        f"{strategy}/{stage}"
+        for strategy in study.strategies
+        for stage in ("SFT", *(f"RL({steps})" for steps in study.rl_steps))
+    ]
+
+
+def folder_of(cell: str) -> str:
+    """``FB/RL(6-9)`` as a folder's name: ``FB_RL_6-9``."""
+    return cell.replace("/", "_").replace("(", "_").replace(")", "")
+
+
+def probes_of(cell: str) -> tuple[str, ...]:
+    """The strategies that a cell is forced into: all that its SFT data showed, where they are several."""
+    taught = SETS[cell.split("/")[0]]
+    return taught if len(taught) > 1 else ()
+
+
+def jobs(study: Study, preset: str, seeds: int, out: Path, base: Path) -> list[Job]:
+    """Every stage of the study. The longest chains come first, so that no core waits for them at the end."""
+    made: list[Job] = []
+    for seed in range(seeds):
+        home = out / f"seed{seed}"
+        for strategy in reversed(study.strategies):
+            first = f"{strategy}/SFT"
+            config = study.sft(preset, strategy, seed)
+            made.append(Job(f"{first} {seed}", "sft", config, home / folder_of(first), base))
+            for steps in study.rl_steps:
+                cell = f"{strategy}/RL({steps})"
+                model = home / folder_of(first)
+                made.append(
+                    Job(
+                        f"{cell} {seed}",
+                        "rl",
+                        study.rl(preset, steps, seed),
+                        home / folder_of(cell),
+                        model,
+                        (f"{first} {seed}",),
+                    )
+                )
+        for cell in cell_names(study):
+            model, name = home / folder_of(cell), folder_of(cell)
+            for force in (None, *probes_of(cell)):
+                config = study.rollouts(cell, force)
+                label = f"evaluate {cell} {seed}" if force is None else f"probe {cell} {force} {seed}"
+                place = home / "rollouts" / (name if force is None else f"{name}_{force}")
+                made.append(Job(label, "rollout", config, place, model, (f"{cell} {seed}",)))
+    order = {"sft": 0, "rl": 1, "rollout": 2}
+    return sorted(made, key=lambda job: order[job.stage])
+
+
+def reproduce(
+    preset: str,
+    seeds: int,
+    out: Path,
+    *,
+    workers: int | None = None,
+    progress: Progress,
+    study_file: Path | None = None,
+) -> dict[str, Any]:
+    """Run the study in `out`, or what is left of it, and return its summary.
+
+    Writes summary.json, report.html, rollouts.parquet, curves.parquet and metrics.parquet beside a folder a seed.
+
+    Raises:
+        StratagemError: an impossible setting, or `out` holds something else.
+    """
+    started = time.monotonic()
+    if preset not in PRESETS:
+        raise StratagemError(f"--preset {preset}: must be one of {', '.join(PRESETS)}")
+    if seeds < 1:
+        raise StratagemError(f"--seeds {seeds}: must be at least 1")
+    study = read_study() if study_file is None else read_study(study_file)
+    base = model_folder(SHIPPED)
+    claim_folder(out, {"preset": preset, "study": json.loads(json.dumps(study_dict(study)))})
+    before = spent(out)
+    todo = [job for job in jobs(study, preset, seeds, out, base) if not job.out.exists()]
+    summary_path = out / SUMMARY
+    if not todo and summary_path.exists() and read_json(summary_path)["seeds"] == list(range(seeds)):
+        return read_json(summary_path)
+    everything = jobs(study, preset, seeds, out, base)
+    try:
+        run_jobs(everything, workers or min(os.cpu_count() or 1, 8), progress)
+    finally:
+        write_json(out / "elapsed.json", {"elapsed_s": before + time.monotonic() - started})
+    progress("report", 0, 1, {})
+    rollouts, probes, curves, metrics = gather(study, seeds, out)
+    parameters = sum(size for size in tensor_sizes(base))
+    summary = summarise(rollouts, probes, cell_names(study), chance=1 / study.rl(preset, "6-9", 0).p)
+    summary |= {
+        "preset": preset,
+        "study": {
+            cell: dict(zip(("all", "inversion", "evaluation"), row, strict=True))
+            for cell, row in study.published.items()
+        },
+        "deviations": study.deviations(preset, parameters),
+        "settings": study_dict(study)[preset] | {"evaluation": study.evaluation, "probe": study.probe},
+        "evaluation": {
+            "problems": study.evaluation["size"],
+            "samples": study.evaluation["samples"],
+            "temperature": study.evaluation["temperature"],
+        },
+        "versions": versions(),
+        "elapsed_s": round(before + time.monotonic() - started, 1),
+    }
+    for name, table in (("rollouts", rollouts), ("curves", curves), ("metrics", metrics)):
+        write_rollouts(out / f"{name}.parquet", table)
+    write_bytes(out / REPORT, page.render(summary, rollouts, curves, metrics).encode())
+    write_json(summary_path, summary)
+    progress("report", 1, 1, {})
+    return summary
+
+
+def study_dict(study: Study) -> dict[str, Any]:
+    import msgspec
+
+    found: dict[str, Any] = msgspec.to_builtins(study)
+    return found
+
+
+def claim_folder(out: Path, settings: dict[str, Any]) -> None:
+    """Make `out` this study's, or see that it is; the number of seeds may grow.
+
+    Raises:
+        StratagemError: it holds another study or something that is not ours, or cannot be written.
+    """
+    config = {
+        "stage": "table1",
+        "version": VERSION,
+        "key": key("table1", VERSION, settings),
+        "settings": settings,
+    }
+    if (out / STUDY).exists():
+        found = read_json(out / STUDY)
+        if found.get("key") != config["key"]:
+            raise StratagemError(
+                f"{out}: holds another study ({difference(found, config)}); choose another --out"
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StratagemError(f"{out}: not empty and not a study of ours; choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(out).free
+    except OSError as error:
+        raise StratagemError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+    if free < 200 * 2**20:
+        raise StratagemError(f"{out}: only {free // 2**20} MiB free; a study takes up to 200")
+    write_json(out / STUDY, config)
+
+
+def spent(out: Path) -> float:
+    """Seconds that earlier, interrupted calls took."""
+    path = out / "elapsed.json"
+    return float(read_json(path)["elapsed_s"]) if path.exists() else 0.0
+
+
+def tensor_sizes(folder: Path) -> Iterator[int]:
+    """The number of values of each tensor of a safetensors file, from its header."""
+    with open(folder / WEIGHTS, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    for name, entry in header.items():
+        if name != "__metadata__":
+            size = 1
+            for n in entry["shape"]:
+                size *= n
+            yield size
+
+
+def gather(
+    study: Study, seeds: int, out: Path
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Labelled evaluations, labelled probes, counts of training rollouts by update, and training metrics."""
+    rollouts, probes, curves, metrics = [], [], [], []
+    for seed in range(seeds):
+        home = out / f"seed{seed}"
+        mark = pl.lit(seed, pl.Int32).alias("seed")
+        for cell in cell_names(study):
+            name = folder_of(cell)
+            for force in (None, *probes_of(cell)):
+                place = home / "rollouts" / (name if force is None else f"{name}_{force}")
+                table = label_table(pl.read_parquet(place / "rollouts.parquet")).with_columns(mark)
+                if force is None:
+                    rollouts.append(table)
+                else:
+                    probes.append(table.with_columns(forced=pl.lit(force)))
+            if not cell.endswith("/SFT"):
+                counts, scalars = training_log(home / name / "metrics.jsonl")
+                label = pl.lit(cell).alias("cell")
+                curves.append(counts.select(label, mark, pl.all()))
+                metrics.append(scalars.select(label, mark, pl.all()))
+    empty = rollouts[0].clear().with_columns(forced=pl.lit(""))
+    return pl.concat(rollouts), pl.concat(probes or [empty]), pl.concat(curves), pl.concat(metrics)
+
+
+def training_log(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """An RL stage's log as counts by (update, kind, difficulty, strategy) and as scalars by update."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    counts = pl.DataFrame(
+        [(line["update"], *cell) for line in lines for cell in line["cells"]],
+        schema=["update", "kind", "difficulty", "strategy", "n", "right"],
+        orient="row",
+    )
+    names = ("update", "reward", "kl", "entropy", "no_signal", "length", "seconds")
+    return counts, pl.DataFrame([{name: line[name] for name in names} for line in lines])

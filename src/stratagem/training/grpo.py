@@ -1,0 +1,265 @@
+"""Group relative policy optimisation, native: one update read from top to bottom.
+
+The variants that are called GRPO, by `loss` and `scale`:
+
+- ``grpo`` with ``group``: each completion's mean over its tokens, then the mean over completions; advantages divided by
+  the standard deviation of their group (Shao et al., DeepSeekMath, arXiv 2402.03300). The default.
+- ``dapo``: the mean over all tokens of the update (Yu et al., arXiv 2503.14476).
+- ``dr_grpo`` with ``none``: the sum over tokens divided by a constant, the token limit; advantages not scaled (Liu et
+  al., "Understanding R1-Zero-like training", arXiv 2503.20783).
+
+The KL term is Schulman's non-negative estimator, exp(r - p) - (r - p) - 1 for log-probabilities r of the reference and
+p of the policy. Log-probabilities are those of the distribution that is sampled from, at the temperature, in policy,
+reference and entropy alike.
+
+Shapes by suffix: B completions, R response tokens.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stratagem.models.folder import fingerprint, load_model, model_folder, save_model
+from stratagem.models.transformer import Transformer
+from stratagem.models.vocabulary import encode
+from stratagem.records import Problem
+from stratagem.rollouts.store import rollout_row, write_rollouts
+from stratagem.sampling.native import generate, token_limit
+from stratagem.settings import GRPOConfig
+from stratagem.strategies import label
+from stratagem.tasks.finite_field import KINDS, FiniteField
+from stratagem.training import loop
+from stratagem.training.sft import pad
+from stratagem.workspace import Stage, write_json
+
+VERSION = 1
+ROWS = 128  # rows of one forward and backward pass: bounds the memory, changes no result beyond rounding
+
+
+def advantages(scores_BG: Tensor, scale: str) -> Tensor:
+    """Rewards relative to their group (one row a group), over its standard deviation where `scale` is ``group``."""
+    centred = scores_BG - scores_BG.mean(1, keepdim=True)
+    return centred / (scores_BG.std(1, keepdim=True) + 1e-4) if scale == "group" else centred
+
+
+def policy_loss(
+    logps_BR: Tensor,
+    old_logps_BR: Tensor,
+    ref_logps_BR: Tensor,
+    advantages_B: Tensor,
+    mask_BR: Tensor,
+    *,
+    loss: str,
+    clip: float,
+    beta: float,
+    rows: int,
+    tokens: int,
+    max_new: int,
+) -> Tensor:
+    """The loss of some completions of an update, a scalar; the parts of one update add up to its loss.
+
+    Args:
+        mask_BR: 1 for response tokens, the end token included.
+        rows: completions in the whole update.
+        tokens: response tokens in the whole update, which ``dapo`` divides by.
+        max_new: the token limit, which ``dr_grpo`` divides by.
+    """
+    ratio = (logps_BR - old_logps_BR).exp()
+    gain = advantages_B[:, None]
+    terms = -torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain)
+    if beta:
+        difference = ref_logps_BR - logps_BR
+        terms = terms + beta * (difference.exp() - difference - 1)
+    terms = terms * mask_BR
+    match loss:
+        case "grpo":
+            return (terms.sum(1) / mask_BR.sum(1).clamp(min=1)).sum() / rows
+        case "dapo":
+            return terms.sum() / tokens
+        case "dr_grpo":
+            return terms.sum() / (rows * max_new)
+        case other:
+            raise ValueError(f"loss {other!r}")
+
+
+def token_logps(
+    model: Transformer, ids_BT: Tensor, targets_BT: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probabilities of the targets at `temperature`, the mask of what is a target, and the entropies, all BT."""
+    mask = targets_BT >= 0
+    logits = model.logits(model.hidden(ids_BT)[mask]) / temperature
+    logps = logits.log_softmax(-1)
+    entropy = -(logps.exp() * logps).sum(-1)
+    chosen = logps.gather(-1, targets_BT[mask][:, None])[:, 0]
+    blank = torch.zeros(mask.shape, dtype=logits.dtype)
+    return (
+        blank.masked_scatter(mask, chosen),
+        mask.to(logits.dtype),
+        blank.masked_scatter(mask, entropy.detach()),
+    )
+
+
+def train(
+    config: GRPOConfig,
+    out: Path,
+    model: Path,
+    keep_rollouts: bool = False,
+    report: loop.Report = loop.quiet,
+) -> Path:
+    """RL from `model`, which is the reference too; writes ``out/model`` and ``out/metrics.jsonl``.
+
+    Resumes, or returns at once when done. With `keep_rollouts` each update's rollouts are kept, labelled, in
+    ``out/rollouts/``.
+    """
+    folder = model_folder(model)
+    task = FiniteField(config.p)
+    problems = task.generate(
+        "rl",
+        config.prompts,
+        config.steps,
+        seed=config.seed,
+        kinds=KINDS,
+        weights=[1 - config.inversion, config.inversion],
+    )
+    settings = asdict(config) | {"model": fingerprint(folder), "keep_rollouts": keep_rollouts}
+    stage = Stage("rl", VERSION, settings, out)
+    if stage.done:
+        return out
+    policy, tokenizer = load_model(folder)
+    reference, _ = load_model(folder)
+    reference.requires_grad_(False)
+    prompts = [encode(tokenizer, problem.prompt) for problem in problems]
+    optimizer = loop.optimizer_for(policy, config.lr)
+    max_new = token_limit(config.steps[1])
+    per_epoch = config.prompts // config.batch
+
+    def update(number: int, step: Callable[[], float]) -> dict[str, Any]:
+        started = time.perf_counter()
+        # 1. This update's problems: each once an epoch, in an order of the epoch's own.
+        epoch, index = divmod(number, per_epoch)
+        order = np.random.default_rng([config.seed, 1, epoch]).permutation(len(problems))
+        chosen = order[index * config.batch : (index + 1) * config.batch].tolist()
+
+        # 2. A group of completions each, at the temperature.
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
+        generations = generate(
+            policy,
+            [prompts[i] for i in chosen],
+            samples=config.group,
+            max_new=max_new,
+            temperature=config.temperature,
+            generator=generator,
+        )
+        sampled = time.perf_counter() - started
+
+        # 3. The outcome reward, relative to the group.
+        asked = [problems[i] for i in chosen for _ in range(config.group)]
+        texts = [tokenizer.decode(g.ids, skip_special_tokens=True) for g in generations]
+        scores = [task.verify(problem, text) for problem, text in zip(asked, texts, strict=True)]
+        scores_BG = torch.tensor(scores).view(config.batch, config.group)
+        advantages_B = advantages(scores_BG, config.scale).flatten()
+
+        # 4. One step of the policy, or several on the same completions.
+        rows = [
+            (prompts[i], g.ids) for i, g in zip(np.repeat(chosen, config.group), generations, strict=True)
+        ]
+        learnt = optimise(config, policy, reference, rows, advantages_B, max_new, step)
+
+        # 5. What happened, by problem type, number of steps and strategy.
+        labels = [
+            label(task, problem, text, g.finish_reason)
+            for problem, text, g in zip(asked, texts, generations, strict=True)
+        ]
+        if keep_rollouts:
+            kept = [
+                rollout_row(problem, f"update {number}", k % config.group, text, g, score, found)
+                | {"group": k // config.group, "update": number}
+                for k, (problem, text, g, score, found) in enumerate(
+                    zip(asked, texts, generations, scores, labels, strict=True)
+                )
+            ]
+            write_rollouts(work / "rollouts" / f"update_{number:05d}.parquet", kept)
+        return {
+            "reward": round(scores_BG.mean().item(), 6),
+            "no_signal": round((scores_BG.std(1) == 0).float().mean().item(), 6),
+            **learnt,
+            "length": round(sum(len(g.ids) for g in generations) / len(generations), 3),
+            "truncated": sum(g.finish_reason == "length" for g in generations),
+            "cells": cells(asked, [found.strategy for found in labels], scores),
+            "sampling_s": round(sampled, 3),
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+
+    with stage.open() as work:
+        rate = loop.constant(config.lr, warmup=min(5, config.updates))
+        loop.run(work, policy, optimizer, config.updates, update, rate, save_every=25, report=report)
+        save_model(policy, work / "model")
+        write_json(work / "trained_on.json", [problem.id for problem in problems])
+    return out
+
+
+def optimise(
+    config: GRPOConfig,
+    policy: Transformer,
+    reference: Transformer,
+    rows: list[tuple[list[int], list[int]]],
+    advantages_B: Tensor,
+    max_new: int,
+    step: Callable[[], float],
+) -> dict[str, float]:
+    """The inner steps of one update on its completions, in passes of rows of like length; returns metrics."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
+    parts = [order[i : i + ROWS] for i in range(0, len(order), ROWS)]
+    padded = [pad([rows[i] for i in part]) for part in parts]
+    with torch.no_grad():
+        refs = [token_logps(reference, *batch, config.temperature)[0] for batch in padded]
+    tokens = sum(len(response) for _, response in rows)
+    olds: list[Tensor] = []
+    totals: Counter[str] = Counter()
+    for inner in range(config.inner):
+        for i, (part, batch) in enumerate(zip(parts, padded, strict=True)):
+            logps, mask, entropy = token_logps(policy, *batch, config.temperature)
+            if inner == 0:
+                olds.append(logps.detach())
+                totals["entropy"] += entropy.sum().item()
+                difference = refs[i] - olds[i]
+                totals["kl"] += ((difference.exp() - difference - 1) * mask).sum().item()
+            policy_loss(
+                logps,
+                olds[i],
+                refs[i],
+                advantages_B[part],
+                mask,
+                loss=config.loss,
+                clip=config.clip,
+                beta=config.beta,
+                rows=len(rows),
+                tokens=tokens,
+                max_new=max_new,
+            ).backward()
+        norm = step()
+    return {
+        "kl": round(totals["kl"] / tokens, 6),
+        "entropy": round(totals["entropy"] / tokens, 6),
+        "grad_norm": round(norm, 6),
+    }
+
+
+def cells(problems: Sequence[Problem], strategies: Sequence[str], scores: Sequence[float]) -> list[list[Any]]:
+    """[kind, difficulty, strategy, responses, right ones], one a cell, sorted."""
+    n: Counter[tuple[str, int, str]] = Counter()
+    right: Counter[tuple[str, int, str]] = Counter()
+    for problem, strategy, score in zip(problems, strategies, scores, strict=True):
+        cell = (problem.kind, problem.difficulty, strategy)
+        n[cell] += 1
+        right[cell] += int(score)
+    return [[*cell, n[cell], right[cell]] for cell in sorted(n)]

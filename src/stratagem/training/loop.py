@@ -1,0 +1,81 @@
+"""What every training stage shares: a resumable loop over updates, its log and its learning rate."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stratagem.models.folder import load_state, save_state
+from stratagem.models.transformer import Transformer
+
+STATE, METRICS = "state.safetensors", "metrics.jsonl"
+Report = Callable[[int, int, dict[str, Any]], None]
+
+
+def quiet(done: int, total: int, metrics: dict[str, Any]) -> None:
+    """A report that shows nothing."""
+
+
+def optimizer_for(
+    model: Transformer, lr: float, weight_decay: float = 0.0, beta2: float = 0.999
+) -> torch.optim.AdamW:
+    return torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, beta2), weight_decay=weight_decay)
+
+
+def run(
+    work: Path,
+    model: Transformer,
+    optimizer: torch.optim.AdamW,
+    updates: int,
+    update: Callable[[int, Callable[[], float]], dict[str, Any]],
+    rate: Callable[[int], float],
+    save_every: int,
+    report: Report = quiet,
+    max_norm: float = 1.0,
+) -> None:
+    """Make updates until `updates` are done, from the last saved state on.
+
+    Args:
+        update: makes update `number` and returns its metrics. It accumulates gradients and calls `step()`, which
+            applies them and returns their norm, once or for each inner step. All its randomness comes from
+            `number`, so that a run killed at any moment and started again ends with the same bits.
+        rate: learning rate of an update.
+        save_every: updates between two saved states.
+        max_norm: gradients are clipped to this norm.
+    """
+
+    def step() -> float:
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return float(norm)
+
+    state, log = work / STATE, work / METRICS
+    done, log_bytes = load_state(state, model, optimizer) if state.exists() else (0, 0)
+    with open(log, "ab") as file:
+        file.truncate(log_bytes)
+        for number in range(done, updates):
+            for group in optimizer.param_groups:
+                group["lr"] = rate(number)
+            metrics = {"update": number, **update(number, step)}
+            file.write(json.dumps(metrics).encode() + b"\n")
+            if (number + 1) % save_every == 0 and number + 1 < updates:
+                file.flush()
+                os.fsync(file.fileno())
+                save_state(state, model, optimizer, number + 1, file.tell())
+            report(number + 1, updates, metrics)
+    state.unlink(missing_ok=True)
+
+
+def linear(peak: float, updates: int, warmup: int) -> Callable[[int], float]:
+    """Linear warm-up, then linear decay to zero."""
+    return lambda n: peak * min((n + 1) / max(1, warmup), (updates - n) / max(1, updates - warmup))
+
+
+def constant(peak: float, warmup: int = 0) -> Callable[[int], float]:
+    return lambda n: peak * min(1.0, (n + 1) / max(1, warmup))

@@ -1,0 +1,56 @@
+"""What several tests share: a small random model, and commands run as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained model with the vocabulary of the base, of one small layer."""
+    torch = pytest.importorskip("torch", reason="needs the lab extra")
+    from stratagem.models.folder import save_model
+    from stratagem.models.transformer import Shape, Transformer
+    from stratagem.models.vocabulary import words
+
+    torch.manual_seed(7)
+    shape = Shape(
+        len(words()), hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4
+    )
+    folder = tmp_path_factory.mktemp("random") / "model"
+    save_model(Transformer(shape), folder)
+    return folder
+
+
+@pytest.fixture
+def stratagem(tmp_path: Path) -> Run:
+    """Run a `stratagem` command in an empty folder."""
+
+    def run(*words: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "stratagem", *map(str, words)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "COLUMNS": "100"},
+        )
+
+    return run

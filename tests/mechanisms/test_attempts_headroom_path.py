@@ -1,0 +1,138 @@
+"""pass@k, headroom, and paths over checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from stratagem.mechanisms.decompose import decompose
+from stratagem.mechanisms.headroom import headroom
+from stratagem.mechanisms.passk import passk, passk_difference, problem_counts
+from stratagem.mechanisms.path import path
+from stratagem.mechanisms.uncertainty import Bounded
+from stratagem.records import StratagemError
+
+from .tables import draw, shares, two
+
+
+def test_passk_agrees_with_enumeration():
+    for n in range(1, 8):
+        for c in range(n + 1):
+            for k in range(1, 9):
+                found = passk([c], [n], [k])[0, 0]
+                if k > n:
+                    assert math.isnan(found)
+                    continue
+                tries = list(combinations([1] * c + [0] * (n - c), k))
+                assert found == pytest.approx(sum(any(t) for t in tries) / len(tries), abs=1e-12)
+
+
+def test_passk_is_stable_for_many_samples():
+    assert passk([3], [100_000], [5_000])[0, 0] == pytest.approx(1 - 0.95**3, abs=1e-5)
+    assert passk([0, 5], [5, 5], [5, 1]).tolist() == [[0.0, 0.0], [1.0, 1.0]]
+
+
+def test_passk_refuses_what_is_not_a_count():
+    with pytest.raises(ValueError, match="whole numbers"):
+        passk([2.5], [4], [1])
+    with pytest.raises(ValueError, match="at least 1"):
+        passk([2], [4], [0])
+    before, _ = two(0, problems=4)
+    assert problem_counts(before)["n"].to_list() == [6, 6, 6, 6]
+    with pytest.raises(StratagemError, match="fractions"):
+        problem_counts(before.with_columns(score=pl.lit(0.3)))
+
+
+def test_passk_difference_leaves_short_problems_out():
+    found = passk_difference([1, 2, 4], [4, 4, 4], [2, 2, 2], [4, 4, 2], 4)
+    assert found.n == 2
+
+
+def test_headroom_brackets_the_truth():
+    rng = np.random.default_rng(0)
+    ids = [f"p{i}" for i in range(400)]
+    table = draw(rng, "0", ids, {"F": 0.5, "B": 0.5}, {"F": 0.8, "B": 0.4}, samples=8)
+    found = headroom(table, rng=rng, draws=300)
+    assert found.left_out == 0
+    assert found.problems == 400
+    best = found.strata["best"].unique().to_list()
+    assert best == ["F"]
+    middle = [
+        sum(t.bounds) / 2 if isinstance(t, Bounded) else t.value for t in (found.selection, found.improvement)
+    ]
+    assert middle[0] == pytest.approx(0.8 - found.accuracy, abs=0.04)
+    assert middle[1] == pytest.approx(0.2, abs=0.04)
+    assert found.selection.low < middle[0] < found.selection.high
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_headroom_by_problem_says_what_it_leaves_out():
+    rng = np.random.default_rng(1)
+    ids = [f"p{i}" for i in range(150)]
+    # Both strategies are equally good: the plug-in sees headroom that is not there, the cross-fit does not.
+    table = draw(rng, "0", ids, {"F": 0.5, "B": 0.5}, {"F": 0.5, "B": 0.5}, samples=6)
+    found = headroom(table, by=("problem_id",), rng=rng, draws=200)
+    assert isinstance(found.selection, Bounded)
+    assert found.selection.bounds[1] > 0.05
+    assert found.selection.bounds[0] < 0.01
+    assert found.halved > 0
+    assert found.problems + found.left_out == 150
+    with pytest.raises(StratagemError, match="halves"):
+        headroom(shares("0", {"A": 1.0}, {"A": 0.5}), by=("kind",), rng=rng)
+
+
+def checkpoints(same: bool) -> list[pl.DataFrame]:
+    rng = np.random.default_rng(2)
+    found = []
+    for t in range(4):
+        ids = [f"p{i}" if same else f"p{t}-{i}" for i in range(80)]
+        rate = {"F": 0.4 + 0.1 * t, "B": 0.5}
+        found.append(draw(rng, str(t), ids, {"F": 0.3 + 0.15 * t, "B": 0.7 - 0.15 * t}, rate, samples=4))
+    return found
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_path_telescopes(same: bool):
+    tables = checkpoints(same)
+    found = path(tables, rng=np.random.default_rng(0), draws=400)
+    assert found.paired is same
+    assert [step.before for step in found.steps] == ["0", "1", "2"]
+    for name in ("gain", "selection", "improvement", "new_strategy"):
+        total = sum(getattr(step, name).value for step in found.steps)
+        assert getattr(found.along, name).value == pytest.approx(total, abs=1e-12)
+    along, ends = found.along, found.endpoints
+    assert along.gain.value == pytest.approx(ends.gain.value, abs=1e-12)
+    assert along.selection.value + along.improvement.value == pytest.approx(along.gain.value, abs=1e-12)
+    assert along.selection.value != pytest.approx(ends.selection.value, abs=1e-6)
+    assert found.along.gain.low < found.along.gain.value < found.along.gain.high
+    json.dumps(found.as_dict(), allow_nan=False)
+    if same:
+        direct = decompose(tables[0], tables[-1], rng=np.random.default_rng(0), draws=4000)
+        assert ends.selection.value == pytest.approx(direct.symmetric.selection.value, abs=1e-12)
+        assert ends.selection.se == pytest.approx(direct.symmetric.selection.se, rel=0.15)
+        assert ends.gain.se == pytest.approx(direct.gain.se, rel=0.15)
+
+
+def test_path_keeps_what_all_checkpoints_share():
+    tables = checkpoints(same=True)
+    tables[1] = tables[1].filter(pl.col("problem_id") != "p0")
+    found = path(tables, rng=np.random.default_rng(0), draws=100)
+    assert found.problems == (79, 79, 79, 79)
+    assert found.left_out == (1, 0, 1, 1)
+    other = path(checkpoints(same=False), by=(), rng=np.random.default_rng(0), draws=100)
+    assert other.problems == (80, 80, 80, 80)
+    with pytest.raises(StratagemError, match="two checkpoints"):
+        path(tables[:1], rng=np.random.default_rng(0))
+    with pytest.raises(StratagemError, match="in common"):
+        path(
+            [
+                tables[0],
+                tables[1].with_columns(kind=pl.lit("z"), problem_id=pl.lit("z") + pl.col("problem_id")),
+            ],
+            rng=np.random.default_rng(0),
+        )

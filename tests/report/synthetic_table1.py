@@ -1,0 +1,397 @@
+"""A made-up study "Table 1": plausible numbers in the shape of the report's inputs, no training needed.
+
+`python tests/report/synthetic_table1.py page.html` writes a page to look at.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from stratagem.records import ROLLOUT_SCHEMA, Problem
+from stratagem.strategies import backward, forward
+from stratagem.tasks.finite_field import KINDS, FiniteField
+
+CELLS = [f"{family}/{stage}" for family in ("F", "B", "FB") for stage in ("SFT", "RL(2-5)", "RL(6-9)")]
+RUNS = [cell for cell in CELLS if not cell.endswith("SFT")]
+STUDY = {
+    "B/SFT": (24.5, 38.9, 11.9),
+    "B/RL(2-5)": (18.4, 25.6, 10.1),
+    "B/RL(6-9)": (50.8, 96.0, 11.6),
+    "F/SFT": (57.0, 10.7, 97.1),
+    "F/RL(2-5)": (48.0, 9.3, 91.7),
+    "F/RL(6-9)": (58.3, 11.0, 99.3),
+    "FB/SFT": (47.0, 27.1, 64.3),
+    "FB/RL(2-5)": (60.0, 32.2, 91.5),
+    "FB/RL(6-9)": (95.7, 94.1, 97.1),
+}
+# selection, improvement, new strategy of each run, in points of accuracy
+GAINS = {
+    "F/RL(2-5)": (0.0, 0.4, 0.0),
+    "F/RL(6-9)": (0.2, 2.4, 0.0),
+    "B/RL(2-5)": (0.1, -1.9, 0.0),
+    "B/RL(6-9)": (0.0, 26.3, 0.0),
+    "FB/RL(2-5)": (14.8, -1.2, 0.0),
+    "FB/RL(6-9)": (29.6, 18.1, 1.0),
+}
+ERRORS = ("operand_lookup", "arithmetic_fact", "order", "carried_state", "guessed_start", "stopping")
+
+
+@dataclass
+class Inputs:
+    """The four arguments of `render`."""
+
+    summary: dict[str, Any]
+    rollouts: pl.DataFrame
+    curves: pl.DataFrame
+    metrics: pl.DataFrame
+
+    def all(self) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        return self.summary, self.rollouts, self.curves, self.metrics
+
+
+def make(
+    seed: int = 0, *, problems: int = 48, samples: int = 4, updates: int = 120, seeds: tuple[int, ...] = (0,)
+) -> Inputs:
+    rng = np.random.default_rng(seed)
+    return Inputs(
+        summary(rng, list(seeds)),
+        rollouts(rng, problems, samples, seeds),
+        curves(rng, updates, seeds),
+        metrics(rng, updates, seeds),
+    )
+
+
+def estimate(value: float, half: float, n: int = 480) -> dict[str, Any]:
+    return {"value": value, "low": value - half, "high": value + half, "se": half / 1.96, "n": n}
+
+
+def share(value: float) -> dict[str, Any]:
+    half = 1.96 * (value * (1 - value) / 300) ** 0.5
+    return {"value": value, "low": max(0.0, value - half), "high": min(1.0, value + half), "n": 480}
+
+
+def summary(rng: np.random.Generator, seeds: list[int]) -> dict[str, Any]:
+    columns = ("all", "inversion", "evaluation")
+    cells = {
+        cell: {
+            name: share(float(np.clip(value / 100 + rng.normal(0, 0.02), 0.01, 0.995)))
+            for name, value in zip(columns, STUDY[cell], strict=True)
+        }
+        for cell in CELLS
+    }
+    return {
+        "answer": "RL on harder problems did both: FB RL(6-9) gained 48.7 points, 29.6 of them by selecting "
+        "the strategy that suits the problem and 18.1 by executing it better.",
+        "preset": "quick",
+        "seeds": seeds,
+        "elapsed_s": 812.0,
+        "chance": 1 / 11,
+        "cells": cells,
+        "study": {cell: dict(zip(columns, values, strict=True)) for cell, values in STUDY.items()},
+        "gains": {run: gain(rng, run) for run in RUNS},
+        "claims": claims(),
+        "deviations": [
+            {
+                "setting": "model",
+                "study": "Qwen2.5-1.5B-Instruct, LoRA rank 64",
+                "ours": "a transformer of 3.2 million parameters that ships with the package",
+                "reason": "a laptop CPU in minutes",
+            },
+            {"setting": "RL updates", "study": "500-1,000", "ours": "120", "reason": "the quick preset"},
+        ],
+        "settings": {
+            "SFT pairs": 2048,
+            "SFT epochs": 20,
+            "RL lr": 3e-4,
+            "KL beta": 0.05,
+            "group": 8,
+            "batch": 32,
+        },
+        "versions": {"stratagem": "0.1.0", "torch": "2.13.0+cpu", "polars": "2.1.0"},
+        "evaluation": {"problems": 480, "samples": 8, "temperature": 0.7},
+    }
+
+
+def gain(rng: np.random.Generator, run: str) -> dict[str, Any]:
+    selection, improvement, new = (x / 100 for x in GAINS[run])
+    total = selection + improvement + new
+    before = STUDY[run.split("/")[0] + "/SFT"][0] / 100
+    dropped = run == "FB/RL(6-9)"
+    hard = range(6, 10)
+    strata = []
+    for kind in KINDS:
+        for steps in hard:
+            tilt = (1.4 if kind == "inversion" else 0.6) * (1 + 0.1 * (steps - 7.5))
+            s, i, w = (float(x * tilt + rng.normal(0, 0.01)) for x in (selection, improvement, new))
+            strata.append(
+                {
+                    "kind": kind,
+                    "difficulty": steps,
+                    "problems": 60,
+                    "accuracy_before": estimate(before, 0.05),
+                    "accuracy_after": estimate(before + s + i + w, 0.05),
+                    "gain": estimate(s + i + w, 0.06),
+                    "selection": estimate(s, 0.03),
+                    "improvement": estimate(i, 0.04),
+                    "new_strategy": estimate(w, 0.01),
+                }
+            )
+    cells = [
+        {
+            "kind": kind,
+            "difficulty": steps,
+            "strategy": strategy,
+            "share_before": 0.5,
+            "share_after": 0.0 if dropped and strategy == "forward" else 0.5,
+            "accuracy_before": 0.4,
+            "accuracy_after": None if dropped and strategy == "forward" else 0.9,
+            "forced": None,
+        }
+        for kind in KINDS
+        for steps in hard
+        for strategy in ("forward", "backward")
+    ]
+    reverse = {
+        "selection": estimate(selection + 0.05, 0.03),
+        "improvement": estimate(improvement - 0.05, 0.03),
+    }
+    if dropped:
+        reverse["selection"] = {
+            "value": None,
+            "low": 0.1,
+            "high": 0.5,
+            "se": None,
+            "n": 480,
+            "bounds": [0.12, 0.46],
+        }
+        reverse["improvement"] = {
+            "value": None,
+            "low": 0.0,
+            "high": 0.4,
+            "se": None,
+            "n": 480,
+            "bounds": [0.01, 0.35],
+        }
+    return {
+        "gain": estimate(total, 0.034),
+        "selection": estimate(selection, 0.012 + abs(selection) / 12),
+        "improvement": estimate(improvement, 0.012 + abs(improvement) / 12),
+        "new_strategy": estimate(new, 0.004),
+        "reverse": {**reverse, "new_strategy": estimate(new, 0.004)},
+        "symmetric": {
+            "selection": estimate(selection + 0.02, 0.03),
+            "improvement": estimate(improvement - 0.02, 0.03),
+            "new_strategy": estimate(new, 0.004),
+        },
+        "threefold": {
+            "selection": estimate(selection, 0.03),
+            "improvement": estimate(improvement - 0.03, 0.03),
+            "interaction": estimate(0.03, 0.02),
+            "new_strategy": estimate(new, 0.004),
+        },
+        "accuracy_before": estimate(before, 0.03),
+        "accuracy_after": estimate(before + total, 0.02),
+        "unsupported_share": 0.031 if dropped else 0.0,
+        "level": "kind x difficulty",
+        "order_dependent": dropped,
+        "interventional": False,
+        "length_before": 27.9,
+        "length_after": 28.4,
+        "strata": strata,
+        "cells": cells,
+    }
+
+
+def claims() -> list[dict[str, Any]]:
+    def part(statement: str, value: float, verdict: str) -> dict[str, Any]:
+        return {
+            "statement": statement,
+            "value": value,
+            "low": value - 0.03,
+            "high": value + 0.03,
+            "verdict": verdict,
+        }
+
+    return [
+        {
+            "id": "1",
+            "statement": "Selection: after RL(6-9), FB beats both single-strategy models by a wide margin.",
+            "verdict": "upheld",
+            "difference": 0.374,
+            "low": 0.341,
+            "high": 0.407,
+            "parts": [
+                part("FB - F on All", 0.374, "upheld"),
+                part("FB - B on All", 0.449, "upheld"),
+                part("F on inversion stays near chance", 0.11, "upheld"),
+            ],
+        },
+        {
+            "id": "2",
+            "statement": "Improvement needs difficulty: RL(6-9) raises execution; RL(2-5) does not.",
+            "verdict": "undecided",
+            "difference": 0.263,
+            "low": 0.22,
+            "high": 0.30,
+            "parts": [part("B RL(6-9)", 0.263, "upheld"), part("B RL(2-5)", -0.019, "undecided")],
+        },
+        {
+            "id": "3",
+            "statement": "RL on SFT-level problems mainly selects.",
+            "verdict": "refuted",
+            "difference": None,
+            "low": None,
+            "high": None,
+            "parts": [],
+        },
+    ]
+
+
+def rollouts(rng: np.random.Generator, problems: int, samples: int, seeds: tuple[int, ...]) -> pl.DataFrame:
+    task = FiniteField()
+    asked = task.generate("eval", problems, (6, 9))
+    rows: list[tuple[Any, ...]] = []
+    for cell in CELLS:
+        family, stage = cell.split("/")
+        skill = {"SFT": 0.9, "RL(2-5)": 0.92, "RL(6-9)": 0.985}[stage]
+        for seed in seeds:
+            for problem in asked:
+                for sample in range(samples + 1):
+                    strategy = choose(rng, family, stage, problem.kind)
+                    text, error, evidence = respond(rng, task, problem, strategy, skill)
+                    score = task.verify(problem, text)
+                    rows.append(
+                        (
+                            problem.id,
+                            problem.kind,
+                            problem.difficulty,
+                            cell,
+                            sample,
+                            problem.prompt,
+                            text,
+                            score,
+                            strategy,
+                            evidence,
+                            "stop",
+                            len(text.split()),
+                            seed,
+                            "sampled" if sample else "greedy",
+                            error,
+                        )
+                    )
+    schema = {**ROLLOUT_SCHEMA, "seed": pl.Int32(), "mode": pl.String(), "error": pl.String()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def choose(rng: np.random.Generator, family: str, stage: str, kind: str) -> str:
+    if family != "FB":
+        return {"F": "forward", "B": "backward"}[family]
+    suited, other = ("forward", "backward") if kind == "evaluation" else ("backward", "forward")
+    return suited if rng.random() < {"SFT": 0.5, "RL(2-5)": 0.8, "RL(6-9)": 0.98}[stage] else other
+
+
+def respond(
+    rng: np.random.Generator, task: FiniteField, problem: Problem, strategy: str, skill: float
+) -> tuple[str, str | None, str]:
+    """A demonstration, spoilt step by step with chance 1 - skill, with a recogniser's evidence."""
+    write = {"forward": forward, "backward": backward}[strategy]
+    words = write.demonstrate(task, problem.data).split()
+    guesses = (strategy == "forward") == (problem.kind == "inversion")
+    states = [i for i, word in enumerate(words) if word.startswith("e")]
+    wrong: dict[int, tuple[str, str]] = {}
+    for position, index in enumerate(states[:-1]):
+        guessed = position == 0 and guesses and rng.random() > 1 / 11
+        if guessed or (position and rng.random() > skill):
+            kind = (
+                "guessed_start" if guessed else str(rng.choice([e for e in ERRORS if e != "guessed_start"]))
+            )
+            wrong[index] = (kind, words[index])
+            words[index] = f"e{(int(words[index][1:]) + int(rng.integers(1, 11))) % 11}"
+    if wrong:
+        words[states[-1]] = f"e{(int(words[states[-1]][1:]) + int(rng.integers(1, 11))) % 11}"
+    marks, start = [], 0
+    for index, word in enumerate(words):
+        if index in states:
+            kind, expected = wrong.get(index, (None, None))
+            marks.append([start, start + len(word), kind, expected])
+        start += len(word) + 1
+    first = min(wrong, default=None)
+    error = None if first is None else wrong[first][0]
+    step = None if first is None else states.index(first)
+    return " ".join(words), error, json.dumps({"error": error, "step": step, "marks": marks})
+
+
+def curves(rng: np.random.Generator, updates: int, seeds: tuple[int, ...]) -> pl.DataFrame:
+    rows = []
+    for run in RUNS:
+        family, stage = run.split("/")
+        low = int(stage[3])
+        for seed in seeds:
+            for update in range(updates):
+                done = update / max(updates - 1, 1)
+                for kind in KINDS:
+                    for steps in range(low, low + 4):
+                        for strategy in ("forward", "backward"):
+                            fits = (strategy == "forward") == (kind == "evaluation")
+                            if family != "FB" and strategy[0].upper() != family:
+                                continue
+                            n = 16 if family != "FB" else int(32 * (0.5 + (0.48 if fits else -0.48) * done))
+                            p = min((0.5 + 0.5 * done) ** (steps / 5), 0.99) if fits else 1 / 11
+                            if n:
+                                rows.append(
+                                    (run, seed, update, kind, steps, strategy, n, int(rng.binomial(n, p)))
+                                )
+    columns = {
+        "cell": pl.String(),
+        "seed": pl.Int32(),
+        "update": pl.Int32(),
+        "kind": pl.String(),
+        "difficulty": pl.Int32(),
+        "strategy": pl.String(),
+        "n": pl.Int32(),
+        "right": pl.Int32(),
+    }
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def metrics(rng: np.random.Generator, updates: int, seeds: tuple[int, ...]) -> pl.DataFrame:
+    rows = []
+    for run in RUNS:
+        for seed in seeds:
+            for update in range(updates):
+                done = update / max(updates - 1, 1)
+                noise = rng.normal(0, 0.02, 4)
+                rows.append(
+                    (
+                        run,
+                        seed,
+                        update,
+                        0.4 + 0.5 * done + noise[0],
+                        0.1 * done + abs(noise[1]),
+                        0.5 - 0.3 * done + noise[2],
+                        0.3 + 0.3 * done + noise[3],
+                        28.0 + done,
+                        0.9,
+                    )
+                )
+    names = ["reward", "kl", "entropy", "no_signal", "length", "seconds"]
+    schema = {
+        "cell": pl.String(),
+        "seed": pl.Int32(),
+        "update": pl.Int32(),
+        **dict.fromkeys(names, pl.Float64()),
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+if __name__ == "__main__":
+    from stratagem.report import table1
+
+    Path(sys.argv[1]).write_text(table1.render(*make().all()), encoding="utf-8")

@@ -1,0 +1,229 @@
+"""The page holds what it should, nothing more can run in it, and a browser draws it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.report.synthetic_table1 import CELLS, RUNS, Inputs, make
+
+from stratagem.report import table1
+
+Browse = Callable[..., tuple[str, list[str]]]
+HOSTILE = (
+    '</script><script>document.title="taken"</script><img src=x onerror="document.title=1">{{ 7*7 }}<!--'
+)
+
+
+class Reader(HTMLParser):
+    """Text outside scripts and styles, all attributes, and the names of the tags."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str, str]] = []
+        self._skip = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag in ("script", "style"):
+            self._skip = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._skip:
+            self._skip = ""
+
+    def handle_data(self, data: str) -> None:
+        if not self._skip:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def emptied(value: Any) -> Any:
+    """The same shape with every number gone."""
+    if isinstance(value, dict):
+        return {key: emptied(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [emptied(entry) for entry in value]
+    return None if isinstance(value, int | float) else value
+
+
+def specs(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="specs">(.*?)</script>', page, re.S)
+    assert found
+    return json.loads(found[1])["charts"]
+
+
+def test_the_answer_comes_first_and_every_part_is_there(page: str, inputs: Inputs) -> None:
+    text = Reader(page).text
+    order = [
+        inputs.summary["answer"],
+        "Select or improve",
+        "Table 1, ours beside",
+        "The study’s claims",
+        "While RL ran",
+        "Where the gain came from",
+        "Every way to account for the gain",
+        "Which errors went away",
+        "Given several attempts",
+        "The same problem, before and after",
+        "Method",
+        "What differs from the study",
+        "Versions",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    for claim in inputs.summary["claims"]:
+        assert claim["statement"] in text
+    for row in inputs.summary["deviations"]:
+        assert row["reason"] in text
+    assert "−" in text
+    assert "+12.0 … +46.0" in text  # bounds are a range, not a point
+    assert "95.7" in text
+    assert "operand lookup" in text
+
+
+def test_every_chart_has_a_place_and_values(page: str) -> None:
+    charts = specs(page)
+    boxes = re.findall(r'<div class="chart" id="([^"]+)"', page)
+    assert sorted(boxes) == sorted(charts)
+    assert len(charts) >= 30
+    assert all(spec["layer"] for spec in charts.values())
+
+
+def test_nothing_is_fetched(page: str) -> None:
+    for tag, name, value in Reader(page).attributes:
+        assert name not in ("src", "srcset", "data", "poster", "action"), (tag, name, value)
+        assert name != "href" or value.startswith("#"), (tag, value)
+    style = re.search(r"<style>(.*?)</style>", page, re.S)
+    assert style
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    assert "default-src 'none'" in page
+    assert "unsafe-eval" not in page
+    assert "script-src 'unsafe-inline'" not in page
+
+
+def test_what_models_and_users_wrote_is_escaped() -> None:
+    data = make(problems=8, samples=2, updates=3)
+    data.summary["answer"] = data.summary["claims"][0]["statement"] = HOSTILE
+    data.summary["settings"][HOSTILE] = HOSTILE
+    rollouts = data.rollouts.with_columns(
+        completion=HOSTILE + pl.col("completion"),
+        prompt=pl.lit(HOSTILE),
+        strategy=pl.lit(HOSTILE),
+        error=pl.lit(HOSTILE),
+    )
+    curves = data.curves.with_columns(strategy=pl.lit(HOSTILE) + pl.col("strategy"))
+    html = table1.render(data.summary, rollouts, curves, data.metrics)
+    assert HOSTILE not in html
+    assert "img" not in Reader(html).tags
+    assert html.count("<script") == 3 == html.count("</script>")
+    assert "{{ 7*7 }}" in Reader(html).text
+
+
+def test_missing_numbers_are_dashes_and_never_zero() -> None:
+    data = make(problems=6, samples=1, updates=1)
+    summary = emptied(data.summary)
+    html = table1.render(summary, data.rollouts, data.curves, data.metrics)
+    table = re.search(r'<table class="table1">(.*?)</table>', html, re.S)
+    assert table
+    text = Reader(table[1]).text
+    assert text.count("study –") == 3 * len(CELLS)
+    assert "0.0" not in text
+    assert "nan" not in Reader(html).text.lower().split()
+
+
+def test_cells_and_gains_may_be_missing_altogether() -> None:
+    data = make(problems=6, samples=1, updates=1)
+    summary = copy.deepcopy(data.summary)
+    summary["cells"]["FB/RL(6-9)"] = {"all": None}
+    del summary["cells"]["F/SFT"]
+    summary["gains"] = {"FB/RL(6-9)": {}}
+    summary["claims"], summary["deviations"] = [], []
+    html = table1.render(summary, data.rollouts.clear(), data.curves.clear(), data.metrics.clear())
+    assert "study 57.0 <span>(–)" in html
+    assert len(specs(html)) == 1
+
+
+def test_several_seeds_are_faint_lines_around_one() -> None:
+    data = make(problems=6, samples=2, updates=30, seeds=(0, 1, 2))
+    html = table1.render(*data.all())
+    assert "3 training seeds" in html
+    curve = next(s for s in specs(html).values() if '"rate"' in json.dumps(s))
+    rows = [row for layer in [curve, *curve["layer"]] for row in layer.get("data", {}).get("values", [])]
+    assert {row["seed"] for row in rows if "rate" in row} == {None, 0, 1, 2}
+
+
+def test_a_long_run_stays_small() -> None:
+    data = make(problems=24, samples=4, updates=1000, seeds=(0, 1))
+    data.rollouts = data.rollouts.with_columns(completion=pl.col("completion") + pl.lit("x" * 50_000))
+    html = table1.render(*data.all())
+    assert len(html) < 5_000_000
+    assert "more characters" in html
+
+
+def test_each_run_has_traces(page: str) -> None:
+    traces = page[page.index('id="traces"') : page.index('id="method"')]
+    for run in RUNS:
+        assert run.replace("/", " ") in traces
+    assert "<mark title=" in traces
+    assert "<ins>" in traces
+
+
+def test_a_browser_draws_every_open_chart(page: str, browse: Browse) -> None:
+    dom, console = browse(page)
+    assert not console
+    assert 'data-ready="true"' in dom
+    assert "data-errors" not in dom
+    assert dom.count('class="marks"') == len(re.findall(r'data-drawn="true"', dom))
+    closed = re.search(r"<details><summary>How training went.*?</details>", page, re.S)
+    assert closed  # its charts are drawn when it opens, or at once where a browser knows their width
+    assert dom.count('class="marks"') >= len(specs(page)) - closed[0].count('class="chart"')
+    assert "Save as PNG" in dom
+    assert "Save as SVG" in dom
+    assert "Open in Vega Editor</a>" not in dom
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_phone_needs_no_sideways_scroll(page: str, inputs: Inputs, browse: Browse, empty: bool) -> None:
+    if empty:
+        page = table1.render(emptied(inputs.summary), inputs.rollouts, inputs.curves, inputs.metrics)
+    # An outer page with a frame of 390 px: the width that a phone gives, whatever the browser's least window.
+    inner = page.replace("&", "&amp;").replace('"', "&quot;")
+    probe = """<script>
+      const look = () => {
+        const root = frame.contentDocument.documentElement;
+        if (!root.dataset.ready) return setTimeout(look, 50);
+        const wide = [...frame.contentDocument.querySelectorAll("body *")].filter((e) =>
+          e.getBoundingClientRect().right > 391 && !e.closest(".scroll, .vega-actions, svg"));
+        document.body.dataset.width = root.scrollWidth;
+        document.body.dataset.wide = wide.map((e) => e.tagName + "." + e.className).join(" ");
+      };
+      onload = look;
+    </script>"""
+    frame = f'<iframe id="frame" width="390" height="800" style="border:0" srcdoc="{inner}"></iframe>'
+    dom, _ = browse(f"<body>{probe}{frame}</body>")
+    assert 'data-width="390"' in dom
+    assert 'data-wide=""' in dom
+
+
+def test_markup_in_completions_does_nothing_in_a_browser(browse: Browse) -> None:
+    data = make(problems=6, samples=1, updates=2)
+    rollouts = data.rollouts.with_columns(completion=HOSTILE + pl.col("completion"), prompt=pl.lit(HOSTILE))
+    dom, console = browse(table1.render(data.summary, rollouts, data.curves, data.metrics))
+    assert not console
+    assert "<title>Stratagem: select or improve</title>" in dom
+    assert 'data-ready="true"' in dom

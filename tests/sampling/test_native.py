@@ -1,0 +1,89 @@
+"""The sampler's distribution against exact enumeration, and its habits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+torch = pytest.importorskip("torch", reason="needs the lab extra")
+
+from stratagem.models.folder import load_model  # noqa: E402
+from stratagem.models.transformer import Shape, Transformer  # noqa: E402
+from stratagem.sampling.native import choose, generate  # noqa: E402
+
+EOS = 1
+
+
+@pytest.fixture(scope="module")
+def toy() -> Transformer:
+    torch.manual_seed(3)
+    shape = Shape(4, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+    model = Transformer(shape)
+    model.model.embed_tokens.weight.data *= 4
+    return model
+
+
+def probability(model: Transformer, prompt: list[int], completion: tuple[int, ...], temperature: float) -> float:
+    logps = (model(torch.tensor([prompt + list(completion)]))[0] / temperature).log_softmax(-1)
+    return float(sum(logps[len(prompt) - 1 + i, token] for i, token in enumerate(completion)).exp())
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+def test_samples_follow_the_exact_distribution(toy: Transformer, temperature: float) -> None:
+    prompts, draws, length = [[2, 3, 2], [3]], 6000, 3
+    endings = [
+        c for n in (1, 2, 3) for c in product(range(4), repeat=n)
+        if EOS not in c[:-1] and (n == length or c[-1] == EOS)
+    ]  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    found = generate(toy, prompts, samples=draws, max_new=length, temperature=temperature, generator=generator)
+    for k, prompt in enumerate(prompts):
+        with torch.no_grad():
+            expected = {c: draws * probability(toy, prompt, c, temperature) for c in endings}
+        assert sum(expected.values()) == pytest.approx(draws, rel=1e-4)
+        counts = Counter(tuple(g.ids) for g in found[k * draws : (k + 1) * draws])
+        assert set(counts) <= set(expected)
+        usual = [c for c in endings if expected[c] >= 5]
+        seen = [*(counts[c] for c in usual), draws - sum(counts[c] for c in usual)]
+        hoped = [*(expected[c] for c in usual), draws - sum(expected[c] for c in usual)]
+        if hoped[-1] < 5:
+            seen, hoped = seen[:-1], hoped[:-1]
+            hoped = [h * sum(seen) / sum(hoped) for h in hoped]
+        assert stats.chisquare(seen, hoped).pvalue > 1e-3
+
+
+def test_finish_reasons(toy: Transformer) -> None:
+    generator = torch.Generator().manual_seed(0)
+    found = generate(toy, [[2, 3]], samples=200, max_new=4, temperature=1.0, generator=generator)
+    for one in found:
+        assert one.finish_reason == ("stop" if one.ids[-1] == EOS else "length")
+        assert EOS not in one.ids[:-1]
+        assert one.finish_reason == "stop" or len(one.ids) == 4
+    assert {one.finish_reason for one in found} == {"stop", "length"}
+
+
+def test_a_row_does_not_depend_on_its_neighbours(random_model: Path) -> None:
+    model, _ = load_model(random_model)
+    prompts = [list(range(5, 25)), [7, 8, 9], list(range(40, 52))]
+    together = generate(model, prompts, max_new=16, temperature=0)
+    alone = [generate(model, [prompt], max_new=16, temperature=0)[0] for prompt in prompts]
+    assert together == alone
+
+
+def test_the_same_generator_gives_the_same_bits(random_model: Path) -> None:
+    model, _ = load_model(random_model)
+
+    def draw() -> list[list[int]]:
+        generator = torch.Generator().manual_seed(5)
+        options = {"samples": 4, "max_new": 16, "temperature": 0.7, "generator": generator}
+        return [g.ids for g in generate(model, [[5, 6], [9]], **options)]
+
+    assert draw() == draw()
+
+
+def test_greedy_takes_the_most_likely() -> None:
+    assert choose(torch.tensor([[0.1, 3.0, 2.0]]), 0, None).tolist() == [1]

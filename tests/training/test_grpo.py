@@ -1,0 +1,112 @@
+"""The GRPO loss against formulas written out one token at a time, and one update's habits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the lab extra")
+
+from stratagem.models.folder import load_model  # noqa: E402
+from stratagem.settings import LOSSES  # noqa: E402
+from stratagem.training.grpo import advantages, policy_loss, token_logps  # noqa: E402
+from stratagem.training.sft import pad  # noqa: E402
+
+CLIP, BETA, MAX_NEW = 0.2, 0.05, 9
+
+
+def tensors(seed: int = 0):
+    g = torch.Generator().manual_seed(seed)
+    B, R = 6, 7
+    old = -torch.rand(B, R, generator=g, dtype=torch.float64) * 3
+    new = old + torch.randn(B, R, generator=g, dtype=torch.float64) * 0.4
+    ref = old + torch.randn(B, R, generator=g, dtype=torch.float64) * 0.4
+    lengths = torch.tensor([7, 3, 5, 1, 7, 2])
+    mask = (torch.arange(R)[None] < lengths[:, None]).double()
+    return new, old, ref, torch.randn(B, generator=g, dtype=torch.float64), mask
+
+
+def by_hand(new, old, ref, gains, mask, loss: str) -> float:
+    """The formulas of the three papers, token by token, in plain Python."""
+    sums, counts = [], []
+    for row in range(len(new)):
+        total, count = 0.0, 0
+        for t in range(new.shape[1]):
+            if not mask[row, t]:
+                continue
+            ratio = math.exp(new[row, t] - old[row, t])
+            clipped = min(max(ratio, 1 - CLIP), 1 + CLIP)
+            gain = float(gains[row])
+            x = float(ref[row, t] - new[row, t])
+            total += -min(ratio * gain, clipped * gain) + BETA * (math.exp(x) - x - 1)
+            count += 1
+        sums.append(total)
+        counts.append(count)
+    if loss == "grpo":
+        return float(np.mean([s / c for s, c in zip(sums, counts, strict=True)]))
+    return sum(sums) / (sum(counts) if loss == "dapo" else len(sums) * MAX_NEW)
+
+
+def ours(new, old, ref, gains, mask, loss: str, rows=slice(None)):
+    return policy_loss(
+        new[rows], old[rows], ref[rows], gains[rows], mask[rows],
+        loss=loss, clip=CLIP, beta=BETA, rows=len(new), tokens=int(mask.sum()), max_new=MAX_NEW,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("seed", range(5))
+def test_loss_is_the_papers(loss: str, seed: int) -> None:
+    found = tensors(seed)
+    assert float(ours(*found, loss)) == pytest.approx(by_hand(*found, loss), abs=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_is_that_of_the_formula(loss: str) -> None:
+    new, *rest = tensors(1)
+    new.requires_grad_(True)
+    ours(new, *rest, loss).backward()
+    step, plain = 1e-6, new.detach()
+    for row, t in [(0, 0), (0, 6), (1, 2), (3, 0), (5, 1), (1, 5)]:
+        up, down = plain.clone(), plain.clone()
+        up[row, t] += step
+        down[row, t] -= step
+        slope = (by_hand(up, *rest, loss) - by_hand(down, *rest, loss)) / (2 * step)
+        assert float(new.grad[row, t]) == pytest.approx(slope, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_parts_add_up(loss: str) -> None:
+    found = tensors(2)
+    parts = ours(*found, loss, slice(0, 2)) + ours(*found, loss, slice(2, 6))
+    assert float(parts) == pytest.approx(float(ours(*found, loss)), abs=1e-12)
+
+
+def test_advantages() -> None:
+    scores = torch.tensor([[1.0, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0]])
+    plain = advantages(scores, "none")
+    torch.testing.assert_close(plain.sum(1), torch.zeros(3))
+    torch.testing.assert_close(plain[0], torch.tensor([0.75, -0.25, -0.25, -0.25]))
+    scaled = advantages(scores, "group")
+    assert scaled[1].abs().max() == 0
+    torch.testing.assert_close(scaled[2], plain[2] / scores[2].std(), atol=1e-3, rtol=1e-3)
+
+
+def test_token_logps_are_the_models(random_model) -> None:
+    model, _ = load_model(random_model)
+    rows = [([5, 6, 7], [8, 9, 1]), ([10, 11], [12, 1])]
+    ids, targets = pad(rows)
+    logps, mask, entropy = token_logps(model, ids, targets, 0.7)
+    assert mask.sum(1).tolist() == [3, 2]
+    for k, (prompt, response) in enumerate(rows):
+        whole = torch.tensor([prompt + response])
+        expected = (model(whole)[0] / 0.7).log_softmax(-1)
+        for i, token in enumerate(response):
+            place = len(prompt) - 1 + i
+            torch.testing.assert_close(logps[k, place], expected[place, token], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(
+                entropy[k, place], -(expected[place].exp() * expected[place]).sum(), atol=1e-5, rtol=1e-5
+            )
+    assert logps[mask == 0].abs().max() == 0
