@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,8 @@ class Stage:
         if not (folder / CONFIG).is_file():
             folder.rmdir()
             return False
-        found = read_json(folder / CONFIG)
-        if not isinstance(found, dict) or found.get("key") != self.key:
+        found: dict[str, Any] = read_json(folder / CONFIG)
+        if found.get("key") != self.key:
             was = difference(found, self.config)
             raise StratagemError(
                 f"{folder}: made with other settings ({was}); choose another --out or remove it"
@@ -114,7 +114,7 @@ class Stage:
         return True
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Path]:
+    def open(self) -> Generator[Path]:
         """The folder to work in, locked against a second process, with what an interrupted run left there.
 
         Leaving the block without an exception gives the folder its final name.
@@ -142,11 +142,12 @@ class Stage:
             return False
 
 
-def difference(found: object, wanted: dict[str, Any]) -> str:
+def difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     """The first setting in which two configs differ, in words."""
-    if not isinstance(found, dict) or found.get("stage") != wanted["stage"]:
-        return f"it holds {found.get('stage') if isinstance(found, dict) else 'something else'!r}"
-    old, new = found.get("settings", {}), wanted["settings"]
+    if found.get("stage") != wanted["stage"]:
+        return f"it holds {found.get('stage', 'something else')!r}"
+    old: dict[str, Any] = found.get("settings", {})
+    new: dict[str, Any] = wanted["settings"]
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             return f"{name} was {old.get(name)!r}, now {new.get(name)!r}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the lab extra")
 
-from stratagem.models import primitives  # noqa: E402
-from stratagem.models.vocabulary import words  # noqa: E402
-from stratagem.tasks.finite_field import FiniteField, Step  # noqa: E402
+from stratagem.models import primitives
+from stratagem.models.vocabulary import EOS, words
+from stratagem.tasks.finite_field import FiniteField, Step
 
 WORDS = words()
 UPDATES = range(0, 4000, 8)
@@ -21,13 +23,18 @@ def lines(update: int, **options):
         yield [WORDS[i] for i in row], aims != primitives.IGNORE
 
 
+def first_state(response: list[str]) -> int:
+    """Where a traversal's first state stands: after the direction and, from some update on, after "guess"."""
+    return 2 if response[1] == "guess" else 1
+
+
 def slots(response: list[str]) -> list[tuple[bool, bool]]:
     """For each state slot of a traversal: whether it holds the right result of its step, and a check of the words."""
-    task = FiniteField(11 if response[1][0] == "e" else 13)
-    found, state = [], int(response[1][1:])
-    for label, word, after in zip(response[2::3], response[3::3], response[4::3], strict=False):
-        if label == ";":
-            break
+    first = first_state(response)
+    task = FiniteField(11 if response[first][0] == "e" else 13)
+    found, state = [], int(response[first][1:])
+    steps = response[first + 1 : response.index(";")]
+    for label, word, after in zip(steps[::3], steps[1::3], steps[2::3], strict=True):
         right = task.apply(state, Step(0, word[0], int(word[2:])))
         state = int(after[1:])
         found.append((right == state, label[0] == "#"))
@@ -45,16 +52,77 @@ def test_no_two_neighbouring_slots_are_right(directions: tuple[str, ...]) -> Non
             flags = slots(response)
             assert all(well_formed for _, well_formed in flags)
             computed = [is_right for is_right, _ in flags]
-            assert not any(a and b for a, b in zip(computed, computed[1:], strict=False)), line
+            assert not any(a and b for a, b in pairwise(computed)), line
             # A state is learnt where it is the right one, and nowhere else.
             start = line.index("list") + 2
-            state_learnt = [bool(learnt[start + 4 + 3 * i]) for i in range(len(flags))]
+            slot = start + first_state(response) + 3
+            state_learnt = [bool(learnt[slot + 3 * i]) for i in range(len(flags))]
             assert state_learnt == computed
             assert response[0] in directions
+            # The other words are all learnt, to the line's end.
+            end = start + response.index(";")
+            assert all(learnt[i] for i in range(slot - 2, end + 1) if (i - slot) % 3)
             lists += 1
             right += sum(computed)
     assert lists > 1000
     assert right > 1000
+
+
+@pytest.mark.parametrize("directions", [("forward", "backward"), ("forward",)])
+def test_recalls_are_right_and_come_late(directions: tuple[str, ...]) -> None:
+    """A recall says the last slot, or the guess where the first state is one; before RECALL_FROM there is none."""
+    start_of_recalls = primitives.RECALL_FROM
+    updates = sorted({*UPDATES, *range(start_of_recalls - 12, start_of_recalls + 12)})
+    lists = {False: 0, True: 0}
+    near = {False: 0, True: 0}  # lists in the updates next to the first recall
+    guessed = {False: 0, True: 0}
+    recalled = {"last": 0, "guess": 0, "last of a guess": 0}
+    for update in updates:
+        late = update >= start_of_recalls
+        for line, learnt in lines(update, directions=directions):
+            if "list" not in line:
+                assert not {"guess", "recall", "last"} & set(line)
+                continue
+            lists[late] += 1
+            near[late] += abs(update - start_of_recalls) <= 12
+            start = line.index("list") + 2
+            response, aims = line[start:], learnt[start:].tolist()
+            assert not any(learnt[:start])
+            # The first state is the given one, and learnt, where the direction begins at it; else it is any.
+            suits = (line[0] == "start") == (response[0] == "forward")
+            first = first_state(response)
+            assert aims[:first] == [True] * first
+            assert aims[first] == suits
+            if suits:
+                assert response[first] == line[1]
+            rest = response[response.index(";") + 1 :]
+            rest_learnt = aims[response.index(";") + 1 :]
+            if not late:
+                assert not {"guess", "recall", "last"} & set(line), line
+                assert set(rest) == {EOS}
+                assert not any(rest_learnt)
+                continue
+            guessed[not suits] += 1
+            assert (first == 2) == (not suits), line
+            assert response.count("guess") + response.count("last") == 1 + (not suits)
+            assert rest[0] == "recall"
+            assert rest[1] in ("last", "guess")
+            if rest[1] == "last":
+                assert rest[2] == response[response.index(";") - 1], line
+                recalled["last of a guess"] += not suits
+            else:
+                assert not suits, line
+                assert rest[2] == response[2], line
+            recalled[rest[1]] += 1
+            assert set(rest[3:]) == {EOS}
+            assert rest_learnt == [True] * 4 + [False] * (len(rest) - 4)
+    assert min(near.values()) > 50
+    assert min(lists.values()) > 500
+    assert min(guessed.values()) > 300
+    # A guessed list recalls either, about equally often.
+    assert 0.4 < recalled["guess"] / guessed[True] < 0.6
+    assert recalled["guess"] + recalled["last of a guess"] == guessed[True]
+    assert recalled["last"] + recalled["guess"] == lists[True]
 
 
 def test_no_task_prompt_and_no_answer() -> None:

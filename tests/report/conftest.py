@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.report.synthetic_table1 import Inputs, make
 
 from stratagem.report import table1
+from tests.report.synthetic_table1 import Inputs, make
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [

@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 from rich.console import Console
-from tests.report.synthetic_table1 import CELLS, Inputs, make
-from tests.report.test_table1 import emptied
 
 from stratagem.records import StratagemError
 from stratagem.report import charts, format, frames, terminal, traces, view
+from tests.report.synthetic_table1 import CELLS, Inputs, make
+from tests.report.test_table1 import emptied
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.report.synthetic_table1 import CELLS, RUNS, Inputs, make
 
 from stratagem.report import table1
+from tests.report.synthetic_table1 import CELLS, RUNS, Inputs, make
 
 Browse = Callable[..., tuple[str, list[str]]]
 HOSTILE = (

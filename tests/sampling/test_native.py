@@ -27,7 +27,9 @@ def toy() -> Transformer:
     return model
 
 
-def probability(model: Transformer, prompt: list[int], completion: tuple[int, ...], temperature: float) -> float:
+def probability(
+    model: Transformer, prompt: list[int], completion: tuple[int, ...], temperature: float
+) -> float:
     logps = (model(torch.tensor([prompt + list(completion)]))[0] / temperature).log_softmax(-1)
     return float(sum(logps[len(prompt) - 1 + i, token] for i, token in enumerate(completion)).exp())
 
@@ -40,7 +42,9 @@ def test_samples_follow_the_exact_distribution(toy: Transformer, temperature: fl
         if EOS not in c[:-1] and (n == length or c[-1] == EOS)
     ]  # fmt: skip
     generator = torch.Generator().manual_seed(0)
-    found = generate(toy, prompts, samples=draws, max_new=length, temperature=temperature, generator=generator)
+    found = generate(
+        toy, prompts, samples=draws, max_new=length, temperature=temperature, generator=generator
+    )
     for k, prompt in enumerate(prompts):
         with torch.no_grad():
             expected = {c: draws * probability(toy, prompt, c, temperature) for c in endings}

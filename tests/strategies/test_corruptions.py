@@ -1,6 +1,7 @@
 """Each kind of mistake, put into a gold response, is named as that kind, in the right step and span.
 
-A corrupted response goes on consistently after its mistake, so that there is only one.
+A corrupted response goes on consistently after its mistake, so that there is only one. The words "guess" and
+"last" are not judged: whichever stands before a state or is missing, the label is that of the state alone.
 """
 
 import json
@@ -54,15 +55,28 @@ class Draft:
             states.append(self.applied(states[-1] if states else self.first, step))
         return replace(self, steps=tuple(steps), states=tuple(states))
 
+    @property
+    def head(self):
+        """The words before the first step: a state that the problem does not give is called a guess."""
+        return [self.opening, *([] if self.given else ["guess"]), self.task.symbol(self.first)]
+
+    def at(self, k):
+        """The index of step k's label among the words of the text."""
+        return len(self.head) + 3 * k
+
+    @property
+    def final(self):
+        """The words that the answer is led in by."""
+        return ["answer", "last" if self.given else "guess"]
+
     def words(self, k):
         step, symbol = self.steps[k], self.task.symbol
         return [f"#{step.label}", self.task.word(step), symbol(self.states[k])]
 
     def text(self, answer=None):
-        symbol = self.task.symbol
         final = (self.states[-1] if self.given else self.first) if answer is None else answer
         steps = [word for k in range(self.n) for word in self.words(k)]
-        return " ".join([self.opening, symbol(self.first), *steps, ";", "answer", symbol(final)])
+        return " ".join([*self.head, *steps, ";", *self.final, self.task.symbol(final)])
 
 
 def draft(task, problem, strategy):
@@ -117,7 +131,7 @@ def wrong_fact(gold, rng):
 def not_of_the_field(gold, rng):
     _, step, _, expected = wrong_fact(gold, rng)
     words = gold.text().split()
-    words[2 + 3 * step + 2] = gold.task.symbol(gold.task.p)
+    words[gold.at(step) + 2] = gold.task.symbol(gold.task.p)
     return (" ".join(words), step, gold.task.symbol(gold.task.p), expected) if step < gold.n - 1 else None
 
 
@@ -143,7 +157,7 @@ def applied_to_an_earlier_state(gold, rng):
 def no_state(gold, rng):
     k = int(rng.integers(gold.n))
     words = gold.text().split()
-    del words[2 + 3 * k + 2]
+    del words[gold.at(k) + 2]
     return " ".join(words), k, "", gold.task.symbol(gold.states[k])
 
 
@@ -159,7 +173,7 @@ def wrong_answer(gold, rng):
     right = gold.states[-1] if gold.given else gold.first
     wrong = other(rng, gold.task.p, right)
     symbol = gold.task.symbol
-    return gold.text(wrong), gold.n, f"answer {symbol(wrong)}", symbol(right)
+    return gold.text(wrong), gold.n, " ".join([*gold.final, symbol(wrong)]), symbol(right)
 
 
 def wrong_guess(gold, rng):
@@ -189,7 +203,7 @@ def repeated(gold, rng):
 def unknown_label(gold, rng):
     k = int(rng.integers(gold.n))
     words = gold.text().split()
-    words[2 + 3 * k] = "#99"
+    words[gold.at(k)] = "#99"
     return " ".join(words), k, "#99", f"#{gold.steps[k].label}"
 
 
@@ -198,7 +212,7 @@ def stops_early(gold, rng):
         return None
     k = int(rng.integers(1, gold.n))
     found = replace(gold, steps=gold.steps[:k], states=gold.states[:k])
-    return found.text(), k, " ".join(found.text().split()[-2:]), " ".join(gold.words(k)[:2])
+    return found.text(), k, " ".join(found.text().split()[-3:]), " ".join(gold.words(k)[:2])
 
 
 def goes_on(gold, rng):
@@ -221,6 +235,19 @@ CORRUPTIONS = {
     GUESSED_START: (wrong_guess,),
     STOPPING: (stops_early, goes_on, no_answer),
 }
+EACH_CORRUPTION = pytest.mark.parametrize(
+    ("kind", "corrupt"),
+    [(kind, corrupt) for kind, all_of_it in CORRUPTIONS.items() for corrupt in all_of_it],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+
+
+def drafts(rng, strategy, count):
+    """Gold drafts over both fields, ways to relabel and kinds, of 1 to 9 steps."""
+    for i in range(count):
+        task = FiniteField((11, 13)[i % 2], ("study", "problem")[i // 2 % 2])
+        problem = task.problem(KINDS[i // 4 % 2], 1 + i // 8 % 9, rng)
+        yield draft(task, problem, STRATEGIES[strategy])
 
 
 def test_every_kind_is_covered():
@@ -228,18 +255,12 @@ def test_every_kind_is_covered():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize(
-    ("kind", "corrupt"),
-    [(kind, corrupt) for kind, all_of_it in CORRUPTIONS.items() for corrupt in all_of_it],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
+@EACH_CORRUPTION
 def test_named_in_the_right_step(strategy, kind, corrupt):
     rng = np.random.default_rng([ERRORS.index(kind), len(strategy)])
     done = 0
-    for i in range(360):
-        task = FiniteField((11, 13)[i % 2], ("study", "problem")[i // 2 % 2])
-        problem = task.problem(KINDS[i // 4 % 2], 1 + i // 8 % 9, rng)
-        gold = draft(task, problem, STRATEGIES[strategy])
+    for gold in drafts(rng, strategy, 360):
+        task, problem = gold.task, gold.problem
         assert gold.text() == STRATEGIES[strategy].demonstrate(task, problem.data)
         made = corrupt(gold, rng)
         if made is None:
@@ -258,6 +279,81 @@ def test_named_in_the_right_step(strategy, kind, corrupt):
         assert json.loads(found.evidence())["error"] == kind
         done += 1
     assert done > 50
+
+
+WORDS = ("guess", "last")
+
+
+def reworded(gold, text, first, final):
+    """The text with these words, or none, before its first state and before its answer; no state is touched."""
+    words = text.split()
+    assert words[: len(gold.head) - 1] == gold.head[:-1]
+    words[1 : len(gold.head) - 1] = first
+    if "answer" in words:
+        at = words.index("answer")
+        assert words[at : at + 2] == gold.final
+        words[at + 1 : at + 2] = final
+    return " ".join(words)
+
+
+def judged(task, problem, text):
+    """Score and label, with marks by what they say and by the states in them instead of by place."""
+    found = label(task, problem, text)
+    marks = [
+        (mark.error, mark.expected, [w for w in text[mark.start : mark.end].split() if w not in WORDS])
+        for mark in found.marks
+    ]
+    return task.verify(problem, text), found.strategy, found.error, found.step, marks
+
+
+def correct(gold, rng):
+    return gold.text(), None, None, None
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("corrupt", [correct, *(one for every in CORRUPTIONS.values() for one in every)])
+def test_the_words_guess_and_last_are_not_judged(strategy, corrupt):
+    """Not where all else is right, and not on top of any mistake: the symbol alone decides."""
+    rng = np.random.default_rng([4, len(strategy)])
+    done = 0
+    for gold in drafts(rng, strategy, 72):
+        made = corrupt(gold, rng)
+        if made is None:
+            continue
+        text = made[0]
+        expected = judged(gold.task, gold.problem, text)
+        if corrupt is correct:
+            assert expected[:4] == (1, strategy, None, None)
+        for first in ([], ["guess"], ["last"]):
+            for final in ([], ["guess"], ["last"]):
+                other_words = reworded(gold, text, first, final)
+                assert judged(gold.task, gold.problem, other_words) == expected, (text, other_words)
+                done += other_words != text
+    assert done > 100
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_an_answer_of_the_wrong_end_is_wrong_by_its_symbol(strategy):
+    """Where the last state is answered instead of the guess, or the reverse, whatever it is called."""
+    rng = np.random.default_rng([5, len(strategy)])
+    done = 0
+    for gold in drafts(rng, strategy, 200):
+        right, wrong = gold.states[-1], gold.first
+        if not gold.given:
+            right, wrong = wrong, right
+        if right == wrong:
+            continue
+        for word in WORDS:
+            text = reworded(gold, gold.text(wrong), gold.head[1:-1], [word])
+            found = label(gold.task, gold.problem, text)
+            assert (found.strategy, found.error, found.step) == (strategy, CARRIED_STATE, gold.n)
+            mark = found.marks[-1]
+            symbol = gold.task.symbol
+            assert text[mark.start : mark.end] == f"answer {word} {symbol(wrong)}"
+            assert mark.expected == symbol(right)
+            assert gold.task.verify(gold.problem, text) == 0
+            done += 1
+    assert done > 200
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

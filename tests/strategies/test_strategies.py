@@ -36,7 +36,7 @@ def chain_of(kind, start, *words):
     return Chain(kind, tuple(steps), tuple(states), TASK.residues)
 
 
-# start e9 ; #3 +e2 #4 *e9 ; solve : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6
+# start e9 ; #3 +e2 #4 *e9 ; solve : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6
 PROBLEM = TASK.as_problem(chain_of(EVALUATION, 9, "#3+e2", "#4*e9"))
 LONG = TASK.as_problem(chain_of(EVALUATION, 9, "#3+e2", "#4*e9", "#5+e1", "#6*e3", "#7*e4", "#8+e6"))
 ONE = TASK.as_problem(chain_of(EVALUATION, 9, "#3+e2"))
@@ -90,6 +90,12 @@ def test_the_modules_are_what_the_dict_says():
 @pytest.mark.parametrize(
     "completion",
     [
+        "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6",
+        "FORWARD E9 #3 +E2 E3 #4 *E9 E6 ; ANSWER LAST E6",
+        "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer guess e6",
+        "forward guess e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6",
+        "forward guess e9 #3 +e2 e3 #4 *e9 e6 ; answer: guess **e6**",
+        "start e9 ; #3 +e2 #4 *e9 ; solve : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6",
         "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6",
         "FORWARD E9 #3 +E2 E3 #4 *E9 E6 ; ANSWER E6",
         "e9 #3 +e2 e3 #4 *e9 e6 answer e6",
@@ -111,6 +117,12 @@ def test_forms_of_one_right_forward_response(completion):
 @pytest.mark.parametrize(
     "completion",
     [
+        "backward guess e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6",
+        "BACKWARD GUESS E6 #4 /E9 E3 #3 -E2 E9 ; ANSWER GUESS E6",
+        "backward guess e6 #4 /e9 e3 #3 -e2 e9 ; answer last e6",
+        "backward last e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6",
+        "backward e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6",
+        "start e9 ; #3 +e2 #4 *e9 ; solve : backward guess e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6",
         "backward e6 #4 /e9 e3 #3 -e2 e9 ; answer e6",
         "Backward from E6:\n#4: ÷ E9 → E3\n#3: − E2 → E9\nAnswer: E6.",
         "I guess e6 and go back. #4: e6 / e9 = e3; #3: e3 - e2 = e9; so the answer is e6",
@@ -119,6 +131,7 @@ def test_forms_of_one_right_forward_response(completion):
 def test_forms_of_one_right_backward_response(completion):
     found = label(TASK, PROBLEM, completion)
     assert (found.strategy, found.error) == ("backward", None), found
+    assert TASK.verify(PROBLEM, completion) == 1
 
 
 # -- which -------------------------------------------------------------------------------------------------
@@ -129,16 +142,32 @@ def test_forms_of_one_right_backward_response(completion):
     [
         # The opening word alone is never enough …
         ("forward e9 ; answer e6", OTHER),
+        ("forward e9 ; answer last e6", OTHER),
         ("forward e9", UNPARSED),
+        ("backward guess e6 ; answer guess e6", OTHER),
+        ("backward guess e6", UNPARSED),
+        ("backward guess e9 #3 +e2 e3 #4 *e9 e6 ; answer guess e6", MIXED),
+        ("forward e6 #4 /e9 e3 #3 -e2 e9 ; answer last e6", MIXED),
         ("backward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6", MIXED),
         ("forward e6 #4 /e9 e3 #3 -e2 e9 ; answer e6", MIXED),
         # … and not needed; it decides where operators and order disagree.
         ("e9 #3 +e2 e3 #4 *e9 e6 ; answer e6", "forward"),
+        ("e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6", "forward"),
+        ("guess e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6", "backward"),
         ("e6 #4 *e9 e3 #3 +e2 e9 ; answer e6", MIXED),
+        # The words guess and last decide nothing.
+        ("guess e9 #3 +e2 e3 #4 *e9 e6 ; answer guess e6", "forward"),
+        ("e6 #4 /e9 e3 #3 -e2 e9 ; answer last e6", "backward"),
+        ("guess e6 #4 *e9 e3 #3 +e2 e9 ; answer guess e6", MIXED),
         ("backward e6 #4 *e9 e3 #3 +e2 e9 ; answer e6", "backward"),
         ("forward e6 #4 *e9 e3 #3 +e2 e9 ; answer e6", "forward"),
         # Nothing but an answer, or nothing at all.
         ("answer e6", OTHER),
+        ("answer last e6", OTHER),
+        ("answer guess e6", OTHER),
+        ("answer last", UNPARSED),
+        ("guess e6", UNPARSED),
+        ("last e6", UNPARSED),
         ("By symmetry, the answer is e6.", OTHER),
         ("e9 e3 e6 ; answer e6", OTHER),
         ("answer e99", OTHER),
@@ -172,7 +201,12 @@ def turned(first, second, at, back):
     """`at` steps of one strategy, then the last `back` steps of another."""
     one = STRATEGIES[first].demonstrate(TASK, LONG.data).split()
     two = STRATEGIES[second].demonstrate(TASK, LONG.data).split()
-    return " ".join([*one[: 2 + 3 * at], *two[-3 - 3 * back :]])
+    head = one.index("#3" if first == "forward" else "#8")
+    end = two.index(";")
+    made = [*one[: head + 3 * at], *two[end - 3 * back :]]
+    assert sum(word[0] == "#" for word in made) == at + back
+    assert made[-4:-2] == [";", "answer"]
+    return " ".join(made)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
@@ -206,9 +240,11 @@ def test_one_step_against_the_rest_is_a_mistake():
         assert strategy_of(slip.removeprefix("forward "), LONG) == "forward"
 
 
-@pytest.mark.parametrize("cut", range(1, 43))
-def test_truncated_wherever_it_is_cut(cut):
-    text = STRATEGIES["forward"].demonstrate(TASK, PROBLEM.data)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("cut", range(1, 56))
+def test_truncated_wherever_it_is_cut(strategy, cut):
+    text = STRATEGIES[strategy].demonstrate(TASK, PROBLEM.data)
+    assert len(text) == {"forward": 47, "backward": 55}[strategy]  # so that all cuts are tried
     found = label(TASK, PROBLEM, text[:cut], finish_reason="length")
     assert (found.strategy, found.error) == (TRUNCATED, None)
 
@@ -233,6 +269,9 @@ def test_answer_before_the_steps_and_steps_after_it():
         STOPPING,
         [STOPPING, CARRIED_STATE],
     )
+    spoken = label(TASK, PROBLEM, "Answer: last e6. forward e9 #3 +e2 e3 #4 *e9 e6")
+    assert [(m.error, m.expected) for m in spoken.marks] == [(m.error, m.expected) for m in early.marks]
+    assert [mark.start for mark in spoken.marks] == [0, 17, 28, 38]
     late = label(TASK, PROBLEM, "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6 #3 +e2 e4")
     assert (late.strategy, late.error, late.step) == ("forward", STOPPING, 2)
 
@@ -243,6 +282,26 @@ def test_no_first_state():
     assert [mark.error for mark in found.marks[1:]] == [None, None, None]
     found = label(TASK, PROBLEM, "forward #3 +e2 e4 #4 *e9 e6 ; answer e6")
     assert (found.marks[1].error, found.marks[1].expected) == (ARITHMETIC_FACT, "e3")
+
+
+def test_no_first_state_after_the_word_guess():
+    found = label(TASK, PROBLEM, "backward guess #4 /e9 e3 #3 -e2 e9 ; answer guess e6")
+    assert (found.strategy, found.error, found.step) == ("backward", CARRIED_STATE, 0)
+    assert (found.marks[0].start, found.marks[0].end, found.marks[0].expected) == (14, 14, "e6")
+    assert [mark.error for mark in found.marks[1:]] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"), [("forward", "; answer last e6"), ("backward", "; answer guess e6")]
+)
+def test_the_expected_rest_is_canonical(name, rest):
+    """What should stand where the answer is missing is what `write` writes there."""
+    gold = STRATEGIES[name].demonstrate(TASK, PROBLEM.data)
+    for end in (gold.index(";"), gold.index("answer"), gold.index("answer") + len("answer guess")):
+        found = label(TASK, PROBLEM, gold[:end])
+        assert (found.strategy, found.error, found.step) == (name, STOPPING, 2)
+        assert found.marks[-1].expected == rest
+    assert gold.endswith(rest)
 
 
 def test_what_follows_a_missing_state_is_judged_by_the_right_one():
@@ -258,6 +317,8 @@ WORDS = [
     "forward",
     "backward",
     "answer",
+    "guess",
+    "last",
     ";",
     ":",
     "\n",
@@ -308,11 +369,25 @@ def test_never_raises_and_marks_lie_in_order(completion, cut):
 
 
 @pytest.mark.parametrize(
-    "piece", ["#3 ", "#3 + ", "#3 e e e e e ", "#3 e3 ", "aaaa ", "answer ", "answer is ** ", " "]
+    "piece",
+    [
+        "#3 ",
+        "#3 + ",
+        "#3 e e e e e ",
+        "#3 e3 ",
+        "aaaa ",
+        "answer ",
+        "answer is ** ",
+        "answer last guess ",
+        "guess ",
+        "last ",
+        " ",
+    ],
 )
 def test_no_text_takes_long(piece):
     began = time.process_time()
     label(TASK, PROBLEM, piece * (20_000 // len(piece)))
+    label(TASK, PROBLEM, "answer " + piece * (20_000 // len(piece)))
     label(TASK, PROBLEM, "#3" + piece * (20_000 // len(piece)))
     assert time.process_time() - began < 2  # it takes hundredths; a backtracking pattern would take hours
 

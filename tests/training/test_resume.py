@@ -15,9 +15,9 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the lab extra")
 
-from stratagem.records import StratagemError  # noqa: E402
-from stratagem.settings import GRPOConfig, SFTConfig  # noqa: E402
-from stratagem.training import grpo, loop, sft  # noqa: E402
+from stratagem.records import StratagemError
+from stratagem.settings import GRPOConfig, SFTConfig
+from stratagem.training import grpo, loop, sft
 
 SFT = SFTConfig(size=48, epochs=10, batch=4, steps=(1, 2))
 RL = GRPOConfig(steps=(1, 2), updates=60, prompts=16, batch=4, group=4)
@@ -72,7 +72,9 @@ def test_killed_at_random_moments(stage: str, random_model: Path, tmp_path: Path
             break
     assert out.exists()
     assert digest(out) == digest(whole)
-    assert len((out / loop.METRICS).read_bytes().splitlines()) == len((whole / loop.METRICS).read_bytes().splitlines())
+    assert len((out / loop.METRICS).read_bytes().splitlines()) == len(
+        (whole / loop.METRICS).read_bytes().splitlines()
+    )
 
 
 def test_a_state_is_used_and_a_torn_log_is_cut(random_model: Path, tmp_path: Path, monkeypatch) -> None:
@@ -99,7 +101,9 @@ def test_a_state_is_used_and_a_torn_log_is_cut(random_model: Path, tmp_path: Pat
     assert (out / loop.METRICS).read_bytes() == (whole / loop.METRICS).read_bytes()
 
 
-def test_a_finished_stage_returns_at_once_and_other_settings_are_refused(random_model: Path, tmp_path: Path) -> None:
+def test_a_finished_stage_returns_at_once_and_other_settings_are_refused(
+    random_model: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     config = SFTConfig(size=8, epochs=1, steps=(1, 2))
     sft.train(config, out, random_model)

@@ -159,6 +159,9 @@ class Body(nn.Module):
 class Transformer(nn.Module):
     """A decoder with tied embeddings. Positions are counted from 0 in each row unless given."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape

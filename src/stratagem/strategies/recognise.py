@@ -13,7 +13,8 @@ opening word names another strategy. So an opening word that nothing else suppor
 **Where it goes wrong.** Each step is judged by what stands written before it, so that one mistake is counted
 once. Within a step the first wrong part counts: label, then operation, then state. After a label out of order
 the path is taken up again from there. `Label.error` is the first error in the text, with one exception: a
-wrong guess is no slip of execution, so `GUESSED_START` is the error only where nothing else is wrong.
+wrong guess is no slip of execution, so `GUESSED_START` is the error only where nothing else is wrong. Whether
+a state is called ``guess`` or ``last`` is never judged, only the state.
 
 A mixed response is judged by the strategy that it announced or began with, so its first error is where it
 leaves that one. A truncated one is judged up to the last whole step. `other` and `unparsed` are not judged.
@@ -25,7 +26,7 @@ from collections.abc import Mapping, Sequence
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Label, Mark, Problem
 from stratagem.strategies.strategy import Path, Strategy
-from stratagem.strategies.trace import Item, Span, Trace, parse
+from stratagem.strategies.trace import GUESS, LAST, Item, Span, Trace, parse
 from stratagem.tasks.finite_field import FiniteField, Step
 
 # The operation is not the prompt's for that label (undone where the strategy undoes), or there is none.
@@ -228,4 +229,5 @@ class _Judge:
         if self.next < len(self.path.steps):
             step = self.path.steps[self.next]
             return f"#{step.label} {self.task.word(step)}"
-        return f"; answer {self.carried() or self.task.symbol(self.path.answer)}"
+        word = LAST if self.path.given else GUESS
+        return f"; answer {word} {self.carried() or self.task.symbol(self.path.answer)}"

@@ -4,8 +4,8 @@ The rules, fixed before any result:
 
 - *near chance*: the 95% interval's upper limit lies below chance + 8 points.
 - *improves*, *beats*: the 95% interval of the difference excludes 0; *by a wide margin*: it lies above 10 points.
-- *does not improve*: the upper limit of the 90% interval lies below +5 points. One-sided on purpose: execution that gets
-  worse, as the study's own did, has not improved.
+- *does not improve*: the upper limit of the 90% interval lies below +5 points. One-sided on purpose: execution that
+  gets worse, as the study's own did, has not improved.
 - *near perfect*: the 95% interval's lower limit is at least 85%.
 
 A part is refuted where its opposite is shown by the same interval, else undecided. A claim is as strong as its weakest

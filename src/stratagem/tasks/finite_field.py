@@ -28,10 +28,11 @@ SPLITS = ("sft", "rl", "eval", "spare")
 LABELS = 64  # step labels #0 … #63
 MAX_STEPS = 20
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
-# The word "answer" and the symbol that follows it, through a colon, "is", "last", "guess", Markdown or \boxed{}. An operation
-# such as *e3 is no answer.
+# The word "answer" and the symbol that follows it, through a colon, "is", "last", "guess", Markdown or \boxed{}. An
+# operation such as *e3 is no answer.
 ANSWER = re.compile(
-    r"\banswer\b(?:[\s:=,`\"'($\\{]|\*\*|is\b|last\b|guess\b|boxed)*\b([a-z][0-9]+)\b", re.ASCII | re.IGNORECASE
+    r"\banswer\b(?:[\s:=,`\"'($\\{]|\*\*|is\b|last\b|guess\b|boxed)*\b([a-z][0-9]+)\b",
+    re.ASCII | re.IGNORECASE,
 )
 UNDO = {"+": "-", "*": "/", "-": "+", "/": "*"}
 

@@ -224,15 +224,15 @@ def optimise(
         refs = [token_logps(reference, *batch, config.temperature)[0] for batch in padded]
     tokens = sum(len(response) for _, response in rows)
     olds: list[Tensor] = []
-    totals: Counter[str] = Counter()
+    entropies = kl = norm = 0.0
     for inner in range(config.inner):
         for i, (part, batch) in enumerate(zip(parts, padded, strict=True)):
             logps, mask, entropy = token_logps(policy, *batch, config.temperature)
             if inner == 0:
                 olds.append(logps.detach())
-                totals["entropy"] += entropy.sum().item()
+                entropies += entropy.sum().item()
                 difference = refs[i] - olds[i]
-                totals["kl"] += ((difference.exp() - difference - 1) * mask).sum().item()
+                kl += ((difference.exp() - difference - 1) * mask).sum().item()
             policy_loss(
                 logps,
                 olds[i],
@@ -248,8 +248,8 @@ def optimise(
             ).backward()
         norm = step()
     return {
-        "kl": round(totals["kl"] / tokens, 6),
-        "entropy": round(totals["entropy"] / tokens, 6),
+        "kl": round(kl / tokens, 6),
+        "entropy": round(entropies / tokens, 6),
         "grad_norm": round(norm, 6),
     }
 

@@ -1,0 +1,30 @@
+# make reproduce: set up and run the study on this machine. make test: set up and run the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out/table1
+
+.PHONY: reproduce test check bench clean
+
+reproduce: $(VENV)/.installed
+	$(BIN)/stratagem reproduce table1 --out $(OUT)
+
+test: $(VENV)/.installed
+	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=2 $(BIN)/pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/coverage.py --studies 200
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Stratagem needs Python 3.11 or newer; set PYTHON="'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[lab,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) out
