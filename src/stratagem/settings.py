@@ -11,7 +11,7 @@ from stratagem.records import StratagemError
 from stratagem.strategies import SETS, STRATEGIES
 from stratagem.tasks.finite_field import MAX_STEPS, FiniteField
 
-LOSSES, SCALES = ("grpo", "dapo", "dr_grpo"), ("group", "none")
+LOSSES, SCALES, TUNES = ("grpo", "dapo", "dr_grpo"), ("group", "none"), ("embeddings", "all")
 
 
 def read_steps(text: str) -> tuple[int, int]:
@@ -34,6 +34,11 @@ Steps = Annotated[
         str_from_instance=lambda steps: [f"{steps[0]}-{steps[1]}"],
     ),
 ]
+
+
+def check_tune(tune: str) -> None:
+    if tune not in TUNES:
+        raise StratagemError(f"--tune {tune}: must be one of {', '.join(TUNES)}")
 
 
 def check_field(p: int, steps: tuple[int, int]) -> None:
@@ -76,9 +81,10 @@ class SFTConfig:
     strategy: str = "FB"
     size: int = 2048
     steps: Steps = (2, 5)
-    epochs: int = 20
+    epochs: int = 6
     batch: int = 32
-    lr: float = 3e-4
+    lr: float = 3e-3
+    tune: str = "embeddings"
     weight_decay: float = 0.0
     p: int = 11
     seed: int = 0
@@ -86,6 +92,7 @@ class SFTConfig:
     def __post_init__(self) -> None:
         if self.strategy not in SETS:
             raise StratagemError(f"--strategy {self.strategy}: must be one of {', '.join(SETS)}")
+        check_tune(self.tune)
         if min(self.size, self.epochs, self.batch) < 1 or not self.lr > 0:
             raise StratagemError("--size, --epochs and --batch must be at least 1, --lr above 0")
         check_field(self.p, self.steps)
@@ -105,6 +112,7 @@ class GRPOConfig:
     batch: int = 32
     group: int = 8
     lr: float = 1e-4
+    tune: str = "all"
     beta: float = 0.05
     temperature: float = 0.7
     clip: float = 0.2
@@ -118,6 +126,7 @@ class GRPOConfig:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise StratagemError(f"--loss {self.loss}: must be one of {', '.join(LOSSES)}")
+        check_tune(self.tune)
         if self.scale not in SCALES:
             raise StratagemError(f"--scale {self.scale}: must be one of {', '.join(SCALES)}")
         if min(self.updates, self.prompts, self.batch, self.inner) < 1 or self.group < 2:

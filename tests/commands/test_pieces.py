@@ -14,7 +14,7 @@ from tests.conftest import Run
 def test_problems_are_shown_and_exported(stratagem: Run, tmp_path: Path) -> None:
     shown = stratagem("problems", "--size", 2, "--strategy", "FB")
     assert shown.returncode == 0
-    assert "solve :" in shown.stdout
+    assert "; evaluate :" in shown.stdout
     assert "answer last" in shown.stdout or "answer guess" in shown.stdout
     listed = json.loads(stratagem("problems", "--size", 3, "--json").stdout)
     assert len(listed["problems"]) == 3

@@ -47,7 +47,7 @@ def test_greedy_completions_are_those_of_generate(random_model: Path, peer) -> N
 def test_the_tokenizer_reads_and_writes_words(random_model: Path) -> None:
     _, ours = load_model(random_model)
     theirs = transformers.PreTrainedTokenizerFast.from_pretrained(random_model)
-    text = "start e3 ; #4 +e5 #5 /e2 f3 ; solve :"
+    text = "start e3 ; #4 +e5 #5 /e2 f3 ; evaluate :"
     assert theirs(text)["input_ids"] == ours.encode(text).ids
     assert ours.decode(ours.encode(text).ids) == text
 

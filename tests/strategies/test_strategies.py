@@ -36,7 +36,7 @@ def chain_of(kind, start, *words):
     return Chain(kind, tuple(steps), tuple(states), TASK.residues)
 
 
-# start e9 ; #3 +e2 #4 *e9 ; solve : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6
+# start e9 ; #3 +e2 #4 *e9 ; evaluate : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6
 PROBLEM = TASK.as_problem(chain_of(EVALUATION, 9, "#3+e2", "#4*e9"))
 LONG = TASK.as_problem(chain_of(EVALUATION, 9, "#3+e2", "#4*e9", "#5+e1", "#6*e3", "#7*e4", "#8+e6"))
 ONE = TASK.as_problem(chain_of(EVALUATION, 9, "#3+e2"))
@@ -95,7 +95,7 @@ def test_the_modules_are_what_the_dict_says():
         "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer guess e6",
         "forward guess e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6",
         "forward guess e9 #3 +e2 e3 #4 *e9 e6 ; answer: guess **e6**",
-        "start e9 ; #3 +e2 #4 *e9 ; solve : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6",
+        "start e9 ; #3 +e2 #4 *e9 ; evaluate : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6",
         "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6",
         "FORWARD E9 #3 +E2 E3 #4 *E9 E6 ; ANSWER E6",
         "e9 #3 +e2 e3 #4 *e9 e6 answer e6",
@@ -103,7 +103,7 @@ def test_the_modules_are_what_the_dict_says():
         "Forward. Start at e9\n#3 + e2 = e3\n#4 * e9 = e6\n\nAnswer: e6",
         "#3: e9 + e2 = e3\n#4: e3 × e9 = e6\nThe final answer is **e6**.",
         "Go forward from e9.\n1. **#3**: apply +e2, giving e3\n2. **#4**: apply *e9 → e6\n**Answer:** e6",
-        "start e9 ; #3 +e2 #4 *e9 ; solve : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6",
+        "start e9 ; #3 +e2 #4 *e9 ; evaluate : forward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6",
     ],
 )
 def test_forms_of_one_right_forward_response(completion):
@@ -122,7 +122,7 @@ def test_forms_of_one_right_forward_response(completion):
         "backward guess e6 #4 /e9 e3 #3 -e2 e9 ; answer last e6",
         "backward last e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6",
         "backward e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6",
-        "start e9 ; #3 +e2 #4 *e9 ; solve : backward guess e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6",
+        "start e9 ; #3 +e2 #4 *e9 ; evaluate : backward guess e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6",
         "backward e6 #4 /e9 e3 #3 -e2 e9 ; answer e6",
         "Backward from E6:\n#4: ÷ E9 → E3\n#3: − E2 → E9\nAnswer: E6.",
         "I guess e6 and go back. #4: e6 / e9 = e3; #3: e3 - e2 = e9; so the answer is e6",

@@ -122,10 +122,10 @@ def test_no_step(text):
 
 
 def test_the_prompt_repeated_is_no_step():
-    trace = parse("start e9 ; #3 +e2 #4 *e9 ; solve : " + CANONICAL)
+    trace = parse("start e9 ; #3 +e2 #4 *e9 ; evaluate : " + CANONICAL)
     assert [item.state for item in trace.items] == ["e3", "e6"]
     assert trace.first == "e9"
-    trace = parse("start e9 ; #3 +e2 #4 *e9 ; solve : " + GUESSED)
+    trace = parse("start e9 ; #3 +e2 #4 *e9 ; evaluate : " + GUESSED)
     assert [item.state for item in trace.items] == ["e3", "e9"]
     assert trace.first == "e6"
     assert len(parse("forward e9 #3 +e2 #4 *e9 e6").items) == 2  # only a state is missing

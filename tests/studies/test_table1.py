@@ -28,7 +28,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for old, new in (
         ("size = 480", "size = 16"),
         ("size = 2048", "size = 64"),
-        ("epochs = 20", "epochs = 2"),
+        ("epochs = 6", "epochs = 2"),
         ("updates = 100", "updates = 3"),
         ("prompts = 1024", "prompts = 8"),
         ("batch = 32\ngroup = 8", "batch = 4\ngroup = 4"),

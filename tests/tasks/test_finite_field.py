@@ -121,10 +121,10 @@ def test_a_prompt_reads_back_as_its_problem(p, relabel):
     "prompt",
     [
         "",
-        "start e3 ; solve :",
-        "start e3 ; #17 +e11 ; solve :",
-        "start f3 ; #17 +e1 ; solve :",
-        "result e3 ; #17 *e5 ; solve :",  # e5 is zero and cannot be undone
+        "start e3 ; evaluate :",
+        "start e3 ; #17 +e11 ; evaluate :",
+        "start f3 ; #17 +e1 ; evaluate :",
+        "result e3 ; #17 *e5 ; invert :",  # e5 is zero and cannot be undone
     ],
 )
 def test_other_texts_are_no_prompts(prompt):

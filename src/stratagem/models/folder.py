@@ -97,8 +97,9 @@ def save_state(
     tensors: dict[str, Tensor] = {"done": torch.tensor(done), "log_bytes": torch.tensor(log_bytes)}
     for name, parameter in model.named_parameters():
         tensors[f"model.{name}"] = parameter.detach()
-        for slot, value in optimizer.state[parameter].items():
-            tensors[f"{slot}.{name}"] = value
+        if parameter.requires_grad:
+            for slot, value in optimizer.state[parameter].items():
+                tensors[f"{slot}.{name}"] = value
     write_bytes(path, safetensors.torch.save(tensors))
 
 
@@ -108,7 +109,8 @@ def load_state(path: Path, model: Transformer, optimizer: torch.optim.AdamW) -> 
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[f"model.{name}"])
-            optimizer.state[parameter] = {
-                slot: tensors[f"{slot}.{name}"].clone() for slot in ("step", "exp_avg", "exp_avg_sq")
-            }
+            if parameter.requires_grad:
+                optimizer.state[parameter] = {
+                    slot: tensors[f"{slot}.{name}"].clone() for slot in ("step", "exp_avg", "exp_avg_sq")
+                }
     return int(tensors["done"]), int(tensors["log_bytes"])

@@ -10,9 +10,9 @@ Three kinds of line, all made from the words of `vocabulary`:
 - recall: from update RECALL_FROM on, a traversal ends with ``recall last e4``, its last slot, or ``recall guess e7``,
   its first where nothing in the prompt gives that, in which case it is called a guess.
 
-So the base has seen single steps in place but no chain of computed states, and no task prompt (``solve``), let alone
-one with an answer. A test proves that of every slot. The shape of a traversal is that of a demonstration: the model card
-says so, and the forward-only base shows what it carries.
+So the base has seen single steps in place but no chain of computed states, and no task prompt (``evaluate``,
+``invert``), let alone one with an answer. A test proves that of every slot. The shape of a traversal is that of a
+demonstration: the model card says so.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from stratagem.tasks.finite_field import LABELS, FiniteField
 PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 FIELDS = (11, 13)
-# `part` and the names are for problems of several parts, whose answers are carried from part to part.
+# The names x1 … are for problems of several parts, whose answers are carried from part to part.
 WORDS = ("start", "result", "recall", "list", "copy", ";", ":", "last", "answer", "forward", "backward")
-WORDS += ("inverse", "negative", "part", "guess", "solve", *(f"x{i}" for i in range(1, 9)))
+WORDS += ("inverse", "negative", "invert", "guess", "evaluate", *(f"x{i}" for i in range(1, 9)))
 
 
 def words() -> list[str]:

@@ -45,7 +45,6 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Each setting that is not the study's, with the reason."""
         ours: dict[str, Any] = {
             "model": f"stratagem base, {parameters:,} parameters (Qwen2 architecture)",
-            "parameters": "all trained, no adapter",
         }
         for part, config in (("sft", self.sft(preset, "FB", 0)), ("rl", self.rl(preset, "6-9", 0))):
             ours |= {f"{part}.{name}": value for name, value in asdict(config).items()}

@@ -4,8 +4,8 @@ Source: Krishnamurthy, Huang and Rajaraman, arXiv 2606.13125. A field element is
 mapped to a residue by a permutation, so that ordinary number knowledge does not help. The same words serve
 the small model and, after `instruction`, a real LLM:
 
-    start e3 ; #17 +e5 #18 *e2 ; solve :      evaluation: the chain's result is asked
-    result e1 ; #17 +e5 #18 *e2 ; solve :      inversion: its start is asked
+    start e3 ; #17 +e5 #18 *e2 ; evaluate :      evaluation: the chain's result is asked
+    result e1 ; #17 +e5 #18 *e2 ; invert :      inversion: its start is asked
 
 ``#17`` labels a step. Labels count up by one from a random number, so that they give away neither the length
 of the chain nor a step's distance from its ends.
@@ -246,8 +246,8 @@ class FiniteField:
     # -- render and verify -------------------------------------------------------------------------------
 
     def render(self, chain: Chain) -> str:
-        known = "start" if chain.kind == EVALUATION else "result"
-        prompt = f"{known} {self.symbol(chain.given)} ; {self.steps_text(chain.steps)} ; solve :"
+        known, ask = ("start", "evaluate") if chain.kind == EVALUATION else ("result", "invert")
+        prompt = f"{known} {self.symbol(chain.given)} ; {self.steps_text(chain.steps)} ; {ask} :"
         if self.relabel == "problem":
             where = " ".join(f"{self.symbol(i)}={r}" for i, r in enumerate(chain.residues))
             prompt = f"{where} ; {prompt}"
@@ -261,12 +261,12 @@ class FiniteField:
         """
         parts = prompt.strip().split(" ; ")
         try:
-            if not 3 <= len(parts) <= 4 or parts[-1] != "solve :":
-                raise ValueError("it does not read 'start e3 ; #17 +e5 ; solve :'")
-            *where, head, listed, _ = parts
+            if not 3 <= len(parts) <= 4:
+                raise ValueError("it does not read 'start e3 ; #17 +e5 ; evaluate :'")
+            *where, head, listed, tail = parts
             known, given = head.split()
-            if known not in ("start", "result"):
-                raise ValueError("it gives neither start nor result")
+            if (known, tail) not in (("start", "evaluate :"), ("result", "invert :")):
+                raise ValueError("it does not read 'start … ; evaluate :' or 'result … ; invert :'")
             residues = self.residues
             if where:
                 residues = tuple(int(pair.partition("=")[2]) for pair in where[0].split())

@@ -138,7 +138,7 @@ def train(
     reference, _ = load_model(folder)
     reference.requires_grad_(False)
     prompts = [encode(tokenizer, problem.prompt) for problem in problems]
-    optimizer = loop.optimizer_for(policy, config.lr)
+    optimizer = loop.optimizer_for(policy, config.lr, tune=config.tune)
     max_new = token_limit(config.steps[1])
     per_epoch = config.prompts // config.batch
 

@@ -22,9 +22,14 @@ def quiet(done: int, total: int, metrics: dict[str, Any]) -> None:
 
 
 def optimizer_for(
-    model: Transformer, lr: float, weight_decay: float = 0.0, beta2: float = 0.999
+    model: Transformer, lr: float, weight_decay: float = 0.0, beta2: float = 0.999, tune: str = "all"
 ) -> torch.optim.AdamW:
-    return torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, beta2), weight_decay=weight_decay)
+    """AdamW on all parameters, or on the word embeddings alone, which freezes the rest."""
+    if tune == "embeddings":
+        model.requires_grad_(False)
+        model.model.embed_tokens.requires_grad_(True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(trained, lr=lr, betas=(0.9, beta2), weight_decay=weight_decay)
 
 
 def run(

@@ -38,7 +38,7 @@ def train(config: SFTConfig, out: Path, model: Path = SHIPPED, report: loop.Repo
         (encode(tokenizer, problem.prompt), [*encode(tokenizer, text), EOS_ID])
         for problem, text in zip(problems, texts, strict=True)
     ]
-    optimizer = loop.optimizer_for(policy, config.lr, config.weight_decay)
+    optimizer = loop.optimizer_for(policy, config.lr, config.weight_decay, tune=config.tune)
     per_epoch = -(-len(rows) // config.batch)
     updates = config.epochs * per_epoch
 
