@@ -59,7 +59,7 @@ def gain(rollouts: pl.DataFrame, probes: pl.DataFrame, before: str, after: str, 
         forced=forced_counts(forced) if len(forced) else None,
     )
     tables = {"strata": found.strata.to_dicts(), "cells": found.cells.to_dicts()}
-    return finite(found.as_dict() | tables)
+    return finite(found.as_dict() | tables | {"level": " x ".join(BY), "confidence": 0.95})
 
 
 def over_seeds(found: Sequence[Any]) -> Any:
