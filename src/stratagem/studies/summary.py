@@ -123,24 +123,18 @@ def forced_table(probes: pl.DataFrame) -> dict[str, Any]:
 
 
 def answer(cells: dict[str, Any], gains: dict[str, Any]) -> str:
-    """What RL did to the model that knows both strategies, in a sentence or two, with its numbers."""
+    """What RL did to the model that knows both strategies, in a sentence with its numbers."""
 
-    def points(term: dict[str, Any]) -> str:
-        return f"{100 * term['value']:+.1f} [{100 * term['low']:+.1f}, {100 * term['high']:+.1f}]"
+    def part(steps: str) -> str:
+        run, after = gains[f"FB/RL({steps})"], 100 * cells[f"FB/RL({steps})"]["all"]["value"]
+        selected, improved = (100 * run[name]["value"] for name in ("selection", "improvement"))
+        return f"{after:.0f}%, {selected:+.1f} points by selecting a strategy and {improved:+.1f} by executing it better"
 
-    sentences = []
-    for steps, name in (
-        ("6-9", "RL on problems harder than SFT (6-9 steps)"),
-        ("2-5", "RL at SFT's difficulty (2-5 steps)"),
-    ):
-        run = gains[f"FB/RL({steps})"]
-        before, after = (100 * cells[cell]["all"]["value"] for cell in ("FB/SFT", f"FB/RL({steps})"))
-        sentences.append(
-            f"{name} moved the model taught both strategies from {before:.1f}% to {after:.1f}%: "
-            f"{points(run['selection'])} points by selecting strategies, "
-            f"{points(run['improvement'])} by executing them better."
-        )
-    return " ".join(sentences)
+    before = 100 * cells["FB/SFT"]["all"]["value"]
+    return (
+        f"RL on problems harder than SFT took the model taught both strategies from {before:.0f}% to {part('6-9')}; "
+        f"RL at SFT's difficulty took it to {part('2-5')}."
+    )
 
 
 def summarise(
