@@ -39,6 +39,17 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped base after a little SFT: right often enough for RL to have a signal."""
+    pytest.importorskip("torch", reason="needs the lab extra")
+    from stratagem.settings import SFTConfig
+    from stratagem.training import sft
+
+    out = tmp_path_factory.mktemp("taught") / "sft"
+    return sft.train(SFTConfig(size=512, epochs=3, steps=(1, 2)), out) / "model"
+
+
 @pytest.fixture
 def stratagem(tmp_path: Path) -> Run:
     """Run a `stratagem` command in an empty folder."""

@@ -128,7 +128,7 @@ def answer(cells: dict[str, Any], gains: dict[str, Any]) -> str:
     def part(steps: str) -> str:
         run, after = gains[f"FB/RL({steps})"], 100 * cells[f"FB/RL({steps})"]["all"]["value"]
         selected, improved = (100 * run[name]["value"] for name in ("selection", "improvement"))
-        return f"{after:.0f}%, {selected:+.1f} points by selecting a strategy and {improved:+.1f} by executing it better"
+        return f"{after:.0f}% ({selected:+.1f} points by selecting a strategy, {improved:+.1f} by executing it better)"
 
     before = 100 * cells["FB/SFT"]["all"]["value"]
     return (
