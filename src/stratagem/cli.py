@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -86,6 +87,9 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
     try:
         command: Callable[..., dict[str, Any]] = getattr(importlib.import_module(module), function)
         result = command(rest, f"{text}.", as_json)
+        if as_json:
+            print(json.dumps(result, allow_nan=False))
+        sys.stdout.flush()
     except StratagemError as error:
         if debug:
             raise
@@ -102,8 +106,6 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
                 f"\nstopped; nothing is lost. To resume: stratagem {name} {' '.join(rest)}", file=sys.stderr
             )
         return 130
-    except BrokenPipeError:
-        return 0
-    if as_json:
-        print(json.dumps(result, allow_nan=False))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough; leave nothing to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -149,5 +148,4 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         write_json(given.out, finite(result))
     if not as_json:
         print(found)
-    sys.stdout.flush()
     return finite(result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from stratagem.models.folder import SHIPPED, WEIGHTS, model_folder
@@ -102,20 +104,21 @@ def reproduce(
         raise StratagemError(f"--seeds {seeds}: must be at least 1")
     study = read_study() if study_file is None else read_study(study_file)
     base = model_folder(SHIPPED)
-    claim_folder(out, {"preset": preset, "study": json.loads(json.dumps(study_dict(study)))})
+    plain = study_dict(study)
+    claim_folder(out, {"preset": preset, "study": plain})
     before = spent(out)
-    todo = [job for job in jobs(study, preset, seeds, out, base) if not job.out.exists()]
-    summary_path = out / SUMMARY
-    if not todo and summary_path.exists() and read_json(summary_path)["seeds"] == list(range(seeds)):
-        return read_json(summary_path)
     everything = jobs(study, preset, seeds, out, base)
+    summary_path = out / SUMMARY
+    if summary_path.exists() and all(job.out.exists() for job in everything):
+        finished: dict[str, Any] = read_json(summary_path)
+        if finished["seeds"] == list(range(seeds)):
+            return finished
     try:
         run_jobs(everything, workers or min(os.cpu_count() or 1, 8), progress)
     finally:
         write_json(out / "elapsed.json", {"elapsed_s": before + time.monotonic() - started})
     progress("report", 0, 1, {})
     rollouts, probes, curves, metrics = gather(study, seeds, out)
-    parameters = sum(size for size in tensor_sizes(base))
     summary = summarise(rollouts, probes, cell_names(study), chance=1 / study.rl(preset, "6-9", 0).p)
     summary |= {
         "preset": preset,
@@ -123,8 +126,8 @@ def reproduce(
             cell: dict(zip(("all", "inversion", "evaluation"), row, strict=True))
             for cell, row in study.published.items()
         },
-        "deviations": study.deviations(preset, parameters),
-        "settings": study_dict(study)[preset] | {"evaluation": study.evaluation, "probe": study.probe},
+        "deviations": study.deviations(preset, sum(tensor_sizes(base))),
+        "settings": plain[preset] | {"evaluation": study.evaluation, "probe": study.probe},
         "evaluation": {
             "problems": study.evaluation["size"],
             "samples": study.evaluation["samples"],
@@ -142,9 +145,8 @@ def reproduce(
 
 
 def study_dict(study: Study) -> dict[str, Any]:
-    import msgspec
-
-    found: dict[str, Any] = msgspec.to_builtins(study)
+    """The study's settings as they stand in JSON."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(study))
     return found
 
 
@@ -191,10 +193,7 @@ def tensor_sizes(folder: Path) -> Iterator[int]:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     for name, entry in header.items():
         if name != "__metadata__":
-            size = 1
-            for n in entry["shape"]:
-                size *= n
-            yield size
+            yield math.prod(entry["shape"])
 
 
 def gather(
