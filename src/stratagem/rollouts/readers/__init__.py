@@ -13,8 +13,8 @@ and, where it needs them,
 - ``frame(table, options) -> DataFrame | None``: the same as `rows`, for a whole table of records (columns as the file
   has them), in the columns of `log.Log.batches`; None where this table needs `rows`. See `plain.frame`;
 - ``opens(path, head) -> bool`` with ``records(path) -> Iterator[record | BadRecord]``: for files that are neither
-  lines of JSON, one JSON list, Parquet nor CSV. `head` is the first 65,536 bytes, decompressed if it was gzip, zstd, bz2 or
-  xz. A broken part of the file is given as a `BadRecord` in its place; `StratagemError` refuses the file;
+  lines of JSON, one JSON list, Parquet nor CSV. `head` is the first 65,536 bytes, decompressed if it was gzip, zstd,
+  bz2 or xz. A broken part of the file is given as a `BadRecord` in its place; `StratagemError` refuses the file;
 - ``facts(path, record) -> Mapping[str, str]``: what the first record of a file, or a file beside it, says about how
   it was sampled: ``temperature``, ``max_tokens``, ``model``, ``grader``, …; missing ones are left out;
 - ``belongs(path) -> bool``: False for a file in a folder that is known not to be a log, such as ``metadata.json``.
