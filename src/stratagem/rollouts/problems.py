@@ -1,0 +1,161 @@
+"""Which rows of two logs are about the same problem: by id, by prompt, or by the prompt without its trimmings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from stratagem.records import StratagemError, content_id
+
+METHODS = ("id", "prompt", "normalised")
+_TEMPLATE = re.compile(
+    r"<\|[^|>]{1,40}\|>|</?s>|\[/?INST\]|<<?/?SYS>>?|<(?:start|end)_of_turn>|<[｜|][^｜|>]{1,40}[｜|]>"
+)
+_USER = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.S)
+_SPACE = re.compile(r"\s+")
+
+
+def normalise(prompt: str, question: str | None = None) -> str:
+    """What is asked, without system prompt, chat template, case and white space.
+
+    Args:
+        question: the last message of the user, where the log keeps messages apart.
+    """
+    text = question
+    if text is None:
+        turns = _USER.findall(prompt)
+        text = turns[-1] if turns else prompt
+    return _SPACE.sub(" ", _TEMPLATE.sub(" ", text)).strip().casefold()
+
+
+def local_keys(batch: pl.DataFrame, method: str = "auto") -> pl.DataFrame:
+    """The batch with `problem_id`: the log's id where it has one, else, or by `method`, a hash of the prompt.
+
+    Raises:
+        StratagemError: a row has neither.
+    """
+    if method in ("prompt", "normalised"):
+        batch = batch.with_columns(id=pl.when(pl.col("prompt").is_null()).then("id"))
+    if batch["id"].null_count() == 0:
+        return batch.with_columns(problem_id=pl.col("id"))
+    bare = batch.filter(pl.col("id").is_null() & pl.col("prompt").is_null())
+    if bare.height:
+        raise StratagemError(
+            "a response has neither a problem id nor a prompt: name a column with --columns id=COLUMN"
+        )
+    prompts = batch.filter(pl.col("id").is_null()).select(pl.col("prompt").unique())
+    hashed = prompts.with_columns(
+        _hash=pl.Series([content_id(text) for text in prompts["prompt"]], dtype=pl.String)
+    )
+    joined = batch.join(hashed, on="prompt", how="left", maintain_order="left")
+    return joined.with_columns(problem_id=pl.coalesce("id", "_hash")).drop("_hash")
+
+
+def problem_rows(batch: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """The different problems of a batch: problem_id, has_id, hash of prompt and of its normal form, and `columns`."""
+    chosen = ["problem_id", "id", "prompt", "question", *columns]
+    rows = batch.select(list(dict.fromkeys(chosen))).unique(maintain_order=True)
+    prompts = [None if text is None else content_id(text) for text in rows["prompt"]]
+    normal = [
+        None if text is None else content_id(normalise(text, question))
+        for text, question in rows.select("prompt", "question").iter_rows()
+    ]
+    return rows.select(
+        "problem_id",
+        pl.col("id").is_not_null().alias("has_id"),
+        pl.Series("by_prompt", prompts, pl.String),
+        pl.Series("by_normalised", normal, pl.String),
+        *columns,
+    ).unique(maintain_order=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """How problems are matched. `keys` has one table a side: problem_id and the `key` that sides share."""
+
+    method: str
+    keys: tuple[pl.DataFrame, ...]
+    notes: tuple[str, ...] = ()
+
+
+def join(sides: Sequence[pl.DataFrame], method: str = "auto") -> Join:
+    """Match the problems of several sides.
+
+    Args:
+        sides: the problems of each, as `problem_rows` gives them.
+        method: ``id``, ``prompt``, ``normalised`` (no system prompt, template, case or white space), names of
+            columns separated by commas, or ``auto``: the first of the three that joins most problems; ids only where
+            the prompts under an id agree, but for a tenth of them.
+
+    Raises:
+        StratagemError: nothing joins, or an id stands for several prompts within one log.
+    """
+    if method == "auto":
+        reached = {name: _joined(sides, name) for name in METHODS}
+        notes: list[str] = []
+        if reached["id"] and (doubt := _doubt(sides)):
+            notes.append(f"not joined by id: {doubt}")
+            del reached["id"]
+        best = max(reached, key=lambda name: reached[name])
+        if not reached[best]:
+            examples = "; ".join(str(side["problem_id"][0]) for side in sides if side.height)
+            why = "".join(f" {note};" for note in notes)
+            raise StratagemError(
+                f"no problem occurs in all sides:{why} by id, prompt or normalised prompt (ids such as {examples}): "
+                "name the columns that identify a problem with --join COLUMNS"
+            )
+        method = best
+    else:
+        notes = []
+        if method not in METHODS:
+            for name in method.split(","):
+                for side in sides:
+                    if name not in side.columns:
+                        raise StratagemError(
+                            f"--join {name}: must be one of auto, {', '.join(METHODS)}, or columns of both logs"
+                        )
+        if not _joined(sides, method):
+            raise StratagemError(f"--join {method}: no problem occurs in all sides; try --join auto")
+    keys = tuple(_keys(side, method) for side in sides)
+    return Join(method, keys, tuple(notes))
+
+
+def _keys(side: pl.DataFrame, method: str) -> pl.DataFrame:
+    match method:
+        case "id":
+            key = pl.when("has_id").then("problem_id")
+        case "prompt":
+            key = pl.col("by_prompt")
+        case "normalised":
+            key = pl.col("by_normalised")
+        case columns:
+            key = pl.concat_str(
+                [pl.col(name).cast(pl.String) for name in columns.split(",")], separator="\x1f"
+            )
+    return side.select("problem_id", key=key).drop_nulls().unique("problem_id", maintain_order=True)
+
+
+def _joined(sides: Sequence[pl.DataFrame], method: str) -> int:
+    found = [set(_keys(side, method)["key"]) for side in sides]
+    return len(set.intersection(*found))
+
+
+def _doubt(sides: Sequence[pl.DataFrame]) -> str | None:
+    """Why an id does not stand for one problem: its prompts differ, even in their normal form."""
+    named = [
+        side.filter("has_id").select("problem_id", "by_normalised").drop_nulls().unique() for side in sides
+    ]
+    for side in named:
+        if twice := side["problem_id"].is_duplicated().sum():
+            raise StratagemError(f"{twice} different prompts share an id within one log: use --join prompt")
+    both = named[0]
+    for side in named[1:]:
+        both = both.join(side, on="problem_id", suffix="_after")
+        differ = both.filter(pl.col("by_normalised") != pl.col("by_normalised_after")).height
+        if differ > both.height / 10:
+            return f"{differ} of {both.height} ids have another prompt in the other log (--join id joins them)"
+        both = both.drop("by_normalised_after")
+    return None
