@@ -17,12 +17,14 @@ and, where it needs them,
   bz2 or xz. A broken part of the file is given as a `BadRecord` in its place; `StratagemError` refuses the file;
 - ``facts(path, record) -> Mapping[str, str]``: what the first record of a file, or a file beside it, says about how
   it was sampled: ``temperature``, ``max_tokens``, ``model``, ``grader``, …; missing ones are left out;
+- ``plan(records, options) -> ReadOptions``: the options with what the first records of a log settle (`columns`,
+  `scores`, `planned=True`). Raises `StratagemError` for a column that the user names and no record has;
 - ``belongs(path) -> bool``: False for a file in a folder that is known not to be a log, such as ``metadata.json``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +32,7 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.rollouts.readers import plain
+from stratagem.rollouts.readers import counts, plain, trl, verl
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row
 
 Record = Mapping[str, Any]
@@ -47,13 +49,13 @@ class Reader:
     opens: Callable[[Path, bytes], bool] | None
     records: Callable[[Path], Iterator[Record | BadRecord]] | None
     facts: Callable[[Path, Record], Mapping[str, str]] | None
+    plan: Callable[[Sequence[Record], ReadOptions], ReadOptions] | None
     belongs: Callable[[Path], bool] | None
 
 
 def _reader(module: ModuleType) -> Reader:
-    optional = {
-        name: getattr(module, name, None) for name in ("frame", "opens", "records", "facts", "belongs")
-    }
+    names = ("frame", "opens", "records", "facts", "plan", "belongs")
+    optional = {name: getattr(module, name, None) for name in names}
     return Reader(module.NAME, module.recognises, module.rows, **optional)
 
 
@@ -61,6 +63,9 @@ def _reader(module: ModuleType) -> Reader:
 READERS: dict[str, Reader] = {
     module.NAME: _reader(module)
     for module in (
+        trl,
+        verl,
+        counts,
         plain,
     )
 }  # fmt: skip

@@ -5,16 +5,146 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stratagem.rollouts.readers.row import ReadOptions, Row
+import polars as pl
+
+from stratagem.rollouts.readers import naming
+from stratagem.rollouts.readers.row import (
+    BadRecord,
+    ReadOptions,
+    Row,
+    completion_text,
+    extras,
+    finish,
+    identifier,
+    messages_of,
+    number,
+    prompt_text,
+    whole,
+)
 
 NAME = "plain"
+plan = naming.plan
 
 
 def recognises(record: Mapping[str, Any]) -> bool:
-    """Whether the columns of a response are there."""
-    return False
+    """Whether there is a response, and a prompt or an id to group it by."""
+    columns = plan([record], ReadOptions()).columns
+    return "messages" in columns or ("completion" in columns and ("prompt" in columns or "id" in columns))
 
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
-    """The response of one record."""
-    yield from ()
+    """The response of one record, or each of its responses where it holds a list of them."""
+    if not options.planned:
+        options = plan([record], options)
+    found = {what: _value(record, name) for what, name in options.columns.items()}
+    scores = {name: _value(record, name) for name in options.scores}
+    prompt, question = prompt_text(found.get("prompt"), options.columns.get("prompt", "prompt"))
+    completion = found.get("completion")
+    if "completion" not in options.columns and isinstance(found.get("messages"), list):
+        prompt, question, completion = _conversation(found["messages"])
+    where = options.columns.get("completion", "completion")
+    shared: Row = {
+        "id": identifier(found.get("id"), options.columns.get("id", "id")),
+        "prompt": prompt,
+        "question": question,
+        "sample": whole(found.get("sample"), options.columns.get("sample", "sample")),
+        "checkpoint": identifier(found.get("checkpoint"), options.columns.get("checkpoint", "checkpoint")),
+        "finish_reason": _finish(found),
+        "tokens": whole(found.get("tokens"), options.columns.get("tokens", "tokens")),
+        "extra": extras(record, {*options.columns.values(), *options.scores}),
+    }
+    if isinstance(completion, list) and all(isinstance(one, str) for one in completion):
+        for sample, text in enumerate(completion):
+            picked = {name: _pick(value, sample, len(completion), name) for name, value in scores.items()}
+            yield {**shared, "completion": text, "scores": _numbers(picked), "sample": sample}
+        return
+    yield {
+        **shared,
+        "completion": completion_text(completion, options.turns, where),
+        "scores": _numbers(scores),
+    }
+
+
+def _value(record: Mapping[str, Any], name: str) -> Any:
+    value = naming.value_at(record, name)
+    return None if value is naming.MISSING or (value == "" and name not in record) else value
+
+
+def _numbers(scores: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: number(None if value == "" else value, name) for name, value in scores.items()}
+
+
+def _pick(value: Any, index: int, length: int, name: str) -> Any:
+    if not isinstance(value, list):
+        return value
+    if len(value) != length:
+        raise BadRecord(f"{name}: not as many as there are completions")
+    return value[index]
+
+
+def _finish(found: Mapping[str, Any]) -> Any:
+    cut = found.get("truncated")
+    if cut is not None and number(cut, "truncated"):
+        return "length"
+    return finish(found.get("finish_reason"))
+
+
+def _conversation(messages: Any) -> tuple[str | None, str | None, list[Any]]:
+    """A whole conversation: what comes before the assistant's first turn is the prompt."""
+    messages = messages_of(messages, "messages")
+    first = next((i for i, one in enumerate(messages) if one["role"] == "assistant"), len(messages))
+    if first == len(messages):
+        raise BadRecord("messages: no turn of the assistant")
+    return *prompt_text(messages[:first], "messages"), list(messages[first:])
+
+
+def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
+    """The same as `rows`, column by column, where every column holds plain text and numbers."""
+    columns = options.columns
+    if "completion" not in columns or any(dtype.is_nested() for dtype in table.schema.values()):
+        return None
+    wanted = {"id": pl.String, "prompt": pl.String, "completion": pl.String, "checkpoint": pl.String,
+              "sample": pl.Int32, "tokens": pl.Int32}  # fmt: skip
+    made: dict[str, pl.Series] = {}
+    for what, dtype in wanted.items():
+        if (name := columns.get(what)) not in table.columns:
+            if name is not None and "." in name:
+                return None
+            continue
+        column = table[name]
+        if what in ("prompt", "completion") and column.dtype not in (pl.String, pl.Null):
+            return None
+        if dtype == pl.String and column.dtype not in (pl.String, pl.Int64, pl.Null):
+            return None
+        if dtype == pl.Int32 and column.dtype not in (pl.Int64, pl.Null):
+            return None
+        cast = column.cast(dtype, strict=False)
+        if cast.null_count() != column.null_count():
+            return None
+        made[what] = cast
+    if "truncated" in columns and columns["truncated"] in table.columns:
+        return None
+    if (reason := columns.get("finish_reason")) in table.columns:
+        words = table[reason]
+        if words.dtype == pl.String:
+            made["finish_reason"] = words.replace_strict(
+                {word: finish(word) for word in words.unique().drop_nulls()},
+                default=None,
+                return_dtype=pl.String,
+            )
+    for name in options.scores:
+        if name not in table.columns:
+            if "." in name:
+                return None
+            continue
+        column = table[name]
+        if not column.dtype.is_numeric() and column.dtype not in (pl.Boolean, pl.Null):
+            return None
+        column = column.cast(pl.Float64)
+        if column.is_infinite().any():
+            return None
+        made[name] = column.fill_nan(None)
+    rest = [name for name in table.columns if name not in {*columns.values(), *options.scores}]
+    return pl.DataFrame([series.alias(name) for name, series in made.items()]).with_columns(
+        table.select(rest)
+    )

@@ -28,7 +28,8 @@ class Row(TypedDict, total=False):
     `id` names the problem, and is the same for all of its samples. `prompt` is all that the model saw, `question` the
     last message of the user where the prompt was a list of messages. `scores` has the numbers that may say what is
     right, `extra` every other value. `tokens` is the length of the completion in tokens. A log of counts alone gives
-    `count_n` attempts and `count_c` right ones in place of a completion.
+    `count_n` attempts and `count_c` right ones in place of a completion. Rows that follow one another with the same
+    `session` are turns of one response: they become one row, with the last completion or all of them.
     """
 
     id: str | None
@@ -43,10 +44,14 @@ class Row(TypedDict, total=False):
     extra: Mapping[str, Scalar | None]
     count_n: int | None
     count_c: float | None
+    session: str | None
 
 
 class BadRecord(Exception):
-    """A record that gives no row: "FIELD: what is wrong". It costs that record, or ends the reading if strict."""
+    """A record that gives no row: "FIELD: what is wrong". It costs that record, or ends the reading if strict.
+
+    Records are counted by this text, so it names the field and the kind of fault, not the value.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,16 @@ class ReadOptions:
             ``{"completion": "response", "score": "acc"}``. A name with dots goes into nested fields.
         strict: refuse a log at its first broken record.
         format: the name of the reader to use in place of the one that recognises the log.
+        scores: columns that hold scores, for names that are not found by themselves.
+        planned: whether `columns` and `scores` are settled for a log (a reader's `plan` sets it).
     """
 
     turns: Literal["last", "all"] = "last"
     columns: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
     format: str | None = None
+    scores: tuple[str, ...] = ()
+    planned: bool = False
 
 
 def content_text(content: Any, where: str = "content") -> str:
@@ -213,7 +222,7 @@ def number(value: Any, where: str) -> float | None:
         try:
             value = float(text)
         except ValueError:
-            raise BadRecord(f"{where}: {value[:40]!r} is not a number") from None
+            raise BadRecord(f"{where}: text that is not a number") from None
     if value is None:
         return None
     if not isinstance(value, int | float):
@@ -237,7 +246,7 @@ def whole(value: Any, where: str) -> int | None:
     if found is None:
         return None
     if not found.is_integer() or abs(found) > INT32:
-        raise BadRecord(f"{where}: {found:g} is not a whole number of 32 bits")
+        raise BadRecord(f"{where}: not a whole number of 32 bits")
     return int(found)
 
 

@@ -1,0 +1,264 @@
+"""Any framework's rollouts as batches of one table: `read_rollouts`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from stratagem.records import StratagemError
+from stratagem.rollouts.readers import Reader, assemble
+from stratagem.rollouts.readers.choose import choose, first_records, open_files
+from stratagem.rollouts.readers.containers import Chunk, Record, Source
+from stratagem.rollouts.readers.files import find
+from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row
+
+EXAMPLES = 20
+BATCH_ROWS = 50_000
+BATCH_BYTES = 64 << 20
+FACTS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_tokens",
+    "max_new_tokens",
+    "model",
+    "model_name",
+    "grader",
+    "seed",
+)
+MAX_FACTS = 20
+_FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A record that gave no row. `row` is its line, or its number in the file, from 1."""
+
+    file: str
+    row: int
+    reason: str
+    text: str
+
+
+class Log:
+    """One side's rollouts, read in batches as often as asked.
+
+    Attributes:
+        format: the reader's name.
+        files: what is read, in order.
+        skipped: files of a folder that are no log, each with the reason.
+        score_names: columns that may say what is right.
+        extra: names of further columns.
+        counts_only: whether there are counts in place of completions.
+        facts: what the log says of how it was sampled, such as ``{"temperature": {"0.6"}}``.
+        left_out: records that gave no row, counted by reason, while and after `batches` runs.
+        examples: the first of them.
+        lost: values that had no place in the columns, counted by reason.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        options: ReadOptions,
+        found: Sequence[tuple[Source, str | None]],
+        columns: assemble.Columns,
+        facts: Mapping[str, set[str]],
+        skipped: Sequence[tuple[str, str]],
+    ) -> None:
+        self.format = reader.name
+        self.files = tuple(source.name for source, _ in found)
+        self.skipped = tuple(skipped)
+        self.score_names = columns.scores
+        self.extra = tuple(columns.extra)
+        self.counts_only = "count_n" in columns.fixed
+        self.options = options
+        self.facts: dict[str, set[str]] = {name: set(values) for name, values in facts.items()}
+        self.left_out: Counter[str] = Counter()
+        self.examples: list[LeftOut] = []
+        self.lost: Counter[str] = Counter()
+        self._reader, self._found, self._columns = reader, found, columns
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """The columns of every batch."""
+        return self._columns.schema
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """The rows, from the start, as tables of at most 50,000 rows and about 64 MB.
+
+        Raises:
+            StratagemError: a file cannot be read further; or, if strict, at the first record that gives no row.
+        """
+        self.left_out, self.examples, self.lost = Counter(), [], Counter()
+        held: list[pl.DataFrame] = []
+        rows = size = 0
+        for table in self._tables():
+            for part in table.iter_slices(BATCH_ROWS):
+                if held and rows + part.height > BATCH_ROWS:
+                    yield self._batch(held)
+                    held, rows, size = [], 0, 0
+                held.append(part)
+                rows, size = rows + part.height, size + part.estimated_size()
+                if size >= BATCH_BYTES:
+                    yield self._batch(held)
+                    held, rows, size = [], 0, 0
+        if held:
+            yield self._batch(held)
+
+    def read(self) -> pl.DataFrame:
+        """All rows at once."""
+        return pl.concat([pl.DataFrame(schema=self.schema), *self.batches()])
+
+    def _batch(self, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        batch = pl.concat(tables)
+        for name in FACTS:
+            if name in batch.columns and len(self.facts.get(name, ())) < MAX_FACTS:
+                values = batch[name].drop_nulls().unique().cast(pl.String)
+                if len(values):
+                    self.facts.setdefault(name, set()).update(values.sort().head(MAX_FACTS))
+        return batch
+
+    def _tables(self) -> Iterator[pl.DataFrame]:
+        for source, step in self._found:
+            for table in self._sessions(self._of_source(source)):
+                if not table.height:
+                    continue
+                if step is not None and table["checkpoint"].null_count() == table.height:
+                    table = table.with_columns(checkpoint=pl.lit(step))
+                yield table
+
+    def _of_source(self, source: Source) -> Iterator[pl.DataFrame]:
+        for chunk in source.read():
+            yield self._fast(source, chunk) if self._reader.frame else self._slow(source, chunk)
+
+    def _fast(self, source: Source, chunk: Chunk) -> pl.DataFrame:
+        """A whole chunk by the reader's `frame`, where it and the log's columns allow."""
+        table = chunk.table
+        if table is None and chunk.records and all(map(dict.__instancecheck__, chunk.records)):
+            table = assemble.scalar_table(chunk.records)  # type: ignore[arg-type]
+        if table is not None and table.height and self._reader.frame:
+            made = self._reader.frame(table, self.options)
+            done = None if made is None else assemble.conform(made, self._columns, self.lost)
+            if done is not None:
+                return done
+        return self._slow(source, chunk)
+
+    def _slow(self, source: Source, chunk: Chunk) -> pl.DataFrame:
+        """Record by record."""
+        records: Sequence[Record] = chunk.records if chunk.records is not None else chunk.table.to_dicts()  # type: ignore[union-attr]
+        rows: list[Row] = []
+        for number, record in zip(chunk.numbers, records, strict=True):
+            if record is None:
+                continue
+            try:
+                rows += checked_rows(self._reader, record, self.options)
+            except BadRecord as fault:
+                self._leave_out(source, number, str(fault), record)
+        return assemble.table_of(rows, self._columns, self.lost)
+
+    def _leave_out(self, source: Source, number: int, reason: str, record: Record) -> None:
+        if self.options.strict:
+            raise StratagemError(f"{source.name}: row {number}: {reason}")
+        self.left_out[reason] += 1
+        if len(self.examples) < EXAMPLES:
+            text = "" if isinstance(record, BadRecord) else str(record)[:200]
+            self.examples.append(LeftOut(source.name, number, reason, text))
+
+    def _sessions(self, tables: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Rows that follow one another in one session as one row: the last, or all their completions."""
+        held: pl.DataFrame | None = None
+        for table in tables:
+            if assemble.SESSION not in table.columns:
+                if held is not None:
+                    yield self._merge(held)
+                    held = None
+                yield table
+                continue
+            table = table if held is None else pl.concat([held, table])
+            last = table[assemble.SESSION][-1]
+            start = table.height - 1
+            while start and last is not None and table[assemble.SESSION][start - 1] == last:
+                start -= 1
+            held = table[start:]
+            yield self._merge(table[:start])
+        if held is not None:
+            yield self._merge(held)
+
+    def _merge(self, table: pl.DataFrame) -> pl.DataFrame:
+        alone = pl.when(pl.col(assemble.SESSION).is_null()).then(pl.int_range(pl.len()))
+        table = table.with_columns(_run=pl.struct(pl.col(assemble.SESSION).rle_id(), alone.alias("alone")))
+        completion = pl.col("completion")
+        text = completion.last() if self.options.turns == "last" else completion.str.join("\n\n")
+        names = [name for name in self.schema if name != "completion"]
+        merged = table.group_by("_run", maintain_order=True).agg(text, pl.col(names).last())
+        return merged.select(list(self.schema))
+
+
+def checked_rows(reader: Reader, record: Record, options: ReadOptions) -> list[Row]:
+    """The rows of one record.
+
+    Raises:
+        BadRecord: it has none that can be used.
+    """
+    if isinstance(record, BadRecord):
+        raise record
+    assert record is not None
+    try:
+        rows = list(reader.rows(record, options))
+    except _FAULTS as error:
+        raise BadRecord(f"record: not as {reader.name} writes it ({type(error).__name__})") from None
+    for row in rows:
+        assemble.usable(row)
+    return rows
+
+
+def read_rollouts(paths: str | Path | Sequence[str | Path], options: ReadOptions | None = None) -> Log:
+    """Open one side's rollouts: find the files, tell their format by their content, settle the columns.
+
+    Args:
+        paths: files, folders (all logs in them, in natural order) and globs; plain, or packed as gzip, zstd, bz2, xz
+            or zip.
+
+    Raises:
+        StratagemError: nothing there, files of several formats or of none, or a named column that is not there.
+    """
+    options = options or ReadOptions()
+    named = [paths] if isinstance(paths, str | Path) else list(paths)
+    found, skipped = open_files(find(named))
+    reader, kept, sample, more = choose(found, options)
+    skipped += more
+    if reader.plan:
+        options = reader.plan(sample, options)
+    rows: list[Row] = []
+    faults: Counter[str] = Counter()
+    for record in sample:
+        try:
+            rows += checked_rows(reader, record, options)
+        except BadRecord as fault:
+            faults[str(fault)] += 1
+    if not rows:
+        why = faults.most_common(1)[0][0] if faults else "no records"
+        raise StratagemError(
+            f"{kept[0][0].name}: {reader.name}: none of the first records can be used ({why})"
+        )
+    columns = assemble.columns_of(rows, kept[0][0].kind == "csv")
+    facts: dict[str, set[str]] = {}
+    if reader.facts:
+        for source, _ in kept:
+            for name, value in _facts(reader, source).items():
+                facts.setdefault(name, set()).add(value)
+    return Log(reader, options, kept, columns, facts, skipped)
+
+
+def _facts(reader: Reader, source: Source) -> Mapping[str, str]:
+    first = next(iter(first_records(source, 1)), None)
+    if first is None or reader.facts is None:
+        return {}
+    try:
+        return reader.facts(source.path, first)
+    except (*_FAULTS, OSError):
+        return {}

@@ -1,0 +1,204 @@
+"""Rows as a table with the columns of a log, the same in every batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from stratagem.rollouts.readers.row import BadRecord, Row, Scalar
+
+TEXTS: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "prompt": pl.String(),
+    "question": pl.String(),
+    "completion": pl.String(),
+    "sample": pl.Int32(),
+    "checkpoint": pl.String(),
+    "finish_reason": pl.String(),
+    "tokens": pl.Int32(),
+}
+COUNTS: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "prompt": pl.String(),
+    "question": pl.String(),
+    "checkpoint": pl.String(),
+    "count_n": pl.Int32(),
+    "count_c": pl.Float64(),
+}
+SESSION = "_session"
+_INT64 = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a log: its fixed ones, one a score, and the further ones with their types."""
+
+    fixed: Mapping[str, pl.DataType]
+    scores: tuple[str, ...]
+    extra: Mapping[str, pl.DataType]
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """All of them, in order."""
+        return {**self.fixed, **dict.fromkeys(self.scores, pl.Float64()), **self.extra}
+
+
+def columns_of(rows: Sequence[Row], textual: bool) -> Columns:
+    """The columns that some rows have. `textual`: all values are text (CSV), so numbers are told by how they look."""
+    counts = any(row.get("count_n") is not None for row in rows)
+    fixed = COUNTS if counts else TEXTS
+    scores = dict.fromkeys(name for row in rows for name in row.get("scores") or {})
+    seen: dict[str, set[type]] = {}
+    for row in rows:
+        for name, value in (row.get("extra") or {}).items():
+            if value is not None and name not in fixed and name not in scores:
+                seen.setdefault(name, set()).add(_looks(value) if textual else type(value))
+    extra = {name: _dtype(types) for name, types in seen.items()}
+    return Columns(fixed, tuple(name for name in scores if name not in fixed), extra)
+
+
+def _looks(value: Scalar) -> type:
+    text = str(value)
+    for kind in (int, float):
+        try:
+            kind(text)
+        except ValueError:
+            continue
+        plain = not text[:2].strip("+-").startswith("0") or text in ("0", "0.0") or "." in text
+        return kind if plain and text.isascii() else str  # 007 is a name
+    return str
+
+
+def _dtype(types: set[type]) -> pl.DataType:
+    if types == {bool}:
+        return pl.Boolean()
+    if types == {int}:
+        return pl.Int64()
+    if types <= {int, float}:
+        return pl.Float64()
+    return pl.String()
+
+
+def usable(row: Row) -> None:
+    """Check what every row needs.
+
+    Raises:
+        BadRecord: neither a response nor counts, or nothing to tell the problem by.
+    """
+    if row.get("completion") is None and row.get("count_n") is None:
+        raise BadRecord("completion: missing")
+    if row.get("id") is None and row.get("prompt") is None:
+        raise BadRecord("prompt: missing, and there is no id")
+
+
+def table_of(rows: Sequence[Row], columns: Columns, lost: Counter[str]) -> pl.DataFrame:
+    """Rows as a table. What has no place in the columns is counted in `lost`."""
+    made: list[pl.Series] = []
+    for name, dtype in columns.fixed.items():
+        made.append(pl.Series(name, [row.get(name) for row in rows], dtype, strict=True))
+    scores = [row.get("scores") or {} for row in rows]
+    for name in columns.scores:
+        made.append(pl.Series(name, [one.get(name) for one in scores], pl.Float64, strict=True))
+    extras = [row.get("extra") or {} for row in rows]
+    for name, dtype in columns.extra.items():
+        made.append(_extra(name, [one.get(name) for one in extras], dtype, lost))
+    known = {*columns.scores, *columns.extra, *columns.fixed}
+    late_scores = Counter(name for one in scores for name in one if name not in known)
+    late = Counter(
+        name for one in extras for name, value in one.items() if name not in known and value is not None
+    )
+    for name, times in (late + late_scores).items():
+        lost[f"column {name!r}: not among the first records"] += times
+    sessions = [row.get("session") for row in rows]
+    if any(one is not None for one in sessions):
+        made.append(pl.Series(SESSION, sessions, pl.String))
+    return pl.DataFrame(made)
+
+
+def _extra(name: str, values: Sequence[Any], dtype: pl.DataType, lost: Counter[str]) -> pl.Series:
+    fits = {pl.String(): _text, pl.Float64(): _float, pl.Int64(): _int, pl.Boolean(): _bool}[dtype]
+    made = [None if value is None else fits(value) for value in values]
+    missed = sum(one is None and value not in (None, "") for one, value in zip(made, values, strict=True))
+    if missed:
+        lost[f"column {name!r}: no value of type {dtype}"] += missed
+    return pl.Series(name, made, dtype)
+
+
+def _text(value: Scalar) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _float(value: Scalar) -> float | None:
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _int(value: Scalar) -> int | None:
+    try:
+        found = int(value)
+    except (ValueError, OverflowError):
+        return None
+    same = isinstance(value, str | int) or found == value
+    return found if same and -_INT64 <= found < _INT64 else None
+
+
+def _bool(value: Scalar) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(str(value).strip().lower())
+
+
+def conform(made: pl.DataFrame, columns: Columns, lost: Counter[str]) -> pl.DataFrame | None:
+    """A reader's own table in the columns of the log; None where a value would not fit or a row would not do."""
+    texts = [name for name in ("completion", "id", "prompt") if name in made.columns]
+    if "completion" not in texts or made["completion"].null_count():
+        return None
+    keyed = [name for name in texts[1:] if not made[name].null_count()]
+    if not keyed:
+        return None
+    series: list[pl.Series | pl.Expr] = []
+    for name, dtype in columns.schema.items():
+        if name not in made.columns or made[name].dtype == pl.Null:
+            series.append(pl.lit(None, dtype).alias(name))
+        elif made[name].dtype == dtype:
+            series.append(pl.col(name))
+        elif dtype == pl.Float64() and made[name].dtype == pl.Int64():
+            series.append(pl.col(name).cast(pl.Float64))
+        elif dtype == pl.String() and made[name].dtype == pl.Int64():
+            series.append(pl.col(name).cast(pl.String))
+        else:
+            return None
+    for name in made.columns:
+        if name not in columns.schema and (times := made.height - made[name].null_count()):
+            lost[f"column {name!r}: not among the first records"] += times
+    return made.select(series)
+
+
+def scalar_table(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
+    """Records as a table, where each field holds values of one kind; None where it does not."""
+    names: Iterable[str] = dict.fromkeys(name for record in records for name in record)
+    made: list[pl.Series] = []
+    for name in names:
+        values = [record.get(name) for record in records]
+        types = set(map(type, values)) - {type(None)}
+        if types <= {str}:
+            dtype = pl.String() if types else pl.Null()
+        elif types == {bool}:
+            dtype = pl.Boolean()
+        elif types == {int}:
+            dtype = pl.Int64()
+        elif types <= {int, float}:
+            dtype = pl.Float64()
+        else:
+            return None
+        try:
+            made.append(pl.Series(name, values, dtype, strict=True))
+        except (OverflowError, TypeError, pl.exceptions.PolarsError):
+            return None
+    return pl.DataFrame(made)

@@ -1,0 +1,158 @@
+"""Which files of a side are logs, and the one reader that reads them, by what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stratagem.records import StratagemError
+from stratagem.rollouts.readers import READERS, Reader, streams
+from stratagem.rollouts.readers.containers import Chunk, Record, Source, sources
+from stratagem.rollouts.readers.files import Found
+from stratagem.rollouts.readers.row import BadRecord, ReadOptions
+
+SAMPLED = 1_000  # records of the first file, by which columns are settled
+SAMPLED_LATER = 20  # of each further file, to tell its format
+
+
+def open_files(files: Sequence[Found]) -> tuple[list[tuple[Source, Found]], list[tuple[str, str]]]:
+    """The logs in the files, and the files passed over with the reason: those of a folder that are no log.
+
+    Raises:
+        StratagemError: a file that the user named is no log, or there is none at all.
+    """
+    opened: list[tuple[Source, Found]] = []
+    skipped: list[tuple[str, str]] = []
+    empty: list[str] = []
+    for file in files:
+        path = file.path
+        if not file.named and any(one.belongs and not one.belongs(path) for one in READERS.values()):
+            skipped.append((str(path), "not a log"))
+            continue
+        try:
+            inside = _opened_by_reader(path) or sources(path)
+        except StratagemError as error:
+            if file.named:
+                raise
+            skipped.append((str(path), str(error).removeprefix(f"{path}: ")))
+            continue
+        if not inside:
+            empty.append(str(path))
+        opened += [(source, file) for source in inside]
+    if not opened:
+        where = empty[0] if empty else files[0].path if files else "log"
+        why = "is empty" if empty else "holds no log: " + "; ".join(f"{n}: {why}" for n, why in skipped[:3])
+        raise StratagemError(f"{where}: {why}")
+    return opened, skipped + [(name, "empty") for name in empty]
+
+
+def _opened_by_reader(path: Path) -> list[Source]:
+    head: bytes | None = None
+    for reader in READERS.values():
+        if reader.opens and reader.records:
+            if head is None:
+                raw = streams.raw_head(path)
+                packed = streams.packing(raw)
+                head = (
+                    _raw(path)
+                    if packed in (None, "zip")
+                    else streams.gather(streams.chunks(path), streams.HEAD)
+                )
+            if reader.opens(path, head):
+                return [Source(str(path), path, reader.name, partial(_read_by, reader, path))]
+    return []
+
+
+def _raw(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(streams.HEAD)
+
+
+def _read_by(reader: Reader, path: Path, at_most: int | None = None) -> Iterator[Chunk]:
+    assert reader.records
+    records: list[Record] = []
+    start = 1
+    for record in reader.records(path):
+        records.append(record if isinstance(record, BadRecord) else dict(record))
+        if len(records) >= min(1_000, at_most or 1_000):
+            yield Chunk(range(start, start + len(records)), records)
+            start, records = start + len(records), []
+            if at_most is not None and start > at_most:
+                return
+    if records:
+        yield Chunk(range(start, start + len(records)), records)
+
+
+def first_records(source: Source, at_most: int) -> list[dict[str, Any]]:
+    """The whole records among the first of a log."""
+    found: list[dict[str, Any]] = []
+    for chunk in source.read(at_most=at_most):
+        records = chunk.records if chunk.records is not None else chunk.table.to_dicts()  # type: ignore[union-attr]
+        found += [record for record in records if isinstance(record, dict)]
+    return found[:at_most]
+
+
+def _recognise(record: Mapping[str, Any], source: Source, options: ReadOptions) -> Reader | None:
+    if options.format is not None:
+        if options.format not in READERS:
+            raise StratagemError(f"format {options.format!r}: must be one of {', '.join(READERS)}")
+        return READERS[options.format]
+    if source.kind in READERS:
+        return READERS[source.kind]
+    if "completion" in options.columns:
+        return READERS["plain"]
+    return next((reader for reader in READERS.values() if reader.recognises(record)), None)
+
+
+def choose(
+    found: Sequence[tuple[Source, Found]], options: ReadOptions
+) -> tuple[Reader, list[tuple[Source, str | None]], list[dict[str, Any]], list[tuple[str, str]]]:
+    """The one reader for all logs; the logs with the step of each; records to settle columns by; files passed over.
+
+    Raises:
+        StratagemError: logs of several formats, or of none.
+    """
+    chosen: Reader | None = None
+    kept: list[tuple[Source, str | None]] = []
+    sample: list[dict[str, Any]] = []
+    skipped: list[tuple[str, str]] = []
+    unknown: tuple[str, Sequence[str]] | None = None
+    for source, file in found:
+        records = first_records(source, SAMPLED_LATER if chosen else SAMPLED)
+        if not records:
+            if file.named or source.kind == "lines":
+                kept.append((source, file.step))
+            else:
+                skipped.append((source.name, "no records"))
+            continue
+        if chosen and chosen.recognises(records[0]):
+            reader = chosen
+        else:
+            reader = next((r for r in (_recognise(one, source, options) for one in records[:20]) if r), None)
+        if reader is None:
+            if file.named and chosen:
+                raise StratagemError(
+                    f"{source.name}: no known format; its columns are {', '.join(records[0])}"
+                )
+            unknown = unknown or (source.name, list(records[0]))
+            skipped.append((source.name, "no known format"))
+            continue
+        if chosen and reader is not chosen:
+            first = next(one.name for one, _ in kept)
+            raise StratagemError(
+                f"{source.name}: is {reader.name}, but {first} is {chosen.name}: give logs of one format"
+            )
+        chosen = reader
+        kept.append((source, file.step))
+        sample += records
+    if chosen is None:
+        if unknown:
+            name, columns = unknown
+            raise StratagemError(
+                f"{name}: no known format; its columns are {', '.join(columns)}: name them with "
+                "--columns completion=COLUMN prompt=COLUMN score=COLUMN"
+            )
+        raise StratagemError(f"{found[0][0].name}: none of the first {SAMPLED} records is whole")
+    return chosen, kept, sample, skipped

@@ -1,0 +1,134 @@
+"""Which files a user means: files, folders and globs, in natural order, each file once."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stratagem.records import StratagemError
+
+_DIGITS = re.compile(r"(\d+)")
+_STEP = re.compile(
+    r"(?:^|[/_.-])(?:global[_-]?step|checkpoint|step|iter(?:ation)?|epoch)[_.-]?(\d+)(?=[/._-]|$)"
+)
+_BARE_STEP = re.compile(r"(?:^|/)(\d+)\.[a-z.]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file to read. `named` is True where the user named it, False where it was found in a folder."""
+
+    path: Path
+    named: bool
+
+    @property
+    def step(self) -> str | None:
+        """The training step that the name of the file, or of the folders above it, speaks of."""
+        text = self.path.as_posix()
+        steps = _STEP.findall(text.lower())
+        bare = _BARE_STEP.search(text.lower())
+        return str(int(bare[1])) if bare else str(int(steps[-1])) if steps else None
+
+
+def find(paths: Sequence[str | Path]) -> list[Found]:
+    """The files that `paths` name, in the order given, within a folder or glob in natural order (2 before 10).
+
+    Hidden files and folders inside a folder are passed over; a link to a folder is followed once.
+
+    Raises:
+        StratagemError: nothing there, a loop of links, not to be read, or neither a file nor a folder.
+    """
+    found: dict[tuple[int, int], Found] = {}
+    for given in paths:
+        here = [Path(given)]
+        if not _exists(here[0]):
+            matches = (
+                [Path(name) for name in glob.glob(str(given), recursive=True)] if _is_glob(given) else []
+            )
+            if not matches:
+                what = "no file matches" if _is_glob(given) else "no such file or folder"
+                raise StratagemError(f"{given}: {what}")
+            here = sorted(matches, key=natural)
+        for path in here:
+            inside = _is_folder(path)
+            files = sorted(_walk(path), key=natural) if inside else [path]
+            if inside and not files:
+                raise StratagemError(f"{path}: a folder without files")
+            for file in files:
+                status = _status(file)
+                if not stat.S_ISREG(status.st_mode):
+                    if inside:
+                        continue
+                    raise StratagemError(
+                        f"{file}: not a file or folder (a pipe or device cannot be read twice)"
+                    )
+                found.setdefault((status.st_dev, status.st_ino), Found(file, not inside))
+    return list(found.values())
+
+
+def natural(path: Path) -> list[tuple[int, int | str]]:
+    """A key that sorts numbers in names by value."""
+    parts = _DIGITS.split(path.as_posix())
+    return [(0, int(part)) if part.isdecimal() and part.isascii() else (1, part) for part in parts if part]
+
+
+def _is_glob(path: str | Path) -> bool:
+    return glob.has_magic(str(path))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    return True
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(_status(path).st_mode)
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> StratagemError:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return StratagemError(f"{path}: cannot be read ({said})")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder. Links that lead nowhere or in a loop are passed over."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        status = _status(here)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        try:
+            entries = list(os.scandir(here))
+        except OSError as error:
+            raise _unreadable(here, error) from None
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            try:
+                mode = entry.stat().st_mode
+            except OSError:
+                continue
+            if stat.S_ISDIR(mode):
+                waiting.append(Path(entry.path))
+            else:
+                yield Path(entry.path)

@@ -1,0 +1,225 @@
+"""A file's bytes, unpacked as they are read, and its lines in blocks, with a limit on what either may take."""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import pyarrow as pa
+
+from stratagem.records import StratagemError
+from stratagem.rollouts.readers.row import BadRecord
+
+HEAD = 65_536
+CHUNK = 1 << 20
+BLOCK = 4 << 20  # bytes of lines handed on at once: 50 MB as Python objects where lines are short
+MAX_LINE = 64 << 20
+# Text packs 3 to 50 times. What unpacks to more than RATIO times its size, beyond FREE bytes, is no log.
+RATIO = 200
+FREE = 256 << 20
+
+Parts: TypeAlias = Iterator[bytes | BadRecord]
+Unpacker: TypeAlias = Callable[[BinaryIO], Parts]
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\xfd7zXZ\x00": "xz",
+    b"(\xb5/\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+}
+
+
+def packing(head: bytes) -> str | None:
+    """The compression of a file, from its first bytes."""
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def chunks(path: Path) -> Parts:
+    """The bytes of a file, unpacked if it is gzip, bz2, xz or zstd; `BadRecord` last where it breaks off.
+
+    Raises:
+        StratagemError: not to be read, or it unpacks without end.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            file.seek(0)
+            how = packing(head)
+            unpack = _UNPACKERS.get(how or "")
+            if unpack is None:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+            else:
+                yield from _limited(unpack(file), path, path.stat().st_size)
+    except OSError as error:
+        raise StratagemError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def member(path: Path, info: zipfile.ZipInfo) -> Parts:
+    """The bytes of one file in a zip archive; `BadRecord` last where it breaks off."""
+
+    def read() -> Parts:
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(info) as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError):
+            yield BadRecord("file: breaks off, or its packing is damaged")
+        except (RuntimeError, NotImplementedError) as error:  # a password, a rare packing
+            raise StratagemError(f"{path}: {info.filename}: {str(error).splitlines()[0]}") from None
+
+    return _limited(read(), path, max(info.compress_size, 1))
+
+
+def _limited(parts: Parts, path: Path, packed: int) -> Parts:
+    total = 0
+    for part in parts:
+        if isinstance(part, bytes):
+            total += len(part)
+            if total > FREE and total > RATIO * packed:
+                raise StratagemError(
+                    f"{path}: unpacks to more than {RATIO} times its size; not a log (or unpack it by hand)"
+                )
+        yield part
+
+
+def _zlib_pieces(one: Any, data: bytes) -> Iterator[bytes]:
+    yield one.decompress(data)  # at most 1,032 times HEAD
+
+
+def _bounded_pieces(one: bz2.BZ2Decompressor | lzma.LZMADecompressor, data: bytes) -> Iterator[bytes]:
+    yield one.decompress(data, CHUNK)
+    while not one.needs_input and not one.eof:
+        yield one.decompress(b"", CHUNK)
+
+
+def _incremental(make: Callable[[], Any], pieces: Callable[[Any, bytes], Iterator[bytes]]) -> Unpacker:
+    """An unpacker for formats whose files may be several streams one after another."""
+
+    def unpack(file: BinaryIO) -> Parts:
+        one, data, inside = make(), b"", False
+        try:
+            while data := data or file.read(HEAD):
+                inside = True
+                yield from pieces(one, data)
+                data = b""
+                if one.eof:
+                    data = one.unused_data.lstrip(b"\x00")  # xz and tape blocks are padded with zeros
+                    one, inside = make(), False
+        except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
+            yield BadRecord("file: its packing is damaged")
+            return
+        if inside:
+            yield BadRecord("file: breaks off, its packing has no end")
+
+    return unpack
+
+
+def _zstd(file: BinaryIO) -> Parts:
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as stream:
+            while chunk := stream.read(HEAD):
+                yield chunk
+    except (OSError, pa.ArrowException):
+        yield BadRecord("file: breaks off, or its packing is damaged")
+
+
+_UNPACKERS: dict[str, Unpacker] = {
+    "gzip": _incremental(lambda: zlib.decompressobj(wbits=31), _zlib_pieces),
+    "bz2": _incremental(bz2.BZ2Decompressor, _bounded_pieces),
+    "xz": _incremental(lzma.LZMADecompressor, _bounded_pieces),
+    "zstd": _zstd,
+}
+
+
+def raw_head(path: Path) -> bytes:
+    """The first bytes of a file as they stand, enough to tell its packing.
+
+    Raises:
+        StratagemError: not to be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise StratagemError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def gather(parts: Parts, size: int) -> bytes:
+    """The first bytes of what comes, unpacked."""
+    found = b""
+    for part in parts:
+        if isinstance(part, BadRecord) or len(found) >= size:
+            break
+        found += part
+    return found[:size]
+
+
+def all_bytes(parts: Parts, limit: int, name: str) -> bytes:
+    """Everything, up to a limit.
+
+    Raises:
+        StratagemError: more than `limit` bytes, or damaged.
+    """
+    buffer = io.BytesIO()
+    for part in parts:
+        if isinstance(part, BadRecord):
+            raise StratagemError(f"{name}: {part}")
+        if buffer.tell() + len(part) > limit:
+            raise StratagemError(
+                f"{name}: more than {limit >> 20} MB as one piece; write it as lines of JSON"
+            )
+        buffer.write(part)
+    return buffer.getvalue()
+
+
+def blocks(parts: Parts) -> Iterator[tuple[int, Sequence[bytes | BadRecord]]]:
+    """Lines in blocks of about `BLOCK` bytes, each block with the number of its first line, from 1.
+
+    A line longer than `MAX_LINE` is not kept: `BadRecord` stands in its place. One that says that the file breaks
+    off stands last, in a block of its own.
+    """
+    too_long = BadRecord(f"line: longer than {MAX_LINE >> 20} MB")
+    number, dropping = 1, False
+    whole: list[bytes] = []  # what has come of whole lines, then of the one begun
+    begun: list[bytes] = []
+    for part in parts:
+        if isinstance(part, BadRecord):
+            if lines := _lines(whole + begun):
+                yield number, lines
+            yield number + len(lines), [part]
+            return
+        end = part.rfind(b"\n") + 1
+        if end and dropping:
+            yield number, [too_long]
+            start = part.find(b"\n") + 1
+            number, dropping, part, end = number + 1, False, part[start:], end - start
+        if dropping:
+            continue
+        if end:
+            whole += [*begun, part[:end]]
+            begun, part = [], part[end:]
+        if part:
+            begun.append(part)
+        dropping = sum(map(len, begun)) > MAX_LINE
+        if dropping or sum(map(len, whole)) >= BLOCK:
+            if lines := _lines(whole):
+                yield number, lines
+            number, whole = number + len(lines), []
+        if dropping:
+            begun = []
+    if lines := _lines(whole + begun):
+        yield number, lines
+    if dropping:
+        yield number + len(lines), [too_long]
+
+
+def _lines(parts: list[bytes]) -> list[bytes]:
+    data = b"".join(parts)
+    return data.removesuffix(b"\n").split(b"\n") if data else []

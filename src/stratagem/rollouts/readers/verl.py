@@ -1,0 +1,62 @@
+"""verl's `rollout_data_dir` and `validation_data_dir`: {step}.jsonl, of both of its trainers.
+
+Read off verl 0.9.0, trainer/ppo/ray_trainer.py (v0) and trainer/ppo/v1/trainer_base.py, `_dump_generations`: input,
+output, gts, score, step, and what the reward function adds (acc, pred, …; NumPy values as text). v1 adds uid =
+{uid of the prompt}_{session}_{output}, of which only the last output of a session was scored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from stratagem.rollouts.readers import naming, plain
+from stratagem.rollouts.readers.row import ReadOptions, Row
+
+NAME = "verl"
+_OWN = ("input", "output", "score", "step")
+# What a tool said inside an output, as it stands once the special tokens are gone.
+_TOOL = re.compile(r"(?:^|\n)(?:user|tool)\n<tool_response>.*?</tool_response>\s*\nassistant\n", re.DOTALL)
+_UID = re.compile(r"(.+)_(\d+)_(\d+)")
+
+
+def recognises(record: Mapping[str, Any]) -> bool:
+    """Whether the columns are those that verl writes."""
+    return all(name in record for name in _OWN) and isinstance(record["output"], str)
+
+
+def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOptions:
+    """verl's own names; further rewards by their names."""
+    settled = naming.plan(records, options)
+    columns = {"prompt": "input", "completion": "output", "checkpoint": "step", **options.columns}
+    columns.pop("score", None)
+    return replace(settled, columns=columns)
+
+
+def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
+    """The response of one record, without what tools said in it."""
+    for row in plain.rows(record, options):
+        uid = record.get("uid")
+        parts = _UID.fullmatch(uid) if isinstance(uid, str) else None
+        if parts and "id" not in options.columns:
+            row["id"], row["sample"] = parts[1], int(parts[2])
+            row["session"] = f"{parts[1]}_{parts[2]}"
+        completion = row.get("completion")
+        if completion is not None and "<tool_response>" in completion:
+            turns = _TOOL.split(completion)
+            row["completion"] = turns[-1] if options.turns == "last" else "\n\n".join(turns)
+        yield row
+
+
+def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
+    """The same as `rows`, where there is neither a uid nor a tool."""
+    if "uid" in table.columns:
+        return None
+    made = plain.frame(table, options)
+    if made is None or made["completion"].str.contains("<tool_response>", literal=True).any():
+        return None
+    return made
