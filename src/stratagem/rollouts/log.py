@@ -14,7 +14,7 @@ from stratagem.rollouts.readers import Reader, assemble
 from stratagem.rollouts.readers.choose import choose, first_records, open_files
 from stratagem.rollouts.readers.containers import Chunk, Record, Source
 from stratagem.rollouts.readers.files import find
-from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row
+from stratagem.rollouts.readers.row import SESSION, BadRecord, ReadOptions, Row
 
 EXAMPLES = 20
 BATCH_ROWS = 50_000
@@ -172,16 +172,16 @@ class Log:
         """Rows that follow one another in one session as one row: the last, or all their completions."""
         held: pl.DataFrame | None = None
         for table in tables:
-            if assemble.SESSION not in table.columns:
+            if SESSION not in table.columns:
                 if held is not None:
                     yield self._merge(held)
                     held = None
                 yield table
                 continue
             table = table if held is None else pl.concat([held, table])
-            last = table[assemble.SESSION][-1]
+            last = table[SESSION][-1]
             start = table.height - 1
-            while start and last is not None and table[assemble.SESSION][start - 1] == last:
+            while start and last is not None and table[SESSION][start - 1] == last:
                 start -= 1
             held = table[start:]
             yield self._merge(table[:start])
@@ -189,12 +189,16 @@ class Log:
             yield self._merge(held)
 
     def _merge(self, table: pl.DataFrame) -> pl.DataFrame:
-        alone = pl.when(pl.col(assemble.SESSION).is_null()).then(pl.int_range(pl.len()))
-        table = table.with_columns(_run=pl.struct(pl.col(assemble.SESSION).rle_id(), alone.alias("alone")))
+        """One row a session: the prompt of its first turn, all else of its last."""
+        alone = pl.when(pl.col(SESSION).is_null()).then(pl.int_range(pl.len()))
+        run = pl.struct(pl.col(SESSION).rle_id(), alone.alias("alone"))
         completion = pl.col("completion")
-        text = completion.last() if self.options.turns == "last" else completion.str.join("\n\n")
-        names = [name for name in self.schema if name != "completion"]
-        merged = table.group_by("_run", maintain_order=True).agg(text, pl.col(names).last())
+        first = [name for name in ("prompt", "question") if name in self.schema]
+        merged = table.group_by(run.alias("_run"), maintain_order=True).agg(
+            completion.last() if self.options.turns == "last" else completion.str.join("\n\n"),
+            pl.col(first).first(),
+            pl.col([name for name in self.schema if name not in (*first, "completion")]).last(),
+        )
         return merged.select(list(self.schema))
 
 

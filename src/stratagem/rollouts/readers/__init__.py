@@ -32,7 +32,7 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.rollouts.readers import counts, plain, trl, verl
+from stratagem.rollouts.readers import counts, lm_eval, plain, skyrl, trl, verifiers, verifiers_results, verl
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row
 
 Record = Mapping[str, Any]
@@ -65,6 +65,10 @@ READERS: dict[str, Reader] = {
     for module in (
         trl,
         verl,
+        verifiers,
+        verifiers_results,
+        skyrl,
+        lm_eval,
         counts,
         plain,
     )

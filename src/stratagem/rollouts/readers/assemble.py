@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.rollouts.readers.row import BadRecord, Row, Scalar
+from stratagem.rollouts.readers.row import SESSION, BadRecord, Row, Scalar
 
 TEXTS: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -29,7 +29,6 @@ COUNTS: dict[str, pl.DataType] = {
     "count_n": pl.Int32(),
     "count_c": pl.Float64(),
 }
-SESSION = "_session"
 _INT64 = 2**63
 
 
@@ -174,8 +173,10 @@ def conform(made: pl.DataFrame, columns: Columns, lost: Counter[str]) -> pl.Data
             series.append(pl.col(name).cast(pl.String))
         else:
             return None
+    if SESSION in made.columns and SESSION not in columns.schema:
+        series.append(pl.col(SESSION))
     for name in made.columns:
-        if name not in columns.schema and (times := made.height - made[name].null_count()):
+        if name not in (*columns.schema, SESSION) and (times := made.height - made[name].null_count()):
             lost[f"column {name!r}: not among the first records"] += times
     return made.select(series)
 

@@ -24,7 +24,7 @@ from stratagem.rollouts.readers.row import BadRecord
 Kind: TypeAlias = Literal["lines", "document", "csv", "parquet"]
 Record: TypeAlias = dict[str, Any] | BadRecord | None
 MAX_DOCUMENT = 1 << 30
-MAX_FIELD = 64 << 20
+MAX_FIELD = 16 << 20
 NO_LIMIT = 1 << 62
 CSV_ROWS = 4_096
 PARQUET_ROWS = 1_024

@@ -17,6 +17,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("problem_idx", "prompt_idx", "question_idx", "doc_id", "unique_id", "index", "idx", "problem_index"),
     ),
     "prompt": ("prompt", "question", "problem", "input", "query", "instruction", "input_prompt", "full_prompt"),
+    "question": ("question", "problem", "query", "raw_prompt"),
     "completion": (
         *("completion", "response", "output", "generation", "model_output", "generated_text", "output_response"),
         *("completions", "responses", "outputs", "generations", "model_response", "prediction", "solution_text"),
@@ -60,15 +61,23 @@ def names_score(name: str) -> bool:
 
 
 def is_numeric(values: Iterable[Any]) -> bool:
-    """Whether there is a number among the values, and nothing else but None, or lists of numbers."""
-    found = False
-    for value in values:
-        for one in value if isinstance(value, list) else [value]:
-            try:
-                found |= number(one, "") is not None
-            except BadRecord:
-                return False
-    return found
+    """Whether most values are numbers, numbers in text, truth values or lists of these; None aside."""
+    return _mostly(_holds_number(value) for value in values if value is not None)
+
+
+def _holds_number(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_holds_number(one) for one in value if not isinstance(one, list))
+    try:
+        return number(value, "") is not None or isinstance(value, float)
+    except BadRecord:
+        return False
+
+
+def _mostly(tests: Iterable[bool]) -> bool:
+    """More than half: a broken record among the first must not settle what a column is."""
+    found = list(tests)
+    return sum(found) * 2 > len(found)
 
 
 def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOptions:
@@ -100,6 +109,9 @@ def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOpti
         found = [name for name in LAST_RESORT if name in names and name not in taken]
         if found:
             columns["completion"] = found[0]
+    if {"completion", "messages"} & set(columns):  # texts come first, counts only where there are none
+        counted = {"count_n", "count_c", "rewards"} - set(options.columns)
+        columns = {what: name for what, name in columns.items() if what not in counted}
     if {"strategy", "evidence", "length"} <= set(names):  # our own table: length counts tokens
         columns["tokens"] = "length"
     own = [options.columns["score"]] if "score" in options.columns else []
@@ -119,15 +131,19 @@ def _fits(what: str, name: str, records: Sequence[Mapping[str, Any]], columns: M
         return False
     match what:
         case "id":
-            return all(isinstance(one, str | int | float) for one in values) and not _one_each(name, records)
+            return _mostly(isinstance(one, str | int | float) for one in values) and not _one_each(
+                name, records
+            )
+        case "question":
+            return "prompt" in columns and _mostly(isinstance(one, str) for one in values)
         case "prompt" | "completion":
-            return all(isinstance(one, str | list) for one in values)
+            return _mostly(isinstance(one, str | list) for one in values)
         case "sample" | "tokens" | "count_n" | "count_c":
-            return is_numeric(values) and not any(isinstance(one, list | bool) for one in values)
+            return is_numeric(values) and not _mostly(isinstance(one, list | bool) for one in values)
         case "rewards" | "messages":
-            return all(isinstance(one, list) for one in values)
+            return _mostly(isinstance(one, list) for one in values)
         case _:
-            return all(isinstance(one, str | int | float) for one in values)
+            return _mostly(isinstance(one, str | int | float) for one in values)
 
 
 def _one_each(name: str, records: Sequence[Mapping[str, Any]]) -> bool:
@@ -146,9 +162,10 @@ def _scores(names: Sequence[str], records: Sequence[Mapping[str, Any]], taken: s
         if name in taken or not names_score(name):
             continue
         values = [record[name] for record in records if record.get(name) is not None]
-        if values and all(isinstance(one, Mapping) for one in values):
-            inner = dict.fromkeys(key for one in values for key in one)
-            found += [f"{name}.{key}" for key in inner if is_numeric(one.get(key) for one in values)]
+        objects = [one for one in values if isinstance(one, Mapping)]
+        if len(objects) * 2 > len(values):
+            inner = dict.fromkeys(key for one in objects for key in one)
+            found += [f"{name}.{key}" for key in inner if is_numeric(one.get(key) for one in objects)]
         elif is_numeric(values):
             found.append(name)
     return found

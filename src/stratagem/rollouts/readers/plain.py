@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.rollouts.readers import naming
+from stratagem.rollouts.readers import assemble, naming
 from stratagem.rollouts.readers.row import (
     BadRecord,
     ReadOptions,
@@ -39,6 +39,8 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     found = {what: _value(record, name) for what, name in options.columns.items()}
     scores = {name: _value(record, name) for name in options.scores}
     prompt, question = prompt_text(found.get("prompt"), options.columns.get("prompt", "prompt"))
+    if isinstance(found.get("question"), str):
+        question = found["question"]
     completion = found.get("completion")
     if "completion" not in options.columns and isinstance(found.get("messages"), list):
         prompt, question, completion = _conversation(found["messages"])
@@ -53,6 +55,8 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
         "tokens": whole(found.get("tokens"), options.columns.get("tokens", "tokens")),
         "extra": extras(record, {*options.columns.values(), *options.scores}),
     }
+    if completion == []:
+        raise BadRecord(f"{where}: an empty list")
     if isinstance(completion, list) and all(isinstance(one, str) for one in completion):
         for sample, text in enumerate(completion):
             picked = {name: _pick(value, sample, len(completion), name) for name, value in scores.items()}
@@ -103,8 +107,8 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     columns = options.columns
     if "completion" not in columns or any(dtype.is_nested() for dtype in table.schema.values()):
         return None
-    wanted = {"id": pl.String, "prompt": pl.String, "completion": pl.String, "checkpoint": pl.String,
-              "sample": pl.Int32, "tokens": pl.Int32}  # fmt: skip
+    wanted = dict.fromkeys(("id", "prompt", "question", "completion", "checkpoint"), pl.String)
+    wanted |= dict.fromkeys(("sample", "tokens"), pl.Int32)
     made: dict[str, pl.Series] = {}
     for what, dtype in wanted.items():
         if (name := columns.get(what)) not in table.columns:
@@ -112,7 +116,7 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
                 return None
             continue
         column = table[name]
-        if what in ("prompt", "completion") and column.dtype not in (pl.String, pl.Null):
+        if what in ("prompt", "question", "completion") and column.dtype not in (pl.String, pl.Null):
             return None
         if dtype == pl.String and column.dtype not in (pl.String, pl.Int64, pl.Null):
             return None
@@ -144,7 +148,8 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
         if column.is_infinite().any():
             return None
         made[name] = column.fill_nan(None)
-    rest = [name for name in table.columns if name not in {*columns.values(), *options.scores}]
+    taken = {*columns.values(), *options.scores, *assemble.TEXTS}
+    rest = [name for name in table.columns if name not in taken]
     return pl.DataFrame([series.alias(name) for name, series in made.items()]).with_columns(
         table.select(rest)
     )

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 Scalar: TypeAlias = str | int | float | bool
 INT32 = 2**31 - 1
+SESSION = "_session"  # the column of `Row.session` in a reader's own table
 _STOPPED = {"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "tool_use", "completed", "complete"}
 _CUT = {
     "length",

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from stratagem.rollouts.readers import naming, plain
-from stratagem.rollouts.readers.row import ReadOptions, Row
+from stratagem.rollouts.readers.row import SESSION, ReadOptions, Row
 
 NAME = "verl"
 _OWN = ("input", "output", "score", "step")
@@ -53,10 +53,15 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
 
 
 def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
-    """The same as `rows`, where there is neither a uid nor a tool."""
-    if "uid" in table.columns:
-        return None
+    """The same as `rows`, where no tool spoke."""
     made = plain.frame(table, options)
     if made is None or made["completion"].str.contains("<tool_response>", literal=True).any():
         return None
-    return made
+    if "uid" not in table.columns or "id" in options.columns:
+        return made
+    parts = table.select(pl.col("uid").cast(pl.String).str.extract_groups(f"^{_UID.pattern}$")).unnest("uid")
+    sample = parts["2"].cast(pl.Int32, strict=False)
+    if sample.null_count():
+        return None
+    session = parts.select(pl.concat_str("1", "2", separator="_"))["1"]
+    return made.with_columns(parts["1"].alias("id"), sample.alias("sample"), session.alias(SESSION))
