@@ -35,6 +35,14 @@ def pools(sizes_b: Sequence[int], stratified: bool) -> list[list[int]]:
     return found
 
 
+def pool_of(sizes_b: NDArray[np.int64], stratified: bool) -> NDArray[np.int64]:
+    """The number of every block's pool, as `pools` makes them, from 0."""
+    found = np.zeros(len(sizes_b), dtype=np.int64)
+    for number, pool in enumerate(pools(sizes_b.tolist(), stratified)):
+        found[pool] = number
+    return found
+
+
 def drawn(
     rng: np.random.Generator, sizes_b: Sequence[int], draws: int, stratified: bool
 ) -> tuple[NDArray[np.int64], Floats]:

@@ -1,0 +1,108 @@
+"""The facts of a verdict from tables, and the closed form behind them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from stratagem.mechanisms.counts import count
+from stratagem.mechanisms.decompose import decompose
+from stratagem.mechanisms.facts import facts_from, needed_problems
+from stratagem.mechanisms.headroom import headroom
+from stratagem.mechanisms.influence import terms
+from stratagem.mechanisms.pairs import pair
+from stratagem.mechanisms.verdict import ACTIONS, verdict
+
+from .scenarios import est
+from .tables import two
+
+
+def test_as_many_problems_as_it_says_would_settle_it() -> None:
+    gain = est(0.01, 0.03)
+    n = needed_problems(gain, 400)
+    assert n == 7400
+    settled = est(0.01, 0.03 * math.sqrt(400 / n))
+    assert settled.low > 0
+    assert (settled.value / settled.se) == pytest.approx(1.96 + 0.8416, rel=0.01)
+    assert needed_problems(est(0.0, 0.03), 400) is None
+
+
+def test_closed_form_terms_agree_with_the_bootstrap() -> None:
+    before, after = two(1, problems=400)
+    for by in ((), ("kind", "difficulty"), ("problem_id",)):
+        for stratified in (True, False):
+            boot = decompose(
+                before, after, by=by, rng=np.random.default_rng(1), draws=4000, stratified=stratified
+            )
+            pairs = pair(before, after, by)
+            blocks = [b for s in (pairs.before, pairs.after) for b in (s.share_ps, s.right_ps)]
+            found = terms(np.concatenate(blocks, axis=1), pairs.sizes_g, stratified=stratified)
+            assert found.gain.value == pytest.approx(boot.gain.value, abs=1e-12)
+            assert found.gain.se == pytest.approx(boot.gain.se, rel=1e-9)
+            for name in ("selection", "improvement", "new_strategy"):
+                one, other = getattr(found, name), getattr(boot, name)
+                assert one.value == pytest.approx(other.value, abs=1e-12)
+                assert one.se == pytest.approx(other.se, rel=0.06)
+            assert found.lead == boot.verdict
+
+
+def test_facts_from_counts_and_from_rollouts() -> None:
+    before, after = two(2, problems=300, samples=6)
+    unread = (
+        pl.when(pl.col("strategy") == "C").then(pl.lit("unparsed")).otherwise("strategy").alias("strategy")
+    )
+    before = before.with_columns(
+        unread, score=pl.when(pl.col("strategy") == "C").then(0.0).otherwise("score")
+    )
+    after = after.with_columns(length=pl.col("length") * 2)
+    found = decompose(before, after, rng=np.random.default_rng(0), draws=400)
+    rooms = tuple(headroom(t, rng=np.random.default_rng(0), draws=100) for t in (before, after))
+    facts = facts_from(found, count(before), count(after), headrooms=(rooms[0], rooms[1]))
+    assert facts == facts_from(found, before, after, headrooms=(rooms[0], rooms[1]))
+    assert facts.problems == 300
+    assert facts.samples == 6
+    assert facts.strategies == 3
+    means = [
+        t.group_by("problem_id").agg(pl.col("score", "length").mean()).sort("problem_id")
+        for t in (before, after)
+    ]
+    assert facts.lengths is not None
+    assert facts.lengths.difference.value == pytest.approx(
+        float((means[1]["length"] - means[0]["length"]).mean())
+    )
+    assert facts.lengths.steady.n == int((means[1]["length"] < 1.1 * means[0]["length"]).sum())
+    one = facts.unread
+    assert one is not None
+    assert one.part.value + one.rest.value == pytest.approx(found.gain.value)
+    assert one.share_before == pytest.approx((before["strategy"] == "unparsed").mean())
+    assert (one.accuracy_before, one.share_after) == (0.0, 0.0)
+    assert facts.signal is not None
+    assert facts.signal.group == 6
+    assert facts.signal.wrong_before == pytest.approx((means[0]["score"] == 0).mean())
+    assert facts.signal.right_after == pytest.approx((means[1]["score"] == 1).mean())
+    assert [x.difficulty for x in facts.levels] == [0, 1]
+    hard = before.filter(pl.col("difficulty") == 1)["score"].mean()
+    assert facts.levels[1].accuracy_before == pytest.approx(hard)
+    assert verdict(facts).action in ACTIONS
+
+
+def test_chance_is_the_part_that_more_responses_would_take_away() -> None:
+    rng = np.random.default_rng(0)
+    rate = rng.beta(2, 2, (2, 4000))
+
+    def rollouts(side: int, samples: int) -> pl.DataFrame:
+        score = (rng.random((samples, 4000)) < rate[side]).T.astype(float).ravel()
+        problem = np.repeat(np.arange(4000), samples).astype(str)
+        return pl.DataFrame({"problem_id": problem, "strategy": "A", "n": 1, "right": score})
+
+    tables = [rollouts(side, 4) for side in (0, 1)]
+    found = decompose(*tables, by=(), rng=rng, draws=0)
+    facts = facts_from(found, *tables)
+    inside = (rate * (1 - rate) / 4).mean(axis=1).sum()
+    assert facts.chance == pytest.approx(inside / (inside + (rate[1] - rate[0]).var()), abs=0.03)
+    assert facts.samples_instead(facts.problems * 2) == math.ceil(
+        4 * facts.chance / (0.5 - (1 - facts.chance))
+    ) or (facts.chance < 0.5 and facts.samples_instead(facts.problems * 2) is None)
