@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-import jinja2
 import polars as pl
-import vl_convert
 
-from stratagem.report import charts, format, frames, traces, view
+from stratagem.report import charts, format, frames, page, traces, view
+from stratagem.report.page import Charts, Placed
 from stratagem.report.view import Summary
 
 HEALTH = {
@@ -24,21 +18,6 @@ HEALTH = {
     "length": "Length, tokens",
 }
 KIND_ORDER = ("inversion", "evaluation")  # the order of the study's table
-
-Placed = dict[str, str]  # a chart's id, label and title, for the template
-
-
-@dataclass
-class Charts:
-    """Specifications by id, collected while the page's parts are built."""
-
-    specs: dict[str, charts.Spec] = field(default_factory=dict[str, charts.Spec])
-
-    def add(self, spec: charts.Spec, label: str, title: str = "") -> Placed:
-        """Keeps a chart; returns what the template needs to place it."""
-        name = f"chart-{len(self.specs)}"
-        self.specs[name] = spec
-        return {"id": name, "label": label, "title": title}
 
 
 def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metrics: pl.DataFrame) -> str:
@@ -80,49 +59,7 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         "attempts": _attempts(kept, rollouts, [row.cell for row in view.table(summary)]),
         "traces": _traces(rollouts, gains),
     }
-    environment = _environment()
-    scripts = [bundle(), environment.get_template("page.js").render()]
-    context |= {
-        "scripts": scripts,
-        "hashes": [_integrity(script) for script in scripts],
-        "specs": {"config": charts.CONFIG, "charts": kept.specs},
-        "ink": {"ink": charts.INK, "muted": charts.MUTED, "grid": charts.GRID},
-    }
-    return environment.get_template("table1.html").render(context)
-
-
-@cache
-def bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, from the vl-convert package."""
-    make: Callable[[], str] = vl_convert.javascript_bundle  # pyright: ignore[reportAssignmentType] the stub is behind
-    return make().strip()
-
-
-def _integrity(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stratagem.report"),
-        # Everything is escaped but the script and the style sheet, which hold nothing from outside.
-        autoescape=lambda name: name is None or not name.endswith((".js", ".css")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": format.percent,
-        "signed": format.signed,
-        "interval": format.interval,
-        "signed_interval": format.signed_interval,
-        "bounds": format.bounds_text,
-        "number": format.number,
-        "plain": format.plain,
-        "cell_label": format.cell_label,
-        "words": format.words,
-    }
-    return environment
+    return page.render("table1.html", context, kept)
 
 
 def _facts(summary: Summary) -> list[tuple[str, str]]:

@@ -1,6 +1,9 @@
-"""The study "Table 1" in a terminal of 80 columns: the answer, the table, the gains and the claims."""
+"""Results in a terminal of 80 columns, the answer first: the study "Table 1", a diagnosis, a log, pass@k."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -8,12 +11,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from stratagem.report import diagnosis_view as lens
 from stratagem.report import view
 from stratagem.report.format import (
+    MISSING,
     Number,
     bounds_text,
     cell_label,
+    finite,
     interval,
+    number,
     percent,
     plain,
     signed,
@@ -76,9 +83,9 @@ def _table(summary: Summary) -> Table:
     return table
 
 
-def _level(n: Number) -> Text:
+def _level(n: Number, digits: int = 0) -> Text:
     """Whole points in the interval: six columns have to fit."""
-    ends = " " + interval(n, 0).replace(", ", ",") if n.has_interval else ""
+    ends = " " + interval(n, digits).replace(", ", ",") if n.has_interval else ""
     return Text.assemble((_short(n.value), "bold"), ends)
 
 
@@ -93,10 +100,10 @@ def _gains(summary: Summary) -> Table:
     return table
 
 
-def _term(n: Number) -> Text:
+def _term(n: Number, between: str = "\n") -> Text:
     if n.bounds is not None:
         return Text(bounds_text(n))
-    return Text.assemble((signed(n.value), "bold"), "\n", (signed_interval(n).replace(", ", ","), "dim"))
+    return Text.assemble((signed(n.value), "bold"), between, (signed_interval(n).replace(", ", ","), "dim"))
 
 
 def _claim(claim: view.Claim) -> Table:
@@ -108,3 +115,172 @@ def _claim(claim: view.Claim) -> Table:
         text.append(f" {signed(claim.difference.value)} {signed_interval(claim.difference)}", style="bold")
     row.add_row(Text(f"{claim.sign} {claim.verdict}", style=STYLES.get(claim.verdict, "")), text)
     return row
+
+
+# -- logs of anybody's rollouts ------------------------------------------------------------------------------
+
+MOST_ROWS = 12  # of a table: the report has the rest
+NAME_WIDTH = 26
+
+
+def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
+    """Prints a diagnosis, the verdict first: `diagnosis` is what diagnosis.json holds."""
+    diagnosis = lens.tidy(diagnosis)
+    put = _printer(console)
+    found = lens.comparisons(diagnosis)
+    if not found:
+        put(Text("Nothing to compare: the logs have no problem in common.", style="bold"))
+    for one in found[:1]:
+        put(Text(one.sentence, style="bold"))
+        put()
+        _next(one, put)
+        put()
+    if found:
+        put(
+            Text(f"Gain in points and its terms, with {lens.interval_name(diagnosis)} intervals", style="dim")
+        )
+        put(_comparisons(found))
+        for note in lens.notes(found[0], diagnosis.get("by") or []):
+            put(Text(note, style="dim"))
+        put()
+        put(_strategies(found[0], len(found) > 1))
+        put(Text(lens.robustness_text(found[0]), style="dim"))
+    for one in found[1:]:
+        put()
+        put(Text.assemble((f"{one.title}: ", "bold"), one.headline[0]))
+        _next(one, put, brief=True)
+    warnings = diagnosis.get("warnings") or []
+    if warnings:
+        put()
+    for warning in warnings:
+        put(Text(f"! {warning}", style="yellow"))
+    put()
+    for side in diagnosis.get("sides") or []:
+        put(Text(_read(side), style="dim"))
+
+
+def show_survey(survey: dict[str, Any], console: Console) -> None:
+    """Prints what was found in one log, as `lens.survey.survey` returns it."""
+    survey = lens.tidy(survey)
+    put = _printer(console)
+    files = survey.get("files") or []
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    put(Text(f"{files[0] if files else 'no file'}{more}", style="bold"))
+    samples = survey.get("samples") or {}
+    ends = [samples.get(name) for name in ("min", "median", "max")]
+    scores = survey.get("scores") or {}
+    reasons = survey.get("finish_reasons") or {}
+    ranges = [f"{name} from {plain(low)} to {plain(high)}" for name, (low, high) in scores.items()]
+    lines: list[tuple[str, str]] = [
+        ("format", plain(survey.get("format"))),
+        ("responses", plain(survey.get("rows"))),
+        ("problems", plain(survey.get("problems"))),
+        ("responses a problem", _spread(ends)),
+        ("scores", "; ".join(ranges) or "none"),
+    ]
+    if (survey.get("checkpoints") or 0) > 1:
+        lines.append(("checkpoints", plain(survey["checkpoints"])))
+    if any(reasons.values()):
+        lines.append(("ended", ", ".join(f"{plain(count)} by {name}" for name, count in reasons.items())))
+    lines += [(name, plain(value)) for name, value in (survey.get("facts") or {}).items()]
+    lines.append(("columns", ", ".join(survey.get("columns") or {}) or "none"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="dim", max_width=NAME_WIDTH)
+    table.add_column(overflow="fold")
+    for name, value in lines:
+        table.add_row(Text(name), Text(value))
+    put(table)
+    for reason, count in (survey.get("left_out") or {}).items():
+        put(Text(f"! left out {plain(count)}: {reason}", style="yellow"))
+    for example in (survey.get("left_out_examples") or [])[:MOST_ROWS]:
+        put(
+            Text(
+                f"  {example.get('file')}, row {plain(example.get('row'))}: {example.get('reason')}",
+                style="dim",
+            )
+        )
+    for skipped in (survey.get("skipped") or [])[:MOST_ROWS]:
+        put(Text(f"  not read: {skipped.get('file')}: {skipped.get('reason')}", style="dim"))
+    put()
+
+
+def show_passk(result: dict[str, Any], console: Console) -> None:
+    """Prints pass@k of one log, or of two with the difference, as `lens.survey.attempts_of` returns it."""
+    result = lens.tidy(result)
+    put = _printer(console)
+    names = lens.side_names({"sides": result.get("logs")})
+    two = len(names) > 1
+    put(Text(f"pass@k in % of {plain(result.get('problems'))} problems, with intervals", style="bold"))
+    table = _grid("k", *(("before", "after", "difference") if two else ("pass@k",)))
+    for row in result.get("passk") or []:
+        cells = [_level(number(row.get(name)), 1) for name in (("before", "after") if two else ("before",))]
+        table.add_row(
+            plain(row.get("k")), *cells, *([_term(number(row.get("difference")), " ")] if two else [])
+        )
+    put(table)
+    for name, left in zip(names, result.get("left_out") or [], strict=False):
+        put(Text(f"{name}: {plain(left)} problems of no other log left out" if left else name, style="dim"))
+
+
+def _printer(console: Console) -> Callable[..., None]:
+    width = min(console.width, WIDTH)
+
+    def put(what: Text | Table | str = "") -> None:
+        console.print(what, width=width, highlight=False, markup=False)
+
+    return put
+
+
+def _next(one: lens.Comparison, put: Callable[..., None], brief: bool = False) -> None:
+    if one.action is None:
+        return
+    first = one.evidence[0] if one.evidence else ""
+    put(
+        Text.assemble(
+            ("Next: ", "bold"), (one.action, "bold green"), "" if not first or brief else f". {first}"
+        )
+    )
+    for line in [] if brief else one.evidence[1:]:
+        row = Table.grid(padding=(0, 1))
+        row.add_row("-", Text(line, style="dim"))
+        put(row)
+
+
+def _comparisons(found: list[lens.Comparison]) -> Table:
+    table = _grid("", "Gain", *view.TERMS.values())
+    same = len({one.before for one in found}) == 1
+    for one in found:
+        name = one.after if same else one.title
+        table.add_row(
+            lens.short(name, NAME_WIDTH), *(_term(n) for n in (one.gain.gain, *one.gain.terms.values()))
+        )
+    return table
+
+
+def _strategies(one: lens.Comparison, named: bool) -> Table:
+    table = _grid("Strategy", "Share, %", "after", "Accuracy, %", "after", "Adds")
+    table.title = f"{lens.short(one.before, 34)} → {lens.short(one.after, 34)}" if named else None
+    names = [f"{what}_{side}" for what in ("share", "accuracy") for side in ("before", "after")]
+    rows = view.records(one.raw, "strategies")
+    for row in rows[:MOST_ROWS]:
+        levels = [number(row.get(name)).value for name in names]
+        adds = signed(number(row.get("contribution")).value)
+        table.add_row(lens.short(str(row.get("strategy")), NAME_WIDTH), *(percent(x) for x in levels), adds)
+    if len(rows) > MOST_ROWS:
+        table.add_row(f"and {len(rows) - MOST_ROWS} more")
+    return table
+
+
+def _read(side: dict[str, Any]) -> str:
+    left = sum((side.get("left_out") or {}).values())
+    parts = [
+        f"{plain(side.get('responses'))} responses to {plain(side.get('problems'))} problems",
+        f"{side.get('format')}",
+        f"right by {side.get('score')}",
+    ]
+    return f"{lens.short(str(side.get('name')), 40)}: {', '.join(parts)}{f'; {plain(left)} left out' if left else ''}"
+
+
+def _spread(ends: list[Any]) -> str:
+    low, middle, high = (MISSING if finite(x) is None else f"{x:.4g}" for x in ends)
+    return low if low == high else f"{low} to {high}, median {middle}"

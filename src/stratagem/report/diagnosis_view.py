@@ -1,0 +1,152 @@
+"""What the page and the terminal show of a diagnosis: its JSON, made safe to print, and put in order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+
+from stratagem.report.format import finite, number, percent, plain, signed
+from stratagem.report.view import TERMS, Gain, records
+
+LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
+# What would act on the text around it, or hide: controls but line feed and tab, and overrides of direction.
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]")
+
+Raw = dict[str, Any]
+
+
+def tidy(value: Any) -> Any:
+    """The same with every text safe to show: what is unseen is spelled out, what is too long is cut."""
+    if isinstance(value, str):
+        return seen(value if len(value) <= LONGEST else value[:LONGEST] + " …")
+    if isinstance(value, dict):
+        return {tidy(name): tidy(one) for name, one in cast(Raw, value).items()}
+    if isinstance(value, list | tuple):
+        return [tidy(one) for one in cast(list[Any], value)]
+    return value
+
+
+def seen(text: str) -> str:
+    """The text with what is unseen spelled out, an override of direction as ``⟨U+202E⟩``."""
+    return UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
+
+
+def short(name: str, most: int) -> str:
+    """A long name without its middle: files differ at their ends."""
+    if len(name) <= most:
+        return name
+    head = (most - 1) // 2
+    return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two sides compared: `raw` as in `diagnosis.json`."""
+
+    number: int
+    before: str
+    after: str
+    gain: Gain
+    raw: Raw
+
+    @property
+    def title(self) -> str:
+        return f"{self.before} → {self.after}"
+
+    @property
+    def sentence(self) -> str:
+        return str((self.raw.get("verdict") or {}).get("sentence") or "No verdict was reached.")
+
+    @property
+    def action(self) -> str | None:
+        return (self.raw.get("verdict") or {}).get("action")
+
+    @property
+    def evidence(self) -> list[str]:
+        return [str(line) for line in (self.raw.get("verdict") or {}).get("evidence") or ()]
+
+    @property
+    def headline(self) -> tuple[str, str]:
+        """What is said first, and the rest of it."""
+        return headline(self.sentence)
+
+
+def comparisons(diagnosis: Raw) -> list[Comparison]:
+    """The whole way first, then the others from the same beginning, then the rest, each in the log's order."""
+    found = [
+        Comparison(i, str(raw.get("before")), str(raw.get("after")), gain_of(raw), raw)
+        for i, raw in enumerate(records(diagnosis, "comparisons"))
+    ]
+    start = [one for one in found if one.before == found[0].before]
+    return start[-1:] + start[:-1] + [one for one in found if one not in start]
+
+
+def gain_of(raw: Raw, name: str | None = None) -> Gain:
+    title = name or f"{raw.get('before')} → {raw.get('after')}"
+    return Gain(title, number(raw.get("gain")), {term: number(raw.get(term)) for term in TERMS}, raw)
+
+
+def headline(sentence: str) -> tuple[str, str]:
+    """Splits after the first sentence, or after its first clause where that is long."""
+    end = re.search(r"(?<=[.!?])\s+(?=[A-Z0-9])", sentence)
+    first, rest = (sentence[: end.start()], sentence[end.end() :]) if end else (sentence, "")
+    if len(first) > 130 and (clause := re.search(r": ", first[40:])):
+        at = 40 + clause.start()
+        first, tail = first[:at] + ".", first[at + 2 :]
+        rest = f"{tail[:1].upper()}{tail[1:]} {rest}".strip()
+    return first, rest
+
+
+def notes(one: Comparison, by: list[str]) -> list[str]:
+    """What has to be said beside a gain."""
+    raw = one.raw
+    found = [f"Strata by {', '.join(by)}." if by else "All problems as one stratum."]
+    if raw.get("order_dependent"):
+        found.append("Selecting first or improving first gives another answer.")
+    share = finite(raw.get("unsupported_share"))
+    if share is not None:
+        found.append(
+            f"{percent(share)}% of responses follow a strategy that the other side does not use there."
+        )
+    first, last = finite(raw.get("length_before")), finite(raw.get("length_after"))
+    if first and last is not None:
+        lengths = f"{plain(round(first))} → {plain(round(last))}"
+        found.append(f"Mean length of a response: {lengths} ({signed(last / first - 1, 0)}%).")
+    left = [raw.get(f"left_out_{side}") for side in ("before", "after")]
+    if any(left):
+        found.append(f"Problems of one side only, left out: {plain(left[0])} before, {plain(left[1])} after.")
+    return [*found, *(f"Intervals may be too narrow: {reason}." for reason in raw.get("weak") or ())]
+
+
+def leads(one: Comparison) -> tuple[int, int, int]:
+    """Of the changed sets of strategies: all, those with the same lead, and those that turn it round."""
+    changes = records(one.raw, "robustness")
+    lead = one.raw.get("lead")
+    same = sum(change.get("lead") == lead for change in changes)
+    turned = sum(change.get("lead") not in (lead, "undecided", None) for change in changes)
+    return len(changes), same, 0 if lead == "undecided" else turned
+
+
+def robustness_text(one: Comparison) -> str:
+    total, same, turned = leads(one)
+    if not total:
+        return "There are too few strategies to merge any."
+    lead = one.raw.get("lead")
+    what = "it stays undecided" if lead == "undecided" else f"{lead} stays in the lead"
+    text = f"With strategies merged or split in {total} other ways, {what} in {same}"
+    return f"{text}, and turns round in {turned}." if lead != "undecided" else f"{text}."
+
+
+def side_names(diagnosis: Raw) -> list[str]:
+    return [str(side.get("name")) for side in records(diagnosis, "sides")]
+
+
+def interval_name(diagnosis: Raw) -> str:
+    level = finite(diagnosis.get("level"))
+    return "95%" if level is None else f"{100 * level:g}%"
+
+
+def stratum_name(row: Raw, by: list[str]) -> str:
+    """``gsm8k, 3`` for the row's values of the columns `by`."""
+    return ", ".join(plain(row.get(name)) for name in by) or "all problems"
