@@ -32,7 +32,7 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.rollouts.readers import counts, lm_eval, plain, skyrl, trl, verifiers, verifiers_results, verl
+from stratagem.rollouts.readers import counts, lighteval, lm_eval, plain, skyrl, trl, verifiers, verifiers_results, verl
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row
 
 Record = Mapping[str, Any]
@@ -69,6 +69,7 @@ READERS: dict[str, Reader] = {
         verifiers_results,
         skyrl,
         lm_eval,
+        lighteval,
         counts,
         plain,
     )
