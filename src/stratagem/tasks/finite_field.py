@@ -35,6 +35,17 @@ ANSWER = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 UNDO = {"+": "-", "*": "/", "-": "+", "/": "*"}
+# A problem as `render` writes it, wherever it stands in a text.
+PROMPT = re.compile(
+    r"(?:(?:[a-z][0-9]+=[0-9]+ )+; )?\b(?:start|result) [a-z][0-9]+ ; [^;]*? ; (?:evaluate|invert) :",
+    re.ASCII,
+)
+
+
+def find_prompt(text: str) -> str:
+    """The last problem that a text states, as an LLM's prompt does after its instruction; else the text itself."""
+    found = PROMPT.findall(text)
+    return found[-1] if found else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,238 @@
+"""What a training run does to strategies, while it runs: counts of its batches and the gain split so far.
+
+Free of any trainer and of torch: `integrations.trl` feeds it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from stratagem.mechanisms.path import path
+from stratagem.mechanisms.uncertainty import Bounded, Term
+from stratagem.records import UNPARSED, Problem, StratagemError
+from stratagem.strategies import label
+from stratagem.strategies.table import field_of
+from stratagem.tasks.finite_field import FiniteField, find_prompt
+
+# From prompts, completions and why each ended ("stop" or "length") to one strategy each.
+Labeller = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One labelled response of a batch; `score` is in [0, 1], None where it has none."""
+
+    problem: str
+    group: int
+    stratum: tuple[str, ...]
+    strategy: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Responses of one problem by one strategy in one batch, and how many were right (a sum of scores)."""
+
+    problem: str
+    stratum: tuple[str, ...]
+    strategy: str
+    n: int
+    right: float
+
+
+class Measures:
+    """Running measures of the batches of one run, from its first batch on.
+
+    The gain is between the first and the last `window` batches, fewer early in the run so that the two never
+    overlap: batches 1-5 against 6-10 after ten batches. It is split by `mechanisms.path`: over the problems that both
+    answered where these are most, else stratum by stratum.
+
+    Args:
+        by: names of the columns that make a stratum.
+        window: batches on each side of the comparison.
+        draws: bootstrap draws of the intervals; 0 gives none.
+    """
+
+    def __init__(self, by: Sequence[str] = (), window: int = 10, draws: int = 200) -> None:
+        if window < 1:
+            raise StratagemError(f"window {window}: must be at least 1")
+        self.by, self.window, self.draws = tuple(by), window, draws
+        self.batches = 0
+        self.first: list[list[Cell]] = []
+        self.last: list[list[Cell]] = []
+        self.strategies: list[str] = []
+
+    def add(self, responses: Sequence[Response]) -> dict[str, float]:
+        """Count one more batch; returns its measures and the gain so far, by name, finite numbers only."""
+        cells = cells_of(responses)
+        self.batches += 1
+        if len(self.first) < self.window:
+            self.first.append(cells)
+        # Early on the second half of all batches is the later side, so twice the window is never needed.
+        self.last = [*self.last, cells][-self.window :]
+        self.strategies += sorted({cell.strategy for cell in cells} - set(self.strategies))
+        return batch_measures(responses, self.strategies) | self.gain()
+
+    def gain(self) -> dict[str, float]:
+        """The gain from the first to the last batches, split; empty before the second batch."""
+        window = min(self.window, self.batches // 2)
+        sides = [self.table(self.first[:window]), self.table(self.last[len(self.last) - window :])]
+        if any(side.is_empty() for side in sides):
+            return {}
+        try:
+            step = path(
+                sides,
+                by=self.by,
+                rng=np.random.default_rng(self.batches),
+                draws=self.draws,
+                names=("start", "now"),
+            ).endpoints
+        except StratagemError:  # no stratum in common: nothing can be compared yet
+            return {}
+        found: dict[str, float] = {}
+        terms: dict[str, Term] = {
+            "gain": step.gain,
+            "selection": step.selection,
+            "improvement": step.improvement,
+            "new_strategy": step.new_strategy,
+        }
+        for name, term in terms.items():
+            # A chart needs one line. Where the data only bound a term, it is the middle of the bounds.
+            value = sum(term.bounds) / 2 if isinstance(term, Bounded) else term.value
+            found |= {name: value, f"{name}/low": term.low, f"{name}/high": term.high}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def table(self, batches: Sequence[Sequence[Cell]]) -> pl.DataFrame:
+        """The counts of some batches, as `mechanisms` reads them."""
+        rows = [(c.problem, *c.stratum, c.strategy, c.n, c.right) for batch in batches for c in batch]
+        keys = ["problem_id", *(name for name in self.by if name != "problem_id"), "strategy"]
+        schema = {name: pl.String() for name in keys} | {"n": pl.Int64(), "right": pl.Float64()}
+        table = pl.DataFrame(rows, schema=schema, orient="row")
+        return table.group_by(keys).agg(pl.col("n", "right").sum()).sort(keys)
+
+    def state(self) -> dict[str, Any]:
+        """Everything, JSON-ready; `restore` takes it back."""
+
+        def plain(batches: list[list[Cell]]) -> list[Any]:
+            return [[[c.problem, list(c.stratum), c.strategy, c.n, c.right] for c in b] for b in batches]
+
+        return {
+            "by": list(self.by),
+            "batches": self.batches,
+            "strategies": self.strategies,
+            "first": plain(self.first),
+            "last": plain(self.last),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state.
+
+        Raises:
+            StratagemError: it was made with other strata.
+        """
+        if tuple(state["by"]) != self.by:
+            raise StratagemError(
+                f"the run was measured by {', '.join(state['by']) or 'nothing'}, now by "
+                f"{', '.join(self.by) or 'nothing'}: give the same `by` again"
+            )
+
+        def cells(batches: list[Any]) -> list[list[Cell]]:
+            return [[Cell(p, tuple(s), name, n, right) for p, s, name, n, right in b] for b in batches]
+
+        self.batches, self.strategies = int(state["batches"]), list(state["strategies"])
+        self.first, self.last = cells(state["first"])[: self.window], cells(state["last"])[-self.window :]
+
+
+def cells_of(responses: Sequence[Response]) -> list[Cell]:
+    """The counts of one batch. Responses without a score are left out."""
+    n: Counter[tuple[str, tuple[str, ...], str]] = Counter()
+    right: dict[tuple[str, tuple[str, ...], str], float] = {}
+    for one in responses:
+        if one.score is not None:
+            cell = (one.problem, one.stratum, one.strategy)
+            n[cell] += 1
+            right[cell] = right.get(cell, 0.0) + one.score
+    return [Cell(p, s, name, n[p, s, name], right[p, s, name]) for p, s, name in sorted(n)]
+
+
+def batch_measures(responses: Sequence[Response], strategies: Sequence[str]) -> dict[str, float]:
+    """Shares and accuracies of one batch, and what its groups can teach.
+
+    ``no_signal`` is the part of groups whose scores are all the same, so that their advantages are 0: among them
+    ``all_right`` and ``all_wrong``. ``one_strategy`` is the part of groups that show one strategy alone: they cannot
+    teach selection. ``left_out`` is the part of responses that have no score in [0, 1].
+    """
+    scored = [one for one in responses if one.score is not None]
+    found = {"left_out": 1 - len(scored) / max(1, len(responses))}
+    if not scored:
+        return found
+    by_strategy: dict[str, list[float]] = {name: [] for name in strategies}
+    groups: dict[int, list[Response]] = {}
+    for one in scored:
+        by_strategy.setdefault(one.strategy, []).append(one.score or 0.0)
+        groups.setdefault(one.group, []).append(one)
+    for name, scores in by_strategy.items():
+        found[f"share/{name}"] = len(scores) / len(scored)
+        if scores:
+            found[f"accuracy/{name}"] = sum(scores) / len(scores)
+    found["accuracy"] = sum(one.score or 0.0 for one in scored) / len(scored)
+    same = [group for group in groups.values() if len({one.score for one in group}) == 1]
+    found["no_signal"] = len(same) / len(groups)
+    found["no_signal/all_right"] = sum(group[0].score == 1 for group in same) / len(groups)
+    found["no_signal/all_wrong"] = sum(group[0].score == 0 for group in same) / len(groups)
+    found["one_strategy"] = sum(len({one.strategy for one in g}) == 1 for g in groups.values()) / len(groups)
+    return found
+
+
+# -- who names the strategies ------------------------------------------------------------------------------
+
+
+def labeller(strategies: str | FiniteField | Callable[[str], str]) -> Labeller:
+    """Who names the strategy of a response.
+
+    Args:
+        strategies: ``"finite_field"`` or the task itself for the recogniser of this package; the rules that
+            `strategies.rules.read_rules` reads (``"math"``, ``"code"``, a TOML path, ``"module:function"``); or a
+            function from a completion's text to a strategy's name.
+    """
+    if isinstance(strategies, FiniteField) or strategies == "finite_field":
+        return recognised
+    if isinstance(strategies, str):
+        return by_rules(strategies)
+    return lambda prompts, completions, finish: [str(strategies(text)) for text in completions]
+
+
+def recognised(prompts: Sequence[str], completions: Sequence[str], finish: Sequence[str]) -> list[str]:
+    """Strategies of the finite-field task. The problem is read from the last one that the prompt states."""
+    problems: dict[str, tuple[FiniteField, Problem]] = {}
+    found: list[str] = []
+    for prompt, completion, reason in zip(prompts, completions, finish, strict=True):
+        if prompt not in problems:
+            asked = find_prompt(prompt)
+            task = field_of(asked)
+            problems[prompt] = task, task.parse(asked)
+        found.append(label(*problems[prompt], completion, reason).strategy)
+    return found
+
+
+def by_rules(name: str) -> Labeller:
+    """Strategies by a set of rules, read now, so that a mistake in them is met before training."""
+    from stratagem.strategies.rules import label_frame, read_rules
+
+    rules = read_rules(name)
+
+    def labelled(prompts: Sequence[str], completions: Sequence[str], finish: Sequence[str]) -> list[str]:
+        batch = pl.DataFrame(
+            {"prompt": prompts, "question": prompts, "completion": completions, "finish_reason": finish},
+            schema=dict.fromkeys(("prompt", "question", "completion", "finish_reason"), pl.String()),
+        )
+        return label_frame(batch, rules)["strategy"].fill_null(UNPARSED).to_list()
+
+    return labelled

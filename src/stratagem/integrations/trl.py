@@ -1,0 +1,241 @@
+"""Live measures in any TRL GRPO run: which strategies the model uses, and whether it selects or improves.
+
+    live = Live("math", by=("level",))
+    trainer = GRPOTrainer(model, reward_funcs=live.reward(is_right), callbacks=[live], args=args, train_dataset=data)
+
+Each update then logs, to whatever `report_to` names, ``stratagem/share/STRATEGY``, ``stratagem/accuracy/STRATEGY``,
+``stratagem/gain`` with ``selection`` and ``improvement`` since the start, ``stratagem/no_signal`` and more
+(`integrations.live`). With ``log_completions=True`` the table of completions has the columns problem_id, group,
+strategy and those of `by`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from stratagem.integrations.live import Measures, Response, labeller
+from stratagem.records import StratagemError, content_id
+from stratagem.tasks.finite_field import FiniteField
+from stratagem.workspace import read_json, write_json
+
+log = logging.getLogger(__name__)
+STATE = "stratagem_live.json"
+# What TRL itself hands to a reward function; every other argument is a column of the data set.
+TRL_ARGUMENTS = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric")
+
+
+class Live(TrainerCallback):
+    """Watches a GRPOTrainer: give it as a callback, and wrap the reward function that says what is right.
+
+    Args:
+        strategies: who names a response's strategy: ``"math"`` or ``"code"``, a TOML file of rules,
+            ``"module:function"``, ``"finite_field"``, or a function from the completion's text to a name.
+        by: columns of the data set that describe a problem, such as its difficulty: the gain is split within them.
+        problem: the column with the problem's id; without it the prompt's text is the id.
+        correct: from a reward to correctness in [0, 1], for rewards that are no such number, as
+            ``lambda reward: float(reward > 0)``.
+        window: batches of rollouts on each side of the gain since the start.
+        draws: bootstrap draws of its intervals.
+
+    Raises:
+        StratagemError: the rules cannot be read.
+    """
+
+    def __init__(
+        self,
+        strategies: str | FiniteField | Callable[[str], str],
+        *,
+        by: Sequence[str] = (),
+        problem: str | None = None,
+        correct: Callable[[float], float] | None = None,
+        window: int = 10,
+        draws: int = 200,
+    ) -> None:
+        self.label = labeller(strategies)
+        self.problem, self.correct = problem, correct
+        self.measures = Measures(by, window, draws)
+        self.latest: dict[str, float] = {}
+        self.responses: list[Response] = []  # of the latest batch, all processes together
+        self._group = 0
+        self._ends: set[int] = set()
+        self._model: Any = None
+        self._returned = 0.0
+
+    # -- the reward function ---------------------------------------------------------------------------------
+
+    def reward(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, plain or async, with its rewards unchanged and every batch of them measured."""
+
+        def measured(arguments: dict[str, Any], rewards: Sequence[float | None]) -> Sequence[float | None]:
+            started = time.perf_counter()
+            self._measure(arguments, rewards, started)
+            return rewards
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def later(**arguments: Any) -> Sequence[float | None]:
+                return measured(arguments, await function(**arguments))
+
+            return later
+
+        @functools.wraps(function)
+        def now(**arguments: Any) -> Sequence[float | None]:
+            return measured(arguments, function(**arguments))
+
+        return now
+
+    def _measure(self, arguments: dict[str, Any], rewards: Sequence[float | None], started: float) -> None:
+        if self._model is None:
+            raise StratagemError("Live is no callback of the trainer: add callbacks=[live] to GRPOTrainer")
+        training = self._model.training
+        try:
+            mine = self._responses(arguments, rewards)
+        except StratagemError:
+            raise
+        except Exception as error:
+            # A labelling function that fails on the first batch is a mistake to mend; one that fails on a rare
+            # text days later must not end the run.
+            if self.measures.batches == 0:
+                raise
+            log.warning("this batch is not measured: naming its strategies failed: %r", error)
+            mine = None
+        together = gathered(mine)
+        if any(part is None for part in together):
+            return
+        responses = [one for part in together for one in part or ()]
+        if training:
+            self.latest, self.responses = self.measures.add(responses), responses
+            found = self.latest
+        else:
+            # Of an evaluation TRL averages the batches: shares and accuracies, and no gain.
+            found = Measures(self.measures.by).add(responses)
+        for name, value in found.items():
+            arguments["log_metric"](f"stratagem/{name}", value)
+        own = time.perf_counter() - started
+        if training:
+            if self._returned:
+                arguments["log_metric"]("stratagem/own_time", own / (time.perf_counter() - self._returned))
+            self._returned = time.perf_counter()
+
+    def _responses(self, arguments: dict[str, Any], rewards: Sequence[float | None]) -> list[Response]:
+        """This process's part of the batch, labelled, with its columns for the table of completions written."""
+        prompts = [text_of(prompt) for prompt in arguments["prompts"]]
+        completions = [text_of(completion) for completion in arguments["completions"]]
+        finish = [
+            "stop" if not self._ends or (ids and int(ids[-1]) in self._ends) else "length"
+            for ids in arguments["completion_ids"]
+        ]
+        strata = [self._column(arguments, name) for name in self.measures.by]
+        if self.problem is None:
+            problems = [content_id(prompt) for prompt in prompts]
+        else:
+            problems = [str(name) for name in self._column(arguments, self.problem)]
+        names = self.label(prompts, completions, finish)
+        first = rank() * len(prompts)
+        scores = [self._score(reward) for reward in rewards]
+        if rewards and self.measures.batches == 0 and all(score is None for score in scores):
+            raise StratagemError(
+                f"no reward is a number in [0, 1] (the first is {rewards[0]}): give Live a "
+                "`correct` function, such as correct=lambda reward: float(reward > 0)"
+            )
+        groups = [(first + i) // self._group for i in range(len(prompts))]
+        found = [
+            Response(problem, group, tuple(str(column[i]) for column in strata), name, score)
+            for i, (problem, group, name, score) in enumerate(
+                zip(problems, groups, names, scores, strict=True)
+            )
+        ]
+        write = arguments["log_extra"]
+        step = arguments["trainer_state"].global_step
+        write("problem_id", problems)
+        write("group", [f"{step}-{group}" for group in groups])
+        write("strategy", names)
+        for name, column in zip(self.measures.by, strata, strict=True):
+            write(name, list(column))
+        return found
+
+    def _column(self, arguments: dict[str, Any], name: str) -> Sequence[Any]:
+        if name not in arguments or name in TRL_ARGUMENTS:
+            columns = [column for column in arguments if column not in TRL_ARGUMENTS]
+            raise StratagemError(
+                f"the data set has no column {name!r}; it has {', '.join(columns) or 'none'}"
+            )
+        return arguments[name]
+
+    def _score(self, reward: float | None) -> float | None:
+        if reward is None:
+            return None
+        score = float(reward if self.correct is None else self.correct(float(reward)))
+        return score if 0 <= score <= 1 else None
+
+    # -- the callback ----------------------------------------------------------------------------------------
+
+    def on_init_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Take what the trainer knows."""
+        self._model, self._group = given["model"], args.num_generations
+        tokenizer = getattr(given["processing_class"], "tokenizer", given["processing_class"])
+        self._ends = ends_of(self._model, tokenizer)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """As above, for a callback that was added later; after a resume, go on from what its checkpoint holds."""
+        self.on_init_end(args, state, control, **given)
+        if state.global_step:
+            saved = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
+            if saved.is_file():
+                self.measures.restore(read_json(saved))
+            else:
+                log.warning("%s: no such file; the gain is measured from update %d", saved, state.global_step)
+
+    def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Put the measures beside the checkpoint."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():
+            write_json(folder / STATE, self.measures.state())
+
+
+def text_of(message: Any) -> str:
+    """The text of a prompt or completion: a string itself, or what the last message says."""
+    if isinstance(message, str):
+        return message
+    if not message:
+        return ""
+    content = message[-1].get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or "" for part in content)
+
+
+def ends_of(model: Any, tokenizer: Any) -> set[int]:
+    """The token ids with which a completion that was not cut off ends: those of TRL's own rule."""
+    config = getattr(model, "generation_config", None)
+    found = getattr(config, "eos_token_id", None)
+    ids = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+    ids |= set(found) if isinstance(found, list | tuple) else {found}
+    return {one for one in ids if one is not None}
+
+
+def rank() -> int:
+    return torch.distributed.get_rank() if distributed() else 0
+
+
+def distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def gathered(mine: list[Response] | None) -> list[list[Response] | None]:
+    """Every process's part, in the order of their ranks."""
+    if not distributed() or torch.distributed.get_world_size() == 1:
+        return [mine]
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, mine)
+    return parts

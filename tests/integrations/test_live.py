@@ -1,0 +1,159 @@
+"""Measures of a run's batches against counting by hand and against `path` on the same responses."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stratagem.integrations.live import Measures, Response, batch_measures, labeller
+from stratagem.mechanisms.path import path
+from stratagem.records import StratagemError
+from stratagem.strategies import demonstrations
+from stratagem.tasks.finite_field import FiniteField, find_prompt
+
+NAMES = ("forward", "backward", "other")
+
+
+def batch(seed: int, groups: int = 8, size: int = 4, share: float = 0.5) -> list[Response]:
+    """Random responses; forward is right nine times in ten, the others one in ten."""
+    r = random.Random(seed)
+    found = []
+    for group in range(groups):
+        problem = r.randrange(1000)
+        for _ in range(size):
+            name = "forward" if r.random() < share else r.choice(NAMES[1:])
+            right = r.random() < (0.9 if name == "forward" else 0.1)
+            found.append(Response(f"p{problem}", group, (str(problem % 2),), name, float(right)))
+    return found
+
+
+def test_a_batch_is_counted() -> None:
+    responses = [
+        Response("a", 0, (), "forward", 1.0),
+        Response("a", 0, (), "forward", 1.0),
+        Response("b", 1, (), "forward", 0.0),
+        Response("b", 1, (), "backward", 1.0),
+        Response("c", 2, (), "backward", 0.0),
+        Response("c", 2, (), "backward", 0.0),
+        Response("c", 2, (), "backward", None),
+    ]
+    found = batch_measures(responses, ("forward", "backward", "mixed"))
+    assert found == {
+        "left_out": pytest.approx(1 / 7),
+        "share/forward": 0.5,
+        "accuracy/forward": pytest.approx(2 / 3),
+        "share/backward": 0.5,
+        "accuracy/backward": pytest.approx(1 / 3),
+        "share/mixed": 0.0,
+        "accuracy": 0.5,
+        "no_signal": pytest.approx(2 / 3),
+        "no_signal/all_right": pytest.approx(1 / 3),
+        "no_signal/all_wrong": pytest.approx(1 / 3),
+        "one_strategy": pytest.approx(2 / 3),
+    }
+
+
+@pytest.mark.parametrize("batches", [2, 5, 6, 7, 15])
+def test_the_gain_is_that_of_path_on_the_same_responses(batches: int) -> None:
+    window = 3
+    measures = Measures(("kind",), window=window, draws=0)
+    history = [batch(seed, share=0.2 + 0.05 * seed) for seed in range(batches)]
+    for one in history:
+        found = measures.add(one)
+    taken = min(window, batches // 2)
+
+    def table(part: list[list[Response]]) -> pl.DataFrame:
+        return pl.DataFrame(
+            [
+                {"checkpoint": "x", "problem_id": r.problem, "kind": r.stratum[0], "sample": i, "length": 1}
+                | {"strategy": r.strategy, "score": r.score}
+                for i, r in enumerate(r for one in part for r in one)
+            ]
+        )
+
+    sides = [table(history[:taken]), table(history[-taken:])]
+    step = path(sides, by=("kind",), rng=np.random.default_rng(0), draws=0).endpoints
+    assert found["gain"] == pytest.approx(step.gain.value, abs=1e-12)
+    for name in ("selection", "improvement"):
+        term = getattr(step, name).as_dict()
+        expected = term["value"] if "bounds" not in term else sum(term["bounds"]) / 2
+        assert found[name] == pytest.approx(expected, abs=1e-12)
+
+
+def test_selection_alone_is_called_selection() -> None:
+    measures = Measures(("kind",), window=10)
+    for seed in range(30):
+        found = measures.add(batch(seed, groups=40, share=0.1 if seed < 15 else 0.9))
+    assert found["gain"] > 0.5
+    assert found["selection"] > 0.9 * found["gain"]
+    assert found["selection/low"] > 0.4
+    assert found["improvement/low"] < 0 < found["improvement/high"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=9), st.integers(1, 4))
+def test_the_parts_are_the_whole(seeds: list[int], window: int) -> None:
+    measures = Measures(("kind",), window=window, draws=0)
+    for seed in seeds:
+        found = measures.add(batch(seed, groups=4))
+        shares = [value for name, value in found.items() if name.startswith("share/")]
+        assert sum(shares) == pytest.approx(1)
+        mean = sum(found[f"share/{n}"] * found.get(f"accuracy/{n}", 0.0) for n in measures.strategies)
+        assert mean == pytest.approx(found["accuracy"])
+    parts = found["selection"] + found["improvement"] + found["new_strategy"]
+    assert parts == pytest.approx(found["gain"], abs=1e-9)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5, 8])
+def test_a_restored_run_goes_on_alike(stop: int) -> None:
+    whole, before, after = (Measures(("kind",), window=2, draws=50) for _ in range(3))
+    expected = [whole.add(batch(seed)) for seed in range(10)]
+    for seed in range(stop):
+        before.add(batch(seed))
+    after.restore(json.loads(json.dumps(before.state())))
+    assert [after.add(batch(seed)) for seed in range(stop, 10)] == expected[stop:]
+    with pytest.raises(StratagemError, match="measured by kind, now by nothing"):
+        Measures().restore(before.state())
+
+
+def test_nothing_in_common_gives_no_gain() -> None:
+    measures = Measures(("kind",))
+    measures.add([Response("a", 0, ("x",), "forward", 1.0)])
+    assert "gain" not in measures.add([Response("b", 0, ("y",), "forward", 1.0)])
+    assert "gain" in measures.add([Response("c", 0, ("x",), "forward", 0.0)])
+
+
+def test_the_recogniser_reads_the_problem_behind_an_instruction() -> None:
+    task = FiniteField(11)
+    problems = task.generate("rl", 6, (2, 5))
+    texts = demonstrations(task, problems, "B")
+    prompts = [f"{task.instruction()}\n\n{problem.prompt}" for problem in problems]
+    assert [find_prompt(prompt) for prompt in prompts] == [problem.prompt for problem in problems]
+    name = labeller("finite_field")
+    assert name(prompts, texts, ["stop"] * 6) == ["backward"] * 6
+    assert name(prompts, ["hm"] * 6, ["stop"] * 3 + ["length"] * 3) == ["unparsed"] * 3 + ["truncated"] * 3
+    own = FiniteField(13, "problem")
+    asked = own.generate("rl", 1, (2, 3))[0]
+    assert find_prompt(f"{own.instruction()} {asked.prompt}") == asked.prompt
+
+
+def test_any_function_names_strategies() -> None:
+    assert labeller(lambda text: "code" if "def " in text else "prose")(
+        ["", ""], ["def f(): 1", "so"], ["stop", "stop"]
+    ) == ["code", "prose"]
+
+
+def test_rules_name_strategies() -> None:
+    pytest.importorskip("stratagem.strategies.rules", reason="needs the rules of the lens")
+    texts = ["We compute directly: 2 + 2 = 4.", ""]
+    found = labeller("math")(["What is 2 + 2?"] * 2, texts, ["stop", "stop"])
+    assert len(found) == 2
+    assert all(isinstance(name, str) for name in found)
+    with pytest.raises(StratagemError):
+        labeller("no such rules")
