@@ -1,4 +1,4 @@
-"""Intervals, power and label errors."""
+"""Intervals and power."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from stratagem.mechanisms.resampling import drawn, pools, steps
 from stratagem.mechanisms.uncertainty import (
     Bounded,
     bounded,
-    correct_labels,
     detectable,
     imbens_manski,
     max_t,
@@ -24,7 +23,7 @@ from stratagem.mechanisms.uncertainty import (
     percentile,
     t_interval,
 )
-from stratagem.records import Estimate, StratagemError
+from stratagem.records import Estimate
 
 NUMBERS = st.lists(st.floats(-1, 1), min_size=2, max_size=12)
 
@@ -119,31 +118,3 @@ def test_weights_sum_to_one_and_have_the_right_variance():
     )
     assert means.std() == pytest.approx(exact, rel=0.02)
     assert means.mean() == pytest.approx(x.mean(), abs=4 * exact / math.sqrt(20_000))
-
-
-def test_labels_are_corrected_exactly_with_a_known_error():
-    true = np.array([[0.2, 0.3], [0.4, 0.1]])
-    hand = np.array([[[90, 10], [20, 80]], [[70, 30], [5, 95]]])
-    confusion = hand / hand.sum(axis=2, keepdims=True)
-    seen = np.stack([true[y] @ confusion[y] for y in (0, 1)])
-    found = correct_labels(seen, hand, rng=np.random.default_rng(0))
-    assert found.joint == pytest.approx(true, abs=1e-12)
-    assert (found.low < true).all()
-    assert (true < found.high).all()
-    more = correct_labels(seen, 100 * hand, rng=np.random.default_rng(0))
-    assert (more.se < 0.2 * found.se).all()
-    same = correct_labels(
-        np.stack([true[y] @ confusion[0] for y in (0, 1)]), hand[0], rng=np.random.default_rng(0)
-    )
-    assert same.joint == pytest.approx(true, abs=1e-12)
-
-
-def test_labels_are_not_corrected_where_that_would_be_guessing():
-    rng = np.random.default_rng(0)
-    seen = np.array([[0.2, 0.3], [0.4, 0.1]])
-    with pytest.raises(StratagemError, match="hardly tells"):
-        correct_labels(seen, np.array([[52, 48], [48, 52]]), rng=rng)
-    with pytest.raises(StratagemError, match=r"outside \[0, 1\]"):
-        correct_labels(np.array([[0.0, 0.5], [0.4, 0.1]]), np.array([[80, 20], [20, 80]]), rng=rng)
-    with pytest.raises(StratagemError, match="no hand-labelled response"):
-        correct_labels(seen, np.array([[80, 20], [0, 0]]), rng=rng)

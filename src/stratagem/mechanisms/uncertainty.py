@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
 from stratagem.mechanisms.pairs import Floats
-from stratagem.records import Estimate, StratagemError
+from stratagem.records import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,86 +161,6 @@ def max_t(values: ArrayLike, draws: ArrayLike, *, level: float = 0.95, n: int = 
         Estimate(float(v), float(v - r), float(v + r), float(s), n)
         for v, r, s in zip(x, reach, se, strict=True)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectedLabels:
-    """Joint shares of outcome (0 wrong, 1 right) and true strategy, 2 x strategies, with intervals.
-
-    `condition` is the larger condition number of the two confusion matrices.
-    """
-
-    joint: Floats
-    low: Floats
-    high: Floats
-    se: Floats
-    condition: float
-
-
-def correct_labels(
-    joint: ArrayLike,
-    labelled: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    draws: int = 2000,
-    level: float = 0.95,
-    joint_draws: ArrayLike | None = None,
-) -> CorrectedLabels:
-    """Undo the error of a strategy recogniser in one stratum at one checkpoint.
-
-    Args:
-        joint: observed shares of (outcome, recognised strategy), 2 x s, sum 1.
-        labelled: hand-labelled responses counted by (outcome, true, recognised), 2 x s x s; or s x s where
-            the error is the same for right and wrong responses.
-        joint_draws: bootstrap draws of `joint`, to carry its sampling error as well; else only that of
-            `labelled`.
-
-    Returns:
-        The joint shares of true strategies. Their error is carried by drawing every row of the confusion
-        matrices from its Dirichlet posterior under the Jeffreys prior; percentile intervals.
-
-    Raises:
-        StratagemError: a strategy has no hand-labelled response, the labels hardly tell strategies apart
-            (condition number above 10), or an estimate leaves [0, 1].
-
-    Source: Buonaccorsi 2010, Measurement Error, section 2.4 (matrix method).
-    """
-    seen = np.asarray(joint, dtype=np.float64)
-    hand = np.asarray(labelled, dtype=np.float64)
-    shared = hand.ndim == 2
-    hand = np.broadcast_to(hand, (2, *hand.shape[-2:]))
-    if seen.shape != hand.shape[:2] or not math.isclose(seen.sum(), 1.0, abs_tol=1e-9):
-        raise ValueError("joint has to be 2 x s with sum 1, labelled 2 x s x s or s x s")
-    empty = np.argwhere(hand.sum(axis=2) == 0)
-    if empty.size:
-        raise StratagemError(
-            f"no hand-labelled response of strategy number {empty[0][1]}: labels not corrected"
-        )
-    confusion = hand / hand.sum(axis=2, keepdims=True)
-    condition = float(np.linalg.cond(confusion).max())
-    if not condition < 10:
-        raise StratagemError(
-            f"the recogniser hardly tells the strategies apart (condition number {condition:.3g}, "
-            "more than 10): labels not corrected"
-        )
-    found = _unmix(seen, confusion)
-    if found.min() < -1e-9 or found.max() > 1 + 1e-9:
-        raise StratagemError(
-            f"a corrected share is {found.min():.3g}, outside [0, 1]: "
-            "the hand labels do not fit these responses"
-        )
-    gamma = rng.gamma(
-        hand[:1] + 0.5 if shared else hand + 0.5, size=(draws, 1 if shared else 2, *hand.shape[1:])
-    )
-    seen_d = seen if joint_draws is None else np.asarray(joint_draws, dtype=np.float64)
-    found_d = _unmix(seen_d, np.broadcast_to(gamma / gamma.sum(axis=3, keepdims=True), (draws, *hand.shape)))
-    low, high = np.quantile(found_d, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return CorrectedLabels(found, low, high, found_d.std(axis=0, ddof=1), condition)
-
-
-def _unmix(joint: Floats, confusion: Floats) -> Floats:
-    """Solve true @ confusion = joint for every outcome."""
-    return np.asarray(np.linalg.solve(np.swapaxes(confusion, -1, -2), joint[..., None])[..., 0], dtype=float)
 
 
 def needed_n(

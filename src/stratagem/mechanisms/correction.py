@@ -1,0 +1,380 @@
+"""Undo the error of a recogniser: what the decomposition would be with the true strategies.
+
+Source: Buonaccorsi 2010, Measurement Error, section 2.4 (matrix method); everything else is `decompose`.
+Suffixes: p problems, g strata, d draws; co: checkpoint, outcome (0 wrong, 1 right); s strategies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from stratagem.mechanisms.chain import LINKS, Totals, chain, matrix
+from stratagem.mechanisms.decompose import decompose
+from stratagem.mechanisms.labels import OUTCOMES, Confusion
+from stratagem.mechanisms.pairs import Floats, Pairs, pair
+from stratagem.mechanisms.resampling import drawn, steps
+from stratagem.mechanisms.result import Split
+from stratagem.mechanisms.uncertainty import percentile
+from stratagem.records import Estimate, StratagemError, finite
+
+WORST_CONDITION = 10.0
+# A corrected share may be below 0 by chance; at this level, over all shares together, it is not by chance.
+MISFIT = 0.05
+NOTHING = 1e-12
+SIDES = ("before", "after")
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A decomposition as it would be without label error.
+
+    Attributes:
+        gain: as observed; label error does not touch it. selection, improvement, new_strategy sum to it.
+        reverse, symmetric: as in Decomposition.
+        lead: `selection`, `improvement` or `undecided`, as Decomposition.verdict.
+        condition: the largest condition number of a confusion matrix; 1 is a recogniser without error.
+        moved: part of all responses whose estimated share was below 0 by chance and was set to 0.
+        cells: by..., strategy, share_before, share_after, accuracy_before, accuracy_after, corrected.
+    """
+
+    gain: Estimate
+    selection: Estimate
+    improvement: Estimate
+    new_strategy: Estimate
+    reverse: Split
+    symmetric: Split
+    lead: str
+    condition: float
+    moved: float
+    problems: int
+    level: float
+    cells: pl.DataFrame
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, without the table; NaN becomes null."""
+        terms = ("gain", "selection", "improvement", "new_strategy", "reverse", "symmetric")
+        plain = ("lead", "condition", "moved", "problems", "level")
+        return finite(
+            {name: getattr(self, name).as_dict() for name in terms}
+            | {name: getattr(self, name) for name in plain}
+        )
+
+    def __str__(self) -> str:
+        lines = [f"corrected for label error; {self.level:.0%} intervals, in points"]
+        for name in ("gain", "selection", "improvement", "new_strategy"):
+            one: Estimate = getattr(self, name)
+            ends = "" if math.isnan(one.low) else f"({100 * one.low:+z.1f} to {100 * one.high:+z.1f})"
+            lines.append(f"{name.replace('_', ' '):<14} {100 * one.value:+z6.1f}  {ends}".rstrip())
+        lines.append(f"larger: {self.lead}")
+        if self.moved > 0.0005:
+            lines.append(f"{self.moved:.1%} of responses had an estimated share below 0, set to 0")
+        return "\n".join(lines)
+
+
+def decompose_corrected(
+    before: pl.DataFrame | pl.LazyFrame,
+    after: pl.DataFrame | pl.LazyFrame,
+    confusion: Confusion,
+    *,
+    by: Sequence[str] = ("kind", "difficulty"),
+    rng: np.random.Generator,
+    draws: int = 2000,
+    level: float = 0.95,
+    stratified: bool = True,
+) -> Corrected:
+    """Select, then improve, with the counts of true strategies in place of those of labels.
+
+    In every stratum, at either checkpoint, the shares of (outcome, label) are solved for those of (outcome, true
+    strategy). Every draw resamples the problems and draws a confusion matrix, so that intervals carry both errors;
+    they are taken as independent. An estimated share below 0 by chance is set to 0, the others of its outcome
+    scaled, so that accuracies and the gain stay as observed.
+
+    Args:
+        before, after, by, rng, draws, level, stratified: as `decompose`.
+        confusion: P(label | true strategy), from `LabelQuality.confusion`. It is taken to be the same in all
+            strata.
+
+    Raises:
+        StratagemError: as `decompose`; a strategy has no hand-labelled response where it is needed; the labels
+            hardly tell strategies apart; a share is below 0 by more than chance; a stratum of one problem.
+    """
+    pairs = pair(before, after, by)
+    if len(pairs.ids) > 1 and (pairs.sizes_g == 1).any():
+        row = ", ".join(f"{k} = {v!r}" for k, v in pairs.strata.row(-1, named=True).items())
+        raise StratagemError(
+            f"stratum {row} has one problem, too few to correct its labels: use fewer columns for strata"
+        )
+    # Only the gain is taken from here, with its closed-form error; without draws the generator is untouched.
+    gain = decompose(before, after, by=by, rng=rng, draws=0, level=level, stratified=stratified).gain
+    names = tuple(sorted({*pairs.strategies, *confusion.names}))
+    width, m = len(names), len(pairs.ids)
+    data_pk = _widen(pairs, names)
+    starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
+    seen_gcos = by_outcome(np.add.reduceat(data_pk, starts, axis=0), width)
+    rate, drawn_rate = _matrices(confusion, names, seen_gcos, rng, draws)
+    condition = _condition(rate, names)
+    number_g = pairs.sizes_g.astype(np.float64)
+    raw_gcos = unmix(seen_gcos, rate)
+    inverse_d = np.linalg.inv(drawn_rate)
+
+    size_b = [int(size) for size in pairs.sizes_g]
+    total_dl = np.full((draws, len(LINKS)), np.nan if m < 2 else 0.0)
+    se_gcos = np.zeros_like(raw_gcos)
+    if draws and m > 1:
+        number_db, weight_b = drawn(rng, size_b, draws, stratified)
+        for b, size in enumerate(size_b):
+            number_d = number_db[:, b].astype(np.float64)
+            moments = np.zeros((3, *raw_gcos.shape[1:]))
+            for part, count_dp in steps(rng, number_db[:, b], size):
+                found = np.matmul(
+                    by_outcome(count_dp @ data_pk[starts[b] : starts[b] + size], width)[..., None, :],
+                    inverse_d[part],
+                )[..., 0, :]
+                some = number_d[part] > 0
+                mean = found[some] / number_d[part][some, None, None, None]
+                moments += np.stack([np.full(mean.shape[1:], len(mean)), mean.sum(0), (mean**2).sum(0)])
+                links = chain(_sums(settle(found)), number_d[part], width).links_l
+                total_dl[part] += (weight_b[b] * number_d[part])[:, None] * links
+            n, first, second = moments
+            se_gcos[b] = np.sqrt(np.maximum(second / n - (first / n) ** 2, 0.0))
+    _check(raw_gcos / number_g[:, None, None, None], se_gcos, rate, names, pairs)
+
+    true_gcos = settle(raw_gcos)
+    sum_gk = _sums(true_gcos)
+    point = chain(sum_gk, number_g, width)
+    ends = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m)
+    selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
+    new = ends.point("now", "seen")
+    old, kept, seen = (ends.draw[name] for name in ("old", "kept", "seen"))
+    larger = percentile(0.0, np.abs(kept - old) - np.abs(seen - kept), level=level)
+    return Corrected(
+        gain=gain,
+        selection=selection,
+        improvement=improvement,
+        new_strategy=new,
+        reverse=Split(ends.term(seen=1, swapped=-1), ends.term(swapped=1, old=-1), new),
+        symmetric=Split(
+            ends.term(kept=0.5, old=-0.5, seen=0.5, swapped=-0.5),
+            ends.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
+            new,
+        ),
+        lead="selection" if larger.low > 0 else "improvement" if larger.high < 0 else "undecided",
+        condition=condition,
+        moved=float(-np.minimum(raw_gcos, 0.0).sum() / (2 * m)),
+        problems=m,
+        level=level,
+        cells=_cells(sum_gk / number_g[:, None], names, pairs, by),
+    )
+
+
+def by_outcome(sum_k: Floats, width: int) -> Floats:
+    """Sums of the data matrix (…, 4s) as sums of shares by checkpoint, outcome and strategy (…, 2, 2, s)."""
+    share_right = sum_k.reshape(*sum_k.shape[:-1], 2, 2, width)
+    right = share_right[..., 1, :]
+    return np.stack([share_right[..., 0, :] - right, right], axis=-2)
+
+
+def _sums(joint_cos: Floats) -> Floats:
+    """The inverse of `by_outcome`."""
+    right = joint_cos[..., 1, :]
+    both = np.stack([joint_cos[..., 0, :] + right, right], axis=-2)
+    return both.reshape(*both.shape[:-3], -1)
+
+
+def unmix(seen: Floats, rate: Floats) -> Floats:
+    """Solve true @ rate = seen, for vectors in the last axis and matrices (true x label) in the last two."""
+    return np.asarray(np.linalg.solve(np.swapaxes(rate, -1, -2), seen[..., None])[..., 0], dtype=np.float64)
+
+
+def settle(joint_cos: Floats) -> Floats:
+    """Shares below 0 set to 0, the others of the same checkpoint and outcome scaled to keep their sum."""
+    total = joint_cos.sum(-1, keepdims=True)
+    above = np.where(joint_cos > NOTHING, joint_cos, 0.0)
+    positive = above.sum(-1, keepdims=True)
+    scale = np.divide(total, positive, out=np.zeros_like(total), where=positive > 0)
+    # Where nothing was below 0 the scale is 1 but for rounding: leave such rows as they are.
+    return np.where((joint_cos < -NOTHING).any(-1, keepdims=True), above * scale, above)
+
+
+def _widen(pairs: Pairs, names: tuple[str, ...]) -> Floats:
+    """The data matrix with a column for every name."""
+    narrow = matrix(pairs, None).reshape(len(pairs.ids), 4, len(pairs.strategies))
+    wide = np.zeros((len(pairs.ids), 4, len(names)))
+    wide[:, :, [names.index(name) for name in pairs.strategies]] = narrow
+    return wide.reshape(len(pairs.ids), -1)
+
+
+def _matrices(
+    confusion: Confusion, names: tuple[str, ...], seen_gcos: Floats, rng: np.random.Generator, draws: int
+) -> tuple[Floats, Floats]:
+    """P(label | true) for all names (2 x 2 x s x s), and its draws.
+
+    A strategy that neither hand labels nor labels show at a checkpoint and outcome gets a row of no error: it
+    has no responses there that the row could move.
+    """
+    at = [names.index(name) for name in confusion.names]
+    sides, outcomes = confusion.rate.shape[:2]
+    rate = np.broadcast_to(np.eye(len(names)), (sides, outcomes, len(names), len(names))).copy()
+    drawn_rate = np.broadcast_to(rate, (draws, *rate.shape)).copy()
+    known = np.zeros(rate.shape[:-1], dtype=bool)
+    known[..., at] = confusion.count > 0
+    # An axis that the error does not depend on is pooled.
+    used = seen_gcos.sum(axis=(0, *((1,) if sides == 1 else ()), *((2,) if outcomes == 1 else ()))) > NOTHING
+    used = used.reshape(sides, outcomes, len(names))
+    for c, o, s in np.argwhere(~known & used):
+        where = [OUTCOMES[o]] * (outcomes == 2) + [SIDES[c]] * (sides == 2)
+        mend = "; or let the error be the same for all outcomes and checkpoints (split=())" if where else ""
+        raise StratagemError(
+            f"responses are labelled {names[s]!r}{' (' + ', '.join(where) + ')' if where else ''}, but no "
+            f"hand-labelled one is truly so: label more{mend}"
+        )
+    filled = Confusion(
+        confusion.names,
+        np.where(confusion.count[..., None] > 0, confusion.rate, np.eye(len(at))),
+        np.where(confusion.count > 0, confusion.count, math.inf),
+    )
+    rate[..., np.ix_(at, at)[0], np.ix_(at, at)[1]] = filled.rate
+    # A generator of its own: with a known error the bootstrap is that of `decompose`, draw for draw.
+    drawn_rate[..., np.ix_(at, at)[0], np.ix_(at, at)[1]] = filled.draws(rng.spawn(1)[0], draws)
+    shape = (2, 2, *rate.shape[2:])
+    return np.broadcast_to(rate, shape), np.broadcast_to(drawn_rate, (draws, *shape))
+
+
+def _condition(rate: Floats, names: Sequence[str]) -> float:
+    """The largest condition number; refused above 10, naming the two strategies that are told apart worst."""
+    found = np.array([[np.linalg.cond(matrix) for matrix in line] for line in rate])
+    worst = float(found.max())
+    if worst < WORST_CONDITION:
+        return worst
+    bad = rate[np.unravel_index(int(found.argmax()), found.shape)]
+    apart = np.abs(bad[:, None, :] - bad[None, :, :]).sum(-1) + 9 * np.eye(len(names))
+    i, j = divmod(int(apart.argmin()), len(names))
+    raise StratagemError(
+        f"the recogniser hardly tells {names[i]!r} and {names[j]!r} apart (condition number {worst:.3g}, not below "
+        f"{WORST_CONDITION:.0f}): labels not corrected; merge them or mend their rules"
+    )
+
+
+def _check(mean_gcos: Floats, se_gcos: Floats, rate: Floats, names: Sequence[str], pairs: Pairs) -> None:
+    """Refuse shares below 0 that chance does not explain.
+
+    The bootstrap shows no variance of a label that was never given. So the standard error is at least that of
+    labels given independently with the probabilities that the settled shares lead to.
+    """
+    starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
+    per_gc = np.stack(
+        [np.add.reduceat(1 / side.n_p, starts) for side in (pairs.before, pairs.after)], axis=-1
+    )
+    fitted = np.matmul(settle(mean_gcos)[..., None, :], rate)
+    least = (
+        np.matmul(fitted, np.linalg.inv(rate) ** 2)[..., 0, :]
+        * (per_gc / pairs.sizes_g[:, None] ** 2)[..., None, None]
+    )
+    se_gcos = np.maximum(se_gcos, np.sqrt(least))
+    reach = float(stats.norm.isf(MISFIT / mean_gcos.size))
+    excess = -mean_gcos - reach * se_gcos
+    if excess.max() <= 1e-9:
+        return
+    g, c, o, s = map(int, np.unravel_index(int(excess.argmax()), excess.shape))
+    where = [f"{k} = {v!r}" for k, v in pairs.strata.row(g, named=True).items()] if pairs.strata.width else []
+    raise StratagemError(
+        f"the corrected share of {names[s]!r} is {mean_gcos[g, c, o, s]:.3f} "
+        f"({', '.join([SIDES[c], OUTCOMES[o], *where])}; standard error {se_gcos[g, c, o, s]:.3f}), outside [0, 1]: "
+        "the hand labels do not fit these responses; label some of these very logs, or use fewer strata"
+    )
+
+
+def _cells(mean_gk: Floats, names: Sequence[str], pairs: Pairs, by: Sequence[str]) -> pl.DataFrame:
+    shape = (len(mean_gk), len(names))
+    share0, right0, share1, right1 = mean_gk.reshape(shape[0], 4, shape[1]).transpose(1, 0, 2)
+    stratum, strategy = (axis.ravel() for axis in np.indices(shape))
+
+    def rate(right: Floats, share: Floats) -> Floats:
+        return np.divide(right, share, out=np.full_like(right, np.nan), where=share > 0).ravel()
+
+    table = pl.DataFrame(
+        {
+            "strategy": np.array(names)[strategy],
+            "share_before": share0.ravel(),
+            "share_after": share1.ravel(),
+            "accuracy_before": rate(right0, share0),
+            "accuracy_after": rate(right1, share1),
+        }
+    ).with_columns(pl.selectors.float().fill_nan(None))
+    if by:
+        table = pl.concat([pairs.strata[stratum], table], how="horizontal")
+    return table.filter((pl.col("share_before") > 0) | (pl.col("share_after") > 0)).sort([*by, "strategy"])
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedLabels:
+    """Joint shares of outcome (0 wrong, 1 right) and true strategy, 2 x strategies, with intervals.
+
+    `condition` is the larger condition number of the two confusion matrices.
+    """
+
+    joint: Floats
+    low: Floats
+    high: Floats
+    se: Floats
+    condition: float
+
+
+def correct_labels(
+    joint: ArrayLike,
+    labelled: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    draws: int = 2000,
+    level: float = 0.95,
+    joint_draws: ArrayLike | None = None,
+) -> CorrectedLabels:
+    """Undo the error of a strategy recogniser in one stratum at one checkpoint.
+
+    Args:
+        joint: observed shares of (outcome, recognised strategy), 2 x s, sum 1.
+        labelled: hand-labelled responses counted by (outcome, true, recognised), 2 x s x s; or s x s where
+            the error is the same for right and wrong responses.
+        joint_draws: bootstrap draws of `joint`, to carry its sampling error as well; else only that of
+            `labelled`.
+
+    Returns:
+        The joint shares of true strategies, with percentile intervals over draws of `Confusion.draws`.
+
+    Raises:
+        StratagemError: a strategy has no hand-labelled response, the labels hardly tell strategies apart
+            (condition number of 10 or more), or an estimate leaves [0, 1].
+    """
+    seen = np.asarray(joint, dtype=np.float64)
+    hand = np.asarray(labelled, dtype=np.float64)
+    hand = hand[None] if hand.ndim == 2 else hand
+    names = tuple(map(str, range(hand.shape[-1])))
+    if seen.shape != (2, len(names)) or not math.isclose(seen.sum(), 1.0, abs_tol=1e-9):
+        raise ValueError("joint has to be 2 x s with sum 1, labelled 2 x s x s or s x s")
+    count = hand.sum(axis=2)
+    if not count.all():
+        raise StratagemError(
+            f"no hand-labelled response of strategy number {np.argwhere(count == 0)[0][1]}: labels not corrected"
+        )
+    confusion = Confusion(names, (hand / count[..., None])[None], count[None])
+    rate = np.broadcast_to(confusion.rate[0], (2, *hand.shape[1:]))
+    condition = _condition(rate[None], names)
+    found = unmix(seen, rate)
+    if found.min() < -1e-9 or found.max() > 1 + 1e-9:
+        raise StratagemError(
+            f"a corrected share is {found.min():.3g}, outside [0, 1]: "
+            "the hand labels do not fit these responses"
+        )
+    seen_d = seen if joint_draws is None else np.asarray(joint_draws, dtype=np.float64)
+    drawn_rate = np.broadcast_to(confusion.draws(rng, draws)[:, 0], (draws, *rate.shape))
+    found_d = unmix(np.broadcast_to(seen_d, (draws, *seen.shape)), drawn_rate)
+    low, high = np.quantile(found_d, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return CorrectedLabels(found, low, high, found_d.std(axis=0, ddof=1), condition)
