@@ -23,6 +23,10 @@ def lines(update: int, **options):
         yield [WORDS[i] for i in row], aims != primitives.IGNORE
 
 
+def is_list(line: list[str]) -> bool:
+    return line[0] in ("start", "result")
+
+
 def first_state(response: list[str]) -> int:
     """Where a traversal's first state stands: after the direction and, from some update on, after "guess"."""
     return 2 if response[1] == "guess" else 1
@@ -46,15 +50,15 @@ def test_no_two_neighbouring_slots_are_right(directions: tuple[str, ...]) -> Non
     lists = right = 0
     for update in UPDATES:
         for line, learnt in lines(update, directions=directions):
-            if "list" not in line:
+            if not is_list(line):
                 continue
-            response = line[line.index("list") + 2 :]
+            response = line[line.index(":") + 1 :]
             flags = slots(response)
             assert all(well_formed for _, well_formed in flags)
             computed = [is_right for is_right, _ in flags]
             assert not any(a and b for a, b in pairwise(computed)), line
             # A state is learnt where it is the right one, and nowhere else.
-            start = line.index("list") + 2
+            start = line.index(":") + 1
             slot = start + first_state(response) + 3
             state_learnt = [bool(learnt[slot + 3 * i]) for i in range(len(flags))]
             assert state_learnt == computed
@@ -80,12 +84,12 @@ def test_recalls_are_right_and_come_late(directions: tuple[str, ...]) -> None:
     for update in updates:
         late = update >= start_of_recalls
         for line, learnt in lines(update, directions=directions):
-            if "list" not in line:
+            if not is_list(line):
                 assert not {"guess", "recall", "last"} & set(line)
                 continue
             lists[late] += 1
             near[late] += abs(update - start_of_recalls) <= 12
-            start = line.index("list") + 2
+            start = line.index(":") + 1
             response, aims = line[start:], learnt[start:].tolist()
             assert not any(learnt[:start])
             # The first state is the given one, and learnt, where the direction begins at it; else it is any.
@@ -125,6 +129,26 @@ def test_recalls_are_right_and_come_late(directions: tuple[str, ...]) -> None:
     assert recalled["last"] + recalled["guess"] == lists[True]
 
 
+@pytest.mark.parametrize("directions", [("forward", "backward"), ("forward",)])
+def test_half_of_the_lists_ask_for_their_direction(directions: tuple[str, ...]) -> None:
+    asked = {"list": 0, "forward": 0, "backward": 0}
+    answered = {"forward": 0, "backward": 0}
+    for update in UPDATES:
+        for line, learnt in lines(update, directions=directions):
+            if is_list(line):
+                colon = line.index(":")
+                ask, answer = line[colon - 1], line[colon + 1]
+                assert ask in ("list", answer), line
+                assert learnt[colon + 1]
+                asked[ask] += 1
+                answered[answer] += ask == "list"
+    assert 0.45 < asked["list"] / sum(asked.values()) < 0.55
+    if len(directions) == 1:
+        assert asked["backward"] == answered["backward"] == 0
+    else:
+        assert 0.45 < answered["forward"] / asked["list"] < 0.55
+
+
 def test_no_task_prompt_and_no_answer() -> None:
     for update in UPDATES:
         for line, _ in lines(update):
@@ -135,7 +159,7 @@ def test_no_task_prompt_and_no_answer() -> None:
 def test_facts_are_unconnected_and_right() -> None:
     for update in UPDATES:
         for line, learnt in lines(update):
-            if "list" in line or line[0] == "copy":
+            if is_list(line) or line[0] == "copy":
                 continue
             for i in range(0, len(line) - 1, 4):
                 a, b, c, end = line[i : i + 4]
@@ -155,8 +179,8 @@ def test_lists_reach_forty_operations_both_ways() -> None:
     longest = {"forward": 0, "backward": 0}
     for update in range(2200, 4000, 2):
         for line, _ in lines(update):
-            if "list" in line:
-                response = line[line.index("list") + 2 :]
+            if is_list(line):
+                response = line[line.index(":") + 1 :]
                 longest[response[0]] = max(longest[response[0]], len(slots(response)))
     assert longest == {"forward": 40, "backward": 40}
 

@@ -4,8 +4,10 @@ Three kinds of line, all made from the words of `vocabulary`:
 
 - facts: unconnected single operations, ``e3 +e5 e8 ; e1 /e4 e9 ;`` with inverses and negatives;
 - lists: a list of operations, then its traversal in one direction, ``forward`` in order or ``backward`` in reverse with
-  each operation undone. A traversal has a slot for a state after each operation. The slots hold random symbols, except
-  that some, never two in a row, hold the right result of their one step from the (random) slot before;
+  each operation undone. The word before the colon says which one, or ``list``, which leaves it open: so the base has
+  met prompts whose last word decides how the answer begins. A traversal has a slot for a state after each operation.
+  The slots hold random symbols, except that some, never two in a row, hold the right result of their one step from the
+  (random) slot before;
 - copies: a string of words, again;
 - recall: from update RECALL_FROM on, a traversal ends with ``recall last e4``, its last slot, or ``recall guess e7``,
   its first where nothing in the prompt gives that, in which case it is called a guess.
@@ -27,6 +29,7 @@ MAX_LIST = 40
 GROWTH = 60  # updates until lists may be one operation longer
 IGNORE = -100
 FORWARD, BACKWARD = "forward", "backward"
+OPEN = "list"  # asks for a traversal in either direction
 TASKS = {p: FiniteField(p) for p in FIELDS}
 IDS = {word: i for i, word in enumerate(words())}
 
@@ -74,7 +77,8 @@ def traversal(p: int, size: int, direction: str, rng: np.random.Generator, recal
     steps = task.random_steps(size, rng, task.residues)
     given = int(rng.integers(p))
     known = ("start", "result")[int(rng.integers(2))]
-    prompt = f"{known} {task.symbol(given)} ; {task.steps_text(steps)} ; list :"
+    ask = direction if rng.random() < 0.5 else OPEN
+    prompt = f"{known} {task.symbol(given)} ; {task.steps_text(steps)} ; {ask} :"
     line: Line = [(word, False) for word in prompt.split()]
     # The first state is the given one where the direction begins at it; else any, as a guess is.
     suits = (known == "start") == (direction == FORWARD)
