@@ -16,7 +16,7 @@ import vl_convert
 
 from stratagem.records import StratagemError
 from stratagem.report import view
-from stratagem.report.format import Number, cell_label, number, signed
+from stratagem.report.format import Number, bounds_text, cell_label, number, signed
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#d8dee4"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
@@ -101,12 +101,21 @@ def step_colours(steps: Sequence[int]) -> dict[int, str]:
 
 def overview(summary: view.Summary) -> Spec:
     """Selection, improvement and new strategies of every RL run, with their intervals."""
+    named = [(f"{cell_label(g.cell)}|gain {signed(g.gain.value)}", g.terms) for g in view.gains(summary)]
+    return split(named, "points of accuracy gained by RL")
+
+
+def split(named: Sequence[tuple[str, dict[str, Number]]], title: str) -> Spec:
+    """A group of bars for every gain: its terms with their intervals, a range where only bounds are known.
+
+    Args:
+        named: a label and the terms; "|" in a label begins a new line.
+    """
     rows: Rows = []
-    labels: list[str] = []
-    for gain in view.gains(summary):
-        labels.append(f"{cell_label(gain.cell)}|gain {signed(gain.gain.value)}")
-        rows += [{"run": labels[-1], **_bar(term, found)} for term, found in gain.terms.items()]
-    low, high = _extent(rows)
+    for label, terms in named:
+        rows += [{"run": label, **bar(term, found)} for term, found in terms.items()]
+    labels = [label for label, _ in named]
+    low, high = extent(rows)
     room = 0.14 * (high - low)  # for the numbers at the bars' ends
     base = alt.Chart(data(rows)).encode(
         y=alt.Y("run:N", sort=labels, title=None, scale=alt.Scale(paddingInner=0.28)).axis(
@@ -120,18 +129,18 @@ def overview(summary: view.Summary) -> Spec:
         ),
         yOffset=alt.YOffset("term:N", sort=list(view.TERMS.values())),
     )
-    bars = base.mark_bar().encode(
-        x=alt.X(
-            "value:Q",
-            title="points of accuracy gained by RL",
-            scale=alt.Scale(domain=[low, high + room], nice=False),
-        ).axis(tickCount=7),
-        color=alt.Color("term:N", title=None, scale=_term_scale()).legend(orient="top", symbolType="square"),
-        tooltip=_tips("run", "term", "value", "low", "high"),
+    axis = alt.X("value:Q", title=title, scale=alt.Scale(domain=[low, high + room], nice=False)).axis(
+        tickCount=7
     )
+    colour = alt.Color("term:N", title=None, scale=term_scale()).legend(orient="top", symbolType="square")
+    tips = tips_of("run", "term", "value", "low", "high")
+    layers = [base.mark_bar().encode(x=axis, color=colour, tooltip=tips)]
+    if any(row["from"] is not None for row in rows):
+        ranges = base.mark_bar(opacity=0.45).encode(x="from:Q", x2="to:Q", color=colour, tooltip=tips)
+        layers.append(ranges)
     ends = base.mark_rule(strokeWidth=1.4).encode(x="low:Q", x2="high:Q")
     text = base.mark_text(align="left", dx=5, baseline="middle").encode(x="end:Q", text="label:N")
-    return spec(max(66 * len(labels), 80), bars, ends, _zero(vertical=True), text)
+    return spec(max(66 * len(labels), 80), *layers, ends, zero(vertical=True), text)
 
 
 def strata(gain: view.Gain, kind: str, domain: tuple[float, float]) -> Spec:
@@ -140,59 +149,66 @@ def strata(gain: view.Gain, kind: str, domain: tuple[float, float]) -> Spec:
     for stratum in view.records(gain.raw, "strata"):
         if stratum.get("kind") == kind:
             steps = stratum.get("difficulty")
-            rows += [{"steps": steps, **_bar(term, number(stratum.get(term)))} for term in view.TERMS]
+            rows += [{"steps": steps, **bar(term, number(stratum.get(term)))} for term in view.TERMS]
     base = alt.Chart(data(rows)).encode(
         x=alt.X("steps:O", title="steps").axis(labelAngle=0),
         xOffset=alt.XOffset("term:N", sort=list(view.TERMS.values())),
     )
     bars = base.mark_bar().encode(
         y=alt.Y("value:Q", title=None, scale=alt.Scale(domain=list(domain), nice=False)).axis(tickCount=5),
-        color=alt.Color("term:N", legend=None, scale=_term_scale()),
-        tooltip=_tips("steps", "term", "value", "low", "high"),
+        color=alt.Color("term:N", legend=None, scale=term_scale()),
+        tooltip=tips_of("steps", "term", "value", "low", "high"),
     )
     ends = base.mark_rule(strokeWidth=1.2).encode(y="low:Q", y2="high:Q")
-    return spec(150, bars, ends, _zero(vertical=False))
+    return spec(150, bars, ends, zero(vertical=False))
 
 
 def strata_domain(gains: Sequence[view.Gain]) -> tuple[float, float]:
     """One scale for all runs, so that the small charts can be compared."""
     found = [number(s.get(term)) for g in gains for s in view.records(g.raw, "strata") for term in view.TERMS]
-    return _extent([_bar("selection", n) for n in found])
+    return extent([bar("selection", n) for n in found])
 
 
-def _bar(term: str, found: Number) -> dict[str, Any]:
+def bar(term: str, found: Number) -> dict[str, Any]:
+    """A term in points; `from` and `to` where only bounds are known."""
+
     def points(x: float | None) -> float | None:
         return None if x is None else round(100 * x, 2)
 
     low, high = (points(found.low), points(found.high)) if found.has_interval else (None, None)
-    end = max(0.0, points(found.value) or 0.0, high or 0.0)
+    first, last = (points(x) for x in found.bounds or (None, None))
+    end = max(0.0, points(found.value) or 0.0, high or 0.0, last or 0.0)
     return {
         "term": view.TERMS[term],
         "value": points(found.value),
         "low": low,
         "high": high,
+        "from": first,
+        "to": last,
         "end": end,
-        "label": signed(found.value),
+        "label": bounds_text(found) or signed(found.value),
     }
 
 
-def _extent(rows: Rows) -> tuple[float, float]:
-    values = [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
+def extent(rows: Rows) -> tuple[float, float]:
+    values = [
+        row[key] for row in rows for key in ("value", "low", "high", "from", "to") if row[key] is not None
+    ]
     low, high = min([0.0, *values]), max([0.0, *values])
     pad = 0.04 * (high - low) or 1.0
     return (low - pad if low < 0 else 0.0), high + pad
 
 
-def _term_scale() -> alt.Scale:
+def term_scale() -> alt.Scale:
     return alt.Scale(domain=list(view.TERMS.values()), range=list(TERM_COLOURS.values()))
 
 
-def _zero(*, vertical: bool) -> alt.Chart:
+def zero(*, vertical: bool) -> alt.Chart:
     rule = alt.Chart(data([{"zero": 0}])).mark_rule(color=MUTED, strokeWidth=1)
     return rule.encode(x="zero:Q") if vertical else rule.encode(y="zero:Q")
 
 
-def _tips(*names: str) -> list[alt.Tooltip]:
+def tips_of(*names: str) -> list[alt.Tooltip]:
     return [
         alt.Tooltip(f"{n}:N", title=n)
         if n in ("run", "term", "steps", "checkpoint")
@@ -295,7 +311,7 @@ def attempts(frame: pl.DataFrame, scale: dict[str, str]) -> Spec:
         color=alt.Color(
             "checkpoint:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
         ),
-        tooltip=_tips("checkpoint", "value", "low", "high"),
+        tooltip=tips_of("checkpoint", "value", "low", "high"),
     )
     axis = alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 100])).axis(values=[0, 25, 50, 75, 100])
     lines = base.mark_line(strokeWidth=2, point=True).encode(y=axis)

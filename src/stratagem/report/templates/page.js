@@ -1,5 +1,5 @@
 "use strict";
-// Draws each chart when its box has a width: charts in closed details wait until these are opened.
+// Draws each chart when its box has a width: charts in what is closed or hidden wait until it is opened.
 (() => {
   const { config, charts } = JSON.parse(document.getElementById("specs").textContent);
   const root = document.documentElement;
@@ -33,5 +33,6 @@
   for (const details of document.querySelectorAll("details")) {
     details.addEventListener("toggle", () => details.open && drawAll(details));
   }
+  document.addEventListener("revealed", () => drawAll(document));
   drawAll(document).then(() => { root.dataset.ready = "true"; });
 })();

@@ -1,0 +1,261 @@
+"""The charts of a diagnosis: what changed for each strategy and stratum, over checkpoints and over attempts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import polars as pl
+
+from stratagem.report import charts
+from stratagem.report.charts import INK, MUTED, TERM_COLOURS, Rows, Spec
+from stratagem.report.diagnosis_view import Raw, gain_of, short, stratum_name
+from stratagem.report.format import Number, number, signed
+from stratagem.report.view import TERMS
+
+BEFORE, AFTER = "#8c959f", "#0072B2"
+SIDES = {"before": BEFORE, "after": AFTER}
+MOST_STRATEGIES = 14
+MOST_STRATA = 40
+MOST_BARS = 8  # steps drawn as bars; more of them are lines
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A fraction before and after, as points of a dumbbell."""
+
+    name: str
+    before: Number
+    after: Number
+
+
+def overview(named: Sequence[tuple[str, Raw]]) -> Spec:
+    """The terms of every comparison, side by side."""
+    found = [(_label(name, raw), gain_of(raw).terms) for name, raw in named]
+    return charts.split(found, "points of accuracy gained")
+
+
+def path(steps: Sequence[Raw]) -> Spec:
+    """The terms of every step between checkpoints; where these are many, their sums so far."""
+    if len(steps) <= MOST_BARS:
+        named = [(_label(f"{s.get('before')} → {s.get('after')}", s), gain_of(s).terms) for s in steps]
+        return charts.split(named, "points of accuracy gained in the step")
+    rows: Rows = []
+    sums = dict.fromkeys(TERMS, 0.0)
+    for at, step in enumerate(steps):
+        for term, title in TERMS.items():
+            found = number(step.get(term))
+            middle = sum(found.bounds) / 2 if found.bounds else found.value
+            sums[term] += 100 * (middle or 0.0)
+            row = {"at": at + 1, "checkpoint": short(str(step.get("after")), 20), "term": title}
+            rows.append({**row, "value": round(sums[term], 2), "middle": "yes" if found.bounds else "no"})
+    base = alt.Chart(charts.data(rows)).encode(
+        x=alt.X("at:Q", title="step").axis(tickMinStep=1, grid=False),
+        y=alt.Y("value:Q", title="points of accuracy gained so far"),
+        color=alt.Color("term:N", title=None, scale=charts.term_scale()).legend(
+            orient="top", symbolType="stroke"
+        ),
+        tooltip=[
+            alt.Tooltip("checkpoint:N", title="up to"),
+            alt.Tooltip("term:N"),
+            alt.Tooltip("value:Q", title="points so far", format=".1f"),
+            alt.Tooltip("middle:N", title="middle of a range"),
+        ],
+    )
+    return charts.spec(220, charts.zero(vertical=False), base.mark_line(point=True, strokeWidth=2))
+
+
+def dumbbells(changes: Sequence[Change], title: str) -> Spec:
+    """Fractions before and after, a line each, in the given order: hollow before, full after."""
+    rows: Rows = []
+    ends: Rows = []
+    for change in changes:
+        sides = {"before": change.before, "after": change.after}
+        for side, found in sides.items():
+            if found.value is not None:
+                low, high = (
+                    (_percent(found.low), _percent(found.high)) if found.has_interval else (None, None)
+                )
+                rows.append(
+                    {
+                        "name": change.name,
+                        "side": side,
+                        "value": _percent(found.value),
+                        "low": low,
+                        "high": high,
+                    }
+                )
+        if change.before.value is not None and change.after.value is not None:
+            ends.append(
+                {
+                    "name": change.name,
+                    "from": _percent(change.before.value),
+                    "to": _percent(change.after.value),
+                }
+            )
+    names = [change.name for change in changes]
+    y = alt.Y("name:N", sort=names, title=None, scale=alt.Scale(domain=names)).axis(
+        labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=6, labelLimit=150, grid=True
+    )
+    top = max([100.0 if not rows else 0.0, *(row["high"] or row["value"] for row in rows)])
+    x = alt.X(
+        "value:Q", title=title, scale=alt.Scale(domain=[0, min(100.0, max(10.0, 1.08 * top))], nice=False)
+    ).axis(tickCount=5, grid=False)
+    lines = (
+        alt.Chart(charts.data(ends))
+        .mark_rule(strokeWidth=3, color=AFTER, opacity=0.35)
+        .encode(y=y, x="from:Q", x2="to:Q")
+    )
+    base = alt.Chart(charts.data(rows)).encode(y=y)
+    tips = [
+        alt.Tooltip("name:N"),
+        alt.Tooltip("side:N"),
+        alt.Tooltip("value:Q", title="%", format=".1f"),
+        alt.Tooltip("low:Q", format=".1f"),
+        alt.Tooltip("high:Q", format=".1f"),
+    ]
+    whiskers = base.mark_rule(strokeWidth=1.2).encode(x="low:Q", x2="high:Q")
+    first = base.transform_filter("datum.side === 'before'").mark_point(
+        size=75, strokeWidth=2, stroke=MUTED, filled=False
+    )
+    last = base.transform_filter("datum.side === 'after'").mark_point(
+        size=80, filled=True, fill=AFTER, opacity=1
+    )
+    layers = [lines, whiskers] if any(row["low"] is not None for row in rows) else [lines]
+    return charts.spec(
+        26 * len(names) + 20, *layers, first.encode(x=x, tooltip=tips), last.encode(x=x, tooltip=tips)
+    )
+
+
+def strategies(rows: Sequence[Raw], what: str) -> Spec:
+    """Share or accuracy (`what`) of every strategy before and after, in %."""
+    found = [
+        Change(
+            short(str(row.get("strategy")), 24),
+            number(row.get(f"{what}_before")),
+            number(row.get(f"{what}_after")),
+        )
+        for row in rows[:MOST_STRATEGIES]
+    ]
+    return dumbbells(found, "% of responses" if what == "share" else "% right")
+
+
+def behaviours(rows: Sequence[Raw]) -> Spec:
+    """How many responses show each behaviour, before and after, in %."""
+    found = [
+        Change(
+            short(str(row.get("behaviour")), 24),
+            number(row.get("share_before")),
+            number(row.get("share_after")),
+        )
+        for row in rows
+    ]
+    return dumbbells(found, "% of responses that show it")
+
+
+def strata(found: Sequence[Raw], by: list[str]) -> Spec:
+    """The gain of every stratum with its interval, and its selection and improvement, in points."""
+    rows: Rows = []
+    names: list[str] = []
+    for one in found[:MOST_STRATA]:
+        names.append(short(stratum_name(one, by), 26))
+        points = {
+            term: _percent(number(one.get(term)).value)
+            for term in ("gain", "selection", "improvement", "new_strategy")
+        }
+        low, high = (_percent(number(one.get(f"gain_{end}")).value) for end in ("low", "high"))
+        rows.append(
+            {"stratum": names[-1], **points, "low": low, "high": high, "problems": one.get("problems")}
+        )
+    y = alt.Y("stratum:N", sort=names, title=None, scale=alt.Scale(domain=list(dict.fromkeys(names)))).axis(
+        labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=6, labelLimit=160, grid=True
+    )
+    tips = [
+        alt.Tooltip("stratum:N"),
+        alt.Tooltip("problems:Q"),
+        *(
+            alt.Tooltip(f"{name}:Q", title=name.replace("_", " "), format="+.1f")
+            for name in ("gain", "low", "high", "selection", "improvement", "new_strategy")
+        ),
+    ]
+    base = alt.Chart(charts.data(rows)).encode(y=y, tooltip=tips)
+    axis = alt.X("gain:Q", title="points of accuracy gained").axis(tickCount=6, grid=False)
+    whiskers = base.mark_rule(strokeWidth=1.6).encode(x="low:Q", x2="high:Q")
+    gains = base.mark_point(size=70, filled=True, opacity=1, fill=INK, stroke=INK).encode(x=axis)
+    shapes = (("selection", "diamond"), ("improvement", "square"), ("new_strategy", "triangle-up"))
+    shown = [
+        base.mark_point(size=58, filled=True, opacity=1, shape=shape, color=TERM_COLOURS[name]).encode(
+            x=f"{name}:Q"
+        )
+        for name, shape in shapes
+        if name != "new_strategy" or any(row[name] for row in rows)
+    ]
+    return charts.spec(26 * len(names) + 20, charts.zero(vertical=True), whiskers, *shown, gains)
+
+
+def headroom(raw: Raw) -> Spec:
+    """What better choice, and better execution, could still win on either side: brackets, in points."""
+    rows: Rows = []
+    names: list[str] = []
+    for term in ("selection", "improvement"):
+        for side in SIDES:
+            one = raw.get(side)
+            if one:
+                names.append(f"{term}, {side}")
+                rows.append({"name": names[-1], **charts.bar(term, number(one.get(term)))})
+    y = alt.Y("name:N", sort=names, title=None).axis(
+        labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=6
+    )
+    tips = [
+        alt.Tooltip("name:N"),
+        *(alt.Tooltip(f"{end}:Q", format="+.1f") for end in ("from", "to", "low", "high")),
+    ]
+    base = alt.Chart(charts.data(rows)).encode(y=y, tooltip=tips)
+    axis = alt.X("from:Q", title="points of accuracy still to be won").axis(tickCount=6)
+    colour = alt.Color("term:N", legend=None, scale=charts.term_scale())
+    return charts.spec(
+        30 * len(names) + 16,
+        base.mark_bar(height=12, minBandSize=2).encode(x=axis, x2="to:Q", color=colour),
+        base.mark_rule(strokeWidth=1.4).encode(x="low:Q", x2="high:Q"),
+        charts.zero(vertical=True),
+    )
+
+
+def attempts(rows: Sequence[Raw]) -> Spec:
+    """pass@k before and after, with intervals."""
+    found: Rows = []
+    for row in rows:
+        for side in SIDES:
+            one = number(row.get(side))
+            if one.value is not None:
+                ends = {"low": _percent(one.low), "high": _percent(one.high)}
+                found.append({"checkpoint": side, "k": row.get("k"), "value": _percent(one.value), **ends})
+    frame = pl.DataFrame(
+        found,
+        schema={
+            "checkpoint": pl.String,
+            "k": pl.Int64,
+            **dict.fromkeys(("value", "low", "high"), pl.Float64),
+        },
+    )
+    return charts.attempts(frame, SIDES)
+
+
+def _percent(x: float | None) -> float | None:
+    return None if x is None else round(100 * x, 2)
+
+
+def _label(name: str, raw: Raw) -> str:
+    """A name in lines of some 20 characters, its gain below."""
+    clean = name.replace("|", "¦")
+    pieces = re.split(r"(?<=[\s/_.-])", clean)
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > 20:
+            lines.append("")
+        lines[-1] += piece
+    shown = [short(line.strip(), 22) for line in lines]
+    shown = shown if len(shown) <= 3 else [shown[0], "…", shown[-1]]
+    return "|".join([*shown, f"gain {signed(number(raw.get('gain')).value)}"])
