@@ -7,13 +7,16 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 torch = pytest.importorskip("torch", reason="needs the lab extra")
 
+from stratagem.models.decoder import Decoder  # noqa: E402
 from stratagem.models.folder import load_model  # noqa: E402
 from stratagem.models.transformer import Shape, Transformer  # noqa: E402
-from stratagem.sampling.native import choose, generate  # noqa: E402
+from stratagem.sampling.native import Generation, choose, generate, part  # noqa: E402
 
 EOS = 1
 
@@ -34,7 +37,7 @@ def probability(
     return float(sum(logps[len(prompt) - 1 + i, token] for i, token in enumerate(completion)).exp())
 
 
-@pytest.mark.parametrize("temperature", [0.7, 1.0])
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 5.0])
 def test_samples_follow_the_exact_distribution(toy: Transformer, temperature: float) -> None:
     prompts, draws, length = [[2, 3, 2], [3]], 6000, 3
     endings = [
@@ -62,7 +65,7 @@ def test_samples_follow_the_exact_distribution(toy: Transformer, temperature: fl
 
 def test_finish_reasons(toy: Transformer) -> None:
     generator = torch.Generator().manual_seed(0)
-    found = generate(toy, [[2, 3]], samples=200, max_new=4, temperature=1.0, generator=generator)
+    found = generate(toy, [[2, 3]], samples=200, max_new=4, temperature=4.0, generator=generator)
     for one in found:
         assert one.finish_reason == ("stop" if one.ids[-1] == EOS else "length")
         assert EOS not in one.ids[:-1]
@@ -89,5 +92,43 @@ def test_the_same_generator_gives_the_same_bits(random_model: Path) -> None:
     assert draw() == draw()
 
 
-def test_greedy_takes_the_most_likely() -> None:
-    assert choose(torch.tensor([[0.1, 3.0, 2.0]]), 0, None).tolist() == [1]
+def test_choose_takes_the_word_that_the_number_falls_on() -> None:
+    logits = torch.tensor([[0.25, 0.5, 0.25, 0.0], [0.0, 0.0, 1.0, 0.0]]).log()
+    rows = torch.tensor([0, 0, 0, 0, 0, 1, 1])
+    numbers = torch.tensor([0.0, 0.24, 0.26, 0.74, 1 - 2**-53, 0.0, 1 - 2**-53], dtype=torch.float64)
+    assert choose(logits, rows, 1.0, numbers).tolist() == [0, 0, 1, 1, 2, 2, 2]
+    assert choose(logits, rows, 0, numbers).tolist() == [1] * 5 + [2] * 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), min_size=1, max_size=40))
+def test_rows_after_a_token(samples: list[tuple[int, int]]) -> None:
+    rows, tokens = (torch.tensor(column) for column in zip(*samples, strict=True))
+    parents, words, new = part(rows, tokens)
+    # Each sample's row has its old row as parent and its token, and no two rows are the same.
+    assert parents[new].tolist() == rows.tolist()
+    assert words[new].tolist() == tokens.tolist()
+    assert len(set(zip(parents.tolist(), words.tolist(), strict=True))) == len(parents) == len(set(samples))
+    # A row that is moved goes where nothing is copied from.
+    moved = [place for place, parent in enumerate(parents.tolist()) if place != parent]
+    assert not set(moved) & set(parents.tolist())
+
+
+def test_samples_are_those_of_rows_of_their_own(random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sharing rows changes no sample: the same numbers give the same tokens where each sample has a row."""
+    model, _ = load_model(random_model)
+    model.model.embed_tokens.weight.data *= 4  # sure enough that samples share, and part, at all lengths
+    prompts = [[5, 6, 7, 8], [9], [12, 13, 14], [20, 21]]
+    shapes = []
+    step = Decoder.step
+    monkeypatch.setattr(
+        Decoder, "step", lambda self, ids, *rest: shapes.append(len(ids)) or step(self, ids, *rest)
+    )
+
+    def draw(prompts: list[list[int]], samples: int) -> list[Generation]:
+        generator = torch.Generator().manual_seed(5)
+        return generate(model, prompts, samples=samples, max_new=30, temperature=0.7, generator=generator)
+
+    shared, rows = draw(prompts, 16), [*shapes]
+    assert draw([prompt for prompt in prompts for _ in range(16)], 1) == shared
+    assert rows[0] == len(prompts)
+    assert len(prompts) < rows[4] < 64

@@ -41,7 +41,7 @@ from stratagem.training import loop
 from stratagem.training.sft import pad
 from stratagem.workspace import Stage, write_json
 
-VERSION = 1
+VERSION = 2
 ROWS = 128  # rows of one forward and backward pass: bounds the memory, changes no result beyond rounding
 
 
