@@ -141,14 +141,14 @@ def decompose_corrected(
                 some = number_d[part] > 0
                 mean = found[some] / number_d[part][some, None, None, None]
                 moments += np.stack([np.full(mean.shape[1:], len(mean)), mean.sum(0), (mean**2).sum(0)])
-                links = chain(_sums(settle(found)), number_d[part], width).links_l
+                links = chain(sums_of(settle(found)), number_d[part], width).links_l
                 total_dl[part] += (weight_b[b] * number_d[part])[:, None] * links
             n, first, second = moments
             se_gcos[b] = np.sqrt(np.maximum(second / n - (first / n) ** 2, 0.0))
     _check(raw_gcos / number_g[:, None, None, None], se_gcos, rate, names, pairs)
 
     true_gcos = settle(raw_gcos)
-    sum_gk = _sums(true_gcos)
+    sum_gk = sums_of(true_gcos)
     point = chain(sum_gk, number_g, width)
     ends = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m)
     selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
@@ -182,11 +182,11 @@ def by_outcome(sum_k: Floats, width: int) -> Floats:
     return np.stack([share_right[..., 0, :] - right, right], axis=-2)
 
 
-def _sums(joint_cos: Floats) -> Floats:
+def sums_of(joint_cos: Floats) -> Floats:
     """The inverse of `by_outcome`."""
     right = joint_cos[..., 1, :]
     both = np.stack([joint_cos[..., 0, :] + right, right], axis=-2)
-    return both.reshape(*both.shape[:-3], -1)
+    return both.reshape(*both.shape[:-3], 4 * both.shape[-1])
 
 
 def unmix(seen: Floats, rate: Floats) -> Floats:
