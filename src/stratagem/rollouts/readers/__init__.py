@@ -32,7 +32,18 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.rollouts.readers import counts, lighteval, lm_eval, plain, skyrl, trl, verifiers, verifiers_results, verl
+from stratagem.rollouts.readers import (
+    counts,
+    inspect_ai,
+    lighteval,
+    lm_eval,
+    plain,
+    skyrl,
+    trl,
+    verifiers,
+    verifiers_results,
+    verl,
+)
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row
 
 Record = Mapping[str, Any]
@@ -70,6 +81,7 @@ READERS: dict[str, Reader] = {
         skyrl,
         lm_eval,
         lighteval,
+        inspect_ai,
         counts,
         plain,
     )

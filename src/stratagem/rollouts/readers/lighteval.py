@@ -31,7 +31,8 @@ NAME = "lighteval"
 _OLD = {"full_prompt", "predictions", "metrics", "cont_tokens"}
 # The mean over n samples: avg@n:n=4 and pass@k:k=1&n=4, before 0.11 pass@1:4_samples.
 _MEAN = re.compile(r"(?:.*_)?(?:avg@n:(?:.*&)?n=(\d+)|pass@k:k=1&n=(\d+)|pass@1:(\d+)_samples)(?:&.*)?")
-_MAX_TEXT = 8 << 20
+_TEXTS = ("full_prompt", "predictions", "cont_tokens", "metrics", "gold", "specifics")
+_MAX_TEXT = 2 << 20  # the tree that Python makes of a text is a hundred times its size
 
 
 def recognises(record: Mapping[str, Any]) -> bool:
@@ -113,15 +114,14 @@ def _new(record: Mapping[str, Any]) -> _Parts:
 
 
 def _old(record: Mapping[str, Any]) -> _Parts:
-    plain = {name: _plain(value) if name != "example" else value for name, value in record.items()}
+    plain = {name: _plain(record.get(name)) for name in _TEXTS}
     prompt, question = prompt_text(plain.get("full_prompt"), "full_prompt")
-    asked = plain.get("example")
+    asked = record.get("example")
     base: Row = {
         "prompt": prompt,
         "question": question or (asked if isinstance(asked, str) and asked else None),
     }
     texts = plain.get("predictions")
-    texts = [texts] if isinstance(texts, str) else texts
     tokens = plain.get("cont_tokens") or []
     if isinstance(tokens, list) and len(tokens) == 1 and isinstance(texts, list) and len(texts) > 1:
         tokens = tokens[0]
@@ -148,7 +148,7 @@ def _plain(value: Any) -> Any:
 
 def _mean_of(metric: str) -> int | None:
     """Over how many samples a metric is the mean; None if it is no mean."""
-    found = _MEAN.fullmatch(metric)
+    found = _MEAN.fullmatch(metric) if len(metric) < 200 else None
     return int(next(one for one in found.groups() if one)) if found else None
 
 

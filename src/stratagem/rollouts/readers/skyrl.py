@@ -17,10 +17,11 @@ from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row, extras, 
 
 NAME = "SkyRL"
 _OWN = {"input_prompt", "output_response", "score", "stop_reason", "env_class", "env_extras", "data_source"}
-_CUT = {"context_length", "agent_timeout"}  # by SkyRL's generators for agents
+# By its generators for agents. What failed or timed out stands there with one made-up token as its response.
+_CUT, _FAILED = {"context_length"}, ("error", "agent_timeout")
 # The two ways of writing turns that most models have: ChatML, and Llama 3's.
 _TURN = re.compile(r"<\|im_start\|>(\w+)\n|<\|start_header_id\|>(\w+)<\|end_header_id\|>\n+")
-_END = re.compile(r"(?:\s*(?:<\|[^|<>\s]{1,40}\|>|</s>|<end_of_turn>|<｜end▁of▁sentence｜>))+\s*$")
+_END = re.compile(r"(?:<\|[^|<>\s]{1,40}\|>|</s>|<end_of_turn>|<｜end▁of▁sentence｜>)\Z")
 
 
 def recognises(record: Mapping[str, Any]) -> bool:
@@ -45,8 +46,8 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
         raise BadRecord("input_prompt: not text")
     if not isinstance(response, str):
         raise BadRecord("output_response: not text")
-    if why == "error":
-        raise BadRecord("stop_reason: error")
+    if why in _FAILED:
+        raise BadRecord(f"stop_reason: {why}")
     asked = [text for role, text in _turns(prompt, "system") if role == "user"]
     spoken = [text for role, text in _turns(response, "assistant") if role == "assistant"]
     yield {
@@ -66,11 +67,23 @@ def _turns(text: str, role: str) -> list[tuple[str, str]]:
     start = 0
     for mark in _TURN.finditer(text):
         if text[start : mark.start()].strip():
-            found.append((role, _END.sub("", text[start : mark.start()])))
+            found.append((role, _ended(text[start : mark.start()])))
         role, start = mark[1] or mark[2], mark.end()
     if text[start:].strip() or not found:
-        found.append((role, _END.sub("", text[start:])))
+        found.append((role, _ended(text[start:])))
     return found
+
+
+def _ended(text: str) -> str:
+    """Without the marks at its end that end a turn or a text."""
+    end = seen = len(text)
+    while True:
+        while seen and text[seen - 1].isspace():
+            seen -= 1
+        mark = _END.search(text, max(seen - 48, 0), seen)
+        if not mark:
+            return text[:end]
+        end = seen = mark.start()
 
 
 def _score(value: Any) -> float | None:
