@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stratagem.mechanisms.pairs import Floats, Pairs
-from stratagem.mechanisms.resampling import drawn, steps
+from stratagem.mechanisms.resampling import drawn, sums
 from stratagem.mechanisms.uncertainty import Term, bounded, percentile
 from stratagem.records import Estimate
 
@@ -164,23 +164,17 @@ def bootstrap(
         start += size
         if b == several:
             each = chain(block_pk, np.ones(size), strategies)
-            shape_p = np.concatenate([each.links_l, each.used_s, each.shift_s, each.rate_s], axis=1)
-            for part, count_dp in steps(rng, number_db[:, b], size):
-                sum_dx = weight_b[b] * (count_dp @ shape_p)
-                total_dl[part] += sum_dx[:, : len(LINKS)]
-                sums_d3s[part] += sum_dx[:, len(LINKS) :].reshape(-1, 3, strategies)
+            shape_p = np.concatenate([each.links_l, each.used_s.astype(float), each.shift_s, each.rate_s], 1)
+            sum_dx = weight_b[b] * sums(rng, number_db[:, b], shape_p)
+            total_dl += sum_dx[:, : len(LINKS)]
+            sums_d3s += sum_dx[:, len(LINKS) :].reshape(-1, 3, strategies)
             continue
-        links_dl = np.empty((draws, len(LINKS)))
-        for part, count_dp in steps(rng, number_db[:, b], size):
-            number_d = number_db[part, b].astype(np.float64)
-            found = chain(count_dp @ block_pk, number_d, strategies)
-            weight_d = weight_b[b] * number_d
-            links_dl[part] = found.links_l
-            total_dl[part] += weight_d[:, None] * found.links_l
-            sums_d3s[part] += weight_d[:, None, None] * np.stack(
-                [found.used_s, found.shift_s, found.rate_s], axis=1
-            )
-        stratum_g43[b] = _stratum(links_dl[number_db[:, b] > 0], level)
+        number_d = number_db[:, b].astype(np.float64)
+        found = chain(sums(rng, number_db[:, b], block_pk), number_d, strategies)
+        weight_d = weight_b[b] * number_d
+        total_dl += weight_d[:, None] * found.links_l
+        sums_d3s += weight_d[:, None, None] * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
+        stratum_g43[b] = _stratum(found.links_l[number_d > 0], level)
     return Replicates(total_dl, mix(sums_d3s[:, 0], sums_d3s[:, 1], sums_d3s[:, 2]), stratum_g43)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import polars as pl
 
 from stratagem.records import StratagemError
@@ -79,7 +80,8 @@ def merge(tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """The counts of all rollouts together, from the counts of their files."""
     whole = pl.concat(list(tables))
     keys = [name for name in whole.columns if name not in MEASURES]
-    return whole.group_by(keys).agg(pl.col(MEASURES).sum()).sort(keys)
+    measures = [name for name in MEASURES if name in whole.columns]
+    return whole.group_by(keys).agg(pl.col(measures).sum()).sort(keys)
 
 
 def tally(table: pl.DataFrame | pl.LazyFrame, by: Sequence[str], name: str = "table") -> pl.DataFrame:
@@ -144,11 +146,10 @@ def _half(lazy: pl.LazyFrame, seed: int) -> pl.LazyFrame:
     SHA-256 and not Polars' own hash, which differs between its versions: a split has to stay what it was.
     """
     problems = lazy.select("checkpoint", "problem_id").unique().collect(engine="streaming")
-    coins = [
-        int.from_bytes(hashlib.sha256(f"{seed}\x1f{checkpoint}\x1f{problem}".encode()).digest()[:4], "big")
-        for checkpoint, problem in problems.iter_rows()
-    ]
-    return problems.with_columns(coins=pl.Series(coins, dtype=pl.Int64)).lazy()
+    names = zip(problems["checkpoint"].to_list(), problems["problem_id"].to_list(), strict=True)
+    sha256 = hashlib.sha256
+    digests = b"".join([sha256(f"{seed}\x1f{one}\x1f{two}".encode()).digest()[:4] for one, two in names])
+    return problems.with_columns(coins=np.frombuffer(digests, dtype=">u4").astype(np.int64)).lazy()
 
 
 def _coin(sample: pl.Expr, coins: pl.Expr) -> pl.Expr:

@@ -8,7 +8,6 @@ a guess.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 
 from stratagem.mechanisms import uncertainty
 from stratagem.mechanisms.chain import LINKS, Chain, Replicates, Totals, bootstrap, chain, matrix, mix
+from stratagem.mechanisms.influence import clustered
 from stratagem.mechanisms.pairs import Floats, Pairs, pair
-from stratagem.mechanisms.resampling import pools
+from stratagem.mechanisms.resampling import pool_of
 from stratagem.mechanisms.result import Decomposition, Split, ThreeFold
 from stratagem.mechanisms.uncertainty import percentile
 from stratagem.records import Estimate, StratagemError
@@ -118,14 +118,8 @@ def _gain(pairs: Pairs, stratified: bool, level: float) -> Estimate:
     m, value = psi_p.size, float(psi_p.mean())
     if m < 2:
         return Estimate(value, n=m)
-    found = pools([int(size) for size in pairs.sizes_g], stratified)
-    variance = 0.0
-    for pool in found:
-        inside = psi_p[np.isin(pairs.stratum_p, pool)]
-        variance += (inside.size / m) ** 2 * inside.var(ddof=1) / inside.size
-    se = math.sqrt(variance)
-    reach = uncertainty.quantile(level, m - len(found)) * se
-    return Estimate(value, value - reach, value + reach, se, m)
+    pool_p = pool_of(pairs.sizes_g, stratified)[pairs.stratum_p]
+    return clustered(value, psi_p, pool_p, level)
 
 
 def _forced(forced: pl.DataFrame, pairs: Pairs, by: Sequence[str]) -> tuple[Floats, Floats]:

@@ -14,7 +14,7 @@ import polars as pl
 
 from stratagem.mechanisms.counts import halves
 from stratagem.mechanisms.pairs import Floats, arrange, side, strata_of
-from stratagem.mechanisms.resampling import drawn, steps
+from stratagem.mechanisms.resampling import drawn, sums
 from stratagem.mechanisms.uncertainty import Term, bounded
 from stratagem.records import StratagemError
 
@@ -163,15 +163,15 @@ def _draws(
         block_pk = data_pk[start : start + size]
         alone_p4 = ends_g4[several:]
         start += size
-        for part, count_dp in steps(rng, number_db[:, b], size):
-            if b == several:
-                known_p = np.isfinite(alone_p4[:, 0]).astype(float)
-                sum_d4[part] += weight_b[b] * (count_dp @ np.nan_to_num(alone_p4))
-                weight_d[part] += weight_b[b] * (count_dp @ known_p)
-                continue
-            number_d = number_db[part, b].astype(float)
-            ends_d4, _, _ = _ends(count_dp @ block_pk, number_d, width)
-            known_d = np.isfinite(ends_d4[:, 0]) * number_d * weight_b[b]
-            sum_d4[part] += known_d[:, None] * np.nan_to_num(ends_d4)
-            weight_d[part] += known_d
+        if b == several:
+            known_p = np.isfinite(alone_p4[:, :1]).astype(float)
+            sum_d5 = weight_b[b] * sums(rng, number_db[:, b], np.hstack([np.nan_to_num(alone_p4), known_p]))
+            sum_d4 += sum_d5[:, :4]
+            weight_d += sum_d5[:, 4]
+            continue
+        number_d = number_db[:, b].astype(float)
+        ends_d4, _, _ = _ends(sums(rng, number_db[:, b], block_pk), number_d, width)
+        known_d = np.isfinite(ends_d4[:, 0]) * number_d * weight_b[b]
+        sum_d4 += known_d[:, None] * np.nan_to_num(ends_d4)
+        weight_d += known_d
     return np.divide(sum_d4, weight_d[:, None], out=np.full_like(sum_d4, np.nan), where=weight_d[:, None] > 0)

@@ -79,7 +79,7 @@ def pair(
                 f"and {row[name + '_after']!r} after"
             )
     ids, strata, sizes = arrange(joined.select(homes[0].columns), by)
-    strategies = sorted(set(tables[0]["strategy"]) | set(tables[1]["strategy"]))
+    strategies = sorted(set().union(*(table["strategy"].unique().to_list() for table in tables)))
     sides = [side(table, ids, strategies) for table in tables]
     return Pairs(
         ids=tuple(ids),

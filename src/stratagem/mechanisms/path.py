@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stratagem.mechanisms.chain import LINKS, Totals, chain
 from stratagem.mechanisms.counts import tally
 from stratagem.mechanisms.pairs import Floats, arrange, side, strata_of
-from stratagem.mechanisms.resampling import drawn, steps
+from stratagem.mechanisms.resampling import drawn, sums
 from stratagem.mechanisms.uncertainty import Term
 from stratagem.records import Estimate, StratagemError
 
@@ -99,7 +99,7 @@ def path(
     labels = [str(name) for name in (names or range(len(tables)))]
     counts = [tally(table, by, label) for table, label in zip(tables, labels, strict=True)]
     homes = [strata_of(table, by, label) for table, label in zip(counts, labels, strict=True)]
-    common = set.intersection(*(set(home["problem_id"]) for home in homes))
+    common = set.intersection(*(set(home["problem_id"].to_list()) for home in homes))
     if paired is None:
         paired = all(2 * len(common) >= home.height for home in homes)
     if paired:
@@ -148,7 +148,7 @@ Checkpoint = tuple[Floats, NDArray[np.int64]]
 
 def _data(counts: list[pl.DataFrame], kept: list[pl.DataFrame], by: Sequence[str]) -> list[Checkpoint]:
     """Share and right (problems x 2 strategies) of every checkpoint, and the sizes of its strata."""
-    strategies = sorted(set().union(*(table["strategy"] for table in counts)))
+    strategies = sorted(set().union(*(table["strategy"].unique().to_list() for table in counts)))
     found: list[Checkpoint] = []
     for table, home in zip(counts, kept, strict=True):
         if by:
@@ -184,18 +184,19 @@ def _totals(
         if blind:
             continue
         if paired:
-            for part, count_dp in steps(rng, number_dg[:, g], len(blocks[0])):
-                number_d = number_dg[part, g].astype(np.float64)
-                sums = [count_dp @ block for block in blocks]
-                for i, (a, b) in enumerate(between):
-                    found = _link(sums[a], sums[b], number_d, width)
-                    total_tdl[i, part] += (share_g[g] * number_d)[:, None] * found
+            # The same draws for all checkpoints, so that problems stay paired.
+            number_d = number_dg[:, g].astype(np.float64)
+            together_dk = sums(rng, number_dg[:, g], np.concatenate(blocks, axis=1))
+            sum_dk = np.split(together_dk, len(blocks), axis=1)
+            for i, (a, b) in enumerate(between):
+                found = _link(sum_dk[a], sum_dk[b], number_d, width)
+                total_tdl[i] += (share_g[g] * number_d)[:, None] * found
             continue
         means_d = []
         for block in blocks:
             taken = max(len(block) - 1, 1)
             number_d = np.full(draws, taken, dtype=np.int64)
-            means_d.append(np.concatenate([c @ block / taken for _, c in steps(rng, number_d, len(block))]))
+            means_d.append(sums(rng, number_d, block) / taken)
         for i, (a, b) in enumerate(between):
             total_tdl[i] += weight_g[g] * _link(means_d[a], means_d[b], np.ones(draws), width)
     return total_tl, total_tdl if not blind else np.full_like(total_tdl, np.nan)

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from stratagem.mechanisms.pairs import Floats
 
-# Numbers in the weight matrix of one step: 16 MB, and five arrays of this size live at once.
-STEP = 2**21
+# Numbers in the matrix of counts of one step: 1 MB, which stays in the cache; for a matrix product worth its name
+# 32 draws at once, if 32 MB hold them.
+STEP, DRAWS, MOST = 2**17, 32, 2**22
+# Problems of a block from which draws are counted one by one.
+LONG = 2048
 
 
 def pools(sizes_b: Sequence[int], stratified: bool) -> list[list[int]]:
@@ -62,11 +65,37 @@ def drawn(
 
 
 def steps(rng: np.random.Generator, number_d: NDArray[np.int64], size: int) -> Iterator[tuple[slice, Floats]]:
-    """How often each problem of a block is drawn (d x p), some draws at a time: (which draws, counts)."""
-    rows = max(1, STEP // size)
+    """How often each problem of a block is drawn (d x p), some draws at a time: (which draws, counts).
+
+    The counts are overwritten by the next step: use them at once.
+    """
+    rows = max(1, STEP // size, min(DRAWS, MOST // size))
+    room_dp = np.empty((min(rows, number_d.size), size))
     for start in range(0, number_d.size, rows):
         part = slice(start, min(start + rows, number_d.size))
         count_d = number_d[part]
-        base = np.repeat(np.arange(count_d.size) * size, count_d)
-        flat = base + rng.integers(0, size, base.size)
-        yield part, np.bincount(flat, minlength=count_d.size * size).reshape(-1, size).astype(np.float64)
+        # 32-bit numbers come from the same stream as 64-bit ones, in half the memory.
+        index = rng.integers(0, size, int(count_d.sum()), dtype=np.int32)
+        count_dp = room_dp[: count_d.size]
+        _tally(index, count_d, count_dp)
+        yield part, count_dp
+
+
+def _tally(index: NDArray[np.int32], count_d: NDArray[np.int64], count_dp: Floats) -> None:
+    """Count every draw's indices into its row. Row by row where rows are long: the counters stay in the cache."""
+    draws, size = count_dp.shape
+    if size < LONG:
+        flat = np.repeat(np.arange(0, draws * size, size), count_d) + index
+        count_dp[:] = np.bincount(flat, minlength=draws * size).reshape(draws, size)
+        return
+    stop_d = np.cumsum(count_d)
+    for row_p, stop, count in zip(count_dp, stop_d.tolist(), count_d.tolist(), strict=True):
+        row_p[:] = np.bincount(index[stop - count : stop], minlength=size)
+
+
+def sums(rng: np.random.Generator, number_d: NDArray[np.int64], data_pk: Floats) -> Floats:
+    """The data matrix of a block summed over the problems of every draw (d x k)."""
+    sum_dk = np.empty((number_d.size, data_pk.shape[1]))
+    for part, count_dp in steps(rng, number_d, len(data_pk)):
+        np.matmul(count_dp, data_pk, out=sum_dk[part])
+    return sum_dk
