@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def columns_of(rows: Sequence[Row], textual: bool) -> Columns:
     seen: dict[str, set[type]] = {}
     for row in rows:
         for name, value in (row.get("extra") or {}).items():
-            if value is not None and name not in fixed and name not in scores:
+            if name and value is not None and name not in fixed and name not in scores:
                 seen.setdefault(name, set()).add(_looks(value) if textual else type(value))
     extra = {name: _dtype(types) for name, types in seen.items()}
     return Columns(fixed, tuple(name for name in scores if name not in fixed), extra)
@@ -182,24 +182,43 @@ def conform(made: pl.DataFrame, columns: Columns, lost: Counter[str]) -> pl.Data
 
 
 def scalar_table(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
-    """Records as a table, where each field holds values of one kind; None where it does not."""
-    names: Iterable[str] = dict.fromkeys(name for record in records for name in record)
-    made: list[pl.Series] = []
-    for name in names:
+    """Records as a table where each field holds values of one kind, else None.
+
+    Of nested objects the scalars become columns "name.field"; a column of lists only says that there were lists.
+    """
+    made: list[pl.Series | None] = []
+    for name in dict.fromkeys(name for record in records for name in record):
         values = [record.get(name) for record in records]
         types = set(map(type, values)) - {type(None)}
-        if types <= {str}:
-            dtype = pl.String() if types else pl.Null()
-        elif types == {bool}:
-            dtype = pl.Boolean()
-        elif types == {int}:
-            dtype = pl.Int64()
-        elif types <= {int, float}:
-            dtype = pl.Float64()
+        if types == {dict}:
+            for inner in dict.fromkeys(one for value in values if value for one in value):
+                below = [value.get(inner) if value else None for value in values]
+                kinds = set(map(type, below)) - {type(None)}
+                if kinds & {list, dict}:
+                    if kinds & _DTYPES.keys():
+                        return None
+                    continue
+                made.append(_series(f"{name}.{inner}", below, kinds))
+        elif types == {list}:
+            made.append(pl.Series(name, [[]] * len(values), pl.List(pl.Null)))
         else:
-            return None
-        try:
-            made.append(pl.Series(name, values, dtype, strict=True))
-        except (OverflowError, TypeError, pl.exceptions.PolarsError):
-            return None
-    return pl.DataFrame(made)
+            made.append(_series(name, values, types))
+    whole = [one for one in made if one is not None]
+    if len({one.name for one in whole}) < len(made):
+        return None
+    return pl.DataFrame(whole)
+
+
+_DTYPES = {str: pl.String(), bool: pl.Boolean(), int: pl.Int64(), float: pl.Float64()}
+
+
+def _series(name: str, values: Sequence[Any], types: set[type]) -> pl.Series | None:
+    if types == {int, float}:
+        types = {float}
+    dtype = pl.Null() if not types else _DTYPES.get(next(iter(types)))
+    if len(types) > 1 or dtype is None or not name:
+        return None
+    try:
+        return pl.Series(name, values, dtype, strict=True)
+    except (OverflowError, TypeError, pl.exceptions.PolarsError):
+        return None

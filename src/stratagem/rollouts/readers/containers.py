@@ -91,15 +91,13 @@ def _source(name: str, path: Path, parts: Callable[[], streams.Parts]) -> list[S
         return [] if len(head) < streams.HEAD else _refuse(name)
     if head.startswith(b"PAR1"):
         return [Source(name, path, "parquet", partial(_parquet, name, path, parts))]
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise StratagemError(f"{name}: is UTF-16; write it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith(b"["):
-        return [Source(name, path, "document", partial(_document, name, parts))]
     share = _whole_lines(parts())
     if share >= 0.5 or (share and text.startswith(b"{")):
         return [Source(name, path, "lines", partial(_json_lines, parts))]
-    if text.startswith(b"{"):
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise StratagemError(f"{name}: is UTF-16; write it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
+    if text.startswith((b"{", b"[")):
         return [Source(name, path, "document", partial(_document, name, parts))]
     if delimiter := _delimiter(text):
         return [Source(name, path, "csv", partial(_csv, parts, delimiter))]

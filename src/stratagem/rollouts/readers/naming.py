@@ -151,9 +151,9 @@ def _one_each(name: str, records: Sequence[Mapping[str, Any]]) -> bool:
     prompt = next((one for one in NAMES["prompt"] if any(isinstance(r.get(one), str) for r in records)), None)
     if prompt is None:
         return False
-    ids = [record.get(name) for record in records]
-    prompts = {record.get(prompt) for record in records if isinstance(record.get(prompt), str)}
-    return len(set(map(str, ids))) == len(ids) > len(prompts)
+    asked = [record for record in records if isinstance(record.get(prompt), str)]
+    ids = {str(record.get(name)) for record in asked}
+    return len(ids) == len(asked) > len({record[prompt] for record in asked})
 
 
 def _scores(names: Sequence[str], records: Sequence[Mapping[str, Any]], taken: set[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -71,11 +71,11 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
 
 def _value(record: Mapping[str, Any], name: str) -> Any:
     value = naming.value_at(record, name)
-    return None if value is naming.MISSING or (value == "" and name not in record) else value
+    return None if value is naming.MISSING else value
 
 
 def _numbers(scores: Mapping[str, Any]) -> dict[str, float | None]:
-    return {name: number(None if value == "" else value, name) for name, value in scores.items()}
+    return {name: number(value, name) for name, value in scores.items()}
 
 
 def _pick(value: Any, index: int, length: int, name: str) -> Any:
@@ -105,8 +105,10 @@ def _conversation(messages: Any) -> tuple[str | None, str | None, list[Any]]:
 def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     """The same as `rows`, column by column, where every column holds plain text and numbers."""
     columns = options.columns
-    if "completion" not in columns or any(dtype.is_nested() for dtype in table.schema.values()):
+    flat = _flat(table, {*columns.values(), *options.scores})
+    if "completion" not in columns or flat is None:
         return None
+    table = flat
     wanted = dict.fromkeys(("id", "prompt", "question", "completion", "checkpoint"), pl.String)
     wanted |= dict.fromkeys(("sample", "tokens"), pl.Int32)
     made: dict[str, pl.Series] = {}
@@ -153,3 +155,22 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     return pl.DataFrame([series.alias(name) for name, series in made.items()]).with_columns(
         table.select(rest)
     )
+
+
+def _flat(table: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame | None:
+    """The scalars, those of objects as "name.field"; None where a column that is wanted is nested."""
+    flat: list[pl.Series] = []
+    for column in table:
+        if not column.dtype.is_nested():
+            flat.append(column)
+        elif column.name in wanted:
+            return None
+        elif isinstance(column.dtype, pl.Struct):
+            inner = [
+                column.struct.field(one.name).alias(f"{column.name}.{one.name}")
+                for one in column.dtype.fields
+            ]
+            flat += [one for one in inner if not one.dtype.is_nested()]
+    if len({one.name for one in flat}) < len(flat):
+        return None
+    return pl.DataFrame(flat)

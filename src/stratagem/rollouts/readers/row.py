@@ -160,10 +160,12 @@ def prompt_text(value: Any, where: str = "prompt") -> tuple[str | None, str | No
     One message is its text alone; several are written as "role: text" with an empty line between them.
 
     Raises:
-        BadRecord: neither text nor messages.
+        BadRecord: neither text nor messages, or an empty list.
     """
     if value is None or isinstance(value, str):
         return value, None
+    if value == []:
+        raise BadRecord(f"{where}: an empty list")
     messages = messages_of(value, where)
     texts = [message_text(message, where) for message in messages]
     asked = [text for message, text in zip(messages, texts, strict=True) if message["role"] == "user"]

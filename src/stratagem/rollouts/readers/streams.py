@@ -18,7 +18,7 @@ from stratagem.rollouts.readers.row import BadRecord
 
 HEAD = 65_536
 CHUNK = 1 << 20
-BLOCK = 4 << 20  # bytes of lines handed on at once: 50 MB as Python objects where lines are short
+BLOCK = 1 << 20  # bytes of lines handed on at once: 50 MB as Python objects where lines are short
 MAX_LINE = 64 << 20
 # Text packs 3 to 50 times. What unpacks to more than RATIO times its size, beyond FREE bytes, is no log.
 RATIO = 200
@@ -90,7 +90,11 @@ def _limited(parts: Parts, path: Path, packed: int) -> Parts:
 
 
 def _zlib_pieces(one: Any, data: bytes) -> Iterator[bytes]:
-    yield one.decompress(data)  # at most 1,032 times HEAD
+    part = b""
+    while data or len(part) == CHUNK:
+        part = one.decompress(data, CHUNK)
+        yield part
+        data = one.unconsumed_tail
 
 
 def _bounded_pieces(one: bz2.BZ2Decompressor | lzma.LZMADecompressor, data: bytes) -> Iterator[bytes]:
