@@ -1,11 +1,13 @@
 """How often the intervals of a decomposition hold the truth: simulated studies with known terms.
 
     python benchmarks/coverage.py --studies 2000
+    python benchmarks/coverage.py --only "labels err"
 
 Every study draws problems in two strata; a problem has its own shares (Dirichlet) and an ease that raises or
 lowers its accuracies both before and after; its responses are drawn from them. The truth is the decomposition
-of the expected shares and accuracies. Prints, for every setting, how many of the 95% intervals hold the
-truth, in percent.
+of the expected shares and accuracies. Where labels err, a response is read as its strategy says in ERROR, by
+checkpoint and outcome; the truth is that of the true strategies. Prints, for every setting, how many of the 95%
+intervals hold the truth, in percent.
 """
 
 from __future__ import annotations
@@ -17,8 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from stratagem.mechanisms.confusion import Confusion
+from stratagem.mechanisms.correction import Corrected, decompose_corrected
 from stratagem.mechanisms.decompose import decompose
+from stratagem.mechanisms.labels import validate
+from stratagem.mechanisms.result import Decomposition
+from stratagem.mechanisms.sheet import sheet
 from stratagem.mechanisms.uncertainty import Bounded
+from stratagem.records import StratagemError
 
 NAMES = ("A", "B", "C")
 TERMS: tuple[str, ...] = (
@@ -37,6 +45,8 @@ class Setting:
     """Shares and accuracies of A, B, C before and after; `concentration` of a problem's own around them.
 
     `hidden` is the accuracy after of a strategy that is dropped: the truth that bounds have to hold.
+    `labels`: `true`, `wrong` (they err, and nobody knows), `known` (they err as is known), or `sheet` (they err, and
+    `by_hand` responses are labelled by hand as well).
     """
 
     name: str
@@ -46,6 +56,8 @@ class Setting:
     accuracy: tuple[tuple[float, ...], tuple[float, ...]]
     concentration: float = 3.0
     hidden: float = 0.2
+    labels: str = "true"
+    by_hand: int = 400
 
 
 BALANCED = ((0.5, 0.3, 0.2), (0.3, 0.5, 0.2)), ((0.4, 0.6, 0.3), (0.55, 0.65, 0.3))
@@ -62,6 +74,24 @@ SETTINGS = (
     Setting("new strategy, 200 x 4", 200, 4, *NEW),
     Setting("dropped strategy, 200 x 4", 200, 4, *DROPPED),
     Setting("dropped, after worst (0), 200 x 4", 200, 4, *DROPPED, hidden=0.0),
+    Setting("labels err, not corrected, 200 x 4", 200, 4, *BALANCED, labels="wrong"),
+    Setting("labels err, 400 by hand, 200 x 4", 200, 4, *BALANCED, labels="sheet"),
+    Setting("labels err, 400 by hand, new strategy, 200 x 4", 200, 4, *NEW, labels="sheet"),
+    Setting("labels err as is known, 200 x 4", 200, 4, *BALANCED, labels="known"),
+    Setting("labels err, 400 by hand, 1000 x 4", 1000, 4, *BALANCED, labels="sheet"),
+)
+# P(label | true strategy): before and after; wrong and right answers; true; label.
+ERROR = np.array(
+    [
+        [
+            [[0.85, 0.10, 0.05], [0.10, 0.85, 0.05], [0.10, 0.10, 0.80]],
+            [[0.90, 0.05, 0.05], [0.05, 0.95, 0.0], [0.1, 0.0, 0.9]],
+        ],
+        [
+            [[0.80, 0.15, 0.05], [0.05, 0.90, 0.05], [0.15, 0.10, 0.75]],
+            [[0.90, 0.10, 0.00], [0.05, 0.90, 0.05], [0.1, 0.1, 0.8]],
+        ],
+    ]
 )
 SHIFT = 0.1  # the second stratum is that much harder
 
@@ -92,7 +122,7 @@ def truth(setting: Setting) -> dict[str, float]:
 
 
 def simulate(setting: Setting, rng: np.random.Generator) -> list[pl.DataFrame]:
-    """Counts before and after. A problem's ease is shared by both checkpoints."""
+    """Counts before and after, by true strategy. A problem's ease is shared by both checkpoints."""
     m = setting.problems
     stratum = np.arange(m) % 2
     ease = rng.normal(0, 0.6, m)
@@ -120,13 +150,60 @@ def simulate(setting: Setting, rng: np.random.Generator) -> list[pl.DataFrame]:
     return tables
 
 
+def read(tables: list[pl.DataFrame], rng: np.random.Generator) -> pl.DataFrame:
+    """Every response with a label that errs, as a log: side, problem_id, stratum, sample, strategy, truth, score."""
+    parts = []
+    for side, table in enumerate(tables):
+        true = np.searchsorted(NAMES, table["strategy"].to_numpy())
+        right = table["right"].to_numpy().astype(int)
+        for score, number in enumerate((table["n"].to_numpy() - right, right)):
+            row = np.repeat(np.arange(table.height), number)
+            seen = (ERROR[side, score, true[row]].cumsum(axis=1) < rng.random((row.size, 1))).sum(axis=1)
+            parts.append(
+                table[row].select(
+                    pl.lit(str(side)).alias("side"),
+                    "problem_id",
+                    "stratum",
+                    strategy=pl.Series(np.array(NAMES)[np.minimum(seen, len(NAMES) - 1)]),
+                    truth="strategy",
+                    score=pl.lit(float(score)),
+                )
+            )
+    return pl.concat(parts).with_columns(sample=pl.int_range(pl.len()).over("side", "problem_id"))
+
+
+def study(setting: Setting, rng: np.random.Generator, draws: int) -> Decomposition | Corrected:
+    """One study's result. Raises StratagemError where a correction is refused."""
+    tables = simulate(setting, rng)
+    if setting.labels == "true":
+        return decompose(*tables, by=("stratum",), rng=rng, draws=draws)
+    log = read(tables, rng)
+    seen = log.group_by("side", "problem_id", "stratum", "strategy").agg(
+        n=pl.len(), right=pl.col("score").sum()
+    )
+    before, after = (seen.filter(pl.col("side") == side).drop("side") for side in ("0", "1"))
+    if setting.labels == "wrong":
+        return decompose(before, after, by=("stratum",), rng=rng, draws=draws)
+    confusion = Confusion.known(NAMES, ERROR)
+    if setting.labels == "sheet":
+        drawn = sheet(log, setting.by_hand, rng).drop("true_strategy")
+        key = ["side", "problem_id", "sample"]
+        hand = drawn.join(log.select(*key, true_strategy="truth"), on=key)
+        confusion = validate(hand, names=NAMES).confusion()
+    return decompose_corrected(before, after, confusion, by=("stratum",), rng=rng, draws=draws)
+
+
 def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str, float]:
-    """The part of the studies whose interval holds the truth, term by term."""
+    """The part of the studies whose interval holds the truth, term by term; `refused`: of all studies."""
     known = truth(setting)
     held = dict.fromkeys(TERMS, 0)
+    refused = 0
     for child in np.random.SeedSequence(seed).spawn(studies):
-        rng = np.random.default_rng(child)
-        found = decompose(*simulate(setting, rng), by=("stratum",), rng=rng, draws=draws)
+        try:
+            found = study(setting, np.random.default_rng(child), draws)
+        except StratagemError:
+            refused += 1
+            continue
         terms = {name: getattr(found, name) for name in TERMS[:4]}
         terms |= {
             "reverse_selection": found.reverse.selection,
@@ -137,7 +214,9 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
         family = [(getattr(found.simultaneous, name), known[name]) for name in TERMS[1:4]]
         held["together"] += all(t.low - 1e-9 <= value <= t.high + 1e-9 for t, value in family)
         assert isinstance(found.reverse.selection, Bounded) or setting.share[1][2] > 0
-    return {name: count / studies for name, count in held.items()}
+    return {name: count / max(1, studies - refused) for name, count in held.items()} | {
+        "refused": refused / studies
+    }
 
 
 def main() -> None:
@@ -145,14 +224,16 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2000, help="simulated studies a setting")
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws a study")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="settings whose name holds this")
     args = parser.parse_args()
     titles = [name.replace("_", " ") for name in TERMS]
     print("| setting | " + " | ".join(titles) + " |\n|---|" + "---:|" * len(TERMS), flush=True)
     start = time.monotonic()
-    for setting in SETTINGS:
+    for setting in (one for one in SETTINGS if args.only in one.name):
         found = coverage(setting, args.studies, args.draws, args.seed)
+        refused = f" ({found['refused']:.1%} refused)" if found["refused"] else ""
         print(
-            f"| {setting.name} | " + " | ".join(f"{100 * found[name]:.1f}" for name in TERMS) + " |",
+            f"| {setting.name}{refused} | " + " | ".join(f"{100 * found[name]:.1f}" for name in TERMS) + " |",
             flush=True,
         )
     error = 100 * np.sqrt(0.95 * 0.05 / args.studies)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from stratagem.mechanisms.labels import Confusion, validate
+from stratagem.mechanisms.confusion import Confusion
+from stratagem.mechanisms.labels import validate
 from stratagem.mechanisms.sheet import sheet
 from stratagem.records import StratagemError
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stratagem.mechanisms.confusion import Confusion
 from stratagem.mechanisms.correction import by_outcome, correct_labels, decompose_corrected, settle
+from stratagem.mechanisms.counts import tally
 from stratagem.mechanisms.decompose import decompose
-from stratagem.mechanisms.labels import Confusion
 from stratagem.mechanisms.result import Split
 from stratagem.mechanisms.uncertainty import Bounded
 from stratagem.records import StratagemError
@@ -82,6 +83,9 @@ def test_without_error_it_is_the_decomposition(
         assert (one.low, one.high, one.se) == pytest.approx((other.low, other.high, other.se), abs=1e-9)
     same(found.reverse, plain.reverse)
     same(found.symmetric, plain.symmetric)
+    same(found.simultaneous, plain.simultaneous)
+    ends = [(s.simultaneous.selection.low, s.simultaneous.improvement.high) for s in (found, plain)]
+    assert ends[0] == pytest.approx(ends[1], abs=1e-9)
     assert found.lead == plain.verdict
     assert (found.condition, found.moved) == (1.0, 0.0)
     cells = plain.cells.filter(pl.col("share_before") + pl.col("share_after") > 0).select(found.cells.columns)
@@ -138,9 +142,10 @@ def test_sums_are_split_by_outcome():
 
 
 def test_few_hand_labels_make_intervals_wider():
-    before, after = two(0, problems=200)
     names = ("B", "C", "F", "N")
     rate = np.full((4, 4), 0.02) + 0.92 * np.eye(4)
+    counts = [tally(table, KINDS).drop("length") for table in two(0, problems=200)]
+    before, after = (spread(table, np.stack([rate, rate]), names) for table in counts)
     widths = []
     for count in (np.inf, 400.0, 8.0):
         confusion = Confusion(names, rate[None, None], np.full((1, 1, 4), count))
@@ -189,14 +194,12 @@ def test_it_is_refused_where_it_would_be_guessing():
     flat = Confusion.known(names, np.full((4, 4), 0.23) + 0.08 * np.eye(4))
     with pytest.raises(StratagemError, match=r"hardly tells 'B' and 'C' apart .* merge them"):
         decompose_corrected(before, after, flat, **options)
-    with pytest.raises(
-        StratagemError, match=r"labelled 'N', but no hand-labelled one is truly so: label more$"
-    ):
+    with pytest.raises(StratagemError, match="know no strategy 'N'"):
         decompose_corrected(before, after, Confusion.known(names[:3], np.eye(3)), **options)
     count = np.full((2, 2, 4), np.inf)
     count[1, 0, 3] = 0
     some = Confusion(names, np.broadcast_to(np.eye(4), (2, 2, 4, 4)), count)
-    with pytest.raises(StratagemError, match=r"'N' \(wrong, after\), but no .* \(split=\(\)\)"):
+    with pytest.raises(StratagemError, match=r"truly 'N' \(after, wrong\), but .*\(split=\(\)\)"):
         decompose_corrected(before, after, some, **options)
     wrong = Confusion.known(names, np.roll(0.3 * np.eye(4), 1, axis=1) + 0.7 * np.eye(4))
     with pytest.raises(StratagemError, match=r"outside \[0, 1\].*fewer strata"):
@@ -219,6 +222,37 @@ def test_no_hand_label_is_needed_where_there_is_no_response():
     )
     plain = decompose(before, after, by=KINDS, rng=np.random.default_rng(0), draws=0)
     assert found.new_strategy.value == pytest.approx(plain.new_strategy.value, abs=1e-12)
+
+
+def test_a_strategy_that_no_hand_label_finds_is_not_there():
+    """5 % of A are labelled C before, where C is not used; after, half of what was B is truly C."""
+    rng = np.random.default_rng(0)
+    rate = np.array([[0.95, 0.0, 0.05], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    sides = []
+    for share in ((0.6, 0.4, 0.0), (0.4, 0.4, 0.2)):
+        true = rng.choice(3, 1600, p=share)
+        seen = (rate[true].cumsum(1) < rng.random((1600, 1))).sum(1)
+        right = (rng.random(1600) < np.array([0.3, 0.5, 0.9])[true]).astype(float)
+        sides.append(
+            pl.DataFrame(
+                {
+                    "problem_id": np.arange(1600) // 4,
+                    "strategy": np.array(NAMES)[seen],
+                    "n": 1,
+                    "right": right,
+                }
+            )
+        )
+    count = np.full((2, 2, 3), np.inf)
+    count[0, :, 2] = 0
+    confusion = Confusion(NAMES, np.broadcast_to(rate, (2, 2, 3, 3)), count)
+    found = decompose_corrected(*sides, confusion, by=(), rng=np.random.default_rng(0), draws=300)
+    plain = decompose(*sides, by=(), rng=np.random.default_rng(0), draws=0)
+    assert plain.new_strategy.value == 0.0
+    truth = 0.2 * (0.9 - (0.4 * 0.3 + 0.4 * 0.5) / 0.8)
+    assert found.new_strategy.low < truth < found.new_strategy.high
+    assert found.new_strategy.value == pytest.approx(truth, abs=0.02)
+    assert "C" not in found.cells.filter(pl.col("share_before") > 0)["strategy"]
 
 
 def test_it_prints_and_is_json():

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from stratagem.mechanisms.chain import matrix
+from stratagem.mechanisms.confusion import Confusion
 from stratagem.mechanisms.correction import decompose_corrected
 from stratagem.mechanisms.decompose import decompose
 from stratagem.mechanisms.influence import terms
-from stratagem.mechanisms.labels import Confusion
 from stratagem.mechanisms.pairs import pair
 from stratagem.mechanisms.sensitivity import Change, sensitivity
 from stratagem.records import TRUNCATED

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from stratagem.mechanisms.chain import LINKS, Totals, chain, matrix
+from stratagem.mechanisms.confusion import OUTCOMES, Confusion
 from stratagem.mechanisms.decompose import decompose
-from stratagem.mechanisms.labels import OUTCOMES, Confusion
 from stratagem.mechanisms.pairs import Floats, Pairs, pair
 from stratagem.mechanisms.resampling import drawn, steps
 from stratagem.mechanisms.result import Split
-from stratagem.mechanisms.uncertainty import percentile
+from stratagem.mechanisms.uncertainty import max_t, percentile
 from stratagem.records import Estimate, StratagemError, finite
 
 WORST_CONDITION = 10.0
@@ -38,10 +38,10 @@ class Corrected:
 
     Attributes:
         gain: as observed; label error does not touch it. selection, improvement, new_strategy sum to it.
-        reverse, symmetric: as in Decomposition.
+        reverse, symmetric, simultaneous: as in Decomposition.
         lead: `selection`, `improvement` or `undecided`, as Decomposition.verdict.
         condition: the largest condition number of a confusion matrix; 1 is a recogniser without error.
-        moved: part of all responses whose estimated share was below 0 by chance and was set to 0.
+        moved: part of all responses whose estimated share was below 0 by chance, and was set to 0.
         cells: by..., strategy, share_before, share_after, accuracy_before, accuracy_after, corrected.
     """
 
@@ -51,6 +51,7 @@ class Corrected:
     new_strategy: Estimate
     reverse: Split
     symmetric: Split
+    simultaneous: Split
     lead: str
     condition: float
     moved: float
@@ -60,7 +61,7 @@ class Corrected:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, without the table; NaN becomes null."""
-        terms = ("gain", "selection", "improvement", "new_strategy", "reverse", "symmetric")
+        terms = ("gain", "selection", "improvement", "new_strategy", "reverse", "symmetric", "simultaneous")
         plain = ("lead", "condition", "moved", "problems", "level")
         return finite(
             {name: getattr(self, name).as_dict() for name in terms}
@@ -94,8 +95,9 @@ def decompose_corrected(
 
     In every stratum, at either checkpoint, the shares of (outcome, label) are solved for those of (outcome, true
     strategy). Every draw resamples the problems and draws a confusion matrix, so that intervals carry both errors;
-    they are taken as independent. An estimated share below 0 by chance is set to 0, the others of its outcome
-    scaled, so that accuracies and the gain stay as observed.
+    they are taken as independent. An estimated share below 0 by chance is set to 0, as is that of a strategy that
+    no hand label finds at this checkpoint and outcome; the others of the outcome are scaled, so that accuracies
+    and the gain stay as observed.
 
     Args:
         before, after, by, rng, draws, level, stratified: as `decompose`.
@@ -103,8 +105,8 @@ def decompose_corrected(
             strata.
 
     Raises:
-        StratagemError: as `decompose`; a strategy has no hand-labelled response where it is needed; the labels
-            hardly tell strategies apart; a share is below 0 by more than chance; a stratum of one problem.
+        StratagemError: as `decompose`; the labels hardly tell strategies apart; a share is below 0 by more than
+            chance, or above 0 by more than chance where no hand label finds the strategy; a stratum of one problem.
     """
     pairs = pair(before, after, by)
     if len(pairs.ids) > 1 and (pairs.sizes_g == 1).any():
@@ -112,14 +114,17 @@ def decompose_corrected(
         raise StratagemError(
             f"stratum {row} has one problem, too few to correct its labels: use fewer columns for strata"
         )
+    if missing := sorted(set(pairs.strategies) - set(confusion.names)):
+        raise StratagemError(
+            f"hand labels know no strategy {missing[0]!r}: draw the sheet from the logs that are compared"
+        )
     # Only the gain is taken from here, with its closed-form error; without draws the generator is untouched.
     gain = decompose(before, after, by=by, rng=rng, draws=0, level=level, stratified=stratified).gain
-    names = tuple(sorted({*pairs.strategies, *confusion.names}))
-    width, m = len(names), len(pairs.ids)
+    names, width, m = confusion.names, len(confusion.names), len(pairs.ids)
     data_pk = _widen(pairs, names)
     starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
     seen_gcos = by_outcome(np.add.reduceat(data_pk, starts, axis=0), width)
-    rate, drawn_rate = _matrices(confusion, names, seen_gcos, rng, draws)
+    rate, drawn_rate, absent_cos = _matrices(confusion, rng, draws)
     condition = _condition(rate, names)
     number_g = pairs.sizes_g.astype(np.float64)
     raw_gcos = unmix(seen_gcos, rate)
@@ -127,33 +132,39 @@ def decompose_corrected(
 
     size_b = [int(size) for size in pairs.sizes_g]
     total_dl = np.full((draws, len(LINKS)), np.nan if m < 2 else 0.0)
-    se_gcos = np.zeros_like(raw_gcos)
+    # The last row is that of all strata together.
+    mean_hcos = np.concatenate([raw_gcos / number_g[:, None, None, None], raw_gcos.sum(0, keepdims=True) / m])
+    se_hcos = np.zeros_like(mean_hcos)
     if draws and m > 1:
         number_db, weight_b = drawn(rng, size_b, draws, stratified)
+        whole_dcos = np.zeros((draws, *raw_gcos.shape[1:]))
         for b, size in enumerate(size_b):
-            number_d = number_db[:, b].astype(np.float64)
-            moments = np.zeros((3, *raw_gcos.shape[1:]))
+            seen_dk = np.empty((draws, data_pk.shape[1]))
             for part, count_dp in steps(rng, number_db[:, b], size):
-                found = np.matmul(
-                    by_outcome(count_dp @ data_pk[starts[b] : starts[b] + size], width)[..., None, :],
-                    inverse_d[part],
-                )[..., 0, :]
-                some = number_d[part] > 0
-                mean = found[some] / number_d[part][some, None, None, None]
-                moments += np.stack([np.full(mean.shape[1:], len(mean)), mean.sum(0), (mean**2).sum(0)])
-                links = chain(sums_of(settle(found)), number_d[part], width).links_l
-                total_dl[part] += (weight_b[b] * number_d[part])[:, None] * links
-            n, first, second = moments
-            se_gcos[b] = np.sqrt(np.maximum(second / n - (first / n) ** 2, 0.0))
-    _check(raw_gcos / number_g[:, None, None, None], se_gcos, rate, names, pairs)
+                seen_dk[part] = count_dp @ data_pk[starts[b] : starts[b] + size]
+            found_dcos = np.matmul(by_outcome(seen_dk, width)[..., None, :], inverse_d)[..., 0, :]
+            number_d = number_db[:, b].astype(np.float64)
+            links_dl = chain(sums_of(settle(found_dcos, absent_cos)), number_d, width).links_l
+            total_dl += (weight_b[b] * number_d)[:, None] * links_dl
+            whole_dcos += weight_b[b] * found_dcos
+            some = number_d > 0
+            se_hcos[b] = (found_dcos[some] / number_d[some, None, None, None]).std(axis=0)
+        se_hcos[-1] = whole_dcos.std(axis=0)
+    _check(mean_hcos, se_hcos, rate, absent_cos, names, pairs)
 
-    true_gcos = settle(raw_gcos)
+    true_gcos = settle(raw_gcos, absent_cos)
     sum_gk = sums_of(true_gcos)
     point = chain(sum_gk, number_g, width)
     ends = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m)
     selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
     new = ends.point("now", "seen")
     old, kept, seen = (ends.draw[name] for name in ("old", "kept", "seen"))
+    family = max_t(
+        [selection.value, improvement.value, new.value],
+        np.stack([kept - old, seen - kept, ends.draw["now"] - seen], axis=1),
+        level=level,
+        n=m,
+    )
     larger = percentile(0.0, np.abs(kept - old) - np.abs(seen - kept), level=level)
     return Corrected(
         gain=gain,
@@ -166,9 +177,10 @@ def decompose_corrected(
             ends.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
             new,
         ),
+        simultaneous=Split(*family),
         lead="selection" if larger.low > 0 else "improvement" if larger.high < 0 else "undecided",
         condition=condition,
-        moved=float(-np.minimum(raw_gcos, 0.0).sum() / (2 * m)),
+        moved=float(np.maximum(true_gcos - raw_gcos, 0.0)[true_gcos == 0].sum() / (2 * m)),
         problems=m,
         level=level,
         cells=_cells(sum_gk / number_g[:, None], names, pairs, by),
@@ -194,14 +206,15 @@ def unmix(seen: Floats, rate: Floats) -> Floats:
     return np.asarray(np.linalg.solve(np.swapaxes(rate, -1, -2), seen[..., None])[..., 0], dtype=np.float64)
 
 
-def settle(joint_cos: Floats) -> Floats:
-    """Shares below 0 set to 0, the others of the same checkpoint and outcome scaled to keep their sum."""
+def settle(joint_cos: Floats, absent_cos: NDArray[np.bool_] | bool = False) -> Floats:
+    """Shares below 0 and absent ones set to 0, the others of the checkpoint and outcome scaled to keep their sum."""
     total = joint_cos.sum(-1, keepdims=True)
-    above = np.where(joint_cos > NOTHING, joint_cos, 0.0)
+    above = np.where((joint_cos > NOTHING) & ~np.asarray(absent_cos), joint_cos, 0.0)
     positive = above.sum(-1, keepdims=True)
     scale = np.divide(total, positive, out=np.zeros_like(total), where=positive > 0)
-    # Where nothing was below 0 the scale is 1 but for rounding: leave such rows as they are.
-    return np.where((joint_cos < -NOTHING).any(-1, keepdims=True), above * scale, above)
+    # Where nothing was set to 0 the scale is 1 but for rounding: leave such rows as they are.
+    changed = (np.abs(joint_cos - above) > NOTHING).any(-1, keepdims=True)
+    return np.where(changed, above * scale, above)
 
 
 def _widen(pairs: Pairs, names: tuple[str, ...]) -> Floats:
@@ -213,39 +226,24 @@ def _widen(pairs: Pairs, names: tuple[str, ...]) -> Floats:
 
 
 def _matrices(
-    confusion: Confusion, names: tuple[str, ...], seen_gcos: Floats, rng: np.random.Generator, draws: int
-) -> tuple[Floats, Floats]:
-    """P(label | true) for all names (2 x 2 x s x s), and its draws.
+    confusion: Confusion, rng: np.random.Generator, draws: int
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """P(label | true) (2 x 2 x s x s), its draws, and which strategies no hand label finds (2 x 2 x s).
 
-    A strategy that neither hand labels nor labels show at a checkpoint and outcome gets a row of no error: it
-    has no responses there that the row could move.
+    Such a strategy gets a row of no error: what is solved for it is what the errors of the others leave over of its
+    label.
     """
-    at = [names.index(name) for name in confusion.names]
-    sides, outcomes = confusion.rate.shape[:2]
-    rate = np.broadcast_to(np.eye(len(names)), (sides, outcomes, len(names), len(names))).copy()
-    drawn_rate = np.broadcast_to(rate, (draws, *rate.shape)).copy()
-    known = np.zeros(rate.shape[:-1], dtype=bool)
-    known[..., at] = confusion.count > 0
-    # An axis that the error does not depend on is pooled.
-    used = seen_gcos.sum(axis=(0, *((1,) if sides == 1 else ()), *((2,) if outcomes == 1 else ()))) > NOTHING
-    used = used.reshape(sides, outcomes, len(names))
-    for c, o, s in np.argwhere(~known & used):
-        where = [OUTCOMES[o]] * (outcomes == 2) + [SIDES[c]] * (sides == 2)
-        mend = "; or let the error be the same for all outcomes and checkpoints (split=())" if where else ""
-        raise StratagemError(
-            f"responses are labelled {names[s]!r}{' (' + ', '.join(where) + ')' if where else ''}, but no "
-            f"hand-labelled one is truly so: label more{mend}"
-        )
-    filled = Confusion(
-        confusion.names,
-        np.where(confusion.count[..., None] > 0, confusion.rate, np.eye(len(at))),
-        np.where(confusion.count > 0, confusion.count, math.inf),
-    )
-    rate[..., np.ix_(at, at)[0], np.ix_(at, at)[1]] = filled.rate
+    present = confusion.count > 0
+    none = np.eye(len(confusion.names))
     # A generator of its own: with a known error the bootstrap is that of `decompose`, draw for draw.
-    drawn_rate[..., np.ix_(at, at)[0], np.ix_(at, at)[1]] = filled.draws(rng.spawn(1)[0], draws)
-    shape = (2, 2, *rate.shape[2:])
-    return np.broadcast_to(rate, shape), np.broadcast_to(drawn_rate, (draws, *shape))
+    drawn_rate = np.where(present[..., None], confusion.draws(rng.spawn(1)[0], draws), none)
+    rate = np.where(present[..., None], confusion.rate, none)
+    shape = (2, 2, *none.shape)
+    return (
+        np.broadcast_to(rate, shape),
+        np.broadcast_to(drawn_rate, (draws, *shape)),
+        np.broadcast_to(~present, shape[:-1]),
+    )
 
 
 def _condition(rate: Floats, names: Sequence[str]) -> float:
@@ -263,8 +261,15 @@ def _condition(rate: Floats, names: Sequence[str]) -> float:
     )
 
 
-def _check(mean_gcos: Floats, se_gcos: Floats, rate: Floats, names: Sequence[str], pairs: Pairs) -> None:
-    """Refuse shares below 0 that chance does not explain.
+def _check(
+    mean_hcos: Floats,
+    se_hcos: Floats,
+    rate: Floats,
+    absent_cos: NDArray[np.bool_],
+    names: Sequence[str],
+    pairs: Pairs,
+) -> None:
+    """Refuse shares below 0, and shares of absent strategies, that chance does not explain, in a stratum or in all.
 
     The bootstrap shows no variance of a label that was never given. So the standard error is at least that of
     labels given independently with the probabilities that the settled shares lead to.
@@ -273,22 +278,31 @@ def _check(mean_gcos: Floats, se_gcos: Floats, rate: Floats, names: Sequence[str
     per_gc = np.stack(
         [np.add.reduceat(1 / side.n_p, starts) for side in (pairs.before, pairs.after)], axis=-1
     )
-    fitted = np.matmul(settle(mean_gcos)[..., None, :], rate)
-    least = (
-        np.matmul(fitted, np.linalg.inv(rate) ** 2)[..., 0, :]
-        * (per_gc / pairs.sizes_g[:, None] ** 2)[..., None, None]
+    per_hc = np.concatenate(
+        [per_gc / pairs.sizes_g[:, None] ** 2, per_gc.sum(0, keepdims=True) / len(pairs.ids) ** 2]
     )
-    se_gcos = np.maximum(se_gcos, np.sqrt(least))
-    reach = float(stats.norm.isf(MISFIT / mean_gcos.size))
-    excess = -mean_gcos - reach * se_gcos
-    if excess.max() <= 1e-9:
+    fitted = np.matmul(settle(mean_hcos, absent_cos)[..., None, :], rate)
+    least = np.matmul(fitted, np.linalg.inv(rate) ** 2)[..., 0, :] * per_hc[..., None, None]
+    se_hcos = np.maximum(se_hcos, np.sqrt(least))
+    # What no hand label finds has to be 0 in all; anywhere else, and in single strata, shares have to be above 0.
+    tests = np.where(absent_cos, max(1, absent_cos.sum()), mean_hcos.size)
+    off = np.where(absent_cos, np.abs(mean_hcos), -mean_hcos) - stats.norm.isf(MISFIT / tests) * se_hcos
+    off[:-1, absent_cos] = -1.0
+    if off.max() <= 1e-9:
         return
-    g, c, o, s = map(int, np.unravel_index(int(excess.argmax()), excess.shape))
-    where = [f"{k} = {v!r}" for k, v in pairs.strata.row(g, named=True).items()] if pairs.strata.width else []
+    g, c, o, s = map(int, np.unravel_index(int(off.argmax()), off.shape))
+    every = g == len(pairs.sizes_g) or not pairs.strata.width
+    stratum = () if every else pairs.strata.row(g, named=True).items()
+    where = ", ".join([SIDES[c], OUTCOMES[o], *(f"{k} = {v!r}" for k, v in stratum)])
+    share, error = f"{mean_hcos[g, c, o, s]:.3f}", f"standard error {se_hcos[g, c, o, s]:.3f}"
+    if mean_hcos[g, c, o, s] > 0:
+        raise StratagemError(
+            f"no hand-labelled response is truly {names[s]!r} ({where}), but a part of {share} ({error}) is labelled "
+            "so and no error explains it: label more, or let the error be the same everywhere (split=())"
+        )
     raise StratagemError(
-        f"the corrected share of {names[s]!r} is {mean_gcos[g, c, o, s]:.3f} "
-        f"({', '.join([SIDES[c], OUTCOMES[o], *where])}; standard error {se_gcos[g, c, o, s]:.3f}), outside [0, 1]: "
-        "the hand labels do not fit these responses; label some of these very logs, or use fewer strata"
+        f"the corrected share of {names[s]!r} is {share} ({where}; {error}), outside [0, 1]: the hand labels do not "
+        "fit these responses; label some of these very logs, or use fewer strata"
     )
 
 

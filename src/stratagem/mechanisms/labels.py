@@ -20,54 +20,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
 
+from stratagem.mechanisms.confusion import OUTCOMES, Cells, Confusion
 from stratagem.mechanisms.pairs import Floats
 from stratagem.mechanisms.sheet import outcome
 from stratagem.mechanisms.uncertainty import quantile
 from stratagem.records import Estimate, StratagemError, finite
-
-OUTCOMES = ("wrong", "right")
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """P(label | true strategy) of a recogniser, by checkpoint and outcome.
-
-    `rate` is side x outcome (0 wrong, 1 right) x true x label; either of the first two axes has length 1 where the
-    error does not depend on it. `count` (without the last axis) says how many hand-labelled responses a row is
-    worth: infinite where it is known exactly, 0 where there are none (the row is NaN).
-    """
-
-    names: tuple[str, ...]
-    rate: Floats
-    count: Floats
-
-    @classmethod
-    def known(cls, names: Sequence[str], rate: ArrayLike) -> Confusion:
-        """A known error: true x label, outcome x true x label, or side x outcome x true x label."""
-        found = np.asarray(rate, dtype=np.float64)
-        found = found.reshape((1,) * (4 - found.ndim) + found.shape)
-        if (
-            found.shape[2:] != (len(names), len(names))
-            or not np.allclose(found.sum(-1), 1)
-            or found.min() < 0
-        ):
-            raise ValueError("rate has to be … x s x s for s names, with rows that sum to 1")
-        return cls(tuple(names), found, np.full(found.shape[:-1], math.inf))
-
-    def draws(self, rng: np.random.Generator, number: int) -> Floats:
-        """Rows drawn from their Dirichlet posterior (draws x the shape of `rate`); known rows stay.
-
-        The prior has the weight of one response, 1/s a label (Berger, Bernardo, Sun 2015, Bayesian Analysis 10,
-        189): that of Jeffreys for two strategies, but not the more informative the more there are.
-        """
-        drawn = np.broadcast_to(self.rate, (number, *self.rate.shape)).copy()
-        guessed = np.isfinite(self.count) & (self.count > 0)
-        shape = self.rate[guessed] * self.count[guessed][:, None] + 1.0 / len(self.names)
-        gamma = rng.standard_gamma(shape, size=(number, *shape.shape))
-        drawn[:, guessed] = gamma / gamma.sum(axis=-1, keepdims=True)
-        return drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +95,7 @@ class LabelQuality:
         outcomes: Sequence[Any] = OUTCOMES if "outcome" in split and self._sample.scored else (None,)
         parts = [[self._sample.rows(side, which) for which in outcomes] for side in sides]
         rate, count = (np.array([[cell[i] for cell in line] for line in parts]) for i in (0, 1))
-        return Confusion(self.names, rate, count)
+        return Confusion(self.names, rate, count, self._sample.cells(sides, outcomes))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; NaN becomes null."""
@@ -374,6 +332,21 @@ class _Sample:
             kish = float(wb.sum() ** 2 / (wb**2).sum())
             count[t] = min(wb.size, spread / variance if variance > 1e-15 and spread > 1e-15 else kish)
         return rate, count
+
+    def cells(self, sides: Sequence[Any], outcomes: Sequence[Any]) -> Cells | None:
+        """What the sheet's cells say in these scopes; None for a plain sample."""
+        if not self.designed:
+            return None
+        s, number = len(self.names), int(self.cell.max()) + 1
+        size_h = np.bincount(self.cell, self.weight).astype(np.float64)
+        into = [
+            [np.bincount(self.cell, self.weight * self.part(side, which)) / size_h for which in outcomes]
+            for side in sides
+        ]
+        label_h = np.zeros(number, dtype=np.int64)
+        label_h[self.cell] = self.seen
+        hand_ht = np.bincount(self.cell * s + self.true, minlength=number * s).reshape(number, s)
+        return Cells(hand_ht.astype(np.float64), size_h, label_h, np.array(into))
 
 
 def _percent(one: Estimate) -> str:

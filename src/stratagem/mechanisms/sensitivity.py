@@ -25,9 +25,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.mechanisms.chain import LINKS, chain, matrix
+from stratagem.mechanisms.confusion import OUTCOMES
 from stratagem.mechanisms.correction import SIDES, by_outcome, settle, sums_of
 from stratagem.mechanisms.influence import terms
-from stratagem.mechanisms.labels import OUTCOMES
 from stratagem.mechanisms.pairs import Floats, pair
 from stratagem.records import TRUNCATED, Estimate, finite
 
