@@ -20,6 +20,7 @@ ORDER = (
     "mechanisms",
     "report",
     "settings",
+    "lens",
     "models",
     "sampling",
     "training",

@@ -38,6 +38,18 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "decompose",
         "Split a gain into selection, improvement and new strategies",
     ),
+    "diagnose": (
+        "stratagem.commands.lens",
+        "diagnose",
+        "Compare logs of rollouts before and after training: what changed, what to do next",
+    ),
+    "rollouts": ("stratagem.commands.lens", "rollouts", "Show what logs of rollouts hold"),
+    "passk": ("stratagem.commands.lens", "passk", "pass@k of a log, or of two and their difference"),
+    "validate-labels": (
+        "stratagem.commands.labels",
+        "validate_labels",
+        "Write a sheet to label by hand, or measure the labels by one",
+    ),
     "report": ("stratagem.commands.study", "report", "Write the HTML report of a finished study again"),
     "base": ("stratagem.commands.train", "base", "Train the small base model again"),
 }
@@ -46,11 +58,11 @@ RESUMABLE = ("reproduce", "sft", "rl", "rollout", "base")
 
 def usage() -> str:
     lines = [
-        "Stratagem: did RL post-training select better strategies, or execute them better?",
+        "Stratagem: did RL post-training select better strategies, or execute them better, and what to change next?",
         "",
         "usage: stratagem COMMAND [OPTIONS]      stratagem COMMAND --help",
         "",
-        *(f"  {name:<10} {text}" for name, (_, _, text) in COMMANDS.items()),
+        *(f"  {name:<15} {text}" for name, (_, _, text) in COMMANDS.items()),
         "",
         "Every command takes --json (its result as JSON on standard output) and --debug (a traceback on errors).",
     ]
@@ -62,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Run one command; returns the exit code: 0, 2 for what a user can mend, 130 after an interrupt."""
+    """Run one command; returns the exit code: 0, 1 where --fail-if holds, 2 for what a user can mend, 130 after an
+    interrupt."""
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         return 0
@@ -90,6 +103,7 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
         if as_json:
             print(json.dumps(result, allow_nan=False))
         sys.stdout.flush()
+        return int(result.get("fail_if", {}).get("holds", False))
     except StratagemError as error:
         if debug:
             raise

@@ -110,13 +110,6 @@ def join(sides: Sequence[pl.DataFrame], method: str = "auto") -> Join:
         method = best
     else:
         notes = []
-        if method not in METHODS:
-            for name in method.split(","):
-                for side in sides:
-                    if name not in side.columns:
-                        raise StratagemError(
-                            f"--join {name}: must be one of auto, {', '.join(METHODS)}, or columns of both logs"
-                        )
         if not _joined(sides, method):
             raise StratagemError(f"--join {method}: no problem occurs in all sides; try --join auto")
     keys = tuple(_keys(side, method) for side in sides)
@@ -156,6 +149,8 @@ def _doubt(sides: Sequence[pl.DataFrame]) -> str | None:
         both = both.join(side, on="problem_id", suffix="_after")
         differ = both.filter(pl.col("by_normalised") != pl.col("by_normalised_after")).height
         if differ > both.height / 10:
-            return f"{differ} of {both.height} ids have another prompt in the other log (--join id joins them)"
+            return (
+                f"{differ} of {both.height} ids have another prompt in the other log (--join id joins them)"
+            )
         both = both.drop("by_normalised_after")
     return None

@@ -23,6 +23,17 @@ def field_of(prompt: str) -> FiniteField:
     return FiniteField(PRIMES[rank], "problem" if "=" in words[0] else "study")
 
 
+def is_finite_field(table: pl.DataFrame) -> bool:
+    """Whether the table's first prompt is one of the finite-field task."""
+    if table.is_empty() or table["prompt"][0] is None:
+        return False
+    try:
+        field_of(table["prompt"][0]).parse(table["prompt"][0])
+    except StratagemError:
+        return False
+    return True
+
+
 def label_table(table: pl.DataFrame) -> pl.DataFrame:
     """The table with `strategy`, `evidence` and `error` filled in, for prompts of the finite-field task.
 

@@ -1,0 +1,248 @@
+"""stratagem diagnose, rollouts, passk: what logs of rollouts say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from stratagem.commands.common import bars, console, read
+from stratagem.commands.condition import Condition
+from stratagem.lens.diagnose import diagnose as compare_logs
+from stratagem.lens.side import Look
+from stratagem.lens.survey import attempts_of, differences, survey
+from stratagem.mechanisms.labels import validate
+from stratagem.mechanisms.sheet import read_sheet
+from stratagem.records import StratagemError
+from stratagem.report import diagnosis as page
+from stratagem.report.terminal import show_diagnosis, show_passk, show_survey
+from stratagem.rollouts.readers.row import ReadOptions
+from stratagem.strategies.rules import read_rules
+from stratagem.workspace import write_bytes, write_json
+
+RESULT, REPORT, TABLE = "diagnosis.json", "report.html", "labelled.parquet"
+Listed = Annotated[str | None, tyro.conf.arg(metavar="COLUMN,…")]
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """Examples:
+    stratagem diagnose before.jsonl after.jsonl
+    stratagem diagnose run/completions --checkpoint step --score accuracy_reward
+    stratagem diagnose base.parquet sft.parquet rl.parquet --strategies rules.toml --by dataset --out runs/why
+    stratagem diagnose before.jsonl after.jsonl --correct 'score > 0' --fail-if 'selection.low < 0'
+    """
+
+    logs: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(
+            help="before, then after (and later); each a file, a folder, or files joined by commas"
+        ),
+    ]
+    strategies: Annotated[
+        str | None,
+        tyro.conf.arg(help="math, code, a TOML file of rules, or module:function; math by default"),
+    ] = None
+    by: Annotated[
+        str | None, tyro.conf.arg(help="columns of the strata, joined by commas; 'none' for a single one")
+    ] = None
+    score: Annotated[str | None, tyro.conf.arg(help="the column that says what is right, within 0-1")] = None
+    correct: Annotated[
+        str | None, tyro.conf.arg(help="a condition that says what is right, such as 'score > 0'")
+    ] = None
+    join: Annotated[str, tyro.conf.arg(help="auto, id, prompt, normalised, or columns joined by commas")] = (
+        "auto"
+    )
+    checkpoint: Annotated[
+        str | None, tyro.conf.arg(help="the column of a single log that holds its checkpoints")
+    ] = None
+    columns: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="our name=the log's name, such as completion=response")
+    ] = ()
+    turns: Annotated[str, tyro.conf.arg(help="which assistant turns are labelled: last or all")] = "last"
+    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line")] = False
+    names: Annotated[str | None, tyro.conf.arg(help="what to call the logs, joined by commas")] = None
+    labels: Annotated[Path | None, tyro.conf.arg(help="a sheet labelled by hand; see validate-labels")] = None
+    draws: Annotated[int, tyro.conf.arg(help="bootstrap draws")] = 2000
+    level: Annotated[float, tyro.conf.arg(help="of all intervals")] = 0.95
+    seed: int = 0
+    text: Annotated[bool, tyro.conf.arg(help="--no-text: keep no prompt and no completion")] = True
+    sample: Annotated[int, tyro.conf.arg(help="responses in the report's browser")] = 2000
+    fail_if: Annotated[
+        str | None, tyro.conf.arg(help="exit code 1 where this holds, such as 'selection.low < 0'")
+    ] = None
+    out: Annotated[
+        Path, tyro.conf.arg(help="folder for report.html, diagnosis.json and labelled.parquet")
+    ] = Path("diagnosis")
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Examples:
+    stratagem rollouts before.jsonl after.jsonl
+    stratagem rollouts run/completions
+    """
+
+    logs: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help="files, folders or globs; each is one log")
+    ]
+    columns: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="our name=the log's name, such as completion=response")
+    ] = ()
+    turns: Annotated[
+        str, tyro.conf.arg(help="which assistant turns count as the completion: last or all")
+    ] = "last"
+    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line")] = False
+
+
+@dataclass(frozen=True)
+class PassK:
+    """Examples:
+    stratagem passk rollouts.jsonl
+    stratagem passk before.jsonl after.jsonl --k 1,8,64
+    """
+
+    logs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help="one log, or before and after")]
+    k: Annotated[str | None, tyro.conf.arg(help="numbers of attempts; 1, 2, 4, … by default")] = None
+    score: Annotated[str | None, tyro.conf.arg(help="the column that says what is right")] = None
+    correct: Annotated[str | None, tyro.conf.arg(help="a condition that says what is right")] = None
+    join: Annotated[str, tyro.conf.arg(help="auto, id, prompt, normalised, or columns joined by commas")] = (
+        "auto"
+    )
+    columns: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="our name=the log's name, such as completion=response")
+    ] = ()
+    level: float = 0.95
+
+
+def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    given = read(Diagnose, "diagnose", words, text)
+    condition = None if given.fail_if is None else Condition.parse(given.fail_if)
+    if not 0 < given.level < 1:
+        raise StratagemError(f"--level {given.level}: must lie between 0 and 1")
+    if given.draws < 100:
+        raise StratagemError(f"--draws {given.draws}: must be at least 100")
+    look = Look(
+        rules=None if given.strategies is None else read_rules(given.strategies),
+        by=None if given.by is None else tuple(listed(given.by)) if given.by != "none" else (),
+        score=given.score,
+        correct=given.correct,
+        join=given.join,
+        checkpoint=given.checkpoint,
+        read=read_options(given.columns, given.turns, given.strict),
+    )
+    if not given.logs:
+        raise StratagemError("give two logs, BEFORE and AFTER, or one with --checkpoint COLUMN")
+    quality = (
+        None if given.labels is None else validate(read_sheet(given.labels, partial=True), level=given.level)
+    )
+    claim(given.out)
+    with bars() as show:
+        found = compare_logs(
+            [paths(log) for log in given.logs],
+            look,
+            names=listed(given.names) if given.names else None,
+            draws=given.draws,
+            level=given.level,
+            seed=given.seed,
+            sample=given.sample,
+            texts=given.text,
+            labels=quality,
+            table=given.out / TABLE,
+            progress=show,
+        )
+    write_json(given.out / RESULT, found.summary)
+    write_bytes(given.out / REPORT, page.render(found.summary, found.sample).encode())
+    if not as_json:
+        show_diagnosis(found.summary, Console())
+        console().print(f"report: {given.out / REPORT}", highlight=False)
+    if condition is None:
+        return found.summary
+    holds = condition.holds(found.summary)
+    if holds:
+        console().print(f"[red]failed[/red] {condition.text}", highlight=False)
+    return found.summary | {"fail_if": {"condition": condition.text, "holds": holds}}
+
+
+def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    given = read(Rollouts, "rollouts", words, text)
+    if not given.logs:
+        raise StratagemError("give a file, a folder or a glob of rollouts")
+    options = read_options(given.columns, given.turns, given.strict)
+    found: list[dict[str, Any]] = []
+    with bars() as show:
+        for name in given.logs:
+            found.append(
+                survey(
+                    paths(name), options, lambda done, total, name=name: show(f"read {name}", done, total, {})
+                )
+            )
+    if not as_json:
+        for one in found:
+            show_survey(one, Console())
+    warnings = differences(found)
+    if not as_json:
+        for warning in warnings:
+            console().print(f"[yellow]{warning}[/yellow]", highlight=False)
+    return {"logs": found, "warnings": warnings}
+
+
+def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    given = read(PassK, "passk", words, text)
+    if not 1 <= len(given.logs) <= 2:
+        raise StratagemError("give one log, or BEFORE and AFTER")
+    try:
+        ks = None if given.k is None else sorted({int(word) for word in listed(given.k)})
+    except ValueError:
+        raise StratagemError(f"--k {given.k}: whole numbers joined by commas") from None
+    if ks is not None and (not ks or ks[0] < 1):
+        raise StratagemError(f"--k {given.k}: numbers of at least 1")
+    look = Look(
+        by=(),
+        score=given.score,
+        correct=given.correct,
+        join=given.join,
+        read=read_options(given.columns, "last", False),
+        label=False,
+    )
+    with bars() as show:
+        result = attempts_of([paths(log) for log in given.logs], look, ks, given.level, show)
+    if not as_json:
+        show_passk(result, Console())
+    return result
+
+
+def listed(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def paths(text: str) -> list[str]:
+    """The paths of one log: a path that exists, as it is; else several joined by commas."""
+    return [text] if Path(text).exists() else listed(text) or [text]
+
+
+def read_options(columns: Sequence[str], turns: str, strict: bool) -> ReadOptions:
+    if turns not in ("last", "all"):
+        raise StratagemError(f"--turns {turns}: must be last or all")
+    pairs = [word.partition("=") for word in columns]
+    for ours, sign, theirs in pairs:
+        if not (ours and sign and theirs):
+            raise StratagemError(
+                f"--columns {ours}: write our name=the log's name, such as completion=response"
+            )
+    return ReadOptions(turns=turns, columns={ours: theirs for ours, _, theirs in pairs}, strict=strict)
+
+
+def claim(out: Path) -> None:
+    """See that `out` is empty or holds an earlier diagnosis, before anything long is done."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RESULT).exists())):
+        raise StratagemError(f"{out}: not empty and not a diagnosis of ours; choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StratagemError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None

@@ -1,0 +1,1 @@
+"""The lens: the study's analysis for anybody's own rollouts."""

@@ -1,0 +1,180 @@
+"""From logs to the answer: what each side did, how the sides differ, what to do next."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from stratagem.lens import match
+from stratagem.lens.compare import compare
+from stratagem.lens.side import Look, Side, open_side, read_side, strata
+from stratagem.lens.table import TableWriter, read_sample
+from stratagem.mechanisms.labels import LabelQuality
+from stratagem.mechanisms.path import path as path_of
+from stratagem.records import StratagemError, finite
+from stratagem.rollouts.problems import join
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a diagnosis found.
+
+    Attributes:
+        summary: what `diagnosis.json` holds.
+        sample: labelled responses for the report's browser, None without texts.
+    """
+
+    summary: dict[str, Any]
+    sample: pl.DataFrame | None
+
+    def __str__(self) -> str:
+        verdict = self.summary["comparisons"][-1]["verdict"] if self.summary["comparisons"] else None
+        return "nothing to compare" if verdict is None else f"{verdict['sentence']}\n{verdict['action']}"
+
+    def _repr_html_(self) -> str:
+        from stratagem.report.diagnosis import render
+
+        return render(self.summary, self.sample)
+
+
+def diagnose(
+    logs: Sequence[str | Path | Sequence[str | Path]],
+    look: Look | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    sample: int = 2000,
+    texts: bool = True,
+    labels: LabelQuality | None = None,
+    table: Path | None = None,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Compare rollouts before and after training.
+
+    Args:
+        logs: the log before, then one or more after it; each a file, folder or glob, or several. A single log has
+            its checkpoints in the column `look.checkpoint`.
+        names: what the sides are called; else their paths' last parts.
+        draws, level, seed: of the bootstrap and its intervals.
+        sample: how many labelled responses are kept with their texts for the report.
+        texts: whether any prompt or completion is kept.
+        labels: what hand labels say of the labels (`mechanisms.labels.validate`); the terms are corrected by them.
+        table: where the whole labelled table is written as Parquet; nowhere by default.
+
+    Raises:
+        StratagemError: a log cannot be read, leaves open what is right, or shares no problem with the others.
+    """
+    look = look or Look()
+    sources = [[log] if isinstance(log, str | Path) else list(log) for log in logs]
+    if len(sources) < 2 and look.checkpoint is None:
+        raise StratagemError(
+            "one log alone cannot be compared: give BEFORE and AFTER, or --checkpoint COLUMN"
+        )
+    if len(sources) > 1 and look.checkpoint is not None:
+        raise StratagemError("--checkpoint goes with a single log")
+    called = list(names or match.distinct_names(sources))
+    opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
+    by = strata([one.first for one in opened], look)
+    with contextlib.ExitStack() as stack:
+        place = table or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "labelled.parquet"
+        writer = stack.enter_context(TableWriter(place, [name for name in by if name != "problem_id"], texts))
+        sides = [
+            read_side(one, by, writer.keeper(number), reading(progress, one.name), number)
+            for number, one in enumerate(opened)
+        ]
+        writer.finish()
+        summary, keys = summarise(
+            sides, look, by, draws=draws, level=level, seed=seed, labels=labels, progress=progress
+        )
+        kept = sample if texts and writer.rows else 0
+        chosen = read_sample(place, kept, keys, np.random.default_rng([seed, 1])) if kept else None
+    return Diagnosis(summary, chosen)
+
+
+def reading(progress: Progress | None, name: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"read {name}", done, total, {})
+
+    return report
+
+
+def summarise(
+    sides: Sequence[Side],
+    look: Look,
+    by: tuple[str, ...],
+    *,
+    draws: int,
+    level: float,
+    seed: int,
+    labels: LabelQuality | None = None,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], list[pl.DataFrame]]:
+    """The summary of sides that were read, and for each the keys of its problems (problem_id, key)."""
+    if look.checkpoint is None:
+        matched = join([side.problems for side in sides], look.join)
+        keys, how = list(matched.keys), matched.method
+        notes = [*matched.notes, *match.changed_prompts(sides, matched)]
+        stages = [match.rekey(side, key) for side, key in zip(sides, keys, strict=True)]
+        pairs = list(itertools.combinations(range(len(stages)), 2))
+    else:
+        keys, how, notes = [sides[0].problems.select("problem_id", key="problem_id").unique()], "id", []
+        stages = match.by_checkpoint(sides[0])
+        pairs = [(0, len(stages) - 1)]
+    if len(stages) < 2:
+        raise StratagemError(
+            f"--checkpoint {look.checkpoint}: holds one value only, so there is nothing to compare"
+        )
+    if look.by is None:
+        by = match.usable_strata(stages, by)
+    stages = [match.in_strata(stage, by) for stage in stages]
+    comparisons: list[dict[str, Any]] = []
+    for number, (a, b) in enumerate(pairs):
+        if progress is not None:
+            progress("compare", number, len(pairs), {})
+        if match.common_problems(stages[a], stages[b]):
+            comparisons.append(
+                compare(stages[a], stages[b], by, draws=draws, level=level, seed=seed, labels=labels)
+            )
+    way = None
+    if len(stages) > 2:
+        tables = [stage.counts for stage in stages]
+        called = [stage.name for stage in stages]
+        rng = np.random.default_rng([seed, 2])
+        way = path_of(tables, by=by, rng=rng, draws=min(draws, 1000), level=level, names=called)
+    if progress is not None:
+        progress("compare", len(pairs), len(pairs), {})
+    rules = sides[0].rules
+    summary: dict[str, Any] = {
+        "sides": [side.about for side in sides],
+        "warnings": [*notes, *match.differences(sides)],
+        "join": how,
+        "by": list(by),
+        "level": level,
+        "strategies_from": sides[0].labels,
+        "strategy_names": [{"name": s.name, "description": s.description} for s in rules.strategies]
+        if rules
+        else [],
+        "behaviour_names": [b.name for b in rules.behaviours] if rules else [],
+        "comparisons": comparisons,
+        "path": None if way is None else way.as_dict(),
+    }
+    # The whole way, from the first side to the last, stands at the top level too.
+    ends = stages[0].name, stages[-1].name
+    whole = next((c for c in comparisons if (c["before"], c["after"]) == ends), {})
+    found: dict[str, Any] = finite(
+        {**{k: v for k, v in whole.items() if k not in ("before", "after")}, **summary}
+    )
+    return found, keys

@@ -1,0 +1,143 @@
+"""The sides of a comparison brought together: the same problems under the same keys, in the same strata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from stratagem.lens.side import Side
+from stratagem.mechanisms.counts import MEASURES, merge
+from stratagem.rollouts.problems import Join
+
+MOST_CHECKPOINTS = 12  # of one log; more are joined into as many runs of neighbours
+FEW_PROBLEMS = 10  # a stratum's, on average; columns that make smaller ones are not taken by default
+
+
+def rekey(side: Side, keys: pl.DataFrame) -> Side:
+    """The side with the problems' common keys as their ids; problems without a key keep their own."""
+
+    def moved(table: pl.DataFrame) -> pl.DataFrame:
+        joined = table.join(keys, on="problem_id", how="left", maintain_order="left")
+        return joined.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
+
+    return replace(
+        side,
+        counts=merge([moved(side.counts)]),
+        behaviours=None if side.behaviours is None else merge([moved(side.behaviours)]),
+    )
+
+
+def by_checkpoint(side: Side) -> list[Side]:
+    """The checkpoints of one log as sides, in their order; runs of neighbours where there are many."""
+    values = ordered(side.counts["checkpoint"].unique().drop_nulls().to_list())
+    size = -(-len(values) // MOST_CHECKPOINTS)
+    found: list[Side] = []
+    for start in range(0, len(values), size):
+        chosen = values[start : start + size]
+        name = chosen[0] if len(chosen) == 1 else f"{chosen[0]}-{chosen[-1]}"
+        inside = pl.col("checkpoint").is_in(chosen)
+        behaviours = side.behaviours
+        found.append(
+            replace(
+                side,
+                name=name,
+                counts=merge([side.counts.filter(inside).with_columns(checkpoint=pl.lit(name))]),
+                behaviours=None
+                if behaviours is None
+                else merge([behaviours.filter(inside).with_columns(checkpoint=pl.lit(name))]),
+            )
+        )
+    return found
+
+
+def ordered(values: Sequence[str]) -> list[str]:
+    """Names of checkpoints in their order: numbers by size, other names as they are."""
+
+    def key(value: str) -> tuple[int, float, str]:
+        try:
+            return 0, float(value), value
+        except ValueError:
+            return 1, 0.0, value
+
+    return sorted(values, key=key)
+
+
+def usable_strata(sides: Sequence[Side], by: Sequence[str]) -> tuple[str, ...]:
+    """Of columns that nobody named, those that describe a problem alike everywhere and make strata of some size."""
+    kept: list[str] = []
+    for name in by:
+        trial = list(dict.fromkeys(["problem_id", *kept, name]))
+        homes = pl.concat([side.counts.select(trial) for side in sides]).unique()
+        one_home = homes["problem_id"].n_unique() == homes.height
+        if one_home and homes.height >= FEW_PROBLEMS * homes.select(*kept, name).n_unique():
+            kept.append(name)
+    return tuple(kept)
+
+
+def in_strata(side: Side, by: Sequence[str]) -> Side:
+    """The side with counts by these strata alone."""
+    keys = dict.fromkeys(["checkpoint", "problem_id", *by, "strategy", "half", *MEASURES])
+    return replace(side, counts=merge([side.counts.select(list(keys))]))
+
+
+def common_problems(before: Side, after: Side) -> int:
+    """How many problems both sides answered."""
+    return len(set(before.counts["problem_id"]) & set(after.counts["problem_id"]))
+
+
+def differences(sides: Sequence[Side]) -> list[str]:
+    """What differs between sides and might pass for an effect of training."""
+    found: list[str] = []
+    facts = [side.about["facts"] for side in sides]
+    for name in sorted(set().union(*facts)):
+        if name == "model":
+            continue
+        values = [", ".join(fact.get(name, ["not stated"])) for fact in facts]
+        if len(set(values)) > 1:
+            told = "; ".join(f"{side.name}: {value}" for side, value in zip(sides, values, strict=True))
+            found.append(f"{name} differs: {told}")
+    if len({side.about["score"] for side in sides}) > 1:
+        found.append("scores differ: " + "; ".join(f"{side.name}: {side.about['score']}" for side in sides))
+    units = {side.about["length_unit"] for side in sides}
+    if len(units) > 1:
+        found.append(
+            "lengths are in tokens on one side and in characters on the other, and cannot be compared"
+        )
+    for side in sides:
+        lost = sum(side.about["left_out"].values())
+        if lost > 0.02 * (lost + side.about["responses"]):
+            found.append(
+                f"{side.name}: {lost} of {lost + side.about['responses']} responses could not be used"
+            )
+    return found
+
+
+def changed_prompts(sides: Sequence[Side], matched: Join) -> list[str]:
+    """A note where problems are the same but their prompts' text is not."""
+    tables = [
+        side.problems.join(keys, on="problem_id").select("key", "by_prompt").unique("key")
+        for side, keys in zip(sides, matched.keys, strict=True)
+    ]
+    both = tables[0].join(tables[-1], on="key", suffix="_after").drop_nulls()
+    changed = both.filter(pl.col("by_prompt") != pl.col("by_prompt_after")).height
+    return (
+        [f"the prompt's text differs for {changed} of {both.height} problems (template or system prompt)"]
+        if changed
+        else []
+    )
+
+
+def distinct_names(sources: Sequence[Sequence[str | Path]]) -> list[str]:
+    """What to call the sides: the shortest ends of their paths that differ."""
+    parts = [Path(paths[0]).absolute().parts for paths in sources]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return [str(Path(name).with_suffix("")) if Path(name).suffix in KNOWN else name for name in names]
+    return [f"{'/'.join(part[-1:])} ({number})" for number, part in enumerate(parts, start=1)]
+
+
+KNOWN = {".jsonl", ".json", ".parquet", ".csv", ".tsv", ".eval", ".gz", ".zst"}

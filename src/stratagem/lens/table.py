@@ -1,0 +1,108 @@
+"""The whole labelled table of a diagnosis as one Parquet file, written in a stream, and a sample of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from stratagem.records import StratagemError
+from stratagem.report.sample import sample_for_browser
+
+COLUMNS: dict[str, Any] = {
+    "side": pl.Int32,
+    "checkpoint": pl.String,
+    "problem_id": pl.String,
+    "sample": pl.Int32,
+    "prompt": pl.String,
+    "completion": pl.String,
+    "score": pl.Float64,
+    "strategy": pl.String,
+    "evidence": pl.String,
+    "behaviours": pl.List(pl.String),
+    "finish_reason": pl.String,
+    "length": pl.Int32,
+}
+TEXTS = ("prompt", "completion", "evidence")
+
+
+class TableWriter:
+    """Writes labelled batches aside until `finish` gives the file its name; what is unfinished leaves nothing.
+
+    Args:
+        path: the file.
+        by: further columns that are kept.
+        texts: whether prompts and completions are.
+    """
+
+    def __init__(self, path: Path, by: Sequence[str], texts: bool = True) -> None:
+        self.path, self.aside = path, path.with_name(f".{path.name}.{os.getpid()}.aside")
+        columns = {n: t for n, t in COLUMNS.items() if texts or n not in TEXTS}
+        self.schema: dict[str, Any] = columns | dict.fromkeys(by, pl.String)
+        self.rows = 0
+        self._writer: Any = None
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def keeper(self, side: int) -> Callable[[pl.DataFrame], None]:
+        """A function that takes the batches of one side."""
+
+        def keep(batch: pl.DataFrame) -> None:
+            given = {"side": pl.lit(side, pl.Int32)}
+            columns = [
+                given.get(name, pl.col(name) if name in batch.columns else pl.lit(None))
+                .cast(dtype)
+                .alias(name)
+                for name, dtype in self.schema.items()
+            ]
+            arrow = batch.select(columns).to_arrow(compat_level=pl.CompatLevel.oldest())
+            try:
+                if self._writer is None:
+                    self._writer = pq.ParquetWriter(
+                        self.aside, arrow.schema, compression="zstd", compression_level=1
+                    )
+                self._writer.write_table(arrow)
+            except OSError as error:
+                raise StratagemError(f"{self.path}: cannot be written ({error.strerror})") from None
+            self.rows += batch.height
+
+        return keep
+
+    def finish(self) -> None:
+        """Give the file its name; nothing is written after."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            os.replace(self.aside, self.path)
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self.aside.unlink(missing_ok=True)
+
+
+def read_sample(
+    path: Path, size: int, keys: Sequence[pl.DataFrame], rng: np.random.Generator
+) -> pl.DataFrame:
+    """A stratified sample of a labelled table, problems under their common keys; texts are read for these rows only.
+
+    Args:
+        keys: for each side, problem_id and key.
+    """
+    lazy = pl.scan_parquet(path).with_row_index("_row")
+    light = lazy.select("_row", "side", "problem_id", "strategy", "score").collect()
+    common = pl.concat(
+        [table.select("problem_id", "key", side=pl.lit(i, pl.Int32)) for i, table in enumerate(keys)]
+    )
+    light = light.join(common, on=["side", "problem_id"], how="left", maintain_order="left")
+    light = light.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
+    rows = sample_for_browser(light, size, rng)["_row"]
+    chosen = lazy.filter(pl.col("_row").is_in(rows.implode())).collect(engine="streaming")
+    ids = light.filter(pl.col("_row").is_in(rows.implode())).select("_row", key="problem_id")
+    return chosen.join(ids, on="_row").sort("_row").with_columns(problem_id=pl.col("key")).drop("_row", "key")

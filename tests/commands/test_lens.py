@@ -1,0 +1,141 @@
+"""The commands of the lens, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import polars as pl
+import pytest
+
+from tests.lens.test_diagnose import RULES, log
+
+Run = Callable[..., CompletedProcess[str]]
+SHARES = {"forward": (0.5, 0.9), "backward": (0.5, 0.1)}
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> tuple[str, str]:
+    (tmp_path / "rules.toml").write_text(RULES)
+    log(tmp_path / "before.jsonl", SHARES)
+    log(tmp_path / "after.jsonl", {"forward": (1.0, 0.9)}, seed=1)
+    return "before.jsonl", "after.jsonl"
+
+
+def test_diagnose_writes_its_results_and_says_the_answer(stratagem: Run, logs: tuple[str, str], tmp_path: Path) -> None:
+    words = ("diagnose", *logs, "--strategies", "rules.toml", "--draws", "200", "--out", "why")
+    done = stratagem(*words)
+    assert done.returncode == 0, done.stderr
+    assert "rose by 40.0 points" in done.stdout
+    assert "report: why/report.html" in done.stderr
+    found = json.loads((tmp_path / "why" / "diagnosis.json").read_text())
+    assert set(found["verdict"]) == {"sentence", "action", "evidence"}
+    for name in ("gain", "selection", "improvement", "new_strategy"):
+        assert {"value", "low", "high", "se"} <= set(found[name])
+    keys = "reverse symmetric threefold accuracy_before accuracy_after problems left_out_before left_out_after"
+    keys += " unsupported_share level headroom strategies strata"
+    assert set(keys.split()) <= set(found)
+    page = (tmp_path / "why" / "report.html").read_text()
+    assert "I go forward" in page
+    assert pl.read_parquet(tmp_path / "why" / "labelled.parquet").height == 480
+    # The same folder again, with another rule: no leftovers, no refusal.
+    (tmp_path / "rules.toml").write_text(RULES.replace('any = ["backward"]', 'any = ["never seen"]'))
+    again = stratagem(*words, "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["selection"]["value"] == pytest.approx(0.4)
+    assert {row["strategy"] for row in json.loads(again.stdout)["strategies"]} == {"forward", "other"}
+
+
+def test_no_text_means_none(stratagem: Run, logs: tuple[str, str], tmp_path: Path) -> None:
+    done = stratagem("diagnose", *logs, "--strategies", "rules.toml", "--draws", "200", "--no-text")
+    assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "diagnosis").iterdir():
+        assert b"I go forward" not in path.read_bytes(), path
+        assert b"problem 17" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(("condition", "code"), [("selection.low < 0", 0), ("selection.low > 0 and gain > 0.3", 1)])
+def test_fail_if_gives_exit_code_1(stratagem: Run, logs: tuple[str, str], condition: str, code: int) -> None:
+    done = stratagem("diagnose", *logs, "--strategies", "rules.toml", "--draws", "200", "--fail-if", condition, "--json")
+    assert done.returncode == code, done.stderr
+    assert json.loads(done.stdout)["fail_if"] == {"condition": condition, "holds": bool(code)}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["before.jsonl"], "one log alone cannot be compared"),
+        ([], "give two logs, BEFORE and AFTER"),
+        (["before.jsonl", "nope.jsonl"], "nope.jsonl"),
+        (["before.jsonl", "after.jsonl", "--strategies", "nope"], "--strategies nope: must be one of code, math"),
+        (["before.jsonl", "after.jsonl", "--fail-if", "gain"], "is not of the form 'selection.low < 0'"),
+        (["before.jsonl", "after.jsonl", "--by", "nope"], "--by nope: no such column"),
+        (["before.jsonl", "after.jsonl", "--level", "95"], "--level 95.0: must lie between 0 and 1"),
+        (["before.jsonl", "after.jsonl", "--draws", "1"], "--draws 1: must be at least 100"),
+        (["before.jsonl", "after.jsonl", "--columns", "response"], "--columns response: write our name=the log's name"),
+        (["before.jsonl", "after.jsonl", "--turns", "first"], "--turns first: must be last or all"),
+        (["before.jsonl", "after.jsonl", "--out", "."], "not empty and not a diagnosis of ours"),
+        (["before.jsonl", "rules.toml"], "rules.toml"),
+    ],
+)
+def test_mistakes_are_one_line_with_code_2(
+    stratagem: Run, logs: tuple[str, str], words: list[str], said: str, tmp_path: Path
+) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = stratagem("diagnose", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    left = sorted(path.name for path in tmp_path.iterdir() if path.name != "diagnosis")
+    assert left == before
+
+
+def test_several_scores_are_asked_about(stratagem: Run, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        log(tmp_path / f"{name}.jsonl", SHARES, acc=1, format_reward=0.5)
+    done = stratagem("diagnose", "a.jsonl", "b.jsonl")
+    assert done.returncode == 2
+    assert "several columns may say what is right" in done.stderr
+    assert "format_reward (form; 0.5)" in done.stderr
+    done = stratagem("diagnose", "a.jsonl", "b.jsonl", "--score", "acc", "--draws", "100", "--json")
+    assert json.loads(done.stdout)["accuracy_before"] == 1.0
+
+
+def test_rollouts_says_what_was_read_and_what_differs(stratagem: Run, tmp_path: Path) -> None:
+    log(tmp_path / "a.jsonl", SHARES, temperature=0.6)
+    log(tmp_path / "b.jsonl", SHARES, temperature=1.0)
+    with (tmp_path / "b.jsonl").open("a") as file:
+        file.write('{"prompt": "broken\n')
+    done = stratagem("rollouts", "a.jsonl", "b.jsonl", "--json")
+    found = json.loads(done.stdout)
+    assert [(one["rows"], one["problems"], one["samples"]["median"]) for one in found["logs"]] == [(240, 60, 4.0)] * 2
+    assert sum(found["logs"][1]["left_out"].values()) == 1
+    assert found["logs"][1]["left_out_examples"][0]["row"] == 241
+    assert found["warnings"] == ["temperature differs: 0.6 / 1.0"]
+    shown = stratagem("rollouts", "a.jsonl", "b.jsonl")
+    assert "plain" in shown.stdout
+    assert "temperature differs" in shown.stderr
+
+
+def test_a_sheet_is_drawn_filled_and_corrects_the_terms(stratagem: Run, logs: tuple[str, str], tmp_path: Path) -> None:
+    words = ("diagnose", *logs, "--strategies", "rules.toml", "--draws", "200")
+    assert stratagem(*words).returncode == 0
+    drawn = stratagem("validate-labels", "diagnosis", "--size", "60", "--out", "sheet.csv")
+    assert drawn.returncode == 0, drawn.stderr
+    sheet = pl.read_csv(tmp_path / "sheet.csv", infer_schema=False)
+    empty = stratagem("validate-labels", "sheet.csv")
+    assert empty.returncode == 2
+    assert "true_strategy" in empty.stderr
+    sheet.with_columns(true_strategy="strategy").write_csv(tmp_path / "sheet.csv")
+    measured = stratagem("validate-labels", "sheet.csv", "--json")
+    assert json.loads(measured.stdout)["scopes"][0]["agreement"]["value"] == 1.0
+    kept = stratagem("validate-labels", "diagnosis", "--out", "sheet.csv")
+    assert kept.returncode == 2
+    assert "may be filled in" in kept.stderr
+    done = stratagem(*words, "--labels", "sheet.csv", "--json")
+    found = json.loads(done.stdout)
+    corrected = found["label_error"].get("corrected")
+    assert corrected is not None, found["label_error"]
+    assert corrected["selection"]["value"] == pytest.approx(found["selection"]["value"])
