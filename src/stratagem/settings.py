@@ -11,7 +11,8 @@ from stratagem.records import StratagemError
 from stratagem.strategies import SETS, STRATEGIES
 from stratagem.tasks.finite_field import MAX_STEPS, FiniteField
 
-LOSSES, SCALES, TUNES = ("grpo", "dapo", "dr_grpo"), ("group", "none"), ("embeddings", "all")
+LOSSES, SCALES, TUNES = ("grpo", "dapo", "dr_grpo"), ("group", "none"), ("embeddings", "all", "lora")
+DTYPES, VLLM = ("auto", "float32", "bfloat16", "float16"), ("off", "colocate", "server")
 
 
 def read_steps(text: str) -> tuple[int, int]:
@@ -39,6 +40,14 @@ Steps = Annotated[
 def check_tune(tune: str) -> None:
     if tune not in TUNES:
         raise StratagemError(f"--tune {tune}: must be one of {', '.join(TUNES)}")
+
+
+def check_engine(tune: str, engine: str) -> None:
+    """What each engine can train."""
+    cannot = {"native": "lora", "trl": "embeddings"}[engine]
+    if tune == cannot:
+        others = ", ".join(name for name in TUNES if name != cannot)
+        raise StratagemError(f"--tune {tune}: not with --engine {engine}, which trains {others}")
 
 
 def check_field(p: int, steps: tuple[int, int]) -> None:
@@ -168,3 +177,73 @@ class RolloutConfig:
         if self.force is not None and self.force not in STRATEGIES:
             raise StratagemError(f"--force {self.force}: must be one of {', '.join(STRATEGIES)}")
         check_field(self.p, self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class LLMConfig:
+    """How `--engine trl` holds and trains a language model.
+
+    The defaults are the study's adapters. `dtype` "auto" is bfloat16 where a GPU computes in it, else float32.
+    `device_batch` responses are held by a device at once; more of a batch is accumulated. `merge` writes the merged
+    weights in the place of the adapter. Everything about several devices is accelerate's: start the command with
+    `accelerate launch -m stratagem …`.
+    """
+
+    rank: int = 64
+    alpha: int = 128
+    dropout: float = 0.05
+    dtype: str = "auto"
+    device_batch: int = 16
+    attention: str | None = None
+    checkpointing: bool = False
+    merge: bool = False
+    vllm: str = "off"
+    vllm_url: str | None = None
+    vllm_memory: float = 0.3
+    save_every: int = 25
+    report_to: str = "none"
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.rank, self.alpha, self.device_batch, self.save_every) < 1 or not 0 <= self.dropout < 1:
+            raise StratagemError(
+                "--rank, --alpha, --device-batch and --save-every must be at least 1, --dropout within 0-1"
+            )
+        if self.dtype not in DTYPES:
+            raise StratagemError(f"--dtype {self.dtype}: must be one of {', '.join(DTYPES)}")
+        if self.vllm not in VLLM:
+            raise StratagemError(f"--vllm {self.vllm}: must be one of {', '.join(VLLM)}")
+        if self.vllm_url is not None and self.vllm != "server":
+            raise StratagemError("--vllm-url: only with --vllm server")
+        if not 0 < self.vllm_memory <= 1:
+            raise StratagemError(f"--vllm-memory {self.vllm_memory}: a share of the GPU, above 0, to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where the server is and how it is asked.
+
+    `form` is ``chat`` (its chat template) or ``text`` (plain completions, for a model without one). `parallel` requests
+    are under way at once. A key, where one is needed, is read from OPENAI_API_KEY.
+    """
+
+    url: str = "http://localhost:8000/v1"
+    form: str = "chat"
+    parallel: int = 16
+    timeout: float = 600
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.form not in ("chat", "text"):
+            raise StratagemError(f"--form {self.form}: must be 'chat' or 'text'")
+        if not self.url.startswith(("http://", "https://")):
+            raise StratagemError(f"--url {self.url}: must begin with http:// or https://")
+        if self.parallel < 1 or not self.timeout > 0:
+            raise StratagemError("--parallel must be at least 1, --timeout above 0")
+
+
+# What the study trained with, where it is known; `--engine trl` begins from these.
+STUDY_SFT = SFTConfig(epochs=20, batch=16, lr=2e-4, tune="lora")
+STUDY_RL = GRPOConfig(updates=500, lr=1e-5, tune="lora")

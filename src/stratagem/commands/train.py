@@ -4,19 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from stratagem.commands.common import bars, console, read
 from stratagem.records import StratagemError
-from stratagem.settings import BaseConfig, GRPOConfig, RolloutConfig, SFTConfig
+from stratagem.settings import (
+    STUDY_RL,
+    STUDY_SFT,
+    BaseConfig,
+    GRPOConfig,
+    LLMConfig,
+    RolloutConfig,
+    ServerConfig,
+    SFTConfig,
+    check_engine,
+)
 from stratagem.workspace import read_json
 
 Out = Annotated[
     Path, tyro.conf.arg(help="folder for the result; the same command again resumes or returns at once")
 ]
+
+Engine = Annotated[
+    Literal["native", "trl"],
+    tyro.conf.arg(help="native: the small models of this package; trl: any LLM. see `--engine trl --help`"),
+]
+LLM = Annotated[
+    str, tyro.conf.arg(help="hub id, folder, sft's or rl's --out, or a .gguf file: any causal language model")
+]
+LLM_NEEDS = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 
 
 @dataclass(frozen=True)
@@ -24,6 +45,7 @@ class SFT:
     """Examples:
     stratagem sft --strategy FB --out runs/FB
     stratagem sft --strategy F --size 512 --epochs 5 --steps 2-3 --out runs/F-small
+    stratagem sft --engine trl --model Qwen/Qwen2.5-1.5B-Instruct --strategy FB --out runs/FB-qwen
     """
 
     config: SFTConfig
@@ -31,6 +53,21 @@ class SFT:
     model: Annotated[
         Path | None, tyro.conf.arg(help="folder of the model to train; the shipped base by default")
     ] = None
+    engine: Engine = "native"
+
+
+@dataclass(frozen=True)
+class SFTByTRL:
+    """Examples:
+    stratagem sft --engine trl --model Qwen/Qwen2.5-1.5B-Instruct --strategy FB --out runs/FB-qwen
+    stratagem sft --engine trl --model runs/base --rank 16 --alpha 32 --epochs 3 --out runs/FB-small
+    """
+
+    model: LLM
+    out: Out
+    llm: LLMConfig
+    config: SFTConfig = STUDY_SFT
+    engine: Engine = "trl"
 
 
 @dataclass(frozen=True)
@@ -44,6 +81,22 @@ class RL:
     model: Annotated[Path, tyro.conf.arg(help="folder of the model to train, such as sft's --out")]
     out: Out
     keep_rollouts: Annotated[bool, tyro.conf.arg(help="keep every rollout of every update, labelled")] = False
+    engine: Engine = "native"
+
+
+@dataclass(frozen=True)
+class RLByTRL:
+    """Examples:
+    stratagem rl --engine trl --model runs/FB-qwen --steps 6-9 --vllm colocate --out runs/FB-qwen-hard
+    accelerate launch -m stratagem rl --engine trl --model runs/FB-qwen --steps 6-9 --out runs/FB-qwen-hard
+    """
+
+    model: LLM
+    out: Out
+    llm: LLMConfig
+    config: GRPOConfig = STUDY_RL
+    keep_rollouts: Annotated[bool, tyro.conf.arg(help="keep every rollout of every update, labelled")] = False
+    engine: Engine = "trl"
 
 
 @dataclass(frozen=True)
@@ -51,11 +104,45 @@ class Rollout:
     """Examples:
     stratagem rollout --model runs/FB --checkpoint before --out runs/before
     stratagem rollout --model runs/FB --force backward --no-greedy --out runs/forced
+    stratagem rollout --engine trl --model runs/FB-qwen --out runs/before
+    stratagem rollout --engine server --url http://localhost:8000/v1 --model NAME --out runs/served
     """
 
     config: RolloutConfig
     model: Annotated[Path, tyro.conf.arg(help="folder of the model, such as sft's or rl's --out")]
     out: Out
+    engine: Annotated[
+        Literal["native", "trl", "server"],
+        tyro.conf.arg(help="who answers: the native engine, transformers, or an OpenAI-compatible server"),
+    ] = "native"
+
+
+@dataclass(frozen=True)
+class RolloutByLLM:
+    """Examples:
+    stratagem rollout --engine trl --model runs/FB-qwen --checkpoint before --out runs/before
+    stratagem rollout --engine trl --model Qwen/Qwen2.5-1.5B-Instruct --device-batch 64 --out runs/plain
+    """
+
+    config: RolloutConfig
+    model: LLM
+    out: Out
+    llm: LLMConfig
+    engine: Literal["trl"] = "trl"
+
+
+@dataclass(frozen=True)
+class RolloutByServer:
+    """Examples:
+    stratagem rollout --engine server --model Qwen/Qwen2.5-1.5B-Instruct --out runs/plain
+    stratagem rollout --engine server --url http://gpu7:8000/v1 --model FB --samples 32 --out runs/many
+    """
+
+    config: RolloutConfig
+    model: Annotated[str, tyro.conf.arg(help="the model's name on the server")]
+    out: Out
+    server: ServerConfig
+    engine: Literal["server"] = "server"
 
 
 @dataclass(frozen=True)
@@ -88,8 +175,38 @@ def finish(out: Path, as_json: bool) -> dict[str, Any]:
     return {"out": str(out), **config}
 
 
+def engine_of(words: list[str]) -> str:
+    """The value of --engine, which decides what other options there are."""
+    for i, word in enumerate(words):
+        if word.startswith("--engine="):
+            return word.partition("=")[2]
+        if word == "--engine" and i + 1 < len(words):
+            return words[i + 1]
+    return "native"
+
+
+def need_llm(names: tuple[str, ...] = LLM_NEEDS) -> None:
+    """Say at once what is not installed.
+
+    Raises:
+        StratagemError: a library of the llm extra is missing.
+    """
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise StratagemError(f"--engine trl needs {', '.join(missing)}: pip install 'stratagem[llm]'")
+
+
 def sft(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    if engine_of(words) == "trl":
+        asked = read(SFTByTRL, "sft", words, text)
+        need_llm()
+        from stratagem.training import trl
+
+        return finish(
+            in_bars("sft", lambda r: trl.sft(asked.config, asked.out, asked.model, asked.llm, r)), as_json
+        )
     given = read(SFT, "sft", words, text)
+    check_engine(given.config.tune, "native")
     from stratagem.models.folder import SHIPPED
     from stratagem.training import sft as stage
 
@@ -100,7 +217,20 @@ def sft(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 
 def rl(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    if engine_of(words) == "trl":
+        asked = read(RLByTRL, "rl", words, text)
+        need_llm()
+        from stratagem.training import trl
+
+        return finish(
+            in_bars(
+                "rl",
+                lambda r: trl.grpo(asked.config, asked.out, asked.model, asked.llm, asked.keep_rollouts, r),
+            ),
+            as_json,
+        )
     given = read(RL, "rl", words, text)
+    check_engine(given.config.tune, "native")
     from stratagem.training import grpo
 
     one_thread()
@@ -111,11 +241,25 @@ def rl(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 
 def rollout(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
-    given = read(Rollout, "rollout", words, text)
-    from stratagem.sampling.rollout import rollout as stage
+    match engine_of(words):
+        case "trl":
+            by_llm = read(RolloutByLLM, "rollout", words, text)
+            need_llm(("torch", "transformers"))
+            from stratagem.sampling.huggingface import rollout as answer
 
-    one_thread()
-    return finish(in_bars("rollout", lambda r: stage(given.config, given.out, given.model, r)), as_json)
+            run = partial(answer, by_llm.config, by_llm.out, by_llm.model, by_llm.llm)
+        case "server":
+            asked = read(RolloutByServer, "rollout", words, text)
+            from stratagem.sampling.server import rollout as ask
+
+            run = partial(ask, asked.config, asked.out, asked.model, asked.server)
+        case _:
+            given = read(Rollout, "rollout", words, text)
+            from stratagem.sampling.rollout import rollout as stage
+
+            one_thread()
+            run = partial(stage, given.config, given.out, given.model)
+    return finish(in_bars("rollout", run), as_json)
 
 
 def base(words: list[str], text: str, as_json: bool) -> dict[str, Any]:

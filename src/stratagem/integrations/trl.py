@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import TrainerCallback
@@ -232,7 +232,10 @@ def distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
-def gathered(mine: list[Response] | None) -> list[list[Response] | None]:
+T = TypeVar("T")
+
+
+def gathered(mine: T) -> list[T]:
     """Every process's part, in the order of their ranks."""
     if not distributed() or torch.distributed.get_world_size() == 1:
         return [mine]

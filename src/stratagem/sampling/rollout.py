@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import torch
 
 from stratagem.models.folder import fingerprint, load_model, model_folder
 from stratagem.models.vocabulary import encode
-from stratagem.rollouts.store import frame, rollout_row, write_rollouts
+from stratagem.rollouts.store import rollout_row, write_rollouts
+from stratagem.sampling.answer import Answer, Sampler
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import RolloutConfig
 from stratagem.strategies import STRATEGIES
@@ -22,51 +23,90 @@ from stratagem.workspace import Stage
 VERSION = 1
 TABLE = "rollouts.parquet"
 CHUNK = 60  # problems of one batch
+Report = Callable[[int, int, dict[str, Any]], None]
 
 
-def rollout(
+def rollout(config: RolloutConfig, out: Path, model: Path, report: Report | None = None) -> Path:
+    """Write ``out/rollouts.parquet`` with the native engine, unlabelled; returns at once when done."""
+    folder = model_folder(model)
+    return write_answers(config, out, {"model": fingerprint(folder)}, lambda: Native(folder, config), report)
+
+
+def write_answers(
     config: RolloutConfig,
     out: Path,
-    model: Path,
-    report: Callable[[int, int, dict[str, Any]], None] | None = None,
+    source: Mapping[str, Any],
+    sampler: Callable[[], Sampler],
+    report: Report | None = None,
 ) -> Path:
-    """Write ``out/rollouts.parquet``, unlabelled; returns at once when done."""
-    folder = model_folder(model)
-    stage = Stage("rollout", VERSION, asdict(config) | {"model": fingerprint(folder)}, out)
+    """The stage of every engine: ``out/rollouts.parquet``, from whoever answers.
+
+    Args:
+        source: what, beside `config`, makes the answers: the model's content, and the engine where it is not native.
+        sampler: makes the sampler, only when there is something left to answer.
+    """
+    stage = Stage("rollout", VERSION, asdict(config) | dict(source), out)
     if not stage.done:
         with stage.open() as work:
-            write_rollouts(work / TABLE, answers(config, folder, report))
+            table = answers(config, sampler, report, work / "parts")
+            write_rollouts(work / TABLE, table)
+            for part in (work / "parts").glob("*"):
+                part.unlink()
+            (work / "parts").rmdir()
     return out
 
 
 def answers(
-    config: RolloutConfig, folder: Path, report: Callable[[int, int, dict[str, Any]], None] | None = None
+    config: RolloutConfig, sampler: Callable[[], Sampler], report: Report | None, parts: Path
 ) -> pl.DataFrame:
-    """The table of `rollout`, without a folder."""
+    """The table of `write_answers`. What an interrupted run answered is read from `parts` and not asked again."""
     task = FiniteField(config.p)
     problems = task.generate("eval", config.size, config.steps, seed=config.seed)
     problems.sort(key=lambda problem: problem.difficulty)  # rows of like length share a batch
-    model, tokenizer = load_model(folder)
     opening = STRATEGIES[config.force].OPENING if config.force else ""
-    start = encode(tokenizer, opening) if opening else []
-    limit = token_limit(config.steps[1]) - len(start)
     modes = [("sampled", config.samples, config.temperature)] + [("greedy", 1, 0.0)] * config.greedy
-    rows: list[dict[str, Any]] = []
+    parts.mkdir(exist_ok=True)
+    ask: Sampler | None = None
     for first in range(0, len(problems), CHUNK):
+        place = parts / f"{first:06d}.parquet"
         part = problems[first : first + CHUNK]
-        prompts = [encode(tokenizer, problem.prompt) + start for problem in part]
-        for mode, samples, temperature in modes:
-            generator = torch.Generator().manual_seed(config.seed * 1_000_003 + first)
-            found = generate(
-                model, prompts, samples=samples, max_new=limit, temperature=temperature, generator=generator
-            )
-            for k, generation in enumerate(found):
-                problem, text = part[k // samples], tokenizer.decode(generation.ids, skip_special_tokens=True)
-                text = f"{opening} {text}" if opening else text
-                row = rollout_row(
-                    problem, config.checkpoint, k % samples, text, generation, task.verify(problem, text)
-                )
-                rows.append(row | {"mode": mode, "seed": config.seed})
+        if not place.exists():
+            ask = ask or sampler()
+            rows: list[dict[str, Any]] = []
+            for mode, samples, temperature in modes:
+                found = ask(part, opening, samples, temperature, config.seed * 1_000_003 + first)
+                for k, answer in enumerate(found):
+                    problem = part[k // samples]
+                    text = f"{opening} {answer.text.lstrip()}" if opening else answer.text.lstrip()
+                    score = task.verify(problem, text)
+                    row = rollout_row(problem, config.checkpoint, k % samples, text, answer, score)
+                    rows.append(row | {"mode": mode, "seed": config.seed})
+            write_rollouts(place, rows)
         if report is not None:
             report(first + len(part), len(problems), {})
-    return frame(rows)
+    return pl.concat(pl.read_parquet(place) for place in sorted(parts.glob("*.parquet")))
+
+
+class Native:
+    """The small model in its own engine."""
+
+    def __init__(self, folder: Path, config: RolloutConfig) -> None:
+        self.model, self.tokenizer = load_model(folder)
+        self.limit = token_limit(config.steps[1])
+
+    def __call__(
+        self, problems: Any, opening: str, samples: int, temperature: float, seed: int
+    ) -> list[Answer]:
+        start = encode(self.tokenizer, opening) if opening else []
+        found = generate(
+            self.model,
+            [encode(self.tokenizer, problem.prompt) + start for problem in problems],
+            samples=samples,
+            max_new=self.limit - len(start),
+            temperature=temperature,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return [
+            Answer(self.tokenizer.decode(one.ids, skip_special_tokens=True), len(one.ids), one.finish_reason)
+            for one in found
+        ]

@@ -1,0 +1,176 @@
+"""Completions from any server that speaks the OpenAI-compatible protocol, such as `vllm serve`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stratagem.records import Problem, StratagemError
+from stratagem.sampling.answer import Answer
+from stratagem.sampling.rollout import Report, write_answers
+from stratagem.settings import RolloutConfig, ServerConfig
+from stratagem.strategies import STRATEGIES
+from stratagem.tasks.finite_field import FiniteField
+
+TRIES = 6  # of one request, with waits of 1, 2, 4, 8 and 16 seconds between them
+BUSY = (408, 409, 425, 429, 500, 502, 503, 504)
+KEY = "OPENAI_API_KEY"
+
+
+def rollout(
+    config: RolloutConfig, out: Path, model: str, server: ServerConfig, report: Report | None = None
+) -> Path:
+    """Write ``out/rollouts.parquet`` with the answers of a served model; what is answered is not asked again.
+
+    Raises:
+        StratagemError: the server cannot be reached, does not have the model, or refuses.
+    """
+    task = FiniteField(config.p)
+    source = {"engine": "server", "model": model} | {
+        name: value for name, value in asdict(server).items() if name not in ("parallel", "timeout", "url")
+    }
+    return write_answers(config, out, source, lambda: Server(server, model, task, config.steps[1]), report)
+
+
+class Server:
+    """A served model that answers problems of `task` of up to `steps` steps.
+
+    The token budget is the longest demonstration's length in characters: a token has at least one.
+
+    Raises:
+        StratagemError: the server cannot be reached or does not have the model.
+    """
+
+    def __init__(
+        self, config: ServerConfig, model: str, task: FiniteField, steps: int, pause: float = 1.0
+    ) -> None:
+        self.config, self.model, self.task, self.pause = config, model, task, pause
+        problems = task.generate("spare", 16, (steps, steps))
+        texts = [one.demonstrate(task, problem.data) for one in STRATEGIES.values() for problem in problems]
+        self.max_new = max(map(len, texts))
+        listed = [str(entry.get("id")) for entry in self.ask("GET", "models").get("data") or []]
+        if listed and model not in listed:
+            raise StratagemError(f"{config.url}: serves no {model!r}, only {', '.join(listed[:5])}")
+
+    def __call__(
+        self, problems: Sequence[Problem], opening: str, samples: int, temperature: float, seed: int
+    ) -> list[Answer]:
+        with ThreadPoolExecutor(self.config.parallel) as pool:
+            asked = [
+                pool.submit(self.answer, problem, opening, samples, temperature, seed * 1_000_003 + i)
+                for i, problem in enumerate(problems)
+            ]
+            try:
+                return [answer for one in asked for answer in one.result()]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def answer(
+        self, problem: Problem, opening: str, samples: int, temperature: float, seed: int
+    ) -> list[Answer]:
+        """`samples` answers to one problem; a server that gives fewer at once is asked again for the rest."""
+        found: list[Answer] = []
+        while len(found) < samples:
+            body = self.body(problem, opening, temperature) | {
+                "n": samples - len(found),
+                "seed": (seed + len(found)) % 2**31,
+            }
+            choices = self.ask("POST", self.path, body).get("choices") or []
+            if not choices:
+                raise StratagemError(f"{self.config.url}: an answer without 'choices'")
+            found += [self.read(choice) for choice in choices[: samples - len(found)]]
+        return found
+
+    @property
+    def path(self) -> str:
+        return "chat/completions" if self.config.form == "chat" else "completions"
+
+    def body(self, problem: Problem, opening: str, temperature: float) -> dict[str, Any]:
+        text = f"{self.task.instruction()}\n\n{problem.prompt}"
+        body: dict[str, Any] = {"model": self.model, "max_tokens": self.max_new, "temperature": temperature}
+        if self.config.stop:
+            body["stop"] = list(self.config.stop)
+        if self.config.form == "text":
+            body["prompt"] = f"{text} {opening}" if opening else text
+            return body | ({"logprobs": 0} if self.config.logprobs else {})
+        messages = [{"role": "user", "content": text}]
+        if opening:
+            # vLLM's and SGLang's way to have a begun answer continued instead of a new one started.
+            messages.append({"role": "assistant", "content": opening})
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        return body | {"messages": messages} | ({"logprobs": True} if self.config.logprobs else {})
+
+    def read(self, choice: dict[str, Any]) -> Answer:
+        """One choice of either endpoint. Without log-probabilities the length is not in it: words are counted."""
+        message = choice.get("message") or {}
+        text = message.get("content") if self.config.form == "chat" else choice.get("text")
+        reason = "length" if choice.get("finish_reason") == "length" else "stop"
+        logps = choice.get("logprobs") or {}
+        if self.config.form == "chat":
+            values = [entry["logprob"] for entry in logps.get("content") or []]
+        else:
+            values = [value for value in logps.get("token_logprobs") or [] if value is not None]
+        text = text or ""
+        if values:
+            return Answer(text, len(values), reason, sum(values) / len(values))
+        return Answer(text, len(text.split()), reason)
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One request, tried again where the server is busy or the line breaks.
+
+        Raises:
+            StratagemError: it refuses the request, gives no JSON, or stays out of reach.
+        """
+        url = f"{self.config.url.rstrip('/')}/{path}"
+        headers = {"Content-Type": "application/json"}
+        if os.environ.get(KEY):
+            headers["Authorization"] = f"Bearer {os.environ[KEY]}"
+        data = None if body is None else json.dumps(body).encode()
+        problem = ""
+        for number in range(TRIES):
+            request = urllib.request.Request(url, data, headers, method=method)
+            wait = self.pause * 2**number
+            try:
+                with urllib.request.urlopen(request, timeout=self.config.timeout) as reply:
+                    found = json.loads(reply.read())
+                if not isinstance(found, dict):
+                    raise ValueError("no JSON object")
+                return found
+            except urllib.error.HTTPError as error:
+                with error:
+                    problem = f"{error.code} {said(error.read())}"
+                    after = error.headers.get("Retry-After", "")
+                if error.code not in BUSY:
+                    hint = f" (its key is read from {KEY})" if error.code in (401, 403) else ""
+                    raise StratagemError(f"{url}: {problem}{hint}") from None
+                wait = max(wait, float(after) if after.isdigit() else 0.0)
+            except ValueError as error:
+                raise StratagemError(f"{url}: does not answer in JSON ({error})") from None
+            except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+                problem = str(getattr(error, "reason", None) or error or type(error).__name__)
+                if method == "GET":  # the first question of all: nobody is there
+                    break
+            if number + 1 < TRIES:
+                time.sleep(wait)
+        raise StratagemError(f"{url}: {problem}; is the server running? (vllm serve MODEL)")
+
+
+def said(content: bytes) -> str:
+    """A server's error message in one line."""
+    try:
+        found = json.loads(content)
+        error = found.get("error", found)
+        text = error.get("message", "") if isinstance(error, dict) else str(error)
+    except (ValueError, AttributeError):
+        text = content.decode(errors="replace")
+    return " ".join(str(text).split())[:200]

@@ -1,0 +1,354 @@
+"""SFT and GRPO of any causal language model by TRL's own trainers, from the settings of the native engine.
+
+The folders are those of the native stages: ``model`` (an adapter with LoRA, or the whole model), ``metrics.jsonl`` of
+the same shape, ``trained_on.json``. An interrupted run goes on from its last whole checkpoint. Under
+`accelerate launch` all processes work on one folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import warnings
+from collections.abc import Generator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState  # pyright: ignore[reportMissingImports]
+from datasets import (  # pyright: ignore[reportMissingImports]
+    Dataset,
+    disable_progress_bars,
+)
+from peft import LoraConfig  # pyright: ignore[reportMissingImports]
+from transformers import PrinterCallback
+from trl import GRPOConfig as TheirGRPO  # pyright: ignore[reportMissingImports]
+from trl import GRPOTrainer, SFTTrainer  # pyright: ignore[reportMissingImports]
+from trl import SFTConfig as TheirSFT  # pyright: ignore[reportMissingImports]
+
+from stratagem.integrations.trl import Live, ends_of, gathered, text_of
+from stratagem.models.llm import (
+    Source,
+    compute_dtype,
+    find_model,
+    load_llm,
+    load_tokenizer,
+    prompting,
+    save_llm,
+    token_budget,
+)
+from stratagem.records import Problem, StratagemError
+from stratagem.rollouts.store import rollout_row, write_rollouts
+from stratagem.sampling.answer import Answer
+from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine
+from stratagem.strategies import SETS, demonstrations, label
+from stratagem.tasks.finite_field import KINDS, FiniteField
+from stratagem.training.trl_log import Log, Report, grpo_metrics, sft_metrics
+from stratagem.workspace import Stage, write_json
+
+VERSION = 1
+CHECKPOINTS = "checkpoints"
+# What changes where or how fast a stage runs, or what is watched, is no part of its key.
+FREE = ("device_batch", "checkpointing", "vllm_url", "vllm_memory", "save_every", "report_to", "attention")
+
+
+def sft(
+    config: SFTConfig, out: Path, model: str | Path, llm: LLMConfig, report: Report | None = None
+) -> Path:
+    """Fine-tune `model` on demonstrations and write ``out/model``; resumes, or returns at once when done.
+
+    Raises:
+        StratagemError: the model cannot be loaded, or the settings are not for this engine.
+    """
+    check_engine(config.tune, "trl")
+    source = find_model(model, llm)
+    stage = Stage("sft", VERSION, settings(config, source, llm), out)
+    if stage.done:
+        return out
+    task = FiniteField(config.p)
+    problems = task.generate("sft", config.size, config.steps, seed=config.seed)
+    texts = demonstrations(task, problems, config.strategy, config.seed)
+    tokenizer = load_tokenizer(source, llm)
+    form = prompting(tokenizer, task)
+    rows = [
+        {"prompt": form.example(problem.prompt), "completion": form.response(text)}
+        for problem, text in zip(problems, texts, strict=True)
+    ]
+    updates = config.epochs * -(-len(rows) // config.batch)
+    with together(stage) as work:
+        args = TheirSFT(
+            **shared(config, llm, work, config.batch),
+            num_train_epochs=config.epochs,
+            weight_decay=config.weight_decay,
+            lr_scheduler_type="linear",
+            warmup_steps=min(50, updates // 10),
+            completion_only_loss=True,
+            max_length=None,
+        )
+        trainer = SFTTrainer(
+            model=load_llm(source, llm, train=config.tune),
+            args=args,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            peft_config=lora(config.tune, source, llm),
+            callbacks=[Log(work, updates, sft_metrics, report)],
+        )
+        run(trainer, work)
+        finish(trainer, tokenizer, work, record(config, source, "sft", SETS[config.strategy]), llm, problems)
+    return out
+
+
+def grpo(
+    config: GRPOConfig,
+    out: Path,
+    model: str | Path,
+    llm: LLMConfig,
+    keep_rollouts: bool = False,
+    report: Report | None = None,
+) -> Path:
+    """RL of `model`, which is the reference too, on the task with its outcome reward; writes ``out/model``.
+
+    Resumes, or returns at once when done. With `keep_rollouts` each update's rollouts are kept, labelled, in
+    ``out/rollouts/``.
+
+    Raises:
+        StratagemError: the model cannot be loaded, or the settings are not for this engine.
+    """
+    check_engine(config.tune, "trl")
+    source = find_model(model, llm)
+    if source.base.endswith(".gguf") and config.tune == "all" and config.beta > 0:
+        raise StratagemError(
+            f"{source.base}: a GGUF file cannot be the reference of --tune all; use --tune lora"
+        )
+    if config.batch * config.group % processes():
+        raise StratagemError(
+            f"--batch {config.batch} x --group {config.group}: must divide by {processes()} processes"
+        )
+    stage = Stage("rl", VERSION, settings(config, source, llm) | {"keep_rollouts": keep_rollouts}, out)
+    if stage.done:
+        return out
+    task = FiniteField(config.p)
+    weights = [1 - config.inversion, config.inversion]
+    problems = task.generate(
+        "rl", config.prompts, config.steps, seed=config.seed, kinds=KINDS, weights=weights
+    )
+    tokenizer = load_tokenizer(source, llm)
+    form = prompting(tokenizer, task)
+    rows = [
+        {
+            "prompt": form.example(one.prompt),
+            "number": number,
+            "problem_id": one.id,
+            "kind": one.kind,
+            "difficulty": one.difficulty,
+        }
+        for number, one in enumerate(problems)
+    ]
+    with together(stage) as work:
+        args = TheirGRPO(
+            **shared(config, llm, work, config.batch * config.group),
+            max_steps=config.updates * config.inner,
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=min(5, config.updates // 10),
+            num_generations=config.group,
+            num_iterations=config.inner,
+            max_completion_length=token_budget(tokenizer, task, config.steps[1]),
+            temperature=config.temperature,
+            top_k=0,
+            top_p=1.0,
+            beta=config.beta,
+            epsilon=config.clip,
+            loss_type=config.loss,
+            scale_rewards=config.scale,
+            remove_unused_columns=False,
+            **vllm(llm),
+        )
+        outcome = Outcome(task, problems, config, work, keep_rollouts)
+        live = Live(outcome.strategy_of, by=("kind", "difficulty"), problem="problem_id")
+        loaded = load_llm(source, llm, train=config.tune)
+        outcome.ends = ends_of(loaded, tokenizer)
+        trainer = GRPOTrainer(
+            model=loaded,
+            reward_funcs=live.reward(outcome.reward),
+            args=args,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            peft_config=lora(config.tune, source, llm),
+            callbacks=[live, Log(work, config.updates, grpo_metrics(live), report, config.inner)],
+        )
+        run(trainer, work)
+        strategies = tuple(source.record.get("strategies", ()))
+        finish(trainer, tokenizer, work, record(config, source, "rl", strategies), llm, problems)
+    return out
+
+
+class Outcome:
+    """The reward, and the labels that it finds on the way."""
+
+    def __init__(
+        self, task: FiniteField, problems: list[Problem], config: GRPOConfig, work: Path, keep: bool
+    ) -> None:
+        self.task, self.problems, self.config, self.work, self.keep = task, problems, config, work, keep
+        self.ends: set[int] = set()
+        self._names: list[str] = []
+
+    def reward(
+        self,
+        completions: list[Any],
+        completion_ids: list[list[int]],
+        number: list[int],
+        trainer_state: Any,
+        **_: Any,
+    ) -> list[float]:
+        """1 for a right answer, else 0."""
+        texts = [text_of(one).lstrip() for one in completions]
+        asked = [self.problems[i] for i in number]
+        scores = [self.task.verify(problem, text) for problem, text in zip(asked, texts, strict=True)]
+        answers = [
+            Answer(text, len(ids), "stop" if ids and ids[-1] in self.ends else "length")
+            for text, ids in zip(texts, completion_ids, strict=True)
+        ]
+        labels = [
+            label(self.task, problem, text, answer.finish_reason)
+            for problem, text, answer in zip(asked, texts, answers, strict=True)
+        ]
+        self._names = [found.strategy for found in labels]
+        if self.keep:
+            update = trainer_state.global_step // self.config.inner
+            rows = [
+                rollout_row(problem, f"update {update}", 0, answer.text, answer, score, found)
+                for problem, answer, score, found in zip(asked, answers, scores, labels, strict=True)
+            ]
+            every = [row for part in gathered(rows) for row in part or ()]
+            for i, row in enumerate(every):
+                row |= {"sample": i % self.config.group, "group": i // self.config.group, "update": update}
+            if PartialState().is_main_process:
+                write_rollouts(self.work / "rollouts" / f"update_{update:05d}.parquet", every)
+        return scores
+
+    def strategy_of(self, text: str) -> str:
+        """The labels of the batch in turn: `Live` asks for them in the order of the completions."""
+        return self._names.pop(0)
+
+
+# -- what both stages share --------------------------------------------------------------------------------
+
+
+def settings(config: SFTConfig | GRPOConfig, source: Source, llm: LLMConfig) -> dict[str, Any]:
+    """What a stage's key is made of."""
+    held = {name: value for name, value in asdict(llm).items() if name not in FREE}
+    return asdict(config) | {"engine": "trl", "base": source.base, "model": source.fingerprint, "llm": held}
+
+
+def processes() -> int:
+    return PartialState().num_processes
+
+
+@contextlib.contextmanager
+def together(stage: Stage) -> Generator[Path]:
+    """The stage's folder for all processes: the first one opens it and gives it its name at the end."""
+    state = PartialState()
+    disable_progress_bars()
+    with warnings.catch_warnings():
+        # What TRL and transformers deprecate of each other is no business of the user's.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        if state.is_main_process:
+            with stage.open() as work:
+                state.wait_for_everyone()
+                yield work
+                state.wait_for_everyone()
+        else:
+            state.wait_for_everyone()
+            yield stage.work
+            state.wait_for_everyone()
+
+
+def shared(config: SFTConfig | GRPOConfig, llm: LLMConfig, work: Path, rows: int) -> dict[str, Any]:
+    """Arguments of both trainers. `rows` sequences make an update, over all processes and accumulation steps."""
+    each = max(1, rows // processes())
+    device = max(n for n in range(1, min(llm.device_batch, each) + 1) if each % n == 0)
+    cuda, dtype = torch.cuda.is_available(), compute_dtype(llm)
+    inner = config.inner if isinstance(config, GRPOConfig) else 1
+    return {
+        "output_dir": str(work / CHECKPOINTS),
+        "per_device_train_batch_size": device,
+        "gradient_accumulation_steps": each // device,
+        "learning_rate": config.lr,
+        "max_grad_norm": 1.0,
+        "seed": config.seed,
+        "bf16": dtype is torch.bfloat16,
+        "fp16": dtype is torch.float16,
+        "use_cpu": not cuda,
+        "gradient_checkpointing": llm.checkpointing,
+        "logging_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": llm.save_every * inner,
+        "save_total_limit": 2,
+        "report_to": llm.report_to,
+        "disable_tqdm": True,
+        "dataloader_num_workers": 0,
+    }
+
+
+def vllm(llm: LLMConfig) -> dict[str, Any]:
+    """TRL's own options for sampling with vLLM."""
+    if llm.vllm == "off":
+        return {}
+    found: dict[str, Any] = {"use_vllm": True, "vllm_mode": llm.vllm}
+    if llm.vllm == "colocate":
+        return found | {"vllm_gpu_memory_utilization": llm.vllm_memory}
+    return found | ({"vllm_server_base_url": llm.vllm_url} if llm.vllm_url else {})
+
+
+def lora(tune: str, source: Source, llm: LLMConfig) -> LoraConfig | None:
+    """A fresh adapter on all linear layers, or None where all weights are trained or an adapter is trained on."""
+    if tune == "all" or source.adapter is not None:
+        return None
+    return LoraConfig(
+        r=llm.rank,
+        lora_alpha=llm.alpha,
+        lora_dropout=llm.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def record(
+    config: SFTConfig | GRPOConfig, source: Source, stage: str, strategies: tuple[str, ...]
+) -> dict[str, Any]:
+    """What the saved model was made of."""
+    return {
+        "base": source.base,
+        "base_fingerprint": source.fingerprint.partition("+")[0],
+        "task": {"name": "finite_field", "p": config.p},
+        "strategies": list(strategies),
+        "stages": [*source.record.get("stages", []), stage],
+        "tune": config.tune,
+    }
+
+
+def run(trainer: Any, work: Path) -> None:
+    """Train from the last whole checkpoint on, or from the start."""
+    folder = work / CHECKPOINTS
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
+    # The trainer's state is what a checkpoint writes last: without it, the machine stopped in the middle.
+    whole = [path for path in found if (path / "trainer_state.json").is_file()]
+    trainer.remove_callback(PrinterCallback)
+    try:
+        trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+    except torch.OutOfMemoryError:
+        raise StratagemError(
+            "the GPU's memory is too small: lower --device-batch, or add --checkpointing"
+        ) from None
+
+
+def finish(
+    trainer: Any, tokenizer: Any, work: Path, made: dict[str, Any], llm: LLMConfig, problems: list[Problem]
+) -> None:
+    """Write the model and what it was trained on; remove the checkpoints."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if trainer.accelerator.is_main_process:
+        save_llm(model, tokenizer, work / "model", made, merge=llm.merge)
+        write_json(work / "trained_on.json", [problem.id for problem in problems])
+        shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
