@@ -24,6 +24,7 @@ ORDER = (
     "models",
     "sampling",
     "training",
+    "integrations",
     "studies",
     "commands",
     "cli",
@@ -73,7 +74,7 @@ def test_the_left_wing_works_without_torch() -> None:
         f"        if name.split('.')[0] in {sorted(HEAVY)}: raise ModuleNotFoundError(name, name=name)\n"
         "sys.meta_path.insert(0, Missing())\n"
         "import stratagem, stratagem.report.table1, stratagem.settings, stratagem.mechanisms.decompose\n"
-        "import stratagem.commands.data, stratagem.strategies.table\n"
+        "import stratagem.commands.data, stratagem.commands.lens, stratagem.commands.labels\n"
         "from stratagem.cli import run\n"
         "assert run(['problems', '--size', '2', '--strategy', 'FB']) == 0\n"
         "assert run(['sft', '--out', 'x']) == 2\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -129,7 +130,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def read_table(path: Path) -> pl.DataFrame:
+def read_table(path: Path, columns: Sequence[str] = tuple(ROLLOUT_SCHEMA)) -> pl.DataFrame:
     """A rollout table from Parquet, with its columns checked.
 
     Raises:
@@ -141,9 +142,7 @@ def read_table(path: Path) -> pl.DataFrame:
         raise StratagemError(f"{path}: no such file") from None
     except (pl.exceptions.ComputeError, OSError) as error:
         raise StratagemError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-    missing = [name for name in ROLLOUT_SCHEMA if name not in table.columns]
+    missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise StratagemError(
-            f"{path}: no column {missing[0]!r}; a rollout table has {', '.join(ROLLOUT_SCHEMA)}"
-        )
+        raise StratagemError(f"{path}: no column {missing[0]!r}; a rollout table has {', '.join(columns)}")
     return table

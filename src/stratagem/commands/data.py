@@ -12,6 +12,7 @@ import polars as pl
 import tyro
 
 from stratagem.commands.common import console, read
+from stratagem.lens.frames import label_log
 from stratagem.mechanisms.decompose import decompose as split
 from stratagem.records import StratagemError, finite, read_table
 from stratagem.rollouts.store import write_rollouts
@@ -20,6 +21,8 @@ from stratagem.strategies import SETS, demonstrations
 from stratagem.strategies.table import label_table
 from stratagem.tasks.finite_field import FiniteField
 from stratagem.workspace import write_bytes, write_json
+
+LAB = ("kind", "difficulty")  # what makes strata in the lab
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,20 @@ class LabelOptions:
     """Examples:
     stratagem label runs/before
     stratagem label rollouts.parquet --out labelled.parquet
+    stratagem label completions.jsonl --strategies math --out labelled.parquet
     """
 
-    rollouts: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="a rollout table, or rollout's --out")]
+    rollouts: Annotated[
+        Path,
+        tyro.conf.Positional,
+        tyro.conf.arg(help="rollout's --out, a rollout table, or any log with --strategies"),
+    ]
+    strategies: Annotated[
+        str | None,
+        tyro.conf.arg(
+            help="math, code, a TOML file of rules, or module:function; else the finite-field recogniser"
+        ),
+    ] = None
     out: Annotated[
         Path | None, tyro.conf.arg(help="the table's file; labelled.parquet beside it by default")
     ] = None
@@ -69,7 +83,10 @@ class Decompose:
         Path, tyro.conf.Positional, tyro.conf.arg(help="a labelled rollout table or its folder")
     ]
     after: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="the same of the later checkpoint")]
-    by: Annotated[str, tyro.conf.arg(help="columns of the strata, separated by commas")] = "kind,difficulty"
+    by: Annotated[
+        str | None,
+        tyro.conf.arg(help="columns of the strata, joined by commas; kind,difficulty where they are there"),
+    ] = None
     draws: int = 2000
     seed: int = 0
     out: Annotated[Path | None, tyro.conf.arg(help="a .json file for the result")] = None
@@ -112,40 +129,50 @@ def problems(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(LabelOptions, "label", words, text)
-    source = given.rollouts / "rollouts.parquet" if given.rollouts.is_dir() else given.rollouts
-    table = label_table(read_table(source))
+    own = given.rollouts / "rollouts.parquet"
+    source = own if own.is_file() else given.rollouts
+    if given.strategies is None:
+        table, keys = label_table(read_table(source)), ["kind", "strategy"]
+    else:
+        table, keys = label_log(source, given.strategies), ["strategy"]
     out = given.out or source.with_name("labelled.parquet")
     write_rollouts(out, table)
-    counts = table.group_by("kind", "strategy").agg(
-        pl.len().alias("responses"), pl.col("score").mean().alias("accuracy")
-    )
-    rows = counts.sort("kind", "responses", descending=[False, True]).to_dicts()
+    counts = table.group_by(keys).agg(pl.len().alias("responses"), pl.col("score").mean().alias("accuracy"))
+    rows = counts.sort(*keys[:-1], -pl.col("responses").cast(pl.Int64)).to_dicts()
     if not as_json:
         for row in rows:
-            shown = (
-                f"{row['kind']:<12} {row['strategy']:<10} {row['responses']:>7}  {row['accuracy']:6.1%} right"
-            )
-            print(shown)
+            right = "" if row["accuracy"] is None else f"  {row['accuracy']:6.1%} right"
+            print("".join(f"{row[key]:<12} " for key in keys) + f"{row['responses']:>7}{right}")
         console().print(f"[green]done[/green] {out}", highlight=False)
     return {"out": str(out), "counts": rows}
 
 
 def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Decompose, "decompose", words, text)
-    tables = []
-    for path in (given.before, given.after):
-        source = path / "labelled.parquet" if path.is_dir() else path
-        table = read_table(source)
-        if table["strategy"].null_count():
-            raise StratagemError(
-                f"{source}: column 'strategy' has empty rows; run `stratagem label {path}` first"
-            )
-        tables.append(table.filter(pl.col("mode") == "sampled") if "mode" in table.columns else table)
-    by = tuple(name for name in given.by.split(",") if name)
-    found = split(*tables, by=by, rng=np.random.default_rng(given.seed), draws=given.draws)
+    tables = [labelled(path) for path in (given.before, given.after)]
+    known = all(name in table.columns for table in tables for name in LAB)
+    by = LAB if given.by is None and known else tuple(name for name in (given.by or "").split(",") if name)
+    # Sizes of strata are by design in the lab alone.
+    rng = np.random.default_rng(given.seed)
+    found = split(*tables, by=by, rng=rng, draws=given.draws, stratified=known)
     result = found.as_dict() | {"strata": found.strata.to_dicts()}
     if given.out is not None:
         write_json(given.out, finite(result))
     if not as_json:
         print(found)
     return finite(result)
+
+
+def labelled(path: Path) -> pl.DataFrame:
+    """A labelled table of one checkpoint, without its greedy responses.
+
+    Raises:
+        StratagemError: no such table, a column is missing, or it is not labelled.
+    """
+    source = path / "labelled.parquet" if path.is_dir() else path
+    table = read_table(source, ("problem_id", "checkpoint", "sample", "strategy", "score", "length"))
+    if table["strategy"].null_count():
+        raise StratagemError(
+            f"{source}: column 'strategy' has empty rows; run `stratagem label {path}` first"
+        )
+    return table.filter(pl.col("mode") == "sampled") if "mode" in table.columns else table

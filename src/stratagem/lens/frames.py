@@ -48,6 +48,12 @@ def read_rollouts(
     return pl.concat(list(opened.batches()), how="diagonal_relaxed")
 
 
+def label_log(path: str | Path, strategies: str) -> pl.DataFrame:
+    """A log of any known format as a rollout table with labels, whatever is right in it."""
+    look = Look(rules=rules_from(strategies))
+    return pl.concat(list(open_side([path], look, str(path), ask=False).batches()), how="diagonal_relaxed")
+
+
 def label(rollouts: pl.DataFrame, strategies: str | Path | RuleSet = "math") -> pl.DataFrame:
     """The table with `strategy`, `evidence` and `behaviours`.
 

@@ -281,9 +281,9 @@ def label_counted(batch: pl.DataFrame) -> pl.DataFrame:
 
 
 def scored(batch: pl.DataFrame, correctness: Correctness | None, name: str) -> pl.DataFrame:
-    """The batch with `score` in [0, 1], null where there is none."""
+    """The batch with `score` in [0, 1], null where there is none; left as it is where nobody asks."""
     if correctness is None:
-        return batch.with_columns(score=pl.lit(None, pl.Float64))
+        return batch if "score" in batch.columns else batch.with_columns(score=pl.lit(None, pl.Float64))
     try:
         found = batch.with_columns(score=correctness.expression.fill_nan(None))
     except pl.exceptions.PolarsError as error:
