@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the lab extra")
 from stratagem.models.folder import load_model  # noqa: E402
 from stratagem.settings import LOSSES  # noqa: E402
 from stratagem.training.grpo import advantages, policy_loss, token_logps  # noqa: E402
-from stratagem.training.sft import pad  # noqa: E402
+from stratagem.training.packing import pack  # noqa: E402
 
 CLIP, BETA, MAX_NEW = 0.2, 0.05, 9
 
@@ -63,6 +66,34 @@ def test_loss_is_the_papers(loss: str, seed: int) -> None:
     assert float(ours(*found, loss)) == pytest.approx(by_hand(*found, loss), abs=1e-12)
 
 
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "training_grpo_trl.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize(
+    "case", GOLDEN, ids=lambda c: f"{c['loss']}-{c['beta']}-{c['old_logps'] is not None}"
+)
+def test_loss_and_gradient_are_those_of_trl(case: dict[str, Any]) -> None:
+    """Every variant, with and without the KL term, on and off the policy that was sampled from."""
+
+    def tensor(name: str):
+        return torch.tensor(case[name], dtype=torch.float64)
+
+    logps, mask = tensor("logps").requires_grad_(True), tensor("mask")
+    old = logps.detach() if case["old_logps"] is None else tensor("old_logps")
+    value = policy_loss(
+        logps, old, tensor("ref_logps"), tensor("advantages"), mask,
+        loss=case["loss"], clip=case["clip"], beta=case["beta"], rows=len(mask), tokens=int(mask.sum()),
+        max_new=case["max_new"],
+    )  # fmt: skip
+    value.backward()
+    assert float(value.detach()) == pytest.approx(case["value"], abs=1e-14, rel=1e-12)
+    torch.testing.assert_close(logps.grad, tensor("gradient"), atol=1e-14, rtol=1e-12)
+
+
+def test_every_variant_has_a_golden() -> None:
+    assert {case["loss"] for case in GOLDEN} == set(LOSSES)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradient_is_that_of_the_formula(loss: str) -> None:
     new, *rest = tensors(1)
@@ -95,18 +126,59 @@ def test_advantages() -> None:
 
 
 def test_token_logps_are_the_models(random_model) -> None:
+    """Prompts of different length, shared and not, one response twice, in one part and in several."""
     model, _ = load_model(random_model)
-    rows = [([5, 6, 7], [8, 9, 1]), ([10, 11], [12, 1])]
-    ids, targets = pad(rows)
-    logps, mask, entropy = token_logps(model, ids, targets, 0.7)
-    assert mask.sum(1).tolist() == [3, 2]
-    for k, (prompt, response) in enumerate(rows):
-        whole = torch.tensor([prompt + response])
-        expected = (model(whole)[0] / 0.7).log_softmax(-1)
-        for i, token in enumerate(response):
-            place = len(prompt) - 1 + i
-            torch.testing.assert_close(logps[k, place], expected[place, token], atol=1e-5, rtol=1e-5)
-            torch.testing.assert_close(
-                entropy[k, place], -(expected[place].exp() * expected[place]).sum(), atol=1e-5, rtol=1e-5
-            )
-    assert logps[mask == 0].abs().max() == 0
+    rows = [
+        ([5, 6, 7], [8, 9, 1]), ([10, 11], [12, 1]), ([5, 6, 7], [8, 13, 14, 1]), ([5, 6, 7], [8, 9, 1]),
+        ([20], [21, 22]),
+    ]  # fmt: skip
+    for parts in (pack(rows), pack(rows, tokens=4)):
+        assert sorted(i for part in parts for i in part.members) == list(range(len(rows)))
+        for part in parts:
+            logps, mask, entropy = token_logps(model, part, 0.7)
+            for k, (prompt, response) in enumerate([rows[i] for i in part.members]):
+                assert mask[k].sum() == len(response)
+                expected = (model(torch.tensor([prompt + response]))[0] / 0.7).log_softmax(-1)
+                for i, token in enumerate(response):
+                    place = expected[len(prompt) - 1 + i]
+                    torch.testing.assert_close(logps[k, i], place[token], atol=1e-5, rtol=1e-5)
+                    torch.testing.assert_close(
+                        entropy[k, i], -(place.exp() * place).sum(), atol=1e-5, rtol=1e-5
+                    )
+            assert logps[mask == 0].abs().sum() == 0
+
+
+def test_equal_completions_are_computed_once_and_prompts_too() -> None:
+    rows = [([3, 4, 5], [6, 7]), ([3, 4], [6, 1]), ([3, 4, 5], [6, 7]), ([3, 4, 5], [6, 8])] * 2
+    (part,) = pack(rows)
+    assert part.prompts_PT.tolist() == [[3, 0], [3, 4]]
+    assert part.lengths_P.tolist() == [1, 2]
+    assert part.ids_BR.tolist() == [[4, 6], [5, 6], [5, 6]]
+    found = [
+        (
+            [*part.prompts_PT[k, : part.lengths_P[k]].tolist(), part.ids_BR[b, 0].item()],
+            part.targets_BR[b].tolist(),
+        )
+        for b, k in ((b, int(part.owner_B[b])) for b in part.which.tolist())
+    ]
+    assert found == [rows[i] for i in part.members]
+
+
+def test_gradients_are_those_of_whole_rows(random_model) -> None:
+    """Sharing prompts and completions leaves the gradient of every weight as it is."""
+    rows = [([5, 6, 7], [8, 9, 1]), ([10, 11], [12, 1]), ([5, 6, 7], [8, 13, 14, 1]), ([5, 6, 7], [8, 9, 1])]
+    gains = torch.tensor([1.0, -0.5, 2.0, 0.25], dtype=torch.float64)
+    grads = []
+    for shared in (True, False):
+        model, _ = load_model(random_model)
+        model.double()
+        if shared:
+            for part in pack(rows, tokens=5):
+                (token_logps(model, part, 0.7)[0].sum(1) * gains[part.members]).sum().backward()
+        else:
+            for (prompt, response), gain in zip(rows, gains, strict=True):
+                logps = (model(torch.tensor([prompt + response]))[0] / 0.7).log_softmax(-1)
+                (sum(logps[len(prompt) - 1 + i, token] for i, token in enumerate(response)) * gain).backward()
+        grads.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    for name in grads[0]:
+        torch.testing.assert_close(grads[0][name], grads[1][name], atol=1e-12, rtol=1e-9)

@@ -1,9 +1,8 @@
 """Decoding with a `Transformer`: the same function as `Transformer.hidden`, laid out for one token a row and step.
 
 A step on a CPU is matrix products of a few hundred rows, attention over the rows' caches, and the launching of some
-hundred small kernels. So projections that read the same input are one product, the scale of the scores is a part of
-the query's weights, and a rotation is one product of complex numbers: the two halves of a head's width, which rotate
-together, are laid side by side in the weights.
+hundred small kernels. So projections that read the same input are one product, and the scale of the scores is a part
+of the query's weights.
 
 Shapes by suffix: N rows, T tokens, D width, H query heads, K key/value heads, E head width, V vocabulary.
 """
@@ -16,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stratagem.models.transformer import Layer, Transformer
+from stratagem.models.transformer import Layer, Transformer, rotate
 
 
 class FusedLayer:
@@ -24,20 +23,14 @@ class FusedLayer:
 
     def __init__(self, layer: Layer) -> None:
         a, m = layer.self_attn, layer.mlp
-        scale = a.s.head_dim**-0.5
-        q, k = paired(a.q_proj.weight, a.s.head_dim), paired(a.k_proj.weight, a.s.head_dim)
-        q_bias, k_bias = paired(a.q_proj.bias, a.s.head_dim), paired(a.k_proj.bias, a.s.head_dim)
+        weight, bias = a.fused()
+        scale = torch.ones(len(bias))
+        scale[: a.s.hidden_size] = a.s.head_dim**-0.5
         self.before, self.between = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
-        self.qkv = torch.cat((q * scale, k, a.v_proj.weight))
-        self.qkv_bias = torch.cat((q_bias * scale, k_bias, a.v_proj.bias))
+        self.qkv, self.qkv_bias = weight * scale[:, None], bias * scale
         self.out = a.o_proj.weight
         self.gate_up = torch.cat((m.gate_proj.weight, m.up_proj.weight))
         self.down = m.down_proj.weight
-
-
-def paired(weight: Tensor, width: int) -> Tensor:
-    """A projection whose outputs i and i + width/2 of each head stand side by side."""
-    return weight.unflatten(0, (-1, 2, width // 2)).transpose(1, 2).flatten(0, 2)
 
 
 class Decoder:
@@ -72,8 +65,7 @@ class Decoder:
             y = F.rms_norm(x, (s.hidden_size,), layer.before, s.rms_norm_eps)
             qkv = F.linear(y, layer.qkv, layer.qkv_bias).view(N, T, heads + 2 * narrow, E)
             qk, v = qkv.split((heads + narrow, narrow), 2)
-            qk = torch.view_as_real(torch.view_as_complex(qk.unflatten(-1, (E // 2, 2))) * turn).flatten(-2)
-            q, k = qk.split((heads, narrow), 2)
+            q, k = rotate(qk, turn).split((heads, narrow), 2)
             cached_k[:N, :, self.used : end] = k.transpose(1, 2)
             cached_v[:N, :, self.used : end] = v.transpose(1, 2)
             # Heads that share keys are further rows of one product.

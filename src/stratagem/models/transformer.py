@@ -1,18 +1,25 @@
 """The Qwen2 architecture in plain PyTorch, with the parameter names of Hugging Face.
 
-Small enough to read, and on a CPU faster than the general code: no masks where a causal one does, and a decode step
-that looks at no more of the cache than is filled. A test holds it to `transformers` on the same weights.
+Small enough to read, and on a CPU faster than the general code. All but attention treats every token alike, so tokens
+lie in one long row of M, whatever sequences they belong to, and only attention knows of those: `hidden` for rows of
+one sequence each, `hidden_after` for responses that share prompts. Decoding has a file of its own (see `decoder`). A
+test holds all of it to `transformers` on the same weights.
 
-Shapes by suffix: B rows, T tokens, D width, H query heads, K key/value heads, E head width, V vocabulary.
+Shapes by suffix: B rows, T tokens, M tokens of all rows, P prompts, R response tokens, D width, H query heads,
+K key/value heads, E head width, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+# From queries MHE and keys and values MKE to what each token attends to, MHE.
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +78,15 @@ class MLP(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding; `cos` and `sin` broadcast to x_BHTE."""
-    a, b = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-b, a), dim=-1) * sin
+def paired(weight: Tensor, width: int) -> Tensor:
+    """A projection whose outputs i and i + width/2 of each head, which rotate together, stand side by side."""
+    return weight.unflatten(0, (-1, 2, width // 2)).transpose(1, 2).flatten(0, 2)
 
 
-class Cache:
-    """Keys and values of one layer, BKTE, filled up to `used`."""
-
-    def __init__(self, rows: int, tokens: int, s: Shape, dtype: torch.dtype) -> None:
-        self.k = torch.zeros(rows, s.num_key_value_heads, tokens, s.head_dim, dtype=dtype)
-        self.v = torch.zeros_like(self.k)
-        self.used = 0
-
-    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        end = self.used + k.shape[2]
-        self.k[:, :, self.used : end] = k
-        self.v[:, :, self.used : end] = v
-        self.used = end
-        return self.k[:, :, :end], self.v[:, :, :end]
-
-    def keep(self, rows: Tensor) -> None:
-        """Only these rows from now on; a row may come more than once."""
-        self.k, self.v = self.k[rows], self.v[rows]
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """Rotary position embedding of `paired` heads, ...E: a product of complex numbers; `turn` broadcasts to ...E/2."""
+    pairs = torch.view_as_complex(x.unflatten(-1, (x.shape[-1] // 2, 2)))
+    return torch.view_as_real(pairs * turn).flatten(-2)
 
 
 class Attention(nn.Module):
@@ -107,30 +99,21 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, narrow)
         self.o_proj = nn.Linear(width, width, bias=False)
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: Cache | None
-    ) -> Tensor:
-        s, (B, T, _) = self.s, x.shape
-        q = self.q_proj(x).view(B, T, s.num_attention_heads, s.head_dim).transpose(1, 2)
-        k = self.k_proj(x).view(B, T, s.num_key_value_heads, s.head_dim).transpose(1, 2)
-        v = self.v_proj(x).view(B, T, s.num_key_value_heads, s.head_dim).transpose(1, 2)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        if cache is not None:
-            k, v = cache.append(k, v)
-        # One query against a long cache: heads that share keys become rows of one product.
-        if T == 1:
-            share = s.num_attention_heads // s.num_key_value_heads
-            q = q.view(B, s.num_key_value_heads, share, s.head_dim)
-            scores = (q @ k.transpose(2, 3)) * s.head_dim**-0.5
-            if mask is not None:
-                scores = scores + mask
-            y = (scores.softmax(-1) @ v).reshape(B, 1, s.hidden_size)
-        else:
-            y = F.scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=True
-            )
-            y = y.transpose(1, 2).reshape(B, T, s.hidden_size)
-        return self.o_proj(y)
+    def fused(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of queries, keys and values as one projection, queries and keys `paired`."""
+        q, k, v, width = self.q_proj, self.k_proj, self.v_proj, self.s.head_dim
+        return (
+            torch.cat((paired(q.weight, width), paired(k.weight, width), v.weight)),
+            torch.cat((paired(q.bias, width), paired(k.bias, width), v.bias)),
+        )
+
+    def forward(self, x_MD: Tensor, turn: Tensor, attend: Attend) -> Tensor:
+        s = self.s
+        H, K = s.num_attention_heads, s.num_key_value_heads
+        heads = F.linear(x_MD, *self.fused()).view(-1, H + 2 * K, s.head_dim)
+        turned, v = heads.split((H + K, K), 1)
+        q, k = rotate(turned, turn).split((H, K), 1)
+        return self.o_proj(attend(q, k, v).reshape(-1, s.hidden_size))
 
 
 class Layer(nn.Module):
@@ -141,11 +124,9 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(s.hidden_size, s.rms_norm_eps)
         self.mlp = MLP(s)
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: Cache | None
-    ) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
-        return x + self.mlp(self.post_attention_layernorm(x))
+    def forward(self, x_MD: Tensor, turn: Tensor, attend: Attend) -> Tensor:
+        x_MD = x_MD + self.self_attn(self.input_layernorm(x_MD), turn, attend)
+        return x_MD + self.mlp(self.post_attention_layernorm(x_MD))
 
 
 class Body(nn.Module):
@@ -183,28 +164,61 @@ class Transformer(nn.Module):
                 nn.init.zeros_(parameter)
 
     def hidden(
-        self,
-        ids: Tensor,
-        positions: Tensor | None = None,
-        mask: Tensor | None = None,
-        caches: list[Cache] | None = None,
+        self, ids_BT: Tensor, positions_BT: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """Last hidden states, BTD.
 
         Args:
-            ids: token ids, BT. Rows padded on the right need no mask, since attention is causal.
-            positions: of each token in its row, BT.
-            mask: added to the attention scores, broadcast to BHTT'; causal where None.
-            caches: one a layer; the tokens are appended to them.
+            ids_BT: token ids. Rows padded on the right need no mask, since attention is causal.
+            positions_BT: of each token in its row; from 0 on where None.
+            mask: added to the attention scores, broadcast to BHTT; causal where None.
         """
-        if positions is None:
-            cos, sin = self.cos[None, None, : ids.shape[1]], self.sin[None, None, : ids.shape[1]]
-        else:
-            cos, sin = self.cos[positions][:, None], self.sin[positions][:, None]
-        x = self.model.embed_tokens(ids)
-        for i, layer in enumerate(self.model.layers):
-            x = layer(x, cos, sin, mask, None if caches is None else caches[i])
-        return self.model.norm(x)
+        B, T = ids_BT.shape
+        if positions_BT is None:
+            positions_BT = torch.arange(T).expand(B, T)
+
+        def attend(q_MHE: Tensor, k_MKE: Tensor, v_MKE: Tensor) -> Tensor:
+            q, k, v = (x.view(B, T, *x.shape[1:]).transpose(1, 2) for x in (q_MHE, k_MKE, v_MKE))
+            return attention(q, k, v, mask)
+
+        return self.layers(ids_BT.flatten(), positions_BT.flatten(), attend).view(B, T, -1)
+
+    def hidden_after(self, prompts_PT: Tensor, lengths_P: Tensor, owner_B: Tensor, ids_BR: Tensor) -> Tensor:
+        """Last hidden states of responses, BRD, each prompt computed once for all of its responses.
+
+        Args:
+            prompts_PT: token ids, padded on the right.
+            lengths_P: tokens of each prompt.
+            owner_B: which prompt each response follows.
+            ids_BR: token ids of the responses, padded on the right.
+        """
+        (P, T), (B, R) = prompts_PT.shape, ids_BR.shape
+        places_T, places_R = torch.arange(T), torch.arange(R)
+        # A response token sees its prompt, and of its response what is not behind it.
+        prompt_BRT = (places_T < lengths_P[owner_B][:, None])[:, None].expand(B, R, T)
+        own_BRR = (places_R <= places_R[:, None]).expand(B, R, R)
+        mask = torch.cat((prompt_BRT, own_BRR), -1)[:, None]
+
+        def attend(q_MHE: Tensor, k_MKE: Tensor, v_MKE: Tensor) -> Tensor:
+            q, k, v = (x[: P * T].view(P, T, *x.shape[1:]).transpose(1, 2) for x in (q_MHE, k_MKE, v_MKE))
+            before = attention(q, k, v, None)
+            q, *own = (x[P * T :].view(B, R, *x.shape[1:]).transpose(1, 2) for x in (q_MHE, k_MKE, v_MKE))
+            k, v = (torch.cat((a[owner_B], b), 2) for a, b in zip((k, v), own, strict=True))
+            after = attention(q, k, v, mask)
+            return torch.cat((before.flatten(0, 1), after.flatten(0, 1)))
+
+        ids = torch.cat((prompts_PT.flatten(), ids_BR.flatten()))
+        positions = torch.cat((places_T.repeat(P), (lengths_P[owner_B][:, None] + places_R).flatten()))
+        return self.layers(ids, positions, attend)[P * T :].view(B, R, -1)
+
+    def layers(self, ids_M: Tensor, positions_M: Tensor, attend: Attend) -> Tensor:
+        """Last hidden states of the tokens, MD."""
+        half = self.shape.head_dim // 2
+        turn = torch.complex(self.cos[:, :half], self.sin[:, :half])[positions_M][:, None]
+        x_MD = self.model.embed_tokens(ids_M)
+        for layer in self.model.layers:
+            x_MD = layer(x_MD, turn, attend)
+        return self.model.norm(x_MD)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.model.embed_tokens.weight)
@@ -212,3 +226,11 @@ class Transformer(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Logits of the next token, BTV."""
         return self.logits(self.hidden(ids))
+
+
+def attention(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, mask: Tensor | None) -> Tensor:
+    """What each query attends to, BTHE; causal where `mask` is None."""
+    y = F.scaled_dot_product_attention(
+        q_BHTE, k_BKTE, v_BKTE, attn_mask=mask, is_causal=mask is None, enable_gqa=True
+    )
+    return y.transpose(1, 2)

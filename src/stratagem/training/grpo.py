@@ -12,7 +12,7 @@ The KL term is Schulman's non-negative estimator, exp(r - p) - (r - p) - 1 for l
 p of the policy. Log-probabilities are those of the distribution that is sampled from, at the temperature, in policy,
 reference and entropy alike.
 
-Shapes by suffix: B completions, R response tokens.
+Shapes by suffix: B completions, R response tokens, G completions of a group.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ from stratagem.settings import GRPOConfig
 from stratagem.strategies import label
 from stratagem.tasks.finite_field import KINDS, FiniteField
 from stratagem.training import loop
-from stratagem.training.sft import pad
+from stratagem.training.packing import Part, pack
 from stratagem.workspace import Stage, write_json
 
 VERSION = 2
-ROWS = 128  # rows of one forward and backward pass: bounds the memory, changes no result beyond rounding
 
 
 def advantages(scores_BG: Tensor, scale: str) -> Tensor:
@@ -91,21 +90,18 @@ def policy_loss(
             raise ValueError(f"loss {other!r}")
 
 
-def token_logps(
-    model: Transformer, ids_BT: Tensor, targets_BT: Tensor, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probabilities of the targets at `temperature`, the mask of what is a target, and the entropies, all BT."""
-    mask = targets_BT >= 0
-    logits = model.logits(model.hidden(ids_BT)[mask]) / temperature
-    logps = logits.log_softmax(-1)
-    entropy = -(logps.exp() * logps).sum(-1)
-    chosen = logps.gather(-1, targets_BT[mask][:, None])[:, 0]
-    blank = torch.zeros(mask.shape, dtype=logits.dtype)
-    return (
-        blank.masked_scatter(mask, chosen),
-        mask.to(logits.dtype),
-        blank.masked_scatter(mask, entropy.detach()),
-    )
+def token_logps(model: Transformer, part: Part, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probabilities of the members' tokens at `temperature`, the mask of their tokens, and entropies, all BR."""
+    hidden = model.hidden_after(part.prompts_PT, part.lengths_P, part.owner_B, part.ids_BR)
+    mask = part.targets_BR >= 0
+    logps = (model.logits(hidden[mask]) / temperature).log_softmax(-1)
+    with torch.no_grad():
+        entropy = -(logps.exp() * logps).sum(-1)
+    chosen = logps.gather(-1, part.targets_BR[mask][:, None])[:, 0]
+    blank = torch.zeros(mask.shape, dtype=logps.dtype)
+    found = blank.masked_scatter(mask, chosen), mask.to(logps.dtype), blank.masked_scatter(mask, entropy)
+    logps_BR, mask_BR, entropy_BR = (one[part.which] for one in found)
+    return logps_BR, mask_BR, entropy_BR
 
 
 def train(
@@ -216,18 +212,16 @@ def optimise(
     max_new: int,
     step: Callable[[], float],
 ) -> dict[str, float]:
-    """The inner steps of one update on its completions, in passes of rows of like length; returns metrics."""
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
-    parts = [order[i : i + ROWS] for i in range(0, len(order), ROWS)]
-    padded = [pad([rows[i] for i in part]) for part in parts]
+    """The inner steps of one update on its completions; returns metrics."""
+    parts = pack(rows)
     with torch.no_grad():
-        refs = [token_logps(reference, *batch, config.temperature)[0] for batch in padded]
+        refs = [token_logps(reference, part, config.temperature)[0] for part in parts]
     tokens = sum(len(response) for _, response in rows)
     olds: list[Tensor] = []
     entropies = kl = norm = 0.0
     for inner in range(config.inner):
-        for i, (part, batch) in enumerate(zip(parts, padded, strict=True)):
-            logps, mask, entropy = token_logps(policy, *batch, config.temperature)
+        for i, part in enumerate(parts):
+            logps, mask, entropy = token_logps(policy, part, config.temperature)
             if inner == 0:
                 olds.append(logps.detach())
                 entropies += entropy.sum().item()
@@ -237,7 +231,7 @@ def optimise(
                 logps,
                 olds[i],
                 refs[i],
-                advantages_B[part],
+                advantages_B[part.members],
                 mask,
                 loss=config.loss,
                 clip=config.clip,
