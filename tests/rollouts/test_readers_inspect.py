@@ -179,15 +179,19 @@ def test_inspect_large_samples_are_in_several_frames(tmp_path):
     assert read_rollouts(tmp_path / "frames.eval").read()["id"].to_list() == ["sums/easy"]
 
 
-def test_inspect_a_sample_longer_than_the_archive_says_is_left_out(tmp_path):
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [(24, "sample: not of the size that the archive says"), (16, "sample: its packing is damaged")],
+)
+def test_inspect_a_sample_of_other_size_or_checksum_than_the_archive_says(tmp_path, where, reason):
     sample = json.dumps(records("inspect_ai/sums.json")[1]).encode()
     files = {"header.json": b"{}", "samples/1_epoch_1.json": sample, "samples/2_epoch_1.json": sample}
     zstd_archive(tmp_path / "lies.eval", files)
     made = bytearray((tmp_path / "lies.eval").read_bytes())
     with zipfile.ZipFile(tmp_path / "lies.eval") as archive:
         last = archive.start_dir + sum(46 + len(name) for name in archive.namelist()[:2])
-    struct.pack_into("<L", made, last + 24, 60)
+    struct.pack_into("<L", made, last + where, 60)
     (tmp_path / "lies.eval").write_bytes(made)
     log = read_rollouts(tmp_path / "lies.eval")
     assert log.read().height == 1
-    assert dict(log.left_out) == {"sample: not of the size that the archive says": 1}
+    assert dict(log.left_out) == {reason: 1}
