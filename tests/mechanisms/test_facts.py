@@ -57,7 +57,8 @@ def test_facts_from_counts_and_from_rollouts() -> None:
     before = before.with_columns(
         unread, score=pl.when(pl.col("strategy") == "C").then(0.0).otherwise("score")
     )
-    after = after.with_columns(length=pl.col("length") * 2)
+    longer = pl.when(pl.col("difficulty") == 0).then(1.05).otherwise(2.0)
+    after = after.with_columns(length=pl.col("length") * longer)
     found = decompose(before, after, rng=np.random.default_rng(0), draws=400)
     rooms = tuple(headroom(t, rng=np.random.default_rng(0), draws=100) for t in (before, after))
     facts = facts_from(found, count(before), count(after), headrooms=(rooms[0], rooms[1]))

@@ -47,7 +47,7 @@ def test_the_document_has_every_rule_and_action() -> None:
     assert {rule.action for rule in RULES} == set(ACTIONS)
 
 
-fractions = st.floats(-0.4, 0.4).map(lambda x: round(x, 3))
+fractions = st.sampled_from([0.003, -0.005, 0.012]) | st.floats(-0.4, 0.4).map(lambda x: round(x, 3))
 
 
 @st.composite
@@ -109,6 +109,13 @@ def any_facts(draw: Any) -> Facts:
         ),
         regrouped=draw(st.none() | st.tuples(*[st.integers(0, 9)] * 3)),
     )
+
+
+def test_a_tiny_gain_stays_tiny_when_more_problems_tell_it_from_0() -> None:
+    for reach in (0.012, 0.003):
+        parts = {name: est(0.0025, reach) for name in ("selection", "improvement")}
+        found = verdict(replace(BASE, gain=est(0.005, reach), gap=est(0, reach), lead="undecided", **parts))
+        assert found.action == "change the RL data"
 
 
 def numbers(value: Any) -> set[float]:
