@@ -213,3 +213,25 @@ def test_it_prints_and_is_json():
     assert data["scopes"][0]["strategies"][0]["recall"]["value"] == pytest.approx(80 / 90)
     cell = data["scopes"][0]["confusion"][1]
     assert (cell["true"], cell["label"], cell["responses"]) == ("A", "B", 9.0)
+
+
+def test_draws_of_a_designed_sheet_hold_the_labels_fixed():
+    """What is solved with a drawn matrix from the log's own labels is the drawn count of true strategies."""
+    rng = np.random.default_rng(1)
+    whole = population(rng)
+    one = validate(fill(sheet(whole, 300, rng), whole), names=NAMES).confusion(split=())
+    drawn = one.draws(np.random.default_rng(0), 4000)
+    assert drawn.shape == (4000, 1, 1, 3, 3)
+    assert drawn.sum(-1) == pytest.approx(1.0)
+    assert drawn.mean(0) == pytest.approx(one.rate, abs=0.02)
+    seen = np.array([(whole["strategy"] == name).sum() for name in NAMES])
+    true = np.array([(whole["truth"] == name).sum() for name in NAMES])
+    solved = seen @ np.linalg.inv(drawn[:, 0, 0])
+    low, high = np.quantile(solved, [0.001, 0.999], axis=0)
+    assert (low < true).all()
+    assert (true < high).all()
+    # The binomial error of 300 rows is 60 times what is left if every response was labelled.
+    assert solved.std(0).max() < 0.05 * whole.height
+    every = validate(fill(sheet(whole, whole.height, rng), whole), names=NAMES).confusion(split=())
+    solved = seen @ np.linalg.inv(every.draws(np.random.default_rng(0), 50)[:, 0, 0])
+    assert np.abs(solved - true).max() < 10
