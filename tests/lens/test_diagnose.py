@@ -260,3 +260,19 @@ def test_counts_without_texts_give_passk_and_no_strategies(stratagem: Callable[.
     assert rows[1]["difference"]["value"] == pytest.approx(-0.019811, abs=5e-7)
     assert rows[1]["difference"]["se"] == pytest.approx(0.006302, abs=5e-7)
     assert rows[0]["before"]["value"] == pytest.approx(0.604105, abs=5e-7)
+
+
+def test_forms_of_the_answer_count_together_too(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(
+        '[strategies.any]\ndescription = "any"\nany = ["[a-z]"]\n'
+        '[behaviours.answer_long]\ndescription = "long"\nany = ["long"]\n'
+        '[behaviours.answer_odd]\ndescription = "odd"\nany = ["odd"]\n'
+    )
+    texts = ["long", "odd", "long and odd", "plain"]
+    for name in ("a", "b"):
+        rows = [{"prompt": f"p{i}", "response": text, "score": 1} for i, text in enumerate(texts)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    look = Look(rules=read_rules(tmp_path / "rules.toml"))
+    found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], look, draws=100).summary
+    shares = {one["behaviour"]: one["share_before"] for one in found["behaviours"]}
+    assert shares == {"answer_long": 0.5, "answer_odd": 0.5, "answer_not_plain": 0.75}

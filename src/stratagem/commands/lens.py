@@ -21,7 +21,7 @@ from stratagem.records import StratagemError
 from stratagem.report import diagnosis as page
 from stratagem.report.terminal import show_diagnosis, show_passk, show_survey
 from stratagem.rollouts.readers.row import ReadOptions
-from stratagem.strategies.rules import read_rules
+from stratagem.strategies.rules import RuleSet, check_rules, read_rules
 from stratagem.workspace import write_bytes, write_json
 
 RESULT, REPORT, TABLE = "diagnosis.json", "report.html", "labelled.parquet"
@@ -128,7 +128,7 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if given.draws < 100:
         raise StratagemError(f"--draws {given.draws}: must be at least 100")
     look = Look(
-        rules=None if given.strategies is None else read_rules(given.strategies),
+        rules=None if given.strategies is None else checked_rules(given.strategies),
         by=None if given.by is None else tuple(listed(given.by)) if given.by != "none" else (),
         score=given.score,
         correct=given.correct,
@@ -215,6 +215,17 @@ def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if not as_json:
         show_passk(result, Console())
     return result
+
+
+def checked_rules(source: str) -> RuleSet:
+    """
+    Raises:
+        StratagemError: a rule gets one of its own examples wrong.
+    """
+    rules = read_rules(source)
+    for failure in check_rules(rules):
+        raise StratagemError(f"--strategies {source}: {failure}")
+    return rules
 
 
 def listed(text: str) -> list[str]:

@@ -56,10 +56,7 @@ def compare(
     rooms = room(before.counts, by, draws, level, seed), room(after.counts, by, draws, level, seed)
     behaviours: Sequence[BehaviourChange] = ()
     if before.behaviours is not None and after.behaviours is not None:
-        names = [rule.name for rule in before.rules.behaviours] if before.rules else []
-        behaviours = compare_behaviours(
-            before.behaviours, after.behaviours, names=names, level=level, stratified=False
-        )
+        behaviours = compare_behaviours(before.behaviours, after.behaviours, level=level, stratified=False)
     changes = robustness(before.counts, after.counts, by, level=level, stratified=False)
     facts = facts_from(
         found,

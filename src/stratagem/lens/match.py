@@ -10,6 +10,7 @@ import polars as pl
 
 from stratagem.lens.side import Side
 from stratagem.mechanisms.counts import MEASURES, merge
+from stratagem.records import UNPARSED
 from stratagem.rollouts.problems import Join
 
 MOST_CHECKPOINTS = 12  # of one log; more are joined into as many runs of neighbours
@@ -107,6 +108,12 @@ def differences(sides: Sequence[Side]) -> list[str]:
             "lengths are in tokens on one side and in characters on the other, and cannot be compared"
         )
     for side in sides:
+        unparsed = side.counts.filter(strategy=UNPARSED)["n"].sum()
+        if side.rules is not None and unparsed > side.about["responses"] / 2:
+            found.append(
+                f"{side.name}: no answer was found in {unparsed / side.about['responses']:.0%} of the responses; "
+                "say where it stands in [parts] of the rules (docs/rules.md)"
+            )
         lost = sum(side.about["left_out"].values())
         if lost > 0.02 * (lost + side.about["responses"]):
             found.append(

@@ -34,6 +34,7 @@ KINDS = (
 )
 MOST_STRATA = 60
 COUNTED = "counted"  # the strategy of all responses of a log that holds counts and no texts
+FORM = "answer_not_plain"  # the behaviour of a response that shows any behaviour of the answer's form
 MERGE_AT = 64
 
 Keep = Callable[[pl.DataFrame], None]
@@ -270,7 +271,20 @@ def labeller(first: pl.DataFrame, look: Look) -> tuple[str, RuleSet | None, Labe
     if look.rules is None and is_finite_field(first):
         return "the finite-field recogniser", None, label_table
     rules = look.rules or read_rules("math")
-    return rules.name, rules, lambda batch: label_frame(batch, rules)
+    forms = [rule.name for rule in rules.behaviours if rule.name.startswith("answer")]
+    if len(forms) < 2:
+        return rules.name, rules, lambda batch: label_frame(batch, rules)
+    return rules.name, rules, lambda batch: with_form(label_frame(batch, rules), forms)
+
+
+def with_form(batch: pl.DataFrame, forms: Sequence[str]) -> pl.DataFrame:
+    """The batch with one behaviour more, `FORM`, where a response shows any of the forms of an answer: what all of
+    them carry of a gain is not the sum of what each does."""
+    shown = pl.col("behaviours")
+    any_form = shown.list.set_intersection(list(forms)).list.len() > 0
+    return batch.with_columns(
+        behaviours=pl.when(any_form).then(pl.concat_list(shown, pl.lit(FORM))).otherwise(shown)
+    )
 
 
 def label_counted(batch: pl.DataFrame) -> pl.DataFrame:
