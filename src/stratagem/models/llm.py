@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as their_logging
 
@@ -200,7 +201,7 @@ def load_llm(source: Source, llm: LLMConfig, *, train: str | None = None, device
         raise StratagemError(f"{source.base}: does not fit the GPU's memory; try --dtype bfloat16") from None
     except ModuleNotFoundError as error:
         raise StratagemError(f"{source.base}: needs {error.name}: {NEEDS}") from None
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
         raise StratagemError(f"{source.base}: cannot be loaded: {why(error)}") from None
     if source.adapter is not None:
         model = with_adapter(model, source, train)
@@ -219,7 +220,7 @@ def with_adapter(model: Any, source: Source, train: str | None) -> Any:
         raise StratagemError(
             f"{source.adapter}: an adapter of another model than {source.base} ({first})"
         ) from None
-    return found.merge_and_unload() if train == "all" else found
+    return found.merge_and_unload().requires_grad_(True) if train == "all" else found
 
 
 def load_tokenizer(model: str | Path | Source, llm: LLMConfig | None = None) -> Any:

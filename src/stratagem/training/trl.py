@@ -48,7 +48,7 @@ from stratagem.training.trl_log import Log, Report, grpo_metrics, sft_metrics
 from stratagem.workspace import Stage, write_json
 
 VERSION = 1
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, START = "checkpoints", "start"
 # What changes where or how fast a stage runs, or what is watched, is no part of its key.
 FREE = ("device_batch", "checkpointing", "vllm_url", "vllm_memory", "save_every", "report_to", "attention")
 
@@ -117,10 +117,6 @@ def grpo(
     """
     check_engine(config.tune, "trl")
     source = find_model(model, llm)
-    if source.base.endswith(".gguf") and config.tune == "all" and config.beta > 0:
-        raise StratagemError(
-            f"{source.base}: a GGUF file cannot be the reference of --tune all; use --tune lora"
-        )
     if config.batch * config.group % processes():
         raise StratagemError(
             f"--batch {config.batch} x --group {config.group}: must divide by {processes()} processes"
@@ -166,7 +162,7 @@ def grpo(
         )
         outcome = Outcome(task, problems, config, work, keep_rollouts)
         live = Live(outcome.strategy_of, by=("kind", "difficulty"), problem="problem_id")
-        loaded = load_llm(source, llm, train=config.tune)
+        loaded = load_llm(start_of(source, config, llm, tokenizer, work), llm, train=config.tune)
         outcome.ends = ends_of(loaded, tokenizer)
         trainer = GRPOTrainer(
             model=loaded,
@@ -314,6 +310,20 @@ def lora(tune: str, source: Source, llm: LLMConfig) -> LoraConfig | None:
     )
 
 
+def start_of(source: Source, config: GRPOConfig, llm: LLMConfig, tokenizer: Any, work: Path) -> Source:
+    """The model that RL starts from. TRL reads the reference of a wholly trained model again from its folder, which
+    neither an adapter nor a GGUF file is: then one is written."""
+    folder = work / START
+    if config.tune != "all" or config.beta == 0 or not (source.adapter or source.base.endswith(".gguf")):
+        return source
+    state = PartialState()
+    if state.is_main_process and not (folder / "stratagem.json").is_file():
+        whole = load_llm(source, llm, train="all")
+        save_llm(whole, tokenizer, folder, source.record, merge=True)
+    state.wait_for_everyone()
+    return find_model(folder, llm)
+
+
 def record(
     config: SFTConfig | GRPOConfig, source: Source, stage: str, strategies: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -351,4 +361,5 @@ def finish(
     if trainer.accelerator.is_main_process:
         save_llm(model, tokenizer, work / "model", made, merge=llm.merge)
         write_json(work / "trained_on.json", [problem.id for problem in problems])
-        shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
+        for name in (CHECKPOINTS, START):
+            shutil.rmtree(work / name, ignore_errors=True)

@@ -1,0 +1,219 @@
+"""The client of OpenAI-compatible servers against a stand-in that speaks the protocol and misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+pytest.importorskip("torch", reason="needs the lab extra")
+
+from stratagem.records import StratagemError
+from stratagem.sampling.server import Server, rollout
+from stratagem.settings import RolloutConfig, ServerConfig
+from stratagem.strategies import STRATEGIES
+from stratagem.tasks.finite_field import FiniteField, find_prompt
+
+TASK = FiniteField(11)
+
+
+class StandIn:
+    """Solves every problem by the strategy that the opening asks for, else forward. `trouble` maps the number of a
+    POST to (status, headers, body); `most` is how many choices one reply has."""
+
+    def __init__(self) -> None:
+        self.trouble: dict[int, tuple[int, dict[str, str], bytes]] = {}
+        self.most = 99
+        self.requests: list[tuple[str, dict[str, Any], dict[str, str]]] = []
+        self.lock = threading.Lock()
+        stand_in = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                self.reply(200, json.dumps({"data": [{"id": "solver"}]}).encode())
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with stand_in.lock:
+                    number = len(stand_in.requests)
+                    stand_in.requests.append((self.path, body, dict(self.headers)))
+                if number in stand_in.trouble:
+                    status, headers, content = stand_in.trouble[number]
+                    if status == 0:
+                        self.connection.close()
+                        return
+                    self.reply(status, content, headers)
+                else:
+                    self.reply(200, json.dumps(stand_in.completions(self.path, body)).encode())
+
+            def reply(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+                self.send_response(status)
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+        self.httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.httpd.server_port}/v1"
+        threading.Thread(target=self.httpd.serve_forever, daemon=True).start()
+
+    def completions(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        chat = path.endswith("/chat/completions")
+        messages = body.get("messages") or [{"role": "user", "content": body.get("prompt", "")}]
+        whole = " ".join(message["content"] for message in messages)
+        problem = TASK.parse(find_prompt(whole))
+        begun = next((one for one in STRATEGIES.values() if whole.endswith(one.OPENING)), None)
+        text = (begun or STRATEGIES["forward"]).demonstrate(TASK, problem.data)
+        if begun is not None:
+            text = text.removeprefix(begun.OPENING)
+        choices = []
+        for i in range(min(body["n"], self.most)):
+            cut = body["temperature"] > 0 and i == 1  # the second sample is cut off
+            said = text[: len(text) // 2] if cut else text
+            reason = "length" if cut else "stop"
+            words = said.split()
+            choice: dict[str, Any] = {"index": i, "finish_reason": reason}
+            if chat:
+                choice["message"] = {"role": "assistant", "content": said}
+                if body.get("logprobs"):
+                    choice["logprobs"] = {"content": [{"token": w, "logprob": -0.5} for w in words]}
+            else:
+                choice["text"] = said
+                if body.get("logprobs") is not None:
+                    choice["logprobs"] = {"token_logprobs": [None, *[-0.5] * (len(words) - 1)]}
+            choices.append(choice)
+        return {"choices": choices, "usage": {"completion_tokens": 1}}
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    made = StandIn()
+    yield made
+    made.httpd.shutdown()
+    made.httpd.server_close()
+
+
+def server(stand_in: StandIn, model: str = "solver", **given: Any) -> Server:
+    return Server(ServerConfig(url=stand_in.url, **given), model, TASK, steps=4, pause=0.01)
+
+
+PROBLEMS = TASK.generate("eval", 6, (2, 4))
+
+
+@pytest.mark.parametrize("form", ["chat", "text"])
+def test_problems_are_answered_in_order(stand_in: StandIn, form: str) -> None:
+    found = server(stand_in, form=form, logprobs=True)(PROBLEMS, "", 3, 0.7, seed=5)
+    assert len(found) == 18
+    for k, answer in enumerate(found):
+        gold = STRATEGIES["forward"].demonstrate(TASK, PROBLEMS[k // 3].data)
+        assert answer.finish_reason == ("length" if k % 3 == 1 else "stop")
+        assert answer.text == (gold[: len(gold) // 2] if k % 3 == 1 else gold)
+        assert answer.logprob == -0.5
+        assert answer.tokens == len(answer.text.split()) - (form == "text")
+    paths = {path for path, _, _ in stand_in.requests}
+    assert paths == {"/v1/chat/completions" if form == "chat" else "/v1/completions"}
+    bodies = [body for _, body, _ in stand_in.requests]
+    assert {body["n"] for body in bodies} == {3}
+    assert len({body["seed"] for body in bodies}) == len(PROBLEMS)
+    assert all(
+        TASK.instruction() in json.dumps(body, ensure_ascii=False).replace("\\n", "\n") for body in bodies
+    )
+
+
+@pytest.mark.parametrize("form", ["chat", "text"])
+def test_a_begun_answer_is_continued(stand_in: StandIn, form: str) -> None:
+    found = server(stand_in, form=form)(PROBLEMS, "backward", 1, 0.0, seed=0)
+    for problem, answer in zip(PROBLEMS, found, strict=True):
+        assert f"backward{answer.text}" == STRATEGIES["backward"].demonstrate(TASK, problem.data)
+    body = stand_in.requests[0][1]
+    if form == "chat":
+        assert body["messages"][-1] == {"role": "assistant", "content": "backward"}
+        assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+    else:
+        assert body["prompt"].endswith(" backward")
+
+
+def test_stop_and_key_are_sent(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sesame")
+    server(stand_in, stop=("\n\n",))(PROBLEMS[:1], "", 1, 0.7, seed=0)
+    _, body, headers = stand_in.requests[0]
+    assert body["stop"] == ["\n\n"]
+    assert headers["Authorization"] == "Bearer sesame"
+
+
+def test_a_server_that_gives_fewer_is_asked_for_the_rest(stand_in: StandIn) -> None:
+    stand_in.most = 2
+    assert len(server(stand_in)(PROBLEMS[:1], "", 5, 0.7, seed=1)) == 5
+    bodies = [body for _, body, _ in stand_in.requests]
+    assert [body["n"] for body in bodies] == [5, 3, 1]
+    assert len({body["seed"] for body in bodies}) == 3
+
+
+@pytest.mark.parametrize("trouble", [(503, {}, b"busy"), (429, {"Retry-After": "0"}, b"{}"), (0, {}, b"")])
+def test_a_busy_server_is_asked_again(stand_in: StandIn, trouble: tuple[int, dict[str, str], bytes]) -> None:
+    stand_in.trouble = {0: trouble, 1: trouble}
+    found = server(stand_in, parallel=1)(PROBLEMS[:2], "", 1, 0.7, seed=0)
+    assert len(found) == 2
+    assert len(stand_in.requests) == 4
+    assert stand_in.requests[0][1] == stand_in.requests[2][1]
+
+
+def test_what_cannot_be_mended_by_waiting_is_said_in_one_line(stand_in: StandIn) -> None:
+    with pytest.raises(StratagemError, match="serves no 'other', only solver"):
+        server(stand_in, "other")
+    ask = server(stand_in, parallel=1)
+    message = json.dumps({"error": {"message": "max_tokens is too\nlarge"}}).encode()
+    stand_in.trouble = {
+        0: (400, {}, message),
+        1: (401, {}, b"no"),
+        2: (200, {}, b"<html>"),
+        3: (200, {}, b"{}"),
+    }
+    for expected in (
+        "400 max_tokens is too large",
+        "401 no .*OPENAI_API_KEY",
+        "does not answer in JSON",
+        "choices",
+    ):
+        with pytest.raises(StratagemError, match=expected) as caught:
+            ask(PROBLEMS[:1], "", 1, 0.7, seed=0)
+        assert "\n" not in str(caught.value)
+    stand_in.trouble = dict.fromkeys(range(4, 99), (500, {}, b"broken"))
+    with pytest.raises(StratagemError, match="500 broken; is the server running"):
+        ask(PROBLEMS[:1], "", 1, 0.7, seed=0)
+    assert len(stand_in.requests) == 4 + 6
+    stand_in.httpd.shutdown()
+    stand_in.httpd.server_close()
+    with pytest.raises(StratagemError, match="is the server running"):
+        server(stand_in)
+
+
+def test_an_interrupted_rollout_asks_only_for_the_rest(stand_in: StandIn, tmp_path: Path) -> None:
+    config = RolloutConfig(steps=(2, 3), size=70, samples=2)
+    given = ServerConfig(url=stand_in.url, parallel=1)
+    stand_in.trouble = {125: (400, {}, b"stop here")}  # the first 60 problems, twice each, are done by then
+    with pytest.raises(StratagemError, match="stop here"):
+        rollout(config, tmp_path / "out", "solver", given)
+    assert not (tmp_path / "out").exists()
+    before = len(stand_in.requests)
+    rollout(config, tmp_path / "out", "solver", given)
+    assert len(stand_in.requests) - before == 2 * 10
+    table = pl.read_parquet(tmp_path / "out" / "rollouts.parquet")
+    assert len(table) == 70 * 3
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "rollouts.parquet"]
+    greedy = table.filter(mode="greedy")
+    assert greedy["score"].to_list() == [1.0] * 70
+    assert table["problem_id"].n_unique() == 70
+    count = len(stand_in.requests)
+    rollout(config, tmp_path / "out", "solver", given)
+    assert len(stand_in.requests) == count
