@@ -6,7 +6,6 @@ The browser itself is templates/browser.js. It writes text nodes only, so that n
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -205,7 +204,6 @@ def _shared(prompts: Sequence[str]) -> int:
     """How many characters all prompts begin with, up to a blank: the list shows what comes after."""
     if len(prompts) < 2:
         return 0
-    same = os.path.commonprefix(list(prompts))
-    if len(same) < 20:
-        return 0
-    return max(same.rfind(" "), same.rfind("\n")) + 1
+    first, last = min(prompts), max(prompts)  # what these two share, all do
+    same = first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
+    return max(same.rfind(" "), same.rfind("\n")) + 1 if len(same) >= 20 else 0

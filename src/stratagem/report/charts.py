@@ -52,7 +52,7 @@ CONFIG: dict[str, Any] = {
         "labelColor": MUTED,
         "labelFontSize": 11,
         "columnPadding": 8,
-        "layout": {"bounds": "full", "top": {"anchor": "start"}},
+        "layout": {"bounds": "full", "top": {"anchor": "start", "bounds": "full"}},
     },
     "text": {"color": INK, "fontSize": 11},
     "rule": {"color": INK},
@@ -116,7 +116,8 @@ def split(named: Sequence[tuple[str, dict[str, Number]]], title: str) -> Spec:
         rows += [{"run": label, **bar(term, found)} for term, found in terms.items()]
     labels = [label for label, _ in named]
     low, high = extent(rows)
-    room = 0.14 * (high - low)  # for the numbers at the bars' ends
+    ranged = any(row["from"] is not None for row in rows)
+    room = (0.32 if ranged else 0.14) * (high - low)  # for the numbers at the bars' ends
     base = alt.Chart(data(rows)).encode(
         y=alt.Y("run:N", sort=labels, title=None, scale=alt.Scale(paddingInner=0.28)).axis(
             labelExpr="split(datum.label, '|')",
@@ -132,14 +133,20 @@ def split(named: Sequence[tuple[str, dict[str, Number]]], title: str) -> Spec:
     axis = alt.X("value:Q", title=title, scale=alt.Scale(domain=[low, high + room], nice=False)).axis(
         tickCount=7
     )
-    colour = alt.Color("term:N", title=None, scale=term_scale()).legend(orient="top", symbolType="square")
+    colour = alt.Color("term:N", title=None, scale=term_scale()).legend(
+        orient="top", symbolType="square", symbolOpacity=1
+    )
     tips = tips_of("run", "term", "value", "low", "high")
     layers = [base.mark_bar().encode(x=axis, color=colour, tooltip=tips)]
-    if any(row["from"] is not None for row in rows):
-        ranges = base.mark_bar(opacity=0.45).encode(x="from:Q", x2="to:Q", color=colour, tooltip=tips)
+    if ranged:
+        ranges = base.mark_bar(opacity=0.45).encode(
+            x=alt.X("from:Q"), x2=alt.X2("to:Q"), color=colour, tooltip=tips
+        )
         layers.append(ranges)
-    ends = base.mark_rule(strokeWidth=1.4).encode(x="low:Q", x2="high:Q")
-    text = base.mark_text(align="left", dx=5, baseline="middle").encode(x="end:Q", text="label:N")
+    ends = base.mark_rule(strokeWidth=1.4).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    text = base.mark_text(align="left", dx=5, baseline="middle").encode(
+        x=alt.X("end:Q"), text=alt.Text("label:N")
+    )
     return spec(max(66 * len(labels), 80), *layers, ends, zero(vertical=True), text)
 
 
@@ -159,7 +166,7 @@ def strata(gain: view.Gain, kind: str, domain: tuple[float, float]) -> Spec:
         color=alt.Color("term:N", legend=None, scale=term_scale()),
         tooltip=tips_of("steps", "term", "value", "low", "high"),
     )
-    ends = base.mark_rule(strokeWidth=1.2).encode(y="low:Q", y2="high:Q")
+    ends = base.mark_rule(strokeWidth=1.2).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     return spec(150, bars, ends, zero(vertical=False))
 
 
@@ -205,7 +212,7 @@ def term_scale() -> alt.Scale:
 
 def zero(*, vertical: bool) -> alt.Chart:
     rule = alt.Chart(data([{"zero": 0}])).mark_rule(color=MUTED, strokeWidth=1)
-    return rule.encode(x="zero:Q") if vertical else rule.encode(y="zero:Q")
+    return rule.encode(x=alt.X("zero:Q")) if vertical else rule.encode(y=alt.Y("zero:Q"))
 
 
 def tips_of(*names: str) -> list[alt.Tooltip]:
@@ -241,13 +248,15 @@ def rates(frame: pl.DataFrame, key: str, scale: dict[Any, str], chance: float | 
         ],
     )
     alone = frame["update"].n_unique() < 2  # one point makes no line
-    raw = base.mark_line(opacity=0.28, strokeWidth=1, clip=True).encode(detail="seed:N")
+    raw = base.mark_line(opacity=0.28, strokeWidth=1, clip=True).encode(detail=alt.Detail("seed:N"))
     raw = raw.transform_filter("datum.seed !== null")
     smooth = base.mark_line(strokeWidth=2, point=alone, clip=True).transform_filter("datum.seed === null")
     layers: list[alt.Chart] = [raw, smooth]
     if chance is not None:
         line = alt.Chart(data([{"chance": 100 * chance}]))
-        layers.insert(0, line.mark_rule(color=MUTED, strokeDash=[3, 3], strokeWidth=1).encode(y="chance:Q"))
+        layers.insert(
+            0, line.mark_rule(color=MUTED, strokeDash=[3, 3], strokeWidth=1).encode(y=alt.Y("chance:Q"))
+        )
     return spec(150, *layers)
 
 
@@ -293,7 +302,7 @@ def errors(frame: pl.DataFrame, cells: Sequence[str], scale: dict[str, str], top
             color=alt.Color(
                 "error:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
             ),
-            order="order:Q",
+            order=alt.Order("order:Q"),
             tooltip=[
                 alt.Tooltip("cell:N"),
                 alt.Tooltip("error:N"),
@@ -315,7 +324,7 @@ def attempts(frame: pl.DataFrame, scale: dict[str, str]) -> Spec:
     )
     axis = alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 100])).axis(values=[0, 25, 50, 75, 100])
     lines = base.mark_line(strokeWidth=2, point=True).encode(y=axis)
-    ends = base.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
+    ends = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     return spec(170, ends, lines)
 
 

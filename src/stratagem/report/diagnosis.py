@@ -47,6 +47,8 @@ def render(diagnosis: Raw, sample: pl.DataFrame | None) -> str:
         "main": found[0] if found else None,
         "found": found,
         "others": found[1:],
+        "start": start,
+        "between": [one for one in found if one not in start],
         "order": sorted(found, key=lambda one: one.number),
         "overview": None
         if not start

@@ -12,7 +12,7 @@ import polars as pl
 from stratagem.report import charts
 from stratagem.report.charts import INK, MUTED, TERM_COLOURS, Rows, Spec
 from stratagem.report.diagnosis_view import Raw, gain_of, short, stratum_name
-from stratagem.report.format import Number, number, signed
+from stratagem.report.format import Number, number, signed, words
 from stratagem.report.view import TERMS
 
 BEFORE, AFTER = "#8c959f", "#0072B2"
@@ -97,7 +97,13 @@ def dumbbells(changes: Sequence[Change], title: str) -> Spec:
             )
     names = [change.name for change in changes]
     y = alt.Y("name:N", sort=names, title=None, scale=alt.Scale(domain=names)).axis(
-        labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=6, labelLimit=150, grid=True
+        labelColor=INK,
+        labelFontSize=12,
+        ticks=False,
+        domain=False,
+        labelPadding=10,
+        labelLimit=150,
+        grid=True,
     )
     top = max([100.0 if not rows else 0.0, *(row["high"] or row["value"] for row in rows)])
     x = alt.X(
@@ -106,7 +112,7 @@ def dumbbells(changes: Sequence[Change], title: str) -> Spec:
     lines = (
         alt.Chart(charts.data(ends))
         .mark_rule(strokeWidth=3, color=AFTER, opacity=0.35)
-        .encode(y=y, x="from:Q", x2="to:Q")
+        .encode(y=y, x=alt.X("from:Q"), x2=alt.X2("to:Q"))
     )
     base = alt.Chart(charts.data(rows)).encode(y=y)
     tips = [
@@ -116,7 +122,7 @@ def dumbbells(changes: Sequence[Change], title: str) -> Spec:
         alt.Tooltip("low:Q", format=".1f"),
         alt.Tooltip("high:Q", format=".1f"),
     ]
-    whiskers = base.mark_rule(strokeWidth=1.2).encode(x="low:Q", x2="high:Q")
+    whiskers = base.mark_rule(strokeWidth=1.2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     first = base.transform_filter("datum.side === 'before'").mark_point(
         size=75, strokeWidth=2, stroke=MUTED, filled=False
     )
@@ -146,7 +152,7 @@ def behaviours(rows: Sequence[Raw]) -> Spec:
     """How many responses show each behaviour, before and after, in %."""
     found = [
         Change(
-            short(str(row.get("behaviour")), 24),
+            short(words(str(row.get("behaviour"))), 24),
             number(row.get("share_before")),
             number(row.get("share_after")),
         )
@@ -170,7 +176,13 @@ def strata(found: Sequence[Raw], by: list[str]) -> Spec:
             {"stratum": names[-1], **points, "low": low, "high": high, "problems": one.get("problems")}
         )
     y = alt.Y("stratum:N", sort=names, title=None, scale=alt.Scale(domain=list(dict.fromkeys(names)))).axis(
-        labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=6, labelLimit=160, grid=True
+        labelColor=INK,
+        labelFontSize=12,
+        ticks=False,
+        domain=False,
+        labelPadding=10,
+        labelLimit=160,
+        grid=True,
     )
     tips = [
         alt.Tooltip("stratum:N"),
@@ -182,12 +194,12 @@ def strata(found: Sequence[Raw], by: list[str]) -> Spec:
     ]
     base = alt.Chart(charts.data(rows)).encode(y=y, tooltip=tips)
     axis = alt.X("gain:Q", title="points of accuracy gained").axis(tickCount=6, grid=False)
-    whiskers = base.mark_rule(strokeWidth=1.6).encode(x="low:Q", x2="high:Q")
+    whiskers = base.mark_rule(strokeWidth=1.6).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     gains = base.mark_point(size=70, filled=True, opacity=1, fill=INK, stroke=INK).encode(x=axis)
     shapes = (("selection", "diamond"), ("improvement", "square"), ("new_strategy", "triangle-up"))
     shown = [
         base.mark_point(size=58, filled=True, opacity=1, shape=shape, color=TERM_COLOURS[name]).encode(
-            x=f"{name}:Q"
+            x=alt.X(f"{name}:Q")
         )
         for name, shape in shapes
         if name != "new_strategy" or any(row[name] for row in rows)
@@ -206,7 +218,7 @@ def headroom(raw: Raw) -> Spec:
                 names.append(f"{term}, {side}")
                 rows.append({"name": names[-1], **charts.bar(term, number(one.get(term)))})
     y = alt.Y("name:N", sort=names, title=None).axis(
-        labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=6
+        labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=10
     )
     tips = [
         alt.Tooltip("name:N"),
@@ -217,8 +229,8 @@ def headroom(raw: Raw) -> Spec:
     colour = alt.Color("term:N", legend=None, scale=charts.term_scale())
     return charts.spec(
         30 * len(names) + 16,
-        base.mark_bar(height=12, minBandSize=2).encode(x=axis, x2="to:Q", color=colour),
-        base.mark_rule(strokeWidth=1.4).encode(x="low:Q", x2="high:Q"),
+        base.mark_bar(height=12, minBandSize=2).encode(x=axis, x2=alt.X2("to:Q"), color=colour),
+        base.mark_rule(strokeWidth=1.4).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         charts.zero(vertical=True),
     )
 

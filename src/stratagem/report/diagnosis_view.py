@@ -120,7 +120,7 @@ def notes(one: Comparison, by: list[str]) -> list[str]:
 
 
 def leads(one: Comparison) -> tuple[int, int, int]:
-    """Of the changed sets of strategies: all, those with the same lead, and those that turn it round."""
+    """Of other groupings of the strategies: all, those with the same lead, and those that turn it round."""
     changes = records(one.raw, "robustness")
     lead = one.raw.get("lead")
     same = sum(change.get("lead") == lead for change in changes)
@@ -131,11 +131,13 @@ def leads(one: Comparison) -> tuple[int, int, int]:
 def robustness_text(one: Comparison) -> str:
     total, same, turned = leads(one)
     if not total:
-        return "There are too few strategies to merge any."
+        return "There are too few strategies to group them otherwise."
     lead = one.raw.get("lead")
-    what = "it stays undecided" if lead == "undecided" else f"{lead} stays in the lead"
-    text = f"With strategies merged or split in {total} other ways, {what} in {same}"
-    return f"{text}, and turns round in {turned}." if lead != "undecided" else f"{text}."
+    where = f"In {same} of {total} other groupings of the strategies"
+    if lead == "undecided":
+        return f"{where} it stays undecided whether selection or improvement is larger."
+    other = "improvement" if lead == "selection" else "selection"
+    return f"{where} {lead} stays larger than {other}{f'; in {turned} it turns round' if turned else ''}."
 
 
 def side_names(diagnosis: Raw) -> list[str]:

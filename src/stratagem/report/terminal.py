@@ -128,6 +128,7 @@ def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
     diagnosis = lens.tidy(diagnosis)
     put = _printer(console)
     found = lens.comparisons(diagnosis)
+    start = [one for one in found if one.before == found[0].before]
     if not found:
         put(Text("Nothing to compare: the logs have no problem in common.", style="bold"))
     for one in found[:1]:
@@ -139,13 +140,13 @@ def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
         put(
             Text(f"Gain in points and its terms, with {lens.interval_name(diagnosis)} intervals", style="dim")
         )
-        put(_comparisons(found))
+        put(_comparisons(found if len(found) <= MOST_ROWS else start))
         for note in lens.notes(found[0], diagnosis.get("by") or []):
             put(Text(note, style="dim"))
         put()
         put(_strategies(found[0], len(found) > 1))
         put(Text(lens.robustness_text(found[0]), style="dim"))
-    for one in found[1:]:
+    for one in start[1:]:
         put()
         put(Text.assemble((f"{one.title}: ", "bold"), one.headline[0]))
         _next(one, put, brief=True)
@@ -250,10 +251,9 @@ def _comparisons(found: list[lens.Comparison]) -> Table:
     table = _grid("", "Gain", *view.TERMS.values())
     same = len({one.before for one in found}) == 1
     for one in found:
-        name = one.after if same else one.title
-        table.add_row(
-            lens.short(name, NAME_WIDTH), *(_term(n) for n in (one.gain.gain, *one.gain.terms.values()))
-        )
+        name = lens.short(one.after, 20)
+        name = name if same else f"{lens.short(one.before, 18)} →\n{name}"
+        table.add_row(name, *(_term(n) for n in (one.gain.gain, *one.gain.terms.values())))
     return table
 
 

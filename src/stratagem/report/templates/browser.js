@@ -16,6 +16,7 @@
   const data = JSON.parse(document.getElementById("rollouts").textContent);
   const SIGNS = { right: "✓ right", wrong: "✗ wrong", partly: "◐ partly right", unscored: "– no score" };
   const AT_ONCE = 200; // items of the list
+  const LONG = 240; // characters of a mark that is underlined and not coloured
   const UNSEEN = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/g;
   const FIELDS = ["side", "problem", "prompt", "sample", "strategy", "outcome", "score", "behaviours", "text", "gap", "marks", "finish", "length", "by", "unit"];
   const rows = data.rows.map((row) => Object.fromEntries(FIELDS.map((name, i) => [name, row[i]])));
@@ -71,7 +72,7 @@
     waiting = setTimeout(() => { state.search = search.value.trim().toLowerCase(); refresh(); }, 150);
   });
   const outcomes = counted(rows.map((row) => row.outcome));
-  const changeBox = select("Change from first to last side", [["up", "more often right"], ["down", "less often right"], ["same", "as often right"], ["other", "another strategy"]], (x) => { state.change = x; });
+  const changeBox = select("First side to last", [["up", "more often right"], ["down", "less often right"], ["same", "as often right"], ["other", "another strategy"]], (x) => { state.change = x; });
   const filters = make("form", { class: "filters", role: "search", "aria-label": "Filter rollouts" },
     make("label", { class: "search" }, "Search", search),
     data.sides.length > 1 ? select("Side", options(data.sides, rows.map((r) => r.side)), (x) => { state.side = x; }) : null,
@@ -234,6 +235,7 @@
 
   // -- one response -----------------------------------------------------------------------------------------
   const kind = (row, [, , name, , bad]) => (bad ? "error" : name < 0 ? "read" : data.names[name] === data.strategies[row.strategy].replaceAll("_", " ") ? "strategy" : "behaviour");
+  const left_out = (gap) => make("span", { class: "cut" }, ` … ${number(gap[1])} characters left out … `);
   const text = (row) => {
     const node = make("p", { class: "text", tabIndex: 0, role: "region", "aria-label": "Response" });
     const spans = row.marks.map((mark) => ({ from: mark[0], to: mark[1], mark }));
@@ -249,24 +251,24 @@
     const places = [...edges].filter((x) => x >= 0 && x <= row.text.length).sort((a, b) => a - b);
     const named = new Set();
     spans.sort((a, b) => a.from - b.from);
-    const gap = () => node.append(make("span", { class: "cut" }, ` … ${number(row.gap[1])} characters left out … `));
     for (let p = 0; p < places.length; p += 1) {
       const [from, to] = [places[p], places[p + 1] ?? places[p]];
-      if (row.gap && from === row.gap[0]) gap();
+      if (row.gap && from === row.gap[0]) node.append(left_out(row.gap));
       if (from === to) continue;
       const over = spans.filter((s) => s.from <= from && s.to >= to);
       const marks = over.filter((s) => s.mark).map((s) => s.mark);
       let piece = put(document.createDocumentFragment(), row.text.slice(from, to));
       if (over.some((s) => !s.mark)) piece = make("span", { class: "hit" }, piece);
       if (marks.length) {
-        const mark = marks.find((m) => m[4]) || marks.find((m) => kind(row, m) === "strategy") || marks[0];
+        // An error stands out, and what is short does among what is long.
+        const mark = marks.find((m) => m[4]) || marks.reduce((a, b) => (b[1] - b[0] < a[1] - a[0] ? b : a));
         const names = marks.filter((m) => m[2] >= 0).map((m) => data.names[m[2]]);
-        const box = make("mark", { class: "mark " + kind(row, mark), title: names.join(", ") }, piece);
+        const box = make("mark", { class: "mark " + kind(row, mark) + (mark[1] - mark[0] > LONG && !mark[4] ? " long" : ""), title: names.join(", ") }, piece);
         if (mark[3] !== null && to === mark[1]) box.append(make("ins", {}, " → " + visible(mark[3])));
-        const ending = marks.filter((m) => m[1] === to && m[2] >= 0 && !named.has(m[2]));
-        if (ending.length) { // a rule is named where it ends first
-          box.dataset.rule = ending.map((m) => data.names[m[2]]).join(", ");
-          for (const m of ending) named.add(m[2]);
+        const fresh = marks.filter((m) => m[2] >= 0 && !named.has(m[2])); // a rule is named once, where it begins
+        if (fresh.length) {
+          box.dataset.rule = [...new Set(fresh.map((m) => data.names[m[2]]))].join(", ");
+          for (const m of fresh) named.add(m[2]);
         }
         piece = box;
       }
@@ -301,13 +303,16 @@
     const [words, gap] = data.prompts[row.prompt];
     const node = make("p", { class: "prompt", tabIndex: 0, role: "region", "aria-label": "Prompt" });
     put(node, gap ? words.slice(0, gap[0]) : words);
-    if (gap) put(node.appendChild(make("span", { class: "cut" }, ` … ${number(gap[1])} characters left out … `)) && node, words.slice(gap[0]));
+    if (gap) {
+      node.append(left_out(gap));
+      put(node, words.slice(gap[0]));
+    }
     return node;
   };
   const single = (i) => {
     const row = rows[i];
     const others = problems.get(row.problem).length - 1;
-    const jump = make("button", { type: "button" }, `This problem's ${others} other ${others === 1 ? "response" : "responses"} side by side`);
+    const jump = make("button", { type: "button", class: "jump" }, `This problem's ${others} other ${others === 1 ? "response" : "responses"} side by side`);
     jump.addEventListener("click", () => { clear.click(); state.mode = "pairs"; refresh(); choose(shown.indexOf(row.problem), true); });
     return [place(row), prompt(row), make("div", { class: "response" }, about(row, true), evidence(row), text(row)),
       paired && bySide(problems.get(row.problem)).size > 1 ? jump : null].filter(Boolean);
