@@ -63,10 +63,14 @@ def show(summary: Summary, console: Console) -> None:
     )
 
 
-def _grid(*columns: str) -> Table:
+def _grid(*columns: str, fold: bool = False) -> Table:
+    """A table whose numbers are never cut; with `fold` the names before them take another line where they must."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+        first = i == 0
+        table.add_column(
+            name, justify="left" if first else "right", no_wrap=not (first and fold), overflow="fold"
+        )
     return table
 
 
@@ -248,7 +252,7 @@ def _next(one: lens.Comparison, put: Callable[..., None], brief: bool = False) -
 
 
 def _comparisons(found: list[lens.Comparison]) -> Table:
-    table = _grid("", "Gain", *view.TERMS.values())
+    table = _grid("", "Gain", *view.TERMS.values(), fold=True)
     same = len({one.before for one in found}) == 1
     for one in found:
         name = lens.short(one.after, 20)
@@ -272,7 +276,7 @@ def _strategies(one: lens.Comparison, named: bool) -> Table:
 
 
 def _read(side: dict[str, Any]) -> str:
-    left = sum((side.get("left_out") or {}).values())
+    left = sum(count or 0 for count in (side.get("left_out") or {}).values())
     parts = [
         f"{plain(side.get('responses'))} responses to {plain(side.get('problems'))} problems",
         f"{side.get('format')}",

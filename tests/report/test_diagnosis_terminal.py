@@ -1,0 +1,155 @@
+"""A diagnosis, a log and pass@k in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from stratagem.report.terminal import show_diagnosis, show_passk, show_survey
+from tests.report.hostile import TEXTS
+from tests.report.synthetic_diagnosis import estimate, make
+from tests.report.test_table1 import emptied
+
+SURVEY: dict[str, Any] = {
+    "files": ["runs/a.jsonl", "runs/b.jsonl"],
+    "format": "TRL",
+    "rows": 12_800,
+    "problems": 1600,
+    "checkpoints": 3,
+    "samples": {"min": 4.0, "median": 8.0, "max": 8.0},
+    "scores": {"accuracy_reward": [0.0, 1.0], "format_reward": [-0.5, 0.5]},
+    "finish_reasons": {"length": 12, "stop": 0},
+    "columns": {"prompt": "String", "completion": "String", "accuracy_reward": "Float64"},
+    "facts": {"temperature": ["0.6"], "max_tokens": ["4096"]},
+    "left_out": {"line is not JSON": 2},
+    "left_out_examples": [{"file": "runs/a.jsonl", "row": 17, "reason": "line is not JSON"}],
+    "skipped": [{"file": "runs/readme.txt", "reason": "no rollouts in it"}],
+}
+PASSK: dict[str, Any] = {
+    "logs": [{"name": "base"}, {"name": "rl"}],
+    "problems": 400,
+    "left_out": [3, 0],
+    "passk": [
+        {"k": k, "before": estimate(0.3 * k), "after": estimate(0.35 * k), "difference": estimate(0.05 * k)}
+        for k in (1, 2)
+    ],
+}
+
+
+def shown(show: Callable[[dict[str, Any], Console], None], what: dict[str, Any], width: int = 120) -> str:
+    out = io.StringIO()
+    show(what, Console(file=out, width=width))
+    text = out.getvalue()
+    assert max(map(cell_len, text.splitlines())) <= 80
+    return text
+
+
+def test_the_verdict_comes_first_then_the_table_then_warnings() -> None:
+    diagnosis = make()
+    text = " ".join(shown(show_diagnosis, diagnosis).split())
+    order = [
+        diagnosis["verdict"]["sentence"],
+        "Next: raise the RL difficulty. Choice is exhausted",
+        "What caused this, logs cannot show.",
+        "Gain in points and its terms, with 95% intervals",
+        "Strata by dataset, difficulty.",
+        "Strategy Share, %",
+        "In 6 of 7 other groupings",
+        "! temperature differs",
+        "base: 3190 responses to 412 problems, verl, right by column 'acc'; 10 left out",
+    ]
+    places = [text.index(part) for part in order]
+    assert places[0] == 0
+    assert places == sorted(places)
+    assert f"{100 * diagnosis['gain']['value']:+.1f}" in text
+    for row in diagnosis["strategies"]:
+        assert f"{row['strategy']} {100 * row['share_before']:.1f} {100 * row['share_after']:.1f}" in text
+
+
+@pytest.mark.parametrize("afters", [2, 5])
+def test_several_comparisons(afters: int) -> None:
+    diagnosis = make(afters)
+    text = shown(show_diagnosis, diagnosis)
+    assert text.count("Next: ") == afters
+    assert f"base → rl-step-{100 * (afters - 1)}: " in text
+    assert ("rl-step-100 →" in text) == (afters == 2)  # all pairs only where they are few
+
+
+def test_the_widest_numbers_and_names_fit() -> None:
+    names = tuple(f"checkpoints/qwen2.5-7b-grpo/global_step_{i}/rollouts" for i in (0, 100, 200))
+    diagnosis = make(
+        2, names=names, strategies=tuple("a_long_name_of_a_strategy_of_a_function" + c for c in "abcd")
+    )
+    for one in diagnosis["comparisons"]:
+        for term in ("gain", "selection", "improvement", "new_strategy"):
+            one[term] = {"value": -1.0, "low": -1.0, "high": -1.0}
+        for row in one["strategies"]:
+            row |= dict.fromkeys(("share_before", "share_after", "accuracy_before", "accuracy_after"), 1.0)
+            row["contribution"] = -1.0
+    text = shown(show_diagnosis, diagnosis)
+    assert "[−100.0,−100.0]" in text
+    assert "−100.0…" not in text
+
+
+def test_nothing_is_shown_as_dashes() -> None:
+    text = shown(show_diagnosis, emptied(make()))
+    assert "–" in text
+    assert "nan" not in text.lower().split()
+    assert "0.0" not in text
+
+
+@pytest.mark.parametrize("gone", ["comparisons", "sides", "warnings", "by"])
+def test_parts_may_be_missing(gone: str) -> None:
+    text = shown(show_diagnosis, make() | {gone: []})
+    assert ("Nothing to compare" in text) == (gone == "comparisons")
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_names_are_no_markup_and_no_control(text: str) -> None:
+    name = "[bold red]" + text
+    diagnosis = make(names=(name, "after"))
+    diagnosis["warnings"] = [name]
+    found = shown(show_diagnosis, diagnosis) + shown(show_survey, SURVEY | {"files": [name], "format": name})
+    assert "[bold red]" in found
+    assert not set("\x1b\x07\x00\x7f\u202e\u2066") & set(found)
+
+
+def test_a_log() -> None:
+    text = " ".join(shown(show_survey, SURVEY).split())
+    for part in (
+        "runs/a.jsonl and 1 more",
+        "format TRL",
+        "responses 12,800",
+        "responses a problem 4 to 8, median 8",
+        "accuracy_reward from 0 to 1; format_reward from -0.5 to 0.5",
+        "checkpoints 3",
+        "ended 12 by length",
+        "temperature 0.6",
+        "prompt, completion, accuracy_reward",
+        "! left out 2: line is not JSON",
+        "runs/a.jsonl, row 17: line is not JSON",
+        "not read: runs/readme.txt: no rollouts in it",
+    ):
+        assert part in text
+    bare = SURVEY | {"samples": None, "scores": {}, "problems": None, "facts": {}, "columns": {}}
+    assert "scores none" in " ".join(shown(show_survey, bare).split())
+
+
+def test_pass_at_k() -> None:
+    text = shown(show_passk, PASSK)
+    assert "400 problems" in text
+    assert "27.8, 32.2" in text.replace(",", ", ").replace(",  ", ", ")
+    assert "+10.0" in text
+    assert "base: 3 problems of no other log left out" in text
+    one = {
+        "logs": [{"name": "base"}],
+        "problems": 4,
+        "left_out": [0],
+        "passk": [{"k": 1, "before": {"value": 0.5}}],
+    }
+    assert "50.0" in shown(show_passk, one)
