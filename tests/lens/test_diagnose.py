@@ -148,7 +148,7 @@ def test_one_log_with_checkpoints_is_a_path(tmp_path: Path, rules: Look) -> None
         parts.append(part.read_text())
     whole = tmp_path / "whole.jsonl"
     whole.write_text("".join(parts))
-    look = Look(rules=rules.rules, checkpoint="checkpoint")
+    look = Look(rules=rules.rules, checkpoint="step")
     found = diagnose([whole], look, draws=100).summary
     assert [(step["before"], step["after"]) for step in found["path"]["steps"]] == [("0", "10"), ("10", "20")]
     assert sum(step["gain"]["value"] for step in found["path"]["steps"]) == pytest.approx(0.6)

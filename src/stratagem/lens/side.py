@@ -35,6 +35,7 @@ KINDS = (
 MOST_STRATA = 60
 COUNTED = "counted"  # the strategy of all responses of a log that holds counts and no texts
 FORM = "answer_not_plain"  # the behaviour of a response that shows any behaviour of the answer's form
+STEPS = ("step", "global_step", "update")  # what readers call `checkpoint`
 MERGE_AT = 64
 
 Keep = Callable[[pl.DataFrame], None]
@@ -119,6 +120,8 @@ class Opened:
                 pl.col(keys).cast(pl.String).fill_null("(none)")
             )
             column = self.look.checkpoint
+            if column in STEPS and column not in batch.columns:
+                column = "checkpoint"
             mark = pl.lit(self.name) if column is None else pl.col(column).cast(pl.String)
             batch = batch.with_columns(checkpoint=mark)
             if not self.counted:
@@ -141,7 +144,7 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, ask: bool = Tr
     first = next(iter(log.batches()), None)
     if first is None or first.is_empty():
         raise StratagemError(f"{paths[0]}: no response in it{_reasons(log)}")
-    if look.checkpoint is not None and look.checkpoint not in first.columns:
+    if look.checkpoint is not None and look.checkpoint not in (*first.columns, *STEPS):
         raise StratagemError(
             f"--checkpoint {look.checkpoint}: no such column; there are {', '.join(first.columns)}"
         )
