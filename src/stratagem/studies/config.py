@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 
 from stratagem.records import StratagemError
-from stratagem.settings import GRPOConfig, RolloutConfig, SFTConfig, read_steps
+from stratagem.settings import GRPOConfig, LLMConfig, RolloutConfig, SFTConfig, read_steps
 
 PRESETS = ("quick", "full")
 TABLE1 = Path(__file__).with_name("table1.toml")
+QWEN = Path(__file__).with_name("qwen.toml")  # the same with the study's own model and settings
 
 
-class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A study file. Every key is checked when it is read."""
 
     strategies: list[str]
@@ -27,6 +28,11 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     study: dict[str, Any]
     reasons: dict[str, str]
     published: dict[str, tuple[float, float, float]]
+    llm: dict[str, Any] = {}
+
+    def held(self, **given: Any) -> LLMConfig:
+        """How an LLM is held and trained: the file's `llm`, with what the caller gives in its place."""
+        return LLMConfig(**{name: value for name, value in self.llm.items() if name != "model"} | given)
 
     def sft(self, preset: str, strategy: str, seed: int) -> SFTConfig:
         return SFTConfig(strategy=strategy, seed=seed, **with_steps(getattr(self, preset)["sft"]))
@@ -41,10 +47,10 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             settings |= self.probe | {"greedy": False}
         return RolloutConfig(checkpoint=checkpoint, force=force, **settings)
 
-    def deviations(self, preset: str, parameters: int) -> list[dict[str, Any]]:
-        """Each setting that is not the study's, with the reason."""
+    def deviations(self, preset: str, parameters: int = 0, model: str | None = None) -> list[dict[str, Any]]:
+        """Each setting that is not the study's, with the reason. `model` names an LLM, `parameters` are the base's."""
         ours: dict[str, Any] = {
-            "model": f"stratagem base, {parameters:,} parameters (Qwen2 architecture)",
+            "model": model or f"stratagem base, {parameters:,} parameters (Qwen2 architecture)",
         }
         for part, config in (("sft", self.sft(preset, "FB", 0)), ("rl", self.rl(preset, "6-9", 0))):
             ours |= {f"{part}.{name}": value for name, value in asdict(config).items()}

@@ -18,10 +18,12 @@ from stratagem.models.folder import SHIPPED, WEIGHTS, model_folder
 from stratagem.records import StratagemError
 from stratagem.report import table1 as page
 from stratagem.rollouts.store import write_rollouts
+from stratagem.settings import LLMConfig
 from stratagem.strategies import SETS
 from stratagem.strategies.table import label_table
-from stratagem.studies.config import PRESETS, Study, read_study
+from stratagem.studies.config import PRESETS, QWEN, TABLE1, Study, read_study
 from stratagem.studies.jobs import Job, Progress, run_jobs
+from stratagem.studies.llm_jobs import run_llm_jobs
 from stratagem.studies.summary import summarise
 from stratagem.workspace import difference, key, read_json, versions, write_bytes, write_json
 
@@ -89,8 +91,15 @@ def reproduce(
     workers: int | None = None,
     progress: Progress,
     study_file: Path | None = None,
+    engine: str = "native",
+    model: str | None = None,
+    llm: LLMConfig | None = None,
+    accelerate: Path | None = None,
 ) -> dict[str, Any]:
     """Run the study in `out`, or what is left of it, and return its summary.
+
+    With `engine` "trl" the study's own settings are used (qwen.toml) on its own model or on `model`, a hub id or a
+    folder, held and trained as `llm` says; `accelerate` is a config for `accelerate launch`.
 
     Writes summary.json, report.html, rollouts.parquet, curves.parquet and metrics.parquet beside a folder a seed.
 
@@ -102,10 +111,28 @@ def reproduce(
         raise StratagemError(f"--preset {preset}: must be one of {', '.join(PRESETS)}")
     if seeds < 1:
         raise StratagemError(f"--seeds {seeds}: must be at least 1")
-    study = read_study() if study_file is None else read_study(study_file)
-    base = model_folder(SHIPPED)
+    if engine not in ("native", "trl"):
+        raise StratagemError(f"--engine {engine}: must be 'native' or 'trl'")
+    by_trl = engine == "trl"
+    study = read_study(study_file or (QWEN if by_trl else TABLE1))
     plain = study_dict(study)
-    claim_folder(out, {"preset": preset, "study": plain})
+    if by_trl:
+        from stratagem.models.llm import find_model  # imports transformers, which the small models do without
+
+        name = model or study.llm["model"]
+        held = llm or study.held()
+        find_model(name, held)
+        base = Path(name)
+        deviations = study.deviations(preset, model=name)
+        claim_folder(out, {"preset": preset, "study": plain, "engine": engine, "model": name})
+    elif model is not None:
+        raise StratagemError(
+            "--model: the native engine trains the small base of this package; add --engine trl"
+        )
+    else:
+        base = model_folder(SHIPPED)
+        deviations = study.deviations(preset, sum(tensor_sizes(base)))
+        claim_folder(out, {"preset": preset, "study": plain})
     before = spent(out)
     everything = jobs(study, preset, seeds, out, base)
     summary_path = out / SUMMARY
@@ -114,7 +141,10 @@ def reproduce(
         if finished["seeds"] == list(range(seeds)):
             return finished
     try:
-        run_jobs(everything, workers or min(os.cpu_count() or 1, 8), progress)
+        if by_trl:
+            run_llm_jobs(everything, held, progress, accelerate)
+        else:
+            run_jobs(everything, workers or min(os.cpu_count() or 1, 8), progress)
     finally:
         write_json(out / "elapsed.json", {"elapsed_s": before + time.monotonic() - started})
     progress("report", 0, 1, {})
@@ -126,7 +156,7 @@ def reproduce(
             cell: dict(zip(("all", "inversion", "evaluation"), row, strict=True))
             for cell, row in study.published.items()
         },
-        "deviations": study.deviations(preset, sum(tensor_sizes(base))),
+        "deviations": deviations,
         "settings": plain[preset] | {"evaluation": study.evaluation, "probe": study.probe},
         "evaluation": {
             "problems": study.evaluation["size"],
