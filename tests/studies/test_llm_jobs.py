@@ -102,8 +102,6 @@ def test_a_small_study_from_end_to_end(tmp_path: Path) -> None:
     text = text.replace("updates = 50", "updates = 1").replace("prompts = 256", "prompts = 4")
     text = text.replace("batch = 32\ngroup = 8", "batch = 2\ngroup = 4")
     text = text.replace('"sft.steps" = "1-1"', '"sft.steps" = "2-5"')
-        '"sft.steps" = "1-1"', '"sft.steps" = "2-5"'
-    )
     (tmp_path / "small.toml").write_text(text)
     study = {"study_file": tmp_path / "small.toml", "engine": "trl", "model": str(model)}
     seen: list[str] = []
