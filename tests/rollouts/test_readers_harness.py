@@ -1,5 +1,6 @@
 """Readers of logs by frameworks: telling them apart, lm-evaluation-harness and lighteval, damaged records."""
 
+import contextlib
 import json
 import zipfile
 
@@ -218,3 +219,13 @@ def test_a_damaged_record_names_the_field(name, path, value, message):
     with pytest.raises(BadRecord) as fault:
         list(LOGS[name].rows(damaged(record, path, value), LAST))
     assert str(fault.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_facts_of_a_damaged_record_are_those_that_are_left(name):
+    facts = LOGS[name].facts
+    for field in records(name)[0]:
+        for value in (None, 7, "text", [], {}, [None], [{}]):
+            changed = records(name)[0] | {field: value}
+            with contextlib.suppress(TypeError, AttributeError):  # which the log takes for "says nothing"
+                assert all(isinstance(one, str) for one in facts(HERE / name, changed).values())

@@ -195,3 +195,13 @@ def test_inspect_a_sample_of_other_size_or_checksum_than_the_archive_says(tmp_pa
     log = read_rollouts(tmp_path / "lies.eval")
     assert log.read().height == 1
     assert dict(log.left_out) == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "why"), [(b"It is \xff", "not UTF-8"), (b'It is "5', "not one whole JSON object")]
+)
+def test_inspect_a_broken_document_is_refused(tmp_path, data, why):
+    log = (HERE / "inspect_ai/sums.json").read_bytes().replace(b"It is 5", data)
+    (tmp_path / "broken.json").write_bytes(log)
+    with pytest.raises(StratagemError, match=why):
+        read_rollouts(tmp_path / "broken.json")

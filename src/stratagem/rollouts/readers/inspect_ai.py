@@ -161,7 +161,7 @@ def _decoded(data: bytes, kind: type[_Sample] | type[_Log]) -> dict[str, Any]:
     """A JSON object, of its fields only those of `kind`; NaN, which inspect writes for "not scored", is let through."""
     try:
         return msgspec.structs.asdict(msgspec.json.decode(data, type=kind))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = whole_object(data)
         if not isinstance(found, dict):
             raise BadRecord(str(found or "line: empty").replace("line:", "sample:", 1)) from None

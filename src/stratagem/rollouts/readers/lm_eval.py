@@ -57,7 +57,10 @@ def belongs(path: Path) -> bool:
 
 def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
     """What the request says of sampling, and the results beside it of the model."""
-    sent = _generation(_requests(record)[0])
+    try:
+        sent = _generation(_requests(record)[0])
+    except BadRecord:
+        sent = {}
     found: dict[str, Any] = {name: sent.get(name) for name in ("temperature", "top_p", "max_gen_toks")}
     if found["temperature"] is None and sent.get("do_sample") is False:
         found["temperature"] = 0.0
