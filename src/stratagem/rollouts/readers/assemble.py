@@ -161,24 +161,22 @@ def conform(made: pl.DataFrame, columns: Columns, lost: Counter[str]) -> pl.Data
     keyed = [name for name in texts[1:] if not made[name].null_count()]
     if not keyed:
         return None
-    series: list[pl.Series | pl.Expr] = []
-    for name, dtype in columns.schema.items():
-        if name not in made.columns or made[name].dtype == pl.Null:
-            series.append(pl.lit(None, dtype).alias(name))
-        elif made[name].dtype == dtype:
-            series.append(pl.col(name))
-        elif dtype == pl.Float64() and made[name].dtype == pl.Int64():
-            series.append(pl.col(name).cast(pl.Float64))
-        elif dtype == pl.String() and made[name].dtype == pl.Int64():
-            series.append(pl.col(name).cast(pl.String))
-        else:
+    series: list[pl.Series] = []
+    for name, dtype in columns.schema.items():  # Series only: an expression costs more than all of this
+        one = made[name] if name in made.columns else None
+        if one is None or one.dtype == pl.Null():
+            one = pl.Series(name, [None], dtype).new_from_index(0, made.height)
+        elif one.dtype == pl.Int64() and dtype in (pl.Float64(), pl.String()):
+            one = one.cast(dtype)
+        elif one.dtype != dtype:
             return None
+        series.append(one)
     if SESSION in made.columns and SESSION not in columns.schema:
-        series.append(pl.col(SESSION))
+        series.append(made[SESSION])
     for name in made.columns:
         if name not in (*columns.schema, SESSION) and (times := made.height - made[name].null_count()):
             lost[f"column {name!r}: not among the first records"] += times
-    return made.select(series)
+    return pl.DataFrame(series)
 
 
 def scalar_table(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
@@ -187,7 +185,8 @@ def scalar_table(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
     Of nested objects the scalars become columns "name.field"; a column of lists only says that there were lists.
     """
     made: list[pl.Series | None] = []
-    for name in dict.fromkeys(name for record in records for name in record):
+    names = dict.fromkeys(records[0]) | dict.fromkeys(sorted(set().union(*records)))
+    for name in names:
         values = [record.get(name) for record in records]
         types = set(map(type, values)) - {type(None)}
         if types == {dict}:

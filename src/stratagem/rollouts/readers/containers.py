@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,7 +32,8 @@ PARQUET_ROWS = 1_024
 SNIFFED_LINES = 64
 BROKEN = "line: not one whole JSON object"
 
-_decode = msgspec.json.Decoder().decode
+_decoder = msgspec.json.Decoder()
+_decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def _source(name: str, path: Path, parts: Callable[[], streams.Parts]) -> list[S
     if head.startswith(b"PAR1"):
         return [Source(name, path, "parquet", partial(_parquet, name, path, parts))]
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    share = _whole_lines(parts())
+    share = _whole_lines(parts)
     if share >= 0.5 or (share and text.startswith(b"{")):
         return [Source(name, path, "lines", partial(_json_lines, parts))]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -150,31 +152,50 @@ def _mended(value: Any) -> Any:
 
 
 def _json_lines(parts: Callable[[], streams.Parts], at_most: int = NO_LIMIT) -> Iterator[Chunk]:
-    for number, lines in streams.blocks(parts()):
+    number = 1
+    for data in streams.blocks(parts()):
         if number > at_most:
             return
-        lines = lines[: at_most + 1 - number]
-        if number == 1 and isinstance(lines[0], bytes):
-            lines = [lines[0].removeprefix(b"\xef\xbb\xbf"), *lines[1:]]
-        yield Chunk(range(number, number + len(lines)), objects(lines))
+        if isinstance(data, BadRecord):
+            records = [data]
+        elif at_most == NO_LIMIT:
+            records = objects(data)
+        else:
+            left = at_most + 1 - number
+            records = objects(b"\n".join(bytes(data).split(b"\n", left)[:left]))
+        yield Chunk(range(number, number + len(records)), records)
+        number += len(records)
 
 
-def objects(lines: Sequence[bytes | BadRecord]) -> list[Record]:
+def objects(lines: memoryview | bytes) -> list[Record]:
     """Each line as an object, None or `BadRecord`: all at once where every line is whole, else one by one."""
     try:
-        found: list[Any] = list(map(_decode, lines))  # type: ignore[arg-type]
-        if set(map(type, found)) == {dict}:
+        found = _decode_lines(lines)
+        if _one_a_line(lines, len(found)) and set(map(type, found)) == {dict}:
             return found
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         pass
-    return [line if isinstance(line, BadRecord) else whole_object(line) for line in lines]
+    return [whole_object(line) for line in bytes(lines).split(b"\n")]
 
 
-def _whole_lines(parts: streams.Parts) -> float:
+def _one_a_line(lines: memoryview | bytes, values: int) -> bool:
+    """Whether so many values stand one a line.
+
+    Every line ends with "}" and the next starts with "{". JSON allows this between two values only, so no value goes
+    over two lines, and as there are as many as lines, no line has two.
+    """
+    if lines[:1] != b"{" or lines[-1:] != b"}":
+        return False
+    data = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    between = data[ends - 1] == ord("}")
+    return values == len(ends) + 1 and bool(between.all() and (data[ends + 1] == ord("{")).all())
+
+
+def _whole_lines(parts: Callable[[], streams.Parts]) -> float:
     """The share of the first lines that are whole objects."""
-    for _, lines in streams.blocks(parts):
-        some = [one.removeprefix(b"\xef\xbb\xbf") for one in lines[:SNIFFED_LINES] if isinstance(one, bytes)]
-        read = [one for one in map(whole_object, some) if one is not None]
+    for chunk in _json_lines(parts, SNIFFED_LINES):
+        read = [one for one in chunk.records or () if one is not None]
         return sum(isinstance(one, dict) for one in read) / max(len(read), 1)
     return 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from stratagem.rollouts.readers import assemble, naming
@@ -147,14 +148,13 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
         if not column.dtype.is_numeric() and column.dtype not in (pl.Boolean, pl.Null):
             return None
         column = column.cast(pl.Float64)
-        if column.is_infinite().any():
+        values = column.to_numpy()
+        if np.isinf(values).any():
             return None
-        made[name] = column.fill_nan(None)
+        made[name] = column.fill_nan(None) if np.isnan(values).any() else column
     taken = {*columns.values(), *options.scores, *assemble.TEXTS}
-    rest = [name for name in table.columns if name not in taken]
-    return pl.DataFrame([series.alias(name) for name, series in made.items()]).with_columns(
-        table.select(rest)
-    )
+    rest = [column for column in table if column.name not in taken]
+    return pl.DataFrame([*(column.alias(name) for name, column in made.items()), *rest])
 
 
 def _flat(table: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame | None:

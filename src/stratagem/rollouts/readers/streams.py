@@ -7,7 +7,7 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -183,47 +183,43 @@ def all_bytes(parts: Parts, limit: int, name: str) -> bytes:
     return buffer.getvalue()
 
 
-def blocks(parts: Parts) -> Iterator[tuple[int, Sequence[bytes | BadRecord]]]:
-    """Lines in blocks of about `BLOCK` bytes, each block with the number of its first line, from 1.
+def blocks(parts: Parts) -> Iterator[memoryview | BadRecord]:
+    """Whole lines, about `BLOCK` bytes at once and without the last one's end.
 
-    A line longer than `MAX_LINE` is not kept: `BadRecord` stands in its place. One that says that the file breaks
-    off stands last, in a block of its own.
+    A view holds until the next one is asked for. A line longer than `MAX_LINE` is not kept: `BadRecord` stands in its
+    place. One that says that the file breaks off stands last.
     """
     too_long = BadRecord(f"line: longer than {MAX_LINE >> 20} MB")
-    number, dropping = 1, False
-    whole: list[bytes] = []  # what has come of whole lines, then of the one begun
-    begun: list[bytes] = []
+    dropping, broken, read = False, None, 0
+    held = bytearray()  # one buffer for all: new ones cost more than the copying
     for part in parts:
         if isinstance(part, BadRecord):
-            if lines := _lines(whole + begun):
-                yield number, lines
-            yield number + len(lines), [part]
-            return
-        end = part.rfind(b"\n") + 1
-        if end and dropping:
-            yield number, [too_long]
-            start = part.find(b"\n") + 1
-            number, dropping, part, end = number + 1, False, part[start:], end - start
+            broken = part
+            break
         if dropping:
+            end = part.find(b"\n")
+            if end < 0:
+                continue
+            yield too_long
+            dropping, part = False, part[end + 1 :]
+        if not read:
+            part = part.removeprefix(b"\xef\xbb\xbf")
+        held += part
+        read += len(part)
+        if len(held) < BLOCK:
             continue
-        if end:
-            whole += [*begun, part[:end]]
-            begun, part = [], part[end:]
-        if part:
-            begun.append(part)
-        dropping = sum(map(len, begun)) > MAX_LINE
-        if dropping or sum(map(len, whole)) >= BLOCK:
-            if lines := _lines(whole):
-                yield number, lines
-            number, whole = number + len(lines), []
-        if dropping:
-            begun = []
-    if lines := _lines(whole + begun):
-        yield number, lines
+        end = held.rfind(b"\n")
+        if end >= 0:
+            with memoryview(held) as whole, whole[:end] as lines:
+                yield lines
+            del held[: end + 1]
+        elif len(held) > MAX_LINE:
+            held.clear()
+            dropping = True
+    if held:
+        with memoryview(held) as whole, whole[: len(held) - held.endswith(b"\n")] as lines:
+            yield lines
     if dropping:
-        yield number + len(lines), [too_long]
-
-
-def _lines(parts: list[bytes]) -> list[bytes]:
-    data = b"".join(parts)
-    return data.removesuffix(b"\n").split(b"\n") if data else []
+        yield too_long
+    if broken:
+        yield broken
