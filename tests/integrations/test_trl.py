@@ -173,6 +173,15 @@ def test_an_evaluation_has_its_own_measures(tiny: Path, tmp_path: Path) -> None:
     assert live.measures.batches == 0
 
 
+def test_splitting_keeps_to_its_budget(tiny: Path, tmp_path: Path) -> None:
+    splits = {}
+    for budget in (None, 1e9, 1e-9):
+        live = Live(vowels, by=("kind",), budget=budget)
+        trainer(tiny, tmp_path / str(budget), live, live.reward(even), max_steps=6).train()
+        splits[budget] = "gain" in live.latest
+    assert splits == {None: True, 1e9: True, 1e-9: False}
+
+
 def test_truncation_is_seen(tiny: Path, tmp_path: Path) -> None:
     live = Live("finite_field")
     made = trainer(tiny, tmp_path / "run", live, live.reward(even), log_completions=True, max_steps=1)

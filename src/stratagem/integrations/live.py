@@ -69,8 +69,8 @@ class Measures:
         self.last: list[list[Cell]] = []
         self.strategies: list[str] = []
 
-    def add(self, responses: Sequence[Response]) -> dict[str, float]:
-        """Count one more batch; returns its measures and the gain so far, by name, finite numbers only."""
+    def add(self, responses: Sequence[Response], split: bool = True) -> dict[str, float]:
+        """Count one more batch; returns its measures and, with `split`, the gain so far; finite numbers by name."""
         cells = cells_of(responses)
         self.batches += 1
         if len(self.first) < self.window:
@@ -78,7 +78,7 @@ class Measures:
         # Early on the second half of all batches is the later side, so twice the window is never needed.
         self.last = [*self.last, cells][-self.window :]
         self.strategies += sorted({cell.strategy for cell in cells} - set(self.strategies))
-        return batch_measures(responses, self.strategies) | self.gain()
+        return batch_measures(responses, self.strategies) | (self.gain() if split else {})
 
     def gain(self) -> dict[str, float]:
         """The gain from the first to the last batches, split; empty before the second batch."""

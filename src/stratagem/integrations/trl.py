@@ -45,6 +45,8 @@ class Live(TrainerCallback):
             ``lambda reward: float(reward > 0)``.
         window: batches of rollouts on each side of the gain since the start.
         draws: bootstrap draws of its intervals.
+        budget: the part of the run's time that splitting the gain may take; with very short updates it is then not
+            split at every one. None splits always.
 
     Raises:
         StratagemError: the rules cannot be read.
@@ -59,6 +61,7 @@ class Live(TrainerCallback):
         correct: Callable[[float], float] | None = None,
         window: int = 10,
         draws: int = 200,
+        budget: float | None = 0.01,
     ) -> None:
         self.label = labeller(strategies)
         self.problem, self.correct = problem, correct
@@ -68,7 +71,9 @@ class Live(TrainerCallback):
         self._group = 0
         self._ends: set[int] = set()
         self._model: Any = None
+        self.budget = budget
         self._returned = 0.0
+        self._split_at, self._split_cost = 0.0, 0.0
 
     # -- the reward function ---------------------------------------------------------------------------------
 
@@ -114,7 +119,12 @@ class Live(TrainerCallback):
             return
         responses = [one for part in together for one in part or ()]
         if training:
-            self.latest, self.responses = self.measures.add(responses), responses
+            split = self._split_is_due()
+            begun = time.perf_counter()
+            self.latest, self.responses = self.measures.add(responses, split), responses
+            if split:
+                self._split_at = time.perf_counter()
+                self._split_cost = self._split_at - begun
             found = self.latest
         else:
             # Of an evaluation TRL averages the batches: shares and accuracies, and no gain.
@@ -126,6 +136,12 @@ class Live(TrainerCallback):
             if self._returned:
                 arguments["log_metric"]("stratagem/own_time", own / (time.perf_counter() - self._returned))
             self._returned = time.perf_counter()
+
+    def _split_is_due(self) -> bool:
+        """Whether the time since the last split pays for another one. Any process may say so: only logs differ."""
+        if self.budget is None:
+            return True
+        return self.budget * (time.perf_counter() - self._split_at) >= self._split_cost
 
     def _responses(self, arguments: dict[str, Any], rewards: Sequence[float | None]) -> list[Response]:
         """This process's part of the batch, labelled, with its columns for the table of completions written."""

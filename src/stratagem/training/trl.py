@@ -161,7 +161,7 @@ def grpo(
             **vllm(llm),
         )
         outcome = Outcome(task, problems, config, work, keep_rollouts)
-        live = Live(outcome.strategy_of, by=("kind", "difficulty"), problem="problem_id")
+        live = Live(outcome.strategy_of, by=("kind", "difficulty"), problem="problem_id", budget=None)
         loaded = load_llm(start_of(source, config, llm, tokenizer, work), llm, train=config.tune)
         outcome.ends = ends_of(loaded, tokenizer)
         trainer = GRPOTrainer(
