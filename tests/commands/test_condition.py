@@ -40,7 +40,7 @@ def test_conditions(text: str, holds: bool) -> None:
     "text", ["", "gain", "gain <", "0 < gain", "gain < x", "gain < 1..2", "gain < 0 and", "gain =< 0"]
 )
 def test_what_is_not_a_condition_is_one_line(text: str) -> None:
-    with pytest.raises(StratagemError, match="is not of the form 'selection.low < 0'"):
+    with pytest.raises(StratagemError, match=r"is not of the form 'selection\.low < 0'"):
         Condition.parse(text)
 
 

@@ -24,7 +24,9 @@ def logs(tmp_path: Path) -> tuple[str, str]:
     return "before.jsonl", "after.jsonl"
 
 
-def test_diagnose_writes_its_results_and_says_the_answer(stratagem: Run, logs: tuple[str, str], tmp_path: Path) -> None:
+def test_diagnose_writes_its_results_and_says_the_answer(
+    stratagem: Run, logs: tuple[str, str], tmp_path: Path
+) -> None:
     words = ("diagnose", *logs, "--strategies", "rules.toml", "--draws", "200", "--out", "why")
     done = stratagem(*words)
     assert done.returncode == 0, done.stderr
@@ -34,7 +36,9 @@ def test_diagnose_writes_its_results_and_says_the_answer(stratagem: Run, logs: t
     assert set(found["verdict"]) == {"sentence", "action", "evidence"}
     for name in ("gain", "selection", "improvement", "new_strategy"):
         assert {"value", "low", "high", "se"} <= set(found[name])
-    keys = "reverse symmetric threefold accuracy_before accuracy_after problems left_out_before left_out_after"
+    keys = (
+        "reverse symmetric threefold accuracy_before accuracy_after problems left_out_before left_out_after"
+    )
     keys += " unsupported_share level headroom strategies strata"
     assert set(keys.split()) <= set(found)
     page = (tmp_path / "why" / "report.html").read_text()
@@ -56,9 +60,12 @@ def test_no_text_means_none(stratagem: Run, logs: tuple[str, str], tmp_path: Pat
         assert b"problem 17" not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize(("condition", "code"), [("selection.low < 0", 0), ("selection.low > 0 and gain > 0.3", 1)])
+@pytest.mark.parametrize(
+    ("condition", "code"), [("selection.low < 0", 0), ("selection.low > 0 and gain > 0.3", 1)]
+)
 def test_fail_if_gives_exit_code_1(stratagem: Run, logs: tuple[str, str], condition: str, code: int) -> None:
-    done = stratagem("diagnose", *logs, "--strategies", "rules.toml", "--draws", "200", "--fail-if", condition, "--json")
+    words = ("--strategies", "rules.toml", "--draws", "200", "--fail-if", condition, "--json")
+    done = stratagem("diagnose", *logs, *words)
     assert done.returncode == code, done.stderr
     assert json.loads(done.stdout)["fail_if"] == {"condition": condition, "holds": bool(code)}
 
@@ -69,12 +76,18 @@ def test_fail_if_gives_exit_code_1(stratagem: Run, logs: tuple[str, str], condit
         (["before.jsonl"], "one log alone cannot be compared"),
         ([], "give two logs, BEFORE and AFTER"),
         (["before.jsonl", "nope.jsonl"], "nope.jsonl"),
-        (["before.jsonl", "after.jsonl", "--strategies", "nope"], "--strategies nope: must be one of code, math"),
+        (
+            ["before.jsonl", "after.jsonl", "--strategies", "nope"],
+            "--strategies nope: must be one of code, math",
+        ),
         (["before.jsonl", "after.jsonl", "--fail-if", "gain"], "is not of the form 'selection.low < 0'"),
         (["before.jsonl", "after.jsonl", "--by", "nope"], "--by nope: no such column"),
         (["before.jsonl", "after.jsonl", "--level", "95"], "--level 95.0: must lie between 0 and 1"),
         (["before.jsonl", "after.jsonl", "--draws", "1"], "--draws 1: must be at least 100"),
-        (["before.jsonl", "after.jsonl", "--columns", "response"], "--columns response: write our name=the log's name"),
+        (
+            ["before.jsonl", "after.jsonl", "--columns", "response"],
+            "--columns response: write our name=the log's name",
+        ),
         (["before.jsonl", "after.jsonl", "--turns", "first"], "--turns first: must be last or all"),
         (["before.jsonl", "after.jsonl", "--out", "."], "not empty and not a diagnosis of ours"),
         (["before.jsonl", "rules.toml"], "rules.toml"),
@@ -110,7 +123,9 @@ def test_rollouts_says_what_was_read_and_what_differs(stratagem: Run, tmp_path: 
         file.write('{"prompt": "broken\n')
     done = stratagem("rollouts", "a.jsonl", "b.jsonl", "--json")
     found = json.loads(done.stdout)
-    assert [(one["rows"], one["problems"], one["samples"]["median"]) for one in found["logs"]] == [(240, 60, 4.0)] * 2
+    assert [(one["rows"], one["problems"], one["samples"]["median"]) for one in found["logs"]] == [
+        (240, 60, 4.0)
+    ] * 2
     assert sum(found["logs"][1]["left_out"].values()) == 1
     assert found["logs"][1]["left_out_examples"][0]["row"] == 241
     assert found["warnings"] == ["temperature differs: 0.6 / 1.0"]
@@ -119,7 +134,9 @@ def test_rollouts_says_what_was_read_and_what_differs(stratagem: Run, tmp_path: 
     assert "temperature differs" in shown.stderr
 
 
-def test_a_sheet_is_drawn_filled_and_corrects_the_terms(stratagem: Run, logs: tuple[str, str], tmp_path: Path) -> None:
+def test_a_sheet_is_drawn_filled_and_corrects_the_terms(
+    stratagem: Run, logs: tuple[str, str], tmp_path: Path
+) -> None:
     words = ("diagnose", *logs, "--strategies", "rules.toml", "--draws", "200")
     assert stratagem(*words).returncode == 0
     drawn = stratagem("validate-labels", "diagnosis", "--size", "60", "--out", "sheet.csv")
