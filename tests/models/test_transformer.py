@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the lab extra")
 transformers = pytest.importorskip("transformers", reason="needs the lab extra")
 
 from stratagem.models.folder import load_model, save_model  # noqa: E402
+from stratagem.models.transformer import Normalise, RMSNorm  # noqa: E402
 from stratagem.records import StratagemError  # noqa: E402
 from stratagem.sampling.native import generate  # noqa: E402
 
@@ -59,3 +60,13 @@ def test_a_truncated_weights_file_is_named(random_model: Path, tmp_path: Path) -
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(StratagemError, match=r"model\.safetensors: corrupt"):
         load_model(tmp_path)
+
+
+def test_the_norm_is_that_of_torch_and_its_gradient_is_its_own() -> None:
+    g = torch.Generator().manual_seed(2)
+    x = torch.randn(5, 8, generator=g, dtype=torch.float64).requires_grad_(True)
+    norm = RMSNorm(8, 1e-2).double()
+    norm.weight.data = torch.rand(8, generator=g, dtype=torch.float64)
+    expected = torch.nn.functional.rms_norm(x, (8,), norm.weight, 1e-2)
+    torch.testing.assert_close(norm(x), expected, atol=1e-14, rtol=1e-12)
+    assert torch.autograd.gradcheck(lambda x, w: Normalise.apply(x, w, 1e-2), (x, norm.weight))
