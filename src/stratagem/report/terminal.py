@@ -150,6 +150,8 @@ def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
         put()
         put(_strategies(found[0], len(found) > 1))
         put(Text(lens.robustness_text(found[0]), style="dim"))
+        if doubt := lens.sensitivity_text(found[0]):
+            put(Text(doubt, style="dim"))
     for one in start[1:]:
         put()
         put(Text.assemble((f"{one.title}: ", "bold"), one.headline[0]))
