@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 import tyro
 
@@ -12,6 +12,15 @@ from stratagem.strategies import SETS, STRATEGIES
 from stratagem.tasks.finite_field import MAX_STEPS, FiniteField
 
 LOSSES, SCALES, TUNES = ("grpo", "dapo", "dr_grpo"), ("group", "none"), ("embeddings", "all", "lora")
+LLM_FREE = (
+    "device_batch",
+    "checkpointing",
+    "vllm_url",
+    "vllm_memory",
+    "save_every",
+    "report_to",
+    "attention",
+)
 DTYPES, VLLM = ("auto", "float32", "bfloat16", "float16"), ("off", "colocate", "server")
 
 
@@ -218,6 +227,10 @@ class LLMConfig:
             raise StratagemError("--vllm-url: only with --vllm server")
         if not 0 < self.vllm_memory <= 1:
             raise StratagemError(f"--vllm-memory {self.vllm_memory}: a share of the GPU, above 0, to 1")
+
+    def key(self) -> dict[str, Any]:
+        """What shapes results. Where and how fast a stage runs, and who watches, does not."""
+        return {name: value for name, value in asdict(self).items() if name not in LLM_FREE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,3 +118,5 @@ def test_a_small_study_from_end_to_end(tmp_path: Path) -> None:
     seen.clear()
     table1.reproduce("quick", 1, tmp_path / "out", progress=progress, llm=LLMConfig(rank=2, alpha=2), **study)
     assert seen == []
+    with pytest.raises(StratagemError, match="holds another study"):
+        table1.reproduce("quick", 1, tmp_path / "out", progress=progress, llm=LLMConfig(rank=4), **study)

@@ -124,7 +124,9 @@ def reproduce(
         find_model(name, held)
         base = Path(name)
         deviations = study.deviations(preset, model=name)
-        claim_folder(out, {"preset": preset, "study": plain, "engine": engine, "model": name})
+        claim_folder(
+            out, {"preset": preset, "study": plain, "engine": engine, "model": name, "llm": held.key()}
+        )
     elif model is not None:
         raise StratagemError(
             "--model: the native engine trains the small base of this package; add --engine trl"

@@ -49,8 +49,6 @@ from stratagem.workspace import Stage, write_json
 
 VERSION = 1
 CHECKPOINTS, START = "checkpoints", "start"
-# What changes where or how fast a stage runs, or what is watched, is no part of its key.
-FREE = ("device_batch", "checkpointing", "vllm_url", "vllm_memory", "save_every", "report_to", "attention")
 
 
 def sft(
@@ -233,8 +231,7 @@ class Outcome:
 
 def settings(config: SFTConfig | GRPOConfig, source: Source, llm: LLMConfig) -> dict[str, Any]:
     """What a stage's key is made of."""
-    held = {name: value for name, value in asdict(llm).items() if name not in FREE}
-    return asdict(config) | {"engine": "trl", "base": source.base, "model": source.fingerprint, "llm": held}
+    return asdict(config) | {"engine": "trl", "model": source.fingerprint, "llm": llm.key()}
 
 
 def processes() -> int:
