@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,9 +185,7 @@ def scalar_table(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
     Of nested objects the scalars become columns "name.field"; a column of lists only says that there were lists.
     """
     made: list[pl.Series | None] = []
-    names = dict.fromkeys(records[0]) | dict.fromkeys(sorted(set().union(*records)))
-    for name in names:
-        values = [record.get(name) for record in records]
+    for name, values in _by_name(records):
         types = set(map(type, values)) - {type(None)}
         if types == {dict}:
             for inner in dict.fromkeys(one for value in values if value for one in value):
@@ -206,6 +204,14 @@ def scalar_table(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
     if len({one.name for one in whole}) < len(made):
         return None
     return pl.DataFrame(whole)
+
+
+def _by_name(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
+    if len(set(map(tuple, records))) == 1:  # the same fields in the same order, as a program writes them
+        yield from zip(records[0], zip(*map(dict.values, records), strict=True), strict=True)  # type: ignore[arg-type]
+        return
+    for name in dict.fromkeys(records[0]) | dict.fromkeys(sorted(set().union(*records))):
+        yield name, [record.get(name) for record in records]
 
 
 _DTYPES = {str: pl.String(), bool: pl.Boolean(), int: pl.Int64(), float: pl.Float64()}

@@ -27,6 +27,7 @@ Record: TypeAlias = dict[str, Any] | BadRecord | None
 MAX_DOCUMENT = 1 << 30
 MAX_FIELD = 16 << 20
 NO_LIMIT = 1 << 62
+TABLE = 1 << 20  # bytes of lines that become one table
 CSV_ROWS = 4_096
 PARQUET_ROWS = 1_024
 SNIFFED_LINES = 64
@@ -152,22 +153,26 @@ def _mended(value: Any) -> Any:
 
 
 def _json_lines(parts: Callable[[], streams.Parts], at_most: int = NO_LIMIT) -> Iterator[Chunk]:
-    number = 1
+    number, size, records = 1, 0, list[Record]()
     for data in streams.blocks(parts()):
-        if number > at_most:
-            return
+        left = at_most + 1 - number - len(records)
+        if left <= 0:
+            break
         if isinstance(data, BadRecord):
-            records = [data]
-        elif at_most == NO_LIMIT:
-            records = objects(data)
-        else:
-            left = at_most + 1 - number
-            records = objects(b"\n".join(bytes(data).split(b"\n", left)[:left]))
+            records.append(data)
+            continue
+        if at_most < NO_LIMIT:
+            data = b"\n".join(data.split(b"\n", left)[:left])
+        records += objects(data)
+        size += len(data)
+        if size >= TABLE:
+            yield Chunk(range(number, number + len(records)), records)
+            number, size, records = number + len(records), 0, []
+    if records:
         yield Chunk(range(number, number + len(records)), records)
-        number += len(records)
 
 
-def objects(lines: memoryview | bytes) -> list[Record]:
+def objects(lines: bytes) -> list[Record]:
     """Each line as an object, None or `BadRecord`: all at once where every line is whole, else one by one."""
     try:
         found = _decode_lines(lines)
@@ -175,16 +180,16 @@ def objects(lines: memoryview | bytes) -> list[Record]:
             return found
     except (ValueError, RecursionError):
         pass
-    return [whole_object(line) for line in bytes(lines).split(b"\n")]
+    return [whole_object(line) for line in lines.split(b"\n")]
 
 
-def _one_a_line(lines: memoryview | bytes, values: int) -> bool:
+def _one_a_line(lines: bytes, values: int) -> bool:
     """Whether so many values stand one a line.
 
     Every line ends with "}" and the next starts with "{". JSON allows this between two values only, so no value goes
     over two lines, and as there are as many as lines, no line has two.
     """
-    if lines[:1] != b"{" or lines[-1:] != b"}":
+    if not (lines.startswith(b"{") and lines.endswith(b"}")):
         return False
     data = np.frombuffer(lines, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
