@@ -45,7 +45,8 @@ def lines(records: list[dict[str, Any]]) -> bytes:
 
 def outcome(log: Log) -> tuple[Any, ...]:
     table = log.read()
-    return tuple(table.schema.items()), table.rows(), dict(log.left_out)
+    rows = [tuple("NaN" if value != value else value for value in row) for row in table.rows()]
+    return tuple(table.schema.items()), rows, dict(log.left_out)
 
 
 def opened(*contents: bytes) -> Any:
