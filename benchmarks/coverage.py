@@ -78,7 +78,6 @@ SETTINGS = (
     Setting("labels err, 400 by hand, 200 x 4", 200, 4, *BALANCED, labels="sheet"),
     Setting("labels err, 400 by hand, new strategy, 200 x 4", 200, 4, *NEW, labels="sheet"),
     Setting("labels err as is known, 200 x 4", 200, 4, *BALANCED, labels="known"),
-    Setting("labels err, 400 by hand, 1000 x 4", 1000, 4, *BALANCED, labels="sheet"),
 )
 # P(label | true strategy): before and after; wrong and right answers; true; label.
 ERROR = np.array(
