@@ -77,12 +77,20 @@ class Bytes(TorchDispatchMode):
 
 
 def count(work: Work, turn: Callable[[], Any]) -> None:
-    """Count one turn. A turn may be several updates; what is set is of the whole turn."""
+    """Count one turn."""
     with FlopCounterMode(display=False) as flops:
         turn()
     with Bytes() as moved:
         turn()
     work.flops, work.moved = float(flops.get_total_flops()), float(moved.total)
+
+
+def count_last(work: Work, updates: Callable[[int], Any]) -> None:
+    """Count an update as what two do more than one."""
+    one, two = Work(), Work()
+    count(one, lambda: updates(1))
+    count(two, lambda: updates(2))
+    work.flops, work.moved = two.flops - one.flops, two.moved - one.moved
 
 
 def timed(turn: Callable[[], int], work: Work) -> None:
@@ -287,8 +295,8 @@ def trl_sft(model: Path, config: SFTConfig, work: Work, **options: Any) -> None:
 # -- the tables --------------------------------------------------------------------------------------------
 
 
-def compare(model: Path, rounds: int) -> dict[str, Any]:
-    """Every engine at every task, in turns."""
+def compare(model: Path, rounds: int, only: str = "") -> dict[str, Any]:
+    """Every engine at every task whose name begins with `only`, in turns."""
     flat = replace(RL, temperature=20.0)
     sampling, flat_sampling = Sampling(model), Sampling(model, flat)
     hf, flat_hf = sampling.hugging_face(), flat_sampling.hugging_face()
@@ -311,6 +319,7 @@ def compare(model: Path, rounds: int) -> dict[str, Any]:
             "sft: TRL": lambda work: trl_sft(model, SFT, work),
             "sft: TRL fast": lambda work: trl_sft(model, SFT, work, **fast),
         }
+    turns = {name: turn for name, turn in turns.items() if name.startswith(only)}
     done = {name: Work() for name in turns}
     limits: list[dict[str, float]] = []
     for turn in range(rounds):
@@ -318,15 +327,12 @@ def compare(model: Path, rounds: int) -> dict[str, Any]:
         for name, run in turns.items():
             run(done[name])
             print(f"round {turn + 1}: {name:22} {median(done[name].seconds):7.3f} s", flush=True)
-    count(done["sample: native"], sampling.native)
-    one, two = Work(), Work()
-    for work, updates in ((one, 1), (two, 2)):
-        count(work, lambda updates=updates: native_grpo(model, replace(RL, updates=updates)))
-    done["grpo: native"].flops, done["grpo: native"].moved = two.flops - one.flops, two.moved - one.moved
-    small, large = replace(SFT, size=32), replace(SFT, size=64)
-    for work, config in ((one, small), (two, large)):
-        count(work, lambda config=config: native_sft(model, config))
-    done["sft: native"].flops, done["sft: native"].moved = two.flops - one.flops, two.moved - one.moved
+    if "sample: native" in done:
+        count(done["sample: native"], sampling.native)
+    if "grpo: native" in done:
+        count_last(done["grpo: native"], lambda n: native_grpo(model, replace(RL, updates=n)))
+    if "sft: native" in done:
+        count_last(done["sft: native"], lambda n: native_sft(model, replace(SFT, size=n * SFT.batch)))
     return {
         "limits": {name: median(limit[name] for limit in limits) for name in limits[0]},
         "work": {
@@ -409,13 +415,14 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, help="a model folder; without it the base after SFT is made")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
+    parser.add_argument("--only", default="", help="tasks whose name begins so: sample, grpo or sft")
     parser.add_argument("--curves", action="store_true", help="cost and memory of an update by size instead")
     parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         model = options.model or sft.train(SFTConfig(), Path(folder) / "FB") / "model"
-        found = curves(model) if options.curves else compare(model, options.rounds)
+        found = curves(model) if options.curves else compare(model, options.rounds, options.only)
     if not options.curves:
         show(found)
     if options.json:

@@ -26,10 +26,12 @@ class FusedLayer:
         weight, bias = a.fused()
         scale = torch.ones(len(bias))
         scale[: a.s.hidden_size] = a.s.head_dim**-0.5
-        self.before, self.between = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
-        self.qkv, self.qkv_bias = weight * scale[:, None], bias * scale
+        self.qkv = weight * scale[:, None] * layer.input_layernorm.weight
+        self.qkv_bias = bias * scale
         self.out = a.o_proj.weight
-        self.gate_up = torch.cat((m.gate_proj.weight, m.up_proj.weight))
+        self.gate_up = (
+            torch.cat((m.gate_proj.weight, m.up_proj.weight)) * layer.post_attention_layernorm.weight
+        )
         self.down = m.down_proj.weight
 
 
@@ -41,7 +43,8 @@ class Decoder:
 
     def __init__(self, model: Transformer, rows: int, room: int) -> None:
         s = self.shape = model.shape
-        self.embedding, self.norm = model.model.embed_tokens.weight, model.model.norm.weight
+        self.embedding = model.model.embed_tokens.weight
+        self.words = self.embedding * model.model.norm.weight
         self.layers = [FusedLayer(layer) for layer in cast(list[Layer], model.model.layers)]
         half = s.head_dim // 2
         self.turn = torch.complex(model.cos[:, :half], model.sin[:, :half])
@@ -62,8 +65,7 @@ class Decoder:
         mask = mask.repeat(1, 1, shared, 1) if T > 1 else mask
         x = F.embedding(ids_NT, self.embedding)
         for layer, (cached_k, cached_v) in zip(self.layers, self.cache, strict=True):
-            y = F.rms_norm(x, (s.hidden_size,), layer.before, s.rms_norm_eps)
-            qkv = F.linear(y, layer.qkv, layer.qkv_bias).view(N, T, heads + 2 * narrow, E)
+            qkv = F.linear(self.unit(x), layer.qkv, layer.qkv_bias).view(N, T, heads + 2 * narrow, E)
             qk, v = qkv.split((heads + narrow, narrow), 2)
             q, k = rotate(qk, turn).split((heads, narrow), 2)
             cached_k[:N, :, self.used : end] = k.transpose(1, 2)
@@ -74,13 +76,17 @@ class Decoder:
             y = scores.softmax(-1) @ cached_v[:N, :, :end]
             y = y.view(N, narrow, shared, T, E).permute(0, 3, 1, 2, 4).reshape(N, T, s.hidden_size)
             x = x + F.linear(y, layer.out)
-            y = F.rms_norm(x, (s.hidden_size,), layer.between, s.rms_norm_eps)
-            gate, up = F.linear(y, layer.gate_up).chunk(2, -1)
+            gate, up = F.linear(self.unit(x), layer.gate_up).chunk(2, -1)
             x = x + F.linear(F.silu(gate).mul_(up), layer.down)
         self.used = end
-        x = F.rms_norm(x[:, -1], (s.hidden_size,), self.norm, s.rms_norm_eps)
-        return F.linear(x, self.embedding)
+        return F.linear(self.unit(x[:, -1]), self.words)
+
+    def unit(self, x: Tensor) -> Tensor:
+        """Of root mean square 1; the norms' weights are in the projections that follow."""
+        return x * torch.rsqrt(torch.linalg.vecdot(x, x)[..., None] / x.shape[-1] + self.shape.rms_norm_eps)
 
     def copy(self, source: Tensor, target: Tensor) -> None:
         """Make the rows `target` what the rows `source` are; none is in both."""
-        self.cache[:, :, target, :, : self.used] = self.cache[:, :, source, :, : self.used]
+        filled = self.cache[..., : self.used, :]
+        for old, new in zip(source.tolist(), target.tolist(), strict=True):
+            filled[:, :, new].copy_(filled[:, :, old])

@@ -29,7 +29,7 @@ def optimizer_for(
         model.requires_grad_(False)
         model.model.embed_tokens.requires_grad_(True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(trained, lr=lr, betas=(0.9, beta2), weight_decay=weight_decay)
+    return torch.optim.AdamW(trained, lr=lr, betas=(0.9, beta2), weight_decay=weight_decay, fused=True)
 
 
 def run(

@@ -20,7 +20,7 @@ from stratagem.tasks.finite_field import FiniteField
 from stratagem.training import loop
 from stratagem.workspace import Stage, write_json
 
-VERSION = 1
+VERSION = 2
 IGNORE = -100
 
 
