@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -353,7 +354,10 @@ def test_links_in_a_loop_are_followed_once(tmp_path: Path) -> None:
         (b'{"prompt": 3, "completion": null}\n', "no known format"),
         (b'{"prompt": "q", "completion": "c"}'.decode().encode("utf-16"), "UTF-16"),
         (b"PK\x03\x04 no archive", "not a readable zip archive"),
-        (b"[1, 2, 3]", "none of the first 1000 records is whole"),
+        (b"[1, 2, 3]", "no whole record among the first 1000"),
+        (b"prompt,completion,score\n", "no whole record among the first 1000"),
+        (b"prompt,completion,score,score\nq,c,1,1\n", "two columns are called 'score'"),
+        (b"{}\n", "no known format; its columns are none"),
         (
             b'{"step": 1, "prompt": "a", "completion": 5, "r": 1, "advantage": 0}',
             "trl: none of the first records",
@@ -368,6 +372,26 @@ def test_what_is_no_log_is_said_in_one_line(tmp_path: Path, content: bytes, said
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_or_archive_may_hold_other_things(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    write_lines(folder / "log.jsonl", [record(0), record(1)])
+    other = {"empty.jsonl": "", "config.json": '{"lr": 1}', "cut.json": '{"a": [', "notes.md": "# so"}
+    other["table.csv"] = "a,b\n1,2\n"
+    for name, content in other.items():
+        (folder / name).write_text(content)
+    os.mkfifo(folder / "pipe")
+    log = read_rollouts(folder)
+    assert log.read().height == 2
+    assert {Path(name).name for name, _ in log.skipped} == set(other)
+    with zipfile.ZipFile(tmp_path / "run.zip", "w") as archive:
+        archive.write(folder / "notes.md", "notes.md")
+        for step in (10, 9):
+            archive.write(folder / "log.jsonl", f"step_{step}/log.jsonl")
+    assert rows(tmp_path / "run.zip")["checkpoint"].to_list() == ["9", "9", "10", "10"]
+    with pytest.raises(StratagemError, match=r"table.csv: no known format; its columns are a, b"):
+        read_rollouts(folder / "table.csv")
 
 
 def test_nothing_there(tmp_path: Path) -> None:

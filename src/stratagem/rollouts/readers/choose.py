@@ -10,7 +10,7 @@ from typing import Any
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import READERS, Reader, streams
 from stratagem.rollouts.readers.containers import Chunk, Record, Source, sources
-from stratagem.rollouts.readers.files import Found
+from stratagem.rollouts.readers.files import Found, step_of
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions
 
 SAMPLED = 1_000  # records of the first file, by which columns are settled
@@ -120,10 +120,16 @@ def choose(
     skipped: list[tuple[str, str]] = []
     unknown: tuple[str, Sequence[str]] | None = None
     for source, file in found:
-        records = first_records(source, SAMPLED_LATER if chosen else SAMPLED)
+        try:
+            records = first_records(source, SAMPLED_LATER if chosen else SAMPLED)
+        except StratagemError as error:
+            if file.named:
+                raise
+            skipped.append((source.name, str(error).removeprefix(f"{source.name}: ")))
+            continue
         if not records:
             if file.named or source.kind == "lines":
-                kept.append((source, file.step))
+                kept.append((source, step_of(source.name)))
             else:
                 skipped.append((source.name, "no records"))
             continue
@@ -145,14 +151,17 @@ def choose(
                 f"{source.name}: is {reader.name}, but {first} is {chosen.name}: give logs of one format"
             )
         chosen = reader
-        kept.append((source, file.step))
+        kept.append((source, step_of(source.name)))
         sample += records
     if chosen is None:
         if unknown:
             name, columns = unknown
             raise StratagemError(
-                f"{name}: no known format; its columns are {', '.join(columns)}: name them with "
+                f"{name}: no known format; its columns are {', '.join(columns) or 'none'}: name them with "
                 "--columns completion=COLUMN prompt=COLUMN score=COLUMN"
             )
-        raise StratagemError(f"{found[0][0].name}: none of the first {SAMPLED} records is whole")
+        name, why = (
+            skipped[0] if skipped else (found[0][0].name, f"no whole record among the first {SAMPLED}")
+        )
+        raise StratagemError(f"{name}: {why}")
     return chosen, kept, sample, skipped

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import streams
+from stratagem.rollouts.readers.files import natural
 from stratagem.rollouts.readers.row import BadRecord
 
 Kind: TypeAlias = Literal["lines", "document", "csv", "parquet"]
@@ -83,8 +84,14 @@ def _members(path: Path) -> list[Source]:
     hidden = ("__MACOSX/", ".")
     members = [one for one in members if not one.filename.startswith(hidden)]
     found: list[Source] = []
-    for member in members:
-        found += _source(f"{path}/{member.filename}", path, partial(streams.member, path, member))
+    refused: list[StratagemError] = []
+    for member in sorted(members, key=lambda one: natural(Path(one.filename))):
+        try:
+            found += _source(f"{path}/{member.filename}", path, partial(streams.member, path, member))
+        except StratagemError as error:  # a note beside the logs
+            refused.append(error)
+    if refused and not found:
+        raise refused[0]
     return found
 
 
@@ -103,7 +110,7 @@ def _source(name: str, path: Path, parts: Callable[[], streams.Parts]) -> list[S
     if text.startswith((b"{", b"[")):
         return [Source(name, path, "document", partial(_document, name, parts))]
     if delimiter := _delimiter(text):
-        return [Source(name, path, "csv", partial(_csv, parts, delimiter))]
+        return [Source(name, path, "csv", partial(_csv, name, parts, delimiter))]
     return _refuse(name) if not share else [Source(name, path, "lines", partial(_json_lines, parts))]
 
 
@@ -199,10 +206,11 @@ def _one_a_line(lines: bytes, values: int) -> bool:
 
 def _whole_lines(parts: Callable[[], streams.Parts]) -> float:
     """The share of the first lines that are whole objects."""
+    whole = lines = 0
     for chunk in _json_lines(parts, SNIFFED_LINES):
         read = [one for one in chunk.records or () if one is not None]
-        return sum(isinstance(one, dict) for one in read) / max(len(read), 1)
-    return 0.0
+        whole, lines = whole + sum(isinstance(one, dict) for one in read), lines + len(read)
+    return whole / max(lines, 1)
 
 
 def _document(name: str, parts: Callable[[], streams.Parts], at_most: int = NO_LIMIT) -> Iterator[Chunk]:
@@ -273,7 +281,9 @@ class _Text(io.RawIOBase):
         return size
 
 
-def _csv(parts: Callable[[], streams.Parts], delimiter: str, at_most: int = NO_LIMIT) -> Iterator[Chunk]:
+def _csv(
+    name: str, parts: Callable[[], streams.Parts], delimiter: str, at_most: int = NO_LIMIT
+) -> Iterator[Chunk]:
     raw = _Text(parts())
     buffered = io.BufferedReader(raw, streams.CHUNK)
     text = io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
@@ -284,6 +294,8 @@ def _csv(parts: Callable[[], streams.Parts], delimiter: str, at_most: int = NO_L
         before = csv.field_size_limit(MAX_FIELD)  # of the whole process: put back before others run
         try:
             names = names or next(lines)
+            if twice := [one for one in names if names.count(one) > 1]:
+                raise StratagemError(f"{name}: two columns are called {twice[0]!r}")
             while len(records) < min(CSV_ROWS, at_most):
                 try:
                     record = _csv_record(names, next(lines))

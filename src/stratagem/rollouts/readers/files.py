@@ -21,18 +21,17 @@ _BARE_STEP = re.compile(r"(?:^|/)(\d+)\.[a-z.]+$")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to read. `named` is True where the user named it, False where it was found in a folder."""
+    """A file to read. `named` is True where the user named it, False where a folder or a glob did."""
 
     path: Path
     named: bool
 
-    @property
-    def step(self) -> str | None:
-        """The training step that the name of the file, or of the folders above it, speaks of."""
-        text = self.path.as_posix()
-        steps = _STEP.findall(text.lower())
-        bare = _BARE_STEP.search(text.lower())
-        return str(int(bare[1])) if bare else str(int(steps[-1])) if steps else None
+
+def step_of(name: str) -> str | None:
+    """The training step that the name of a file, or of the folders above it, speaks of."""
+    steps = _STEP.findall(name.lower())
+    bare = _BARE_STEP.search(name.lower())
+    return str(int(bare[1])) if bare else str(int(steps[-1])) if steps else None
 
 
 def find(paths: Sequence[str | Path]) -> list[Found]:
@@ -46,28 +45,23 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
     found: dict[tuple[int, int], Found] = {}
     for given in paths:
         here = [Path(given)]
-        if not _exists(here[0]):
-            matches = (
-                [Path(name) for name in glob.glob(str(given), recursive=True)] if _is_glob(given) else []
-            )
-            if not matches:
+        listed = _exists(here[0])
+        if not listed:
+            here = [Path(name) for name in glob.glob(str(given), recursive=True)] if _is_glob(given) else []
+            if not here:
                 what = "no file matches" if _is_glob(given) else "no such file or folder"
                 raise StratagemError(f"{given}: {what}")
-            here = sorted(matches, key=natural)
-        for path in here:
+        for path in sorted(here, key=natural):
             inside = _is_folder(path)
             files = sorted(_walk(path), key=natural) if inside else [path]
-            if inside and not files:
+            statuses = [(file, _status(file)) for file in files]
+            regular = [(file, status) for file, status in statuses if stat.S_ISREG(status.st_mode)]
+            if inside and not regular:
                 raise StratagemError(f"{path}: a folder without files")
-            for file in files:
-                status = _status(file)
-                if not stat.S_ISREG(status.st_mode):
-                    if inside:
-                        continue
-                    raise StratagemError(
-                        f"{file}: not a file or folder (a pipe or device cannot be read twice)"
-                    )
-                found.setdefault((status.st_dev, status.st_ino), Found(file, not inside))
+            if not regular:
+                raise StratagemError(f"{path}: not a file or folder (a pipe or device cannot be read twice)")
+            for file, status in regular:
+                found.setdefault((status.st_dev, status.st_ino), Found(file, listed and not inside))
     return list(found.values())
 
 
