@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from stratagem.records import StratagemError
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.readers import READERS
+from stratagem.rollouts.readers.row import ReadOptions
 
 TEXT = st.text(max_size=20)
 NUMBER = st.one_of(
@@ -137,6 +138,41 @@ def test_parquet_column_by_column_is_as_row_by_row(tmp_path: Path) -> None:
     log._reader = replace(log._reader, frame=None)
     assert outcome(log) == fast
     assert fast[1][0] == ("1", "a", None, "x", None, None, "stop", None, 1.0, 1, "2026-01-01", "F")
+
+
+ROLE = st.sampled_from(["system", "user", "assistant", "tool"])
+MESSAGES = st.lists(
+    st.fixed_dictionaries({"role": ROLE, "content": st.one_of(st.none(), TEXT), "name": st.none()}),
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(MESSAGES, MESSAGES), min_size=1, max_size=6), st.sampled_from(["last", "all"]))
+def test_messages_column_by_column_are_as_row_by_row(lists: list[Any], turns: Any) -> None:
+    message = pl.Struct({"role": pl.String, "content": pl.String, "name": pl.String})
+    schema = {"step": pl.Int64, "prompt": pl.List(message), "completion": pl.List(message), "r": pl.Float64}
+    records = [{"step": 1, "prompt": a, "completion": b, "r": 1.0, "advantage": 0.0} for a, b in lists]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "log")
+        pl.DataFrame(records, schema=schema | {"advantage": pl.Float64}).write_parquet(path)
+        try:
+            log = read_rollouts(path, ReadOptions(turns=turns))
+        except StratagemError:
+            return
+        fast = outcome(log)
+        log._reader = replace(log._reader, frame=None)
+        assert outcome(log) == fast
+
+
+def test_messages_in_parquet_are_read_column_by_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = read_rollouts(Path(__file__).parent / "fixtures/trl/trl-1.16/chat")
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("row by row")
+
+    monkeypatch.setattr(Log, "_slow", refuse)
+    assert log.read()["question"].n_unique() == 2
 
 
 def test_readers_are_named_as_users_know_them() -> None:

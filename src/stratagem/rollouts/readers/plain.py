@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stratagem.rollouts.readers import assemble, naming
+from stratagem.rollouts.readers import assemble, conversation, naming
 from stratagem.rollouts.readers.row import (
     BadRecord,
     ReadOptions,
@@ -25,6 +25,7 @@ from stratagem.rollouts.readers.row import (
 
 NAME = "plain"
 plan = naming.plan
+_QUESTION = "_question"  # the last messages of users, beside the prompts that they stand in
 
 
 def recognises(record: Mapping[str, Any]) -> bool:
@@ -106,13 +107,15 @@ def _conversation(messages: Any) -> tuple[str | None, str | None, list[Any]]:
 def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     """The same as `rows`, column by column, where every column holds plain text and numbers."""
     columns = options.columns
-    flat = _flat(table, {*columns.values(), *options.scores})
+    flat = _flat(_texts(table, options), {*columns.values(), *options.scores})
     if "completion" not in columns or flat is None:
         return None
     table = flat
     wanted = dict.fromkeys(("id", "prompt", "question", "completion", "checkpoint"), pl.String)
     wanted |= dict.fromkeys(("sample", "tokens"), pl.Int32)
     made: dict[str, pl.Series] = {}
+    if _QUESTION in table.columns:
+        columns = {**columns, "question": _QUESTION}
     for what, dtype in wanted.items():
         if (name := columns.get(what)) not in table.columns:
             if name is not None and "." in name:
@@ -155,6 +158,18 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     taken = {*columns.values(), *options.scores, *assemble.TEXTS}
     rest = [column for column in table if column.name not in taken]
     return pl.DataFrame([*(column.alias(name) for name, column in made.items()), *rest])
+
+
+def _texts(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame:
+    """With lists of messages as text, where they are no more than that."""
+    prompt, completion = (options.columns.get(name, "") for name in ("prompt", "completion"))
+    if prompt in table.columns and "question" not in options.columns:
+        read = conversation.prompts(table[prompt])
+        table = table if read is None else table.with_columns(read[0].alias(prompt), read[1].alias(_QUESTION))
+    if completion in table.columns:
+        said = conversation.completions(table[completion], options.turns)
+        table = table if said is None else table.with_columns(said.alias(completion))
+    return table
 
 
 def _flat(table: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame | None:
