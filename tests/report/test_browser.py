@@ -104,6 +104,7 @@ def test_the_budget_holds_and_no_response_is_left_out_before_texts_are_cut() -> 
     shown = browser_data(sample, diagnosis, 20_000)
     assert len(shown.json.encode()) <= 20_000
     assert 0 < shown.responses < 80
+    assert json.loads(shown.json)["given"] == 80
     assert len({row[0] for row in json.loads(shown.json)["rows"]}) == 2
 
 

@@ -1,27 +1,26 @@
-"""The page of a diagnosis holds what it should, nothing in it can run, and its browser works in a browser."""
+"""The page of a diagnosis holds what it should, and nothing in it can run."""
 
 from __future__ import annotations
 
 import copy
 import json
 import re
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from stratagem.lens.diagnose import diagnose
 from stratagem.report import diagnosis as page_of
 from stratagem.report.diagnosis import render
-from stratagem.report.diagnosis_view import headline, seen, short, tidy
-from tests.report.hostile import MARKUP, TEXTS
+from stratagem.report.diagnosis_view import apart, headline, seen, short, tidy
+from tests.report.hostile import MARKUP
 from tests.report.synthetic_diagnosis import STRATEGIES, make, rollouts
 from tests.report.test_table1 import Reader, emptied, specs
-
-Browse = Callable[..., tuple[str, list[str]]]
-Act = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -32,49 +31,6 @@ def one() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def page(one: dict[str, Any]) -> str:
     return render(one, rollouts(one))
-
-
-@pytest.fixture
-def act(browse: Browse) -> Act:
-    """A function that opens a page in a frame of some width, runs a script on its document `d`, window `w`, and
-    gives what the script leaves in `out`."""
-
-    def acted(html: str, script: str, width: int = 1280) -> dict[str, Any]:
-        inner = html.replace("&", "&amp;").replace('"', "&quot;")
-        probe = f"""<script>
-          const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-          const look = async () => {{
-            const d = frame.contentDocument, w = frame.contentWindow, out = {{}};
-            if (!d.documentElement.dataset.ready) return setTimeout(look, 50);
-            const all = (s) => [...d.querySelectorAll(s)];
-            const pick = (label, value) => {{
-              const home = all(".filters label").find((l) => l.firstChild.textContent === label);
-              const box = home.querySelector("select, input");
-              box.value = value;
-              box.dispatchEvent(new w.Event(box.tagName === "INPUT" ? "input" : "change"));
-            }};
-            try {{ {script} }} catch (error) {{ out.error = String(error); }}
-            const wide = all("body *").filter((e) => e.getBoundingClientRect().right > {width} + 1
-              && !e.closest(".scroll, .vega-actions, svg, .items, .columns, .text, .prompt"));
-            out.wide = [...new Set(wide.map((e) => e.tagName + "." + e.className))];
-            out.title = d.title;
-            out.failed = d.documentElement.dataset.errors ?? null;
-            out.width = d.documentElement.scrollWidth;
-            document.body.dataset.out = encodeURIComponent(JSON.stringify(out));
-          }};
-          onload = look;
-        </script>"""
-        frame = f'<iframe id="frame" width="{width}" height="900" style="border:0" srcdoc="{inner}"></iframe>'
-        dom, console = browse(f"<body>{probe}{frame}</body>")
-        found = re.search(r'data-out="([^"]*)"', dom)
-        assert found, console
-        out = json.loads(unquote(found[1]))
-        assert out.get("error") is None
-        assert out["failed"] is None
-        assert not console
-        return out
-
-    return acted
 
 
 # -- what the page says ------------------------------------------------------------------------------------
@@ -142,6 +98,7 @@ def test_without_texts_no_prompt_and_no_completion_is_there(one: dict[str, Any])
     assert 'id="rollouts"' not in html
     assert "Rollouts" not in Reader(html).text
     assert "apples" not in html
+    assert "No prompt and no response is in this page." in Reader(html).text
     assert len(specs(html)) == 7
 
 
@@ -245,6 +202,36 @@ def test_wide_tables_end_somewhere() -> None:
     assert len(html) < 4_000_000
 
 
+def test_a_diagnosis_of_logs_becomes_a_page(tmp_path: Path) -> None:
+    """The shape of what the lens finds is the shape that the page reads."""
+    rng = np.random.default_rng(0)
+    for name, rate in (("before", 0.3), ("after", 0.6)):
+        rows = [
+            {
+                "id": f"p{p}",
+                "prompt": f"What is {p} + {p}?",
+                "score": int(rng.random() < rate),
+                "dataset": "ab"[p % 2],
+            }
+            | {
+                "completion": f"Let x be {p}. Then 2 x = {2 * p}.\nCheck: {p} + {p} = {2 * p}. \\boxed{{{2 * p}}}"
+            }
+            for p in range(24)
+            for _ in range(4)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = diagnose([tmp_path / "before.jsonl", tmp_path / "after.jsonl"], draws=100)
+    html = render(found.summary, found.sample)
+    text = Reader(html).text
+    assert found.summary["verdict"]["action"] in text
+    for row in found.summary["strategies"]:
+        assert f"{100 * row['share_after']:.1f}" in text
+    data = json.loads(html.split('id="rollouts">')[1].split("</script>")[0])
+    assert len(data["rows"]) == 192
+    assert data["sides"] == ["before", "after"]
+    assert any(row[10] for row in data["rows"])  # evidence
+
+
 # -- what is safe ------------------------------------------------------------------------------------------
 
 
@@ -302,183 +289,34 @@ def test_headline() -> None:
     assert headline(long) == ("Accuracy rose " + "very " * 30 + "much.", "Selection added 3 points. More.")
 
 
+def test_sides_are_called_by_what_tells_them_apart() -> None:
+    assert apart(["a/b/s1/x", "a/b/s2/x"]) == {"a/b/s1/x": "s1", "a/b/s2/x": "s2"}
+    assert apart(["a/s1/x", "a/s2/y"]) == {"a/s1/x": "s1/x", "a/s2/y": "s2/y"}
+    for names in (["base", "rl"], ["a/b"], ["a/x", "a/x/y"], ["a//b", "a/b"], ["x/a", "y/a", "z"], []):
+        assert list(apart(names)) == names
+        assert len(set(apart(names).values())) == len(names)
+        assert all(apart(names).values())
+    names = tuple(f"runs/grpo/global_step_{i}/rollouts" for i in (0, 100, 200))
+    diagnosis = make(2, names=names)
+    html = render(diagnosis, rollouts(diagnosis, problems=1))
+    text = Reader(html).text
+    assert "global_step_0 → global_step_200" in text
+    assert "Full name runs/grpo/global_step_0/rollouts" in text
+    assert "runs/grpo/global_step_0/rollouts →" not in text
+    data = json.loads(html.split('id="rollouts">')[1].split("</script>")[0])
+    assert data["sides"] == ["global_step_0", "global_step_100", "global_step_200"]
+
+
+@given(st.lists(st.text("ab/", min_size=1, max_size=9), min_size=1, max_size=4, unique=True))
+def test_names_stay_apart(names: list[str]) -> None:
+    found = apart(names)
+    assert len(set(found.values())) == len(names)
+    assert all(short and short in name for name, short in found.items())
+
+
 def test_short_and_seen() -> None:
     assert short("abcdefghij", 10) == "abcdefghij"
     assert short("abcdefghijk", 10) == "abcd…ghijk"
     assert seen("a\tb\nc") == "a\tb\nc"
     assert seen("\u2066\x9b") == "⟨U+2066⟩⟨U+009B⟩"
     assert len(tidy(["x" * 10**6])[0]) < 1100
-
-
-# -- in a browser ------------------------------------------------------------------------------------------
-
-
-def test_a_browser_draws_every_chart_and_shows_what_is_chosen(act: Act) -> None:
-    diagnosis = make(2)
-    out = act(
-        render(diagnosis, rollouts(diagnosis)),
-        """
-        out.charts = all(".chart").filter((c) => c.clientWidth).length;
-        out.drawn = all(".chart svg.marks").length;
-        out.open = all(".one:not([hidden])").map((o) => o.dataset.of);
-        const chosen = d.getElementById("chosen");
-        chosen.value = "0";
-        chosen.dispatchEvent(new w.Event("change"));
-        await pause(2000);
-        out.then = all(".one:not([hidden])").map((o) => o.dataset.of);
-        out.redrawn = all(".one:not([hidden]) .chart").every((c) => c.querySelector("svg.marks"));
-        """,
-    )
-    assert out["charts"] == out["drawn"] == 8
-    assert (set(out["open"]), set(out["then"])) == (
-        {"1"},
-        {"0"},
-    )  # base → rl-step-200, then base → rl-step-100
-    assert out["redrawn"]
-
-
-def test_rollouts_are_filtered_searched_and_compared(act: Act) -> None:
-    diagnosis = make()
-    sample = rollouts(diagnosis, problems=30, samples=4)
-    out = act(
-        render(diagnosis, sample),
-        """
-        const count = () => d.querySelector(".count").textContent;
-        out.all = count();
-        out.marks = all(".detail .mark").map((m) => m.dataset.rule + ": " + m.textContent);
-        pick("Outcome", "right"); out.right = count();
-        pick("Side", "1"); out.after = count();
-        pick("Strategy", "2"); pick("Behaviour", "0"); out.few = count();
-        all(".modes button").find((b) => b.textContent === "Clear").click(); out.cleared = count();
-        pick("dataset", "0"); out.dataset = count();
-        pick("dataset", "");
-        pick("Search", " QUESTION 17: "); await pause(300); out.found = count();
-        out.hits = all(".hit").length;
-        pick("Search", "sAYs nothing like this"); await pause(300); out.none = d.querySelector(".items").textContent;
-        pick("Search", ""); await pause(300);
-        d.querySelector("[data-mode=pairs]").click(); out.pairs = count();
-        out.columns = all(".columns h4").map((h) => h.textContent);
-        out.responses = all(".columns details").length;
-        out.changes = [];
-        for (const change of ["up", "down", "same"]) { pick("First side to last", change); out.changes.push(count()); }
-        """,
-    )
-    right = sample.filter(score=1)
-    names = list(dict.fromkeys(sample["strategy"]))
-    few = right.filter(
-        pl.col("side") == 1, pl.col("strategy") == names[2], pl.col("behaviours").list.len() > 0
-    )
-    assert out["all"] == out["cleared"] == "240 of 240 responses"
-    assert out["right"] == f"{right.height} of 240 responses"
-    assert out["after"] == f"{right.filter(side=1).height} of 240 responses"
-    assert out["few"] == f"{few.height} of 240 responses"
-    assert (
-        out["dataset"]
-        == f"{sample.filter(pl.col('dataset') == sample['dataset'][0]).height} of 240 responses"
-    )
-    assert out["found"] == "8 of 240 responses"
-    assert out["none"] == "Nothing fits these filters."
-    assert out["pairs"] == "30 problems with responses of several sides"
-    assert out["columns"] == ["base", "rl-step-100"]
-    assert out["responses"] == 8
-    better = sample.group_by("problem_id").agg(
-        pl.col("score").filter(side=0).mean().alias("a"), pl.col("score").filter(side=1).mean().alias("b")
-    )
-    counts = [better.filter(way).height for way in (pl.col("b") > pl.col("a"), pl.col("b") < pl.col("a"))]
-    counts.append(30 - sum(counts))
-    assert len(set(counts)) == 3
-    assert out["changes"] == [f"{n} problems with responses of several sides" for n in counts]
-    first = sample.row(0, named=True)
-    start, end, _ = json.loads(first["evidence"])["marks"][1]
-    assert f"verification: {first['completion'][start:end]}" in out["marks"]
-
-
-def test_the_browser_can_be_used_from_the_keyboard(act: Act, page: str) -> None:
-    out = act(
-        page,
-        """
-        const list = d.querySelector(".items");
-        list.focus();
-        const options = { bubbles: true, cancelable: true };
-        const press = (key) => list.dispatchEvent(new w.KeyboardEvent("keydown", { key, ...options }));
-        const chosen = () => all('[aria-selected="true"]').map((i) => i.id).join();
-        out.first = chosen();
-        press("ArrowDown"); press("ArrowDown"); out.third = chosen();
-        out.active = list.getAttribute("aria-activedescendant");
-        press("End"); out.last = chosen();
-        press("PageUp"); press("ArrowUp"); out.back = chosen();
-        press("Home"); out.home = chosen();
-        press("Enter"); out.focus = d.activeElement.className;
-        const parts = ".browser select, .browser input, .browser button, .items, .detail .text";
-        out.reached = all(parts).every((e) => e.tabIndex === 0);
-        out.named = all(".browser select, .browser input").every((e) => e.labels.length === 1);
-        """,
-    )
-    assert (out["first"], out["third"], out["active"]) == ("item-0", "item-2", "item-2")
-    assert (out["last"], out["back"], out["home"]) == ("item-239", "item-228", "item-0")
-    assert out["focus"] == "detail"
-    assert out["reached"]
-    assert out["named"]
-
-
-def test_hostile_texts_stay_texts_in_a_browser(act: Act) -> None:
-    diagnosis = make(by=("dataset",))
-    sample = rollouts(diagnosis, problems=len(TEXTS), samples=1).sort("problem_id", "side")
-    texts = [text for text in TEXTS.values() for _ in range(2)]
-    marks = [{"marks": [[0, max(1, len(t) // 2), t[:400]], [1, 3, "order", t[:400]]]} for t in texts]
-    starts = pl.Series([text[:400] for text in texts])
-    sample = sample.with_columns(
-        completion=pl.Series(texts),
-        prompt=starts,
-        problem_id=starts + pl.col("problem_id"),
-        strategy=starts,
-        finish_reason=starts,
-        dataset=starts,
-        behaviours=pl.Series([[text] for text in starts]),
-        evidence=pl.Series([json.dumps(one) for one in marks]),
-    )
-    out = act(
-        render(diagnosis, sample),
-        """
-        const banned = ["IMG", "SCRIPT", "SVG", "A", "IFRAME"];
-        const bad = () => all(".browser *").filter((e) => banned.includes(e.tagName.toUpperCase())).length;
-        Object.assign(out, { bad: 0, texts: [], prompts: [], sideways: 0 });
-        for (const item of all(".item")) {
-          item.click();
-          const text = d.querySelector(".detail .text").cloneNode(true);
-          text.querySelectorAll("ins").forEach((e) => e.remove());
-          out.texts.push(text.textContent);
-          out.prompts.push(d.querySelector(".detail .prompt").textContent);
-          out.bad += bad();
-          out.sideways += d.documentElement.scrollWidth > 390;
-        }
-        pick("Search", "script"); await pause(300);
-        out.searched = d.querySelector(".count").textContent;
-        d.querySelector("[data-mode=pairs]").click();
-        out.bad += bad();
-        """,
-        width=390,
-    )
-    assert out["title"] == "Stratagem: diagnosis"
-    assert out["bad"] == out["sideways"] == 0
-    assert out["wide"] == []
-    assert out["width"] == 390
-    assert out["prompts"] == [seen(text[:400]) for text in texts]
-    for shown, text in zip(out["texts"], texts, strict=True):
-        if len(text) > 20_000:
-            assert shown == "x" * 12_000 + " … 180,000 characters left out … " + "x" * 8_000
-        else:
-            assert shown == (seen(text) or "(no text)")
-    assert out["searched"] == f"{sum('script' in text.lower() for text in texts)} of {len(texts)} responses"
-
-
-@pytest.mark.parametrize("afters", [1, 5])
-def test_a_phone_needs_no_sideways_scroll(act: Act, afters: int) -> None:
-    folder = "checkpoints/qwen2.5-7b-grpo-math-long"
-    names = tuple(f"{folder}/global_step_{100 * i}/rollouts" for i in range(afters + 1))
-    diagnosis = make(afters, names=names, levels=5)
-    out = act(
-        render(diagnosis, rollouts(diagnosis)), 'd.querySelector("[data-mode=pairs]").click();', width=390
-    )
-    assert out["width"] == 390
-    assert out["wide"] == []

@@ -215,7 +215,7 @@ def test_a_phone_needs_no_sideways_scroll(page: str, inputs: Inputs, browse: Bro
       onload = look;
     </script>"""
     frame = f'<iframe id="frame" width="390" height="800" style="border:0" srcdoc="{inner}"></iframe>'
-    dom, _ = browse(f"<body>{probe}{frame}</body>")
+    dom, _ = browse(f'<meta charset="utf-8"><body>{probe}{frame}</body>')
     assert 'data-width="390"' in dom
     assert 'data-wide=""' in dom
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stratagem.report.diagnosis_view import tidy
+from stratagem.report.diagnosis_view import apart, tidy
 from stratagem.report.format import finite, plain, words
 from stratagem.report.page import embed
 from stratagem.report.sample import outcome, sample_for_browser
@@ -68,6 +68,7 @@ def browser_data(sample: pl.DataFrame, diagnosis: Raw, budget: int) -> Shown:
     frame, limit = sample, LONGEST
     while True:
         data, cut = _data(frame, diagnosis, limit)
+        data["given"] = sample.height
         text = embed(data)
         size = len(text.encode())
         if size <= budget or not frame.height:
@@ -128,7 +129,7 @@ def _data(frame: pl.DataFrame, diagnosis: Raw, limit: int) -> tuple[Raw, int]:
         )
     shared = _shared(prompts.values)
     data = {
-        "sides": tidy(sides.values),
+        "sides": list(apart(tidy(sides.values)).values()),
         "problems": tidy(problems.values),
         "strategies": tidy(strategies.values),
         "behaviours": tidy(behaviours.values),

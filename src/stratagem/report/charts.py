@@ -105,11 +105,12 @@ def overview(summary: view.Summary) -> Spec:
     return split(named, "points of accuracy gained by RL")
 
 
-def split(named: Sequence[tuple[str, dict[str, Number]]], title: str) -> Spec:
+def split(named: Sequence[tuple[str, dict[str, Number]]], title: str, legend: bool = True) -> Spec:
     """A group of bars for every gain: its terms with their intervals, a range where only bounds are known.
 
     Args:
         named: a label and the terms; "|" in a label begins a new line.
+        legend: whether the chart has one, or the page.
     """
     rows: Rows = []
     for label, terms in named:
@@ -117,7 +118,7 @@ def split(named: Sequence[tuple[str, dict[str, Number]]], title: str) -> Spec:
     labels = [label for label, _ in named]
     low, high = extent(rows)
     ranged = any(row["from"] is not None for row in rows)
-    room = (0.32 if ranged else 0.14) * (high - low)  # for the numbers at the bars' ends
+    room = (0.34 if ranged else 0.14) * (high - low)  # for the numbers at the bars' ends
     base = alt.Chart(data(rows)).encode(
         y=alt.Y("run:N", sort=labels, title=None, scale=alt.Scale(paddingInner=0.28)).axis(
             labelExpr="split(datum.label, '|')",
@@ -133,9 +134,8 @@ def split(named: Sequence[tuple[str, dict[str, Number]]], title: str) -> Spec:
     axis = alt.X("value:Q", title=title, scale=alt.Scale(domain=[low, high + room], nice=False)).axis(
         tickCount=7
     )
-    colour = alt.Color("term:N", title=None, scale=term_scale()).legend(
-        orient="top", symbolType="square", symbolOpacity=1
-    )
+    key = alt.Legend(orient="top", symbolType="square", symbolOpacity=1) if legend else None
+    colour = alt.Color("term:N", title=None, scale=term_scale(), legend=key)
     tips = tips_of("run", "term", "value", "low", "high")
     layers = [base.mark_bar().encode(x=axis, color=colour, tooltip=tips)]
     if ranged:
@@ -193,7 +193,7 @@ def bar(term: str, found: Number) -> dict[str, Any]:
         "from": first,
         "to": last,
         "end": end,
-        "label": bounds_text(found) or signed(found.value),
+        "label": bounds_text(found, 0) or signed(found.value),
     }
 
 

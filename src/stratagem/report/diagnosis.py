@@ -32,7 +32,7 @@ def render(diagnosis: Raw, sample: pl.DataFrame | None) -> str:
         are cut in their middle, with a note.
     """
     given = diagnosis
-    diagnosis = lens.tidy(diagnosis)
+    diagnosis = lens.titled(lens.tidy(diagnosis))
     by: list[str] = diagnosis.get("by") or []
     kept = Charts()
     found = lens.comparisons(diagnosis)
@@ -55,6 +55,7 @@ def render(diagnosis: Raw, sample: pl.DataFrame | None) -> str:
         else kept.add(_overview(start), "Selection, improvement and new strategies"),
         "path": None if len(steps) < 2 else kept.add(draw.path(steps), "The terms over checkpoints"),
         "steps": [lens.gain_of(step) for step in steps],
+        "bars": draw.MOST_BARS,
         "ways": _ways(diagnosis.get("path") or {}),
         "orders": {one.number: view.orders(one.gain) for one in found},
         "parts": [_parts(kept, one, by) for one in found],

@@ -34,14 +34,14 @@ class Change:
 def overview(named: Sequence[tuple[str, Raw]]) -> Spec:
     """The terms of every comparison, side by side."""
     found = [(_label(name, raw), gain_of(raw).terms) for name, raw in named]
-    return charts.split(found, "points of accuracy gained")
+    return charts.split(found, "points of accuracy gained", legend=False)
 
 
 def path(steps: Sequence[Raw]) -> Spec:
     """The terms of every step between checkpoints; where these are many, their sums so far."""
     if len(steps) <= MOST_BARS:
         named = [(_label(f"{s.get('before')} → {s.get('after')}", s), gain_of(s).terms) for s in steps]
-        return charts.split(named, "points of accuracy gained in the step")
+        return charts.split(named, "points of accuracy gained in the step", legend=False)
     rows: Rows = []
     sums = dict.fromkeys(TERMS, 0.0)
     for at, step in enumerate(steps):
@@ -54,9 +54,7 @@ def path(steps: Sequence[Raw]) -> Spec:
     base = alt.Chart(charts.data(rows)).encode(
         x=alt.X("at:Q", title="step").axis(tickMinStep=1, grid=False),
         y=alt.Y("value:Q", title="points of accuracy gained so far"),
-        color=alt.Color("term:N", title=None, scale=charts.term_scale()).legend(
-            orient="top", symbolType="stroke"
-        ),
+        color=alt.Color("term:N", legend=None, scale=charts.term_scale()),
         tooltip=[
             alt.Tooltip("checkpoint:N", title="up to"),
             alt.Tooltip("term:N"),
@@ -261,7 +259,7 @@ def _percent(x: float | None) -> float | None:
 
 def _label(name: str, raw: Raw) -> str:
     """A name in lines of some 20 characters, its gain below."""
-    clean = name.replace("|", "¦")
+    clean = short(name.replace("|", "¦"), 48)
     pieces = re.split(r"(?<=[\s/_.-])", clean)
     lines = [""]
     for piece in pieces:
@@ -269,5 +267,4 @@ def _label(name: str, raw: Raw) -> str:
             lines.append("")
         lines[-1] += piece
     shown = [short(line.strip(), 22) for line in lines]
-    shown = shown if len(shown) <= 3 else [shown[0], "…", shown[-1]]
-    return "|".join([*shown, f"gain {signed(number(raw.get('gain')).value)}"])
+    return "|".join([*shown[:4], f"gain {signed(number(raw.get('gain')).value)}"])

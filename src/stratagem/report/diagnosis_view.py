@@ -13,6 +13,8 @@ LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a
 # What would act on the text around it, or hide: controls but line feed and tab, and overrides of direction.
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]")
 
+ENDS = ("before", "after")
+
 Raw = dict[str, Any]
 
 
@@ -38,6 +40,45 @@ def short(name: str, most: int) -> str:
         return name
     head = (most - 1) // 2
     return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
+
+
+def titled(diagnosis: Raw) -> Raw:
+    """The diagnosis with sides called by what tells them apart: without the folders that all their names share.
+
+    A side whose name changes keeps it as `full_name`. Sentences and warnings stay as they are.
+    """
+    steps = records(record(diagnosis, "path"), "steps")
+    pairs = [*records(diagnosis, "comparisons"), *steps]
+    names = dict.fromkeys([*side_names(diagnosis), *(str(one.get(end)) for one in pairs for end in ENDS)])
+    called = apart(list(names))
+
+    def renamed(one: Raw) -> Raw:
+        return one | {end: called[str(one[end])] for end in ENDS if str(one.get(end)) in called}
+
+    sides = [
+        side | ({"name": called[name], "full_name": name} if called[name] != name else {})
+        for side, name in zip(records(diagnosis, "sides"), side_names(diagnosis), strict=True)
+    ]
+    found = diagnosis | {
+        "sides": sides,
+        "comparisons": [renamed(c) for c in records(diagnosis, "comparisons")],
+    }
+    if steps:
+        found["path"] = diagnosis["path"] | {"steps": [renamed(step) for step in steps]}
+    return found
+
+
+def apart(names: list[str]) -> dict[str, str]:
+    """What to call each name: without the first and last folders that all share, where that tells them apart."""
+    parts = [name.split("/") for name in names]
+    least = min(map(len, parts), default=0) - 1
+    head = next((i for i in range(least) if len({part[i] for part in parts}) > 1), max(least, 0))
+    rest = [part[head:] for part in parts]
+    room = min(map(len, rest), default=1) - 1
+    tail = next((i for i in range(room) if len({part[-1 - i] for part in rest}) > 1), max(room, 0))
+    shown = ["/".join(part[: len(part) - tail]) for part in rest]
+    several = len(names) > 1 and len(set(shown)) == len(names) and all(shown)
+    return dict(zip(names, shown if several else names, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

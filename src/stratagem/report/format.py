@@ -65,9 +65,9 @@ def signed_interval(n: Number, digits: int = 1) -> str:
     return f"[{signed(n.low, digits)}, {signed(n.high, digits)}]" if n.has_interval else ""
 
 
-def bounds_text(n: Number) -> str:
+def bounds_text(n: Number, digits: int = 1) -> str:
     """``+12.0 … +46.0``, or nothing where the number is a point."""
-    return "" if n.bounds is None else f"{signed(n.bounds[0])} … {signed(n.bounds[1])}"
+    return "" if n.bounds is None else f"{signed(n.bounds[0], digits)} … {signed(n.bounds[1], digits)}"
 
 
 def plain(x: Any) -> str:

@@ -129,7 +129,7 @@ NAME_WIDTH = 26
 
 def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
     """Prints a diagnosis, the verdict first: `diagnosis` is what diagnosis.json holds."""
-    diagnosis = lens.tidy(diagnosis)
+    diagnosis = lens.titled(lens.tidy(diagnosis))
     put = _printer(console)
     found = lens.comparisons(diagnosis)
     start = [one for one in found if one.before == found[0].before]

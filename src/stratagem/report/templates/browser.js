@@ -337,6 +337,9 @@
     return [place(rows[list[0]]), prompts.size === 1 ? prompt(rows[list[0]]) : null, columns].filter(Boolean);
   };
 
+  if (data.given > rows.length) {
+    document.getElementById("rollouts-note").append(` ${number(data.given - rows.length)} more did not fit into the page.`);
+  }
   home.append(filters, modes, count, make("div", { class: "panes" }, items, detail));
   refresh();
   document.documentElement.dataset.browser = "ready";
