@@ -39,7 +39,7 @@ from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import GRPOConfig, SFTConfig
 from stratagem.strategies import demonstrations
 from stratagem.tasks.finite_field import KINDS, FiniteField
-from stratagem.training import grpo, sft
+from stratagem.training import grpo, loop, sft
 
 TASK = FiniteField(11)
 RL = GRPOConfig(lr=3e-4, prompts=128)
@@ -108,7 +108,7 @@ def peaks() -> dict[str, float]:
         seconds = []
         for _ in range(4):
             started = time.process_time()
-            a @ a
+            torch.mm(a, a)
             seconds.append(time.process_time() - started)
         found[name] = 2 * 1024**3 / min(seconds)
     source = torch.ones(64 * 2**20)
@@ -169,7 +169,7 @@ class Sampling:
 # -- training ----------------------------------------------------------------------------------------------
 
 
-def native_grpo(model: Path, config: GRPOConfig, work: Work | None = None) -> None:
+def native_grpo(model: Path, config: GRPOConfig, work: Work | None = None, precision: str = "fp32") -> None:
     """Updates of `grpo.train`, everything included; the first, which warms up, is not recorded."""
     last = [0.0]
 
@@ -180,10 +180,10 @@ def native_grpo(model: Path, config: GRPOConfig, work: Work | None = None) -> No
         last[0] = time.process_time()
 
     with tempfile.TemporaryDirectory() as folder:
-        grpo.train(config, Path(folder) / "rl", model, report=report)
+        grpo.train(config, Path(folder) / "rl", model, report=report, precision=precision)
 
 
-def native_sft(model: Path, config: SFTConfig, work: Work | None = None) -> None:
+def native_sft(model: Path, config: SFTConfig, work: Work | None = None, precision: str = "fp32") -> None:
     last = [0.0]
     tokens = sum(map(len, sft_rows(model, config)[0])) // (config.size // config.batch)
 
@@ -194,7 +194,7 @@ def native_sft(model: Path, config: SFTConfig, work: Work | None = None) -> None
         last[0] = time.process_time()
 
     with tempfile.TemporaryDirectory() as folder:
-        sft.train(config, Path(folder) / "sft", model, report=report)
+        sft.train(config, Path(folder) / "sft", model, report=report, precision=precision)
 
 
 def sft_rows(model: Path, config: SFTConfig) -> tuple[list[list[int]], list[list[int]]]:
@@ -311,6 +311,9 @@ def compare(model: Path, rounds: int, only: str = "") -> dict[str, Any]:
         "grpo flat: native": lambda work: native_grpo(model, replace(flat, updates=3), work),
         "sft: native": lambda work: native_sft(model, SFT, work),
     }
+    if loop.product_seconds(torch.bfloat16) < loop.product_seconds(torch.float32):
+        turns["grpo: native bf16"] = lambda work: native_grpo(model, few, work, "bf16")
+        turns["sft: native bf16"] = lambda work: native_sft(model, SFT, work, "bf16")
     if installed():
         turns |= {
             "grpo: TRL": lambda work: trl_grpo(model, RL, 3, work),
@@ -382,7 +385,7 @@ def point(arguments: tuple[str, int, GRPOConfig]) -> dict[str, float]:
         save_model(Transformer(shape), model := Path(tempfile.mkdtemp()))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     work = Work()
-    native_grpo(model, replace(config, updates=4), work)
+    native_grpo(model, replace(config, updates=3), work)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "seconds": median(work.seconds),

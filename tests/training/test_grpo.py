@@ -13,7 +13,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.models.folder import load_model  # noqa: E402
+from stratagem.records import StratagemError  # noqa: E402
 from stratagem.settings import LOSSES  # noqa: E402
+from stratagem.training import loop  # noqa: E402
 from stratagem.training.grpo import advantages, policy_loss, token_logps  # noqa: E402
 from stratagem.training.packing import pack  # noqa: E402
 
@@ -182,3 +184,21 @@ def test_gradients_are_those_of_whole_rows(random_model) -> None:
         grads.append({name: parameter.grad for name, parameter in model.named_parameters()})
     for name in grads[0]:
         torch.testing.assert_close(grads[0][name], grads[1][name], atol=1e-12, rtol=1e-9)
+
+
+def test_bf16_changes_log_probabilities_a_little(random_model) -> None:
+    model, _ = load_model(random_model)
+    (part,) = pack([([5, 6, 7], [8, 9, 10, 11, 1]), ([10, 11], [12, 1])])
+    exact = token_logps(model, part, 1.0)[0]
+    model.bf16 = True
+    rounded = token_logps(model, part, 1.0)[0]
+    assert rounded.dtype == exact.dtype
+    assert 0 < (rounded - exact).abs().max() < 0.05
+    rounded.sum().backward()
+    assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())
+
+
+def test_bf16_is_refused_where_it_is_slow(monkeypatch) -> None:
+    monkeypatch.setattr(loop, "product_seconds", lambda dtype: 1.0 if dtype == torch.float32 else 100.0)
+    with pytest.raises(StratagemError, match="100 times as slowly"):
+        loop.set_precision((), "bf16")

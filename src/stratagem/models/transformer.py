@@ -131,10 +131,12 @@ class Attention(nn.Module):
     def forward(self, x_MD: Tensor, turn: Tensor, attend: Attend) -> Tensor:
         s = self.s
         H, K = s.num_attention_heads, s.num_key_value_heads
-        heads = F.linear(x_MD, *self.fused()).view(-1, H + 2 * K, s.head_dim)
+        heads = F.linear(x_MD, *self.fused()).to(x_MD.dtype).view(-1, H + 2 * K, s.head_dim)
         turned, v = heads.split((H + K, K), 1)
         q, k = rotate(turned, turn).split((H, K), 1)
-        return self.o_proj(attend(q, k, v).reshape(-1, s.hidden_size))
+        with torch.autocast("cpu", enabled=False):
+            y = attend(q, k, v)
+        return self.o_proj(y.reshape(-1, s.hidden_size))
 
 
 class Layer(nn.Module):
@@ -159,14 +161,18 @@ class Body(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A decoder with tied embeddings. Positions are counted from 0 in each row unless given."""
+    """A decoder with tied embeddings. Positions are counted from 0 in each row unless given.
+
+    Where `bf16` is set, the layers' projections take inputs and weights rounded to bf16; the residual stream,
+    attention, logits and all that is learnt stay in float32.
+    """
 
     cos: Tensor
     sin: Tensor
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.bf16 = shape, False
         self.model = Body(shape)
         inverse = 1.0 / shape.rope_theta ** (torch.arange(0, shape.head_dim, 2).float() / shape.head_dim)
         angles = torch.outer(torch.arange(shape.max_position_embeddings).float(), inverse)
@@ -238,8 +244,9 @@ class Transformer(nn.Module):
         half = self.shape.head_dim // 2
         turn = torch.complex(self.cos[:, :half], self.sin[:, :half])[positions_M][:, None]
         x_MD = self.model.embed_tokens(ids_M)
-        for layer in self.model.layers:
-            x_MD = layer(x_MD, turn, attend)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            for layer in self.model.layers:
+                x_MD = layer(x_MD, turn, attend)
         return self.model.norm(x_MD)
 
     def logits(self, hidden: Tensor) -> Tensor:

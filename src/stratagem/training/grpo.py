@@ -110,11 +110,12 @@ def train(
     model: Path,
     keep_rollouts: bool = False,
     report: loop.Report = loop.quiet,
+    precision: str = "fp32",
 ) -> Path:
     """RL from `model`, which is the reference too; writes ``out/model`` and ``out/metrics.jsonl``.
 
     Resumes, or returns at once when done. With `keep_rollouts` each update's rollouts are kept, labelled, in
-    ``out/rollouts/``.
+    ``out/rollouts/``. `precision` ``bf16`` is for the log-probabilities and their gradients; samples are drawn in fp32.
     """
     folder = model_folder(model)
     task = FiniteField(config.p)
@@ -126,13 +127,15 @@ def train(
         kinds=KINDS,
         weights=[1 - config.inversion, config.inversion],
     )
-    settings = asdict(config) | {"model": fingerprint(folder), "keep_rollouts": keep_rollouts}
+    settings = asdict(config) | {"model": fingerprint(folder)}
+    settings |= {"keep_rollouts": keep_rollouts, "precision": precision}
     stage = Stage("rl", VERSION, settings, out)
     if stage.done:
         return out
     policy, tokenizer = load_model(folder)
     reference, _ = load_model(folder)
     reference.requires_grad_(False)
+    loop.set_precision((policy, reference), precision)
     prompts = [encode(tokenizer, problem.prompt) for problem in problems]
     optimizer = loop.optimizer_for(policy, config.lr, tune=config.tune)
     max_new = token_limit(config.steps[1])

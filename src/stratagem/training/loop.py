@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from stratagem.models.folder import load_state, save_state
 from stratagem.models.transformer import Transformer
+from stratagem.records import StratagemError
 
 STATE, METRICS = "state.safetensors", "metrics.jsonl"
 Report = Callable[[int, int, dict[str, Any]], None]
@@ -75,6 +77,33 @@ def run(
                 save_state(state, model, optimizer, number + 1, file.tell())
             report(number + 1, updates, metrics)
     state.unlink(missing_ok=True)
+
+
+def set_precision(models: Sequence[Transformer], precision: str) -> None:
+    """Let the layers' products be ``fp32`` or ``bf16`` (see `Transformer`).
+
+    Raises:
+        StratagemError: this machine is slower in bf16, as those without instructions for it are, up to a hundredfold.
+    """
+    if precision == "bf16":
+        single, half = (product_seconds(dtype) for dtype in (torch.float32, torch.bfloat16))
+        if half > single:
+            raise StratagemError(
+                f"precision bf16: this machine multiplies {half / single:.0f} times as slowly in it; use fp32"
+            )
+    for model in models:
+        model.bf16 = precision == "bf16"
+
+
+def product_seconds(dtype: torch.dtype) -> float:
+    """The fastest of three products of the size of a layer's."""
+    a, b = torch.ones(1024, 128, dtype=dtype), torch.ones(128, 256, dtype=dtype)
+    seconds = []
+    for _ in range(3):
+        started = time.thread_time()
+        torch.mm(a, b)
+        seconds.append(time.thread_time() - started)
+    return min(seconds)
 
 
 def linear(peak: float, updates: int, warmup: int) -> Callable[[int], float]:

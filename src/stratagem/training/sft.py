@@ -24,15 +24,24 @@ VERSION = 2
 IGNORE = -100
 
 
-def train(config: SFTConfig, out: Path, model: Path = SHIPPED, report: loop.Report = loop.quiet) -> Path:
+def train(
+    config: SFTConfig,
+    out: Path,
+    model: Path = SHIPPED,
+    report: loop.Report = loop.quiet,
+    precision: str = "fp32",
+) -> Path:
     """Train and write ``out/model``; resumes, or returns at once when done."""
     folder = model_folder(model)
     task = FiniteField(config.p)
     problems = task.generate("sft", config.size, config.steps, seed=config.seed)
-    stage = Stage("sft", VERSION, asdict(config) | {"model": fingerprint(folder)}, out)
+    stage = Stage(
+        "sft", VERSION, asdict(config) | {"model": fingerprint(folder), "precision": precision}, out
+    )
     if stage.done:
         return out
     policy, tokenizer = load_model(folder)
+    loop.set_precision((policy,), precision)
     texts = demonstrations(task, problems, config.strategy, config.seed)
     rows = [
         (encode(tokenizer, problem.prompt), [*encode(tokenizer, text), EOS_ID])
