@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 MOST_ALIKE = 8  # responses of one problem on one side: more of them show little that is new
 
@@ -43,22 +44,22 @@ def sample_for_browser(frame: pl.DataFrame, size: int, rng: np.random.Generator)
         return frame.clear()
     sides = [name for name in ("side", "checkpoint") if name in frame.columns]
     stratum = [*sides, "strategy", "outcome"]
-    light = frame.select(*sides, "problem_id", "strategy", outcome=outcome()).with_row_index("_at")
-    light = light.with_columns(_dice=pl.Series(rng.permutation(frame.height)))
+    light = frame.select(*sides, "problem_id", "strategy", outcome=outcome())
+    light = light.with_columns(_code(name) for name in light.columns).with_row_index("_at")
     # Of a problem's responses on one side: one of each strategy and outcome, then a second of each, and so on.
-    home = [*sides, "problem_id"]
-    least = max(1, size // max(light.select(sides).n_unique(), 1))
-    light = (
-        light.with_columns(_turn=pl.col("_dice").rank("ordinal").over([*home, "strategy", "outcome"]))
-        .sort("_turn", "_dice")
-        .with_columns(_place=pl.int_range(pl.len()).over(home))
-        .filter(pl.col("_place") < min(MOST_ALIKE, least))
-    )
+    home = _groups(light, [*sides, "problem_id"])
+    alike = _groups(light, [*stratum, "problem_id"])
+    rows = rng.permutation(frame.height)
+    rows = rows[np.argsort(_places(alike[rows]), kind="stable")]
+    place = _places(home[rows])
+    most = min(MOST_ALIKE, max(1, size // max(light.select(sides).n_unique(), 1)))
+    rows, place = rows[place < most], place[place < most]
+    light = light[rows].with_columns(_place=pl.Series(place))
     # A problem's turn is its best one in any stratum it has a response in.
     dice = light.select("problem_id").unique(maintain_order=True)
     dice = dice.with_columns(_throw=pl.Series(rng.permutation(dice.height)))
     turns = (
-        light.join(dice, on="problem_id", nulls_equal=True)
+        light.join(dice, on="problem_id")
         .group_by(*stratum, "problem_id", "_throw")
         .agg(_rows=pl.len())
         .with_columns(_turn=pl.col("_throw").rank("ordinal").over(stratum))
@@ -73,11 +74,35 @@ def sample_for_browser(frame: pl.DataFrame, size: int, rng: np.random.Generator)
         following = problems.slice(chosen.height, 1)
         room = size - int(chosen["_rows"].sum())
         part = (
-            light.join(following, on="problem_id", how="semi", nulls_equal=True)
-            .sort("_place", "_dice")
-            .head(room)
+            light.join(following, on="problem_id", how="semi").sort("_place", maintain_order=True).head(room)
         )
     else:
         part = light.clear()
-    kept = pl.concat([light.join(chosen, on="problem_id", how="semi", nulls_equal=True), part])
+    kept = pl.concat([light.join(chosen, on="problem_id", how="semi"), part])
     return frame[kept["_at"].sort()]
+
+
+def _code(name: str) -> pl.Expr:
+    """A column's values as whole numbers, null as 0."""
+    code = pl.col(name).cast(pl.String).cast(pl.Categorical).to_physical()
+    return (code.cast(pl.Int64) + 1).fill_null(0).alias(name)
+
+
+def _groups(codes: pl.DataFrame, names: list[str]) -> NDArray[np.int64]:
+    """A number for every combination of the columns' values, a row each."""
+    found = np.zeros(codes.height, dtype=np.int64)
+    for name in names:
+        column = codes[name].to_numpy()
+        found = found * (int(column.max()) + 1) + column
+    return found
+
+
+def _places(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many rows of the same group stand before each row."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
+    sizes = np.diff(starts, append=len(groups))
+    place = np.empty(len(groups), dtype=np.int64)
+    place[order] = np.arange(len(groups)) - np.repeat(starts, sizes)
+    return place
