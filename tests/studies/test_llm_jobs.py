@@ -86,12 +86,11 @@ def test_a_failed_stage_is_named_with_its_own_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_small_study_from_end_to_end(tmp_path: Path) -> None:
+def test_a_small_study_from_end_to_end(taught_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("trl", reason="needs the llm extra")
     from stratagem.studies import table1
-    from tests.integrations.tiny import tiny_qwen2
 
-    model = tiny_qwen2(tmp_path / "model")
+    model = taught_model  # it knows both strategies
     text = QWEN.read_text().replace('"F", "B", "FB"', '"B", "FB"')
     text = text.replace('steps = "6-9"\nsize = 480\nsamples = 8', 'steps = "1-2"\nsize = 8\nsamples = 8')
     text = (

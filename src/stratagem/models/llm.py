@@ -7,6 +7,7 @@ said in one line before anything long begins.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,8 +204,16 @@ def load_llm(source: Source, llm: LLMConfig, *, train: str | None = None, device
         raise StratagemError(f"{source.base}: needs {error.name}: {NEEDS}") from None
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
         raise StratagemError(f"{source.base}: cannot be loaded: {why(error)}") from None
+    if "gguf_file" in source.where:
+        # Its weights are de-quantized by now, and plain; the mark of a quantized model forbids training.
+        for mark in ("is_quantized", "hf_quantizer", "quantization_method"):
+            model.__dict__.pop(mark, None)
+        for mark in ("quantization_config", "_is_quantized"):
+            model.config.__dict__.pop(mark, None)
     if source.adapter is not None:
-        model = with_adapter(model, source, train)
+        with warnings.catch_warnings():  # what PEFT uses of transformers and is deprecated there
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            model = with_adapter(model, source, train)
     return model
 
 

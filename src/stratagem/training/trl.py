@@ -217,7 +217,7 @@ class Outcome:
             every = [row for part in gathered(rows) for row in part or ()]
             for i, row in enumerate(every):
                 row |= {"sample": i % self.config.group, "group": i // self.config.group, "update": update}
-            if PartialState().is_main_process:
+            if state().is_main_process:
                 write_rollouts(self.work / "rollouts" / f"update_{update:05d}.parquet", every)
         return scores
 
@@ -234,27 +234,32 @@ def settings(config: SFTConfig | GRPOConfig, source: Source, llm: LLMConfig) -> 
     return asdict(config) | {"engine": "trl", "model": source.fingerprint, "llm": llm.key()}
 
 
+def state() -> PartialState:
+    """The processes of this run. Without being told, accelerate would see each process on a CPU as alone."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def processes() -> int:
-    return PartialState().num_processes
+    return state().num_processes
 
 
 @contextlib.contextmanager
 def together(stage: Stage) -> Generator[Path]:
     """The stage's folder for all processes: the first one opens it and gives it its name at the end."""
-    state = PartialState()
+    every = state()
     disable_progress_bars()
     with warnings.catch_warnings():
         # What TRL and transformers deprecate of each other is no business of the user's.
         warnings.filterwarnings("ignore", category=FutureWarning)
-        if state.is_main_process:
+        if every.is_main_process:
             with stage.open() as work:
-                state.wait_for_everyone()
+                every.wait_for_everyone()
                 yield work
-                state.wait_for_everyone()
+                every.wait_for_everyone()
         else:
-            state.wait_for_everyone()
+            every.wait_for_everyone()
             yield stage.work
-            state.wait_for_everyone()
+            every.wait_for_everyone()
 
 
 def shared(config: SFTConfig | GRPOConfig, llm: LLMConfig, work: Path, rows: int) -> dict[str, Any]:
@@ -313,11 +318,11 @@ def start_of(source: Source, config: GRPOConfig, llm: LLMConfig, tokenizer: Any,
     folder = work / START
     if config.tune != "all" or config.beta == 0 or not (source.adapter or source.base.endswith(".gguf")):
         return source
-    state = PartialState()
-    if state.is_main_process and not (folder / "stratagem.json").is_file():
+    every = state()
+    if every.is_main_process and not (folder / "stratagem.json").is_file():
         whole = load_llm(source, llm, train="all")
         save_llm(whole, tokenizer, folder, source.record, merge=True)
-    state.wait_for_everyone()
+    every.wait_for_everyone()
     return find_model(folder, llm)
 
 
