@@ -276,3 +276,16 @@ def test_forms_of_the_answer_count_together_too(tmp_path: Path) -> None:
     found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], look, draws=100).summary
     shares = {one["behaviour"]: one["share_before"] for one in found["behaviours"]}
     assert shares == {"answer_long": 0.5, "answer_odd": 0.5, "answer_not_plain": 0.75}
+
+
+def test_counts_alone_claim_nothing_about_strategies(tmp_path: Path) -> None:
+    for name, right in (("a", 2), ("b", 5)):
+        rows = [{"id": str(i), "c": min(8, right + i % 3), "n": 8} for i in range(60)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], draws=100).summary
+    assert found["gain"]["value"] == pytest.approx(3 / 8)
+    assert found["selection"] is found["improvement"] is found["lead"] is None
+    assert found["strategies"] == found["robustness"] == []
+    assert "selection and improvement cannot be told apart" in found["verdict"]["sentence"]
+    assert found["verdict"]["action"] == "log the completions"
+    assert [row["k"] for row in found["passk"]] == [1, 2, 4, 8]

@@ -69,6 +69,19 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "points: before 10.0 to 14.0 for selection and 30.0 to 40.0 for improvement; after 0.0 to 1.5 for"
         " selection and 25.0 to 35.0 for improvement.",
     ),
+    "counts without texts": (
+        {
+            "labelled": False,
+            "selection": est(0, 0),
+            "improvement": est(0.12, 0.03),
+            "lead": "improvement",
+            "gap": est(-0.12, 0.03),
+        },
+        "log the completions",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0). They hold counts without texts, "
+        "so that selection and improvement cannot be told apart.",
+        "Without texts there are no strategies, and no telling what the change of accuracy is made of.",
+    ),
     "one strategy": (
         IMP | {"strategies": 1},
         "diversify the SFT data",

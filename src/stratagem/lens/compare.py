@@ -23,6 +23,12 @@ from stratagem.mechanisms.uncertainty import mean_estimate
 from stratagem.mechanisms.verdict import verdict
 from stratagem.records import StratagemError
 
+# What counts without texts cannot say.
+UNKNOWN: dict[str, Any] = {
+    **dict.fromkeys(("selection", "improvement", "new_strategy", "reverse", "symmetric", "threefold")),
+    **dict.fromkeys(("mix", "routing", "simultaneous", "lead", "unsupported_share", "order_dependent")),
+    **{name: [] for name in ("strategies", "cells", "robustness")},
+}
 CELL_SUMS = ("selection", "improvement", "new_strategy", "contribution")
 
 
@@ -53,7 +59,11 @@ def compare(
         level=level,
         stratified=False,
     )
-    rooms = room(before.counts, by, draws, level, seed), room(after.counts, by, draws, level, seed)
+    sides = (before.counts, after.counts), (after.counts, before.counts)
+    common = [
+        one.join(other.select("problem_id").unique(), on="problem_id", how="semi") for one, other in sides
+    ]
+    rooms = room(common[0], by, draws, level, seed), room(common[1], by, draws, level, seed)
     behaviours: Sequence[BehaviourChange] = ()
     if before.behaviours is not None and after.behaviours is not None:
         behaviours = compare_behaviours(before.behaviours, after.behaviours, level=level, stratified=False)
@@ -66,10 +76,11 @@ def compare(
         length_unit=after.about["length_unit"],
         behaviours=behaviours,
         changes=changes,
+        labelled=not counted(before, after),
         stratified=False,
     )
     said = verdict(facts)
-    return {
+    result: dict[str, Any] = {
         "before": before.name,
         "after": after.name,
         **{name: value for name, value in found.as_dict().items() if name != "verdict"},
@@ -85,8 +96,17 @@ def compare(
         "passk": common_attempts(before.counts, after.counts, level),
         "label_error": label_error(before, after, by, labels, draws=draws, level=level, seed=seed),
         "robustness": [change.as_dict() for change in changes],
-        "verdict": {"sentence": said.sentence, "action": said.action, "evidence": list(said.evidence)},
+        "verdict": said.as_dict(),
     }
+    if counted(before, after):
+        plain = found.strata.select(pl.exclude(r"^(selection|improvement|new_strategy).*$"))
+        return result | UNKNOWN | {"strata": plain.to_dicts()}
+    return result
+
+
+def counted(before: Side, after: Side) -> bool:
+    """Whether the sides are counts without texts, so that nothing is known of strategies."""
+    return {*before.counts["strategy"], *after.counts["strategy"]} == {COUNTED}
 
 
 def label_error(
@@ -103,7 +123,7 @@ def label_error(
 
     None for counts alone, which have no labels.
     """
-    if set(before.counts["strategy"]) == {COUNTED}:
+    if counted(before, after):
         return None
     doubt = sensitivity(before.counts, after.counts, by=by, level=level, stratified=False)
     found: dict[str, Any] = {"sensitivity": doubt.as_dict()}

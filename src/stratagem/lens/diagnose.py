@@ -38,8 +38,12 @@ class Diagnosis:
     sample: pl.DataFrame | None
 
     def __str__(self) -> str:
-        verdict = self.summary["comparisons"][-1]["verdict"] if self.summary["comparisons"] else None
-        return "nothing to compare" if verdict is None else f"{verdict['sentence']}\n{verdict['action']}"
+        verdict = self.summary.get("verdict")
+        return (
+            "no problem in common"
+            if verdict is None
+            else f"{verdict['sentence']}\nNext: {verdict['action']}."
+        )
 
     def _repr_html_(self) -> str:
         from stratagem.report.diagnosis import render

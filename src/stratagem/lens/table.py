@@ -96,7 +96,7 @@ def read_sample(
         keys: for each side, problem_id and key.
     """
     lazy = pl.scan_parquet(path).with_row_index("_row")
-    light = lazy.select("_row", "side", "problem_id", "strategy", "score").collect()
+    light = lazy.select("_row", "side", "checkpoint", "problem_id", "strategy", "score").collect()
     common = pl.concat(
         [table.select("problem_id", "key", side=pl.lit(i, pl.Int32)) for i, table in enumerate(keys)]
     )

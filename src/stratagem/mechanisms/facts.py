@@ -96,7 +96,7 @@ class Facts:
         lead: `selection`, `improvement` or `undecided`, of the decomposition.
         problems, samples: that both checkpoints answered; median responses a problem, of the side with fewer.
         chance: the part of the variance of a problem's gain that comes from having few responses.
-        by: the columns that make strata.
+        by: the columns that make strata. labelled: strategies are known; else the logs are counts alone.
         strategies: with 1% of all responses or more, `other` among them, unread ones not.
         other_share: of responses that follow no named strategy, the larger of before and after.
         unread: unparsed and truncated responses as one property. forms: behaviours of answer form.
@@ -115,6 +115,7 @@ class Facts:
     accuracy_before: float
     accuracy_after: float
     by: tuple[str, ...] = ()
+    labelled: bool = True
     level: float = 0.95
     order_dependent: bool = False
     weak: tuple[str, ...] = ()
@@ -175,6 +176,7 @@ def facts_from(
     behaviours: Sequence[BehaviourChange] = (),
     answer_forms: Sequence[str] | None = None,
     changes: Sequence[Change] = (),
+    labelled: bool = True,
     stratified: bool = True,
 ) -> Facts:
     """The facts of one comparison.
@@ -187,6 +189,7 @@ def facts_from(
         behaviours: as `compare_behaviours` gives them; of these, `answer_forms` names those that are about the
             form of the answer and not about reasoning, by default those whose names begin with `answer`.
         changes: as `robustness` gives them.
+        labelled: whether the strategies mean anything; not for counts alone.
         stratified: as it was for `decompose`.
     """
     pairs = pair(before, after, found.by)
@@ -210,6 +213,7 @@ def facts_from(
         samples=min(float(np.median(side.n_p)) for side in sides),
         accuracy_before=found.accuracy_before,
         accuracy_after=found.accuracy_after,
+        labelled=labelled,
         by=found.by,
         level=found.level,
         order_dependent=found.order_dependent,

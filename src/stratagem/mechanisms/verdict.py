@@ -47,6 +47,7 @@ ACTIONS = {
     "refine the strategy rules": "most responses follow no strategy that has a name",
     "rebalance the RL mix": "the choice of strategies got worse",
     "go back to an earlier checkpoint": "accuracy was lost",
+    "log the completions": "the logs hold counts alone",
     "compare at one token budget": "the gain goes along with longer answers",
     "probe the new strategies": "the gain lies in strategies that the old checkpoint was not seen to use",
     "lower the RL difficulty": "most groups are all wrong and teach nothing",
@@ -187,6 +188,14 @@ RULES: tuple[Rule, ...] = (
         lambda f: f.signal is not None and f.signal.right_after >= HALF,
         "raise the RL difficulty",
         _why_signal("right"),
+    ),
+    Rule(
+        "counts alone",
+        lambda f: not f.labelled,
+        "log the completions",
+        lambda f: (
+            "Without texts there are no strategies, and no telling what the change of accuracy is made of."
+        ),
     ),
     Rule(
         "no change",

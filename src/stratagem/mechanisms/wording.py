@@ -41,6 +41,8 @@ def headline(f: Facts) -> str:
         size = f"{signed(f.gain.value)} points ({f.level:.0%} interval {_range(f.gain)})"
         what = "accuracy hardly changed" if small(f) else "no change of accuracy can be shown"
         found = f"In these logs {what}: {size}"
+    if not f.labelled:
+        return f"{found}. They hold counts without texts, so that selection and improvement cannot be told apart."
     return f"{found}{_leads(f, way)}: {_parts(f)}.{_settles(f)}"
 
 
