@@ -375,12 +375,12 @@ def show(found: dict[str, Any]) -> None:
 
 
 def point(arguments: tuple[str, int, GRPOConfig]) -> dict[str, float]:
-    """Cost and memory of an update of a random model of a width, in a process of its own."""
+    """Cost and memory of an update of the model, or of a random one of a width, in a process of its own."""
     folder, width, config = arguments
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = Path(folder)
-    if width != 128:
+    if width:
         shape = Shape(len(words()), hidden_size=width, intermediate_size=2 * width)
         save_model(Transformer(shape), model := Path(tempfile.mkdtemp()))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -396,9 +396,9 @@ def point(arguments: tuple[str, int, GRPOConfig]) -> dict[str, float]:
 
 def curves(model: Path) -> list[dict[str, Any]]:
     grid = [("width", w, w, RL) for w in (64, 128, 256, 512)]
-    grid += [("batch", b, 128, replace(RL, batch=b)) for b in (8, 16, 32, 64, 128)]
-    grid += [("group", g, 128, replace(RL, group=g)) for g in (2, 4, 8, 16, 32)]
-    grid += [("steps", s, 128, replace(RL, steps=(s, s))) for s in (2, 4, 8, 16)]
+    grid += [("batch", b, 0, replace(RL, batch=b)) for b in (8, 16, 32, 64, 128)]
+    grid += [("group", g, 0, replace(RL, group=g)) for g in (2, 4, 8, 16, 32)]
+    grid += [("steps", s, 0, replace(RL, steps=(s, s))) for s in (2, 4, 8, 16)]
     found = []
     for name, value, width, config in grid:
         with multiprocessing.get_context("spawn").Pool(1) as pool:

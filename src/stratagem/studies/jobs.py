@@ -61,9 +61,10 @@ def work(job: Job) -> str:
 
     match job.stage:
         case "sft":
+            from stratagem.models.folder import SHIPPED
             from stratagem.training import sft
 
-            sft.train(job.config, job.out, **({"model": job.model} if job.model else {}), report=report)
+            sft.train(job.config, job.out, job.model or SHIPPED, report)
         case "rl":
             from stratagem.training import grpo
 
