@@ -13,6 +13,7 @@ from stratagem.records import StratagemError
 from stratagem.rollouts.readers import Reader, assemble
 from stratagem.rollouts.readers.choose import choose, first_records, open_files
 from stratagem.rollouts.readers.containers import Chunk, Record, Source
+from stratagem.rollouts.readers.fields import Tabulator, tabulator
 from stratagem.rollouts.readers.files import find
 from stratagem.rollouts.readers.row import SESSION, BadRecord, ReadOptions, Row
 
@@ -66,6 +67,7 @@ class Log:
         options: ReadOptions,
         found: Sequence[tuple[Source, str | None]],
         columns: assemble.Columns,
+        tabulator: Tabulator,
         facts: Mapping[str, set[str]],
         skipped: Sequence[tuple[str, str]],
     ) -> None:
@@ -80,7 +82,7 @@ class Log:
         self.left_out: Counter[str] = Counter()
         self.examples: list[LeftOut] = []
         self.lost: Counter[str] = Counter()
-        self._reader, self._found, self._columns = reader, found, columns
+        self._reader, self._found, self._columns, self._tabulator = reader, found, columns, tabulator
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -132,26 +134,22 @@ class Log:
                 yield table
 
     def _of_source(self, source: Source) -> Iterator[pl.DataFrame]:
-        for chunk in source.read():
-            yield self._fast(source, chunk) if self._reader.frame else self._slow(source, chunk)
+        quick = self._reader.frame is not None and source.kind == "lines"
+        for chunk in source.read(tabulator=self._tabulator) if quick else source.read():
+            fast = self._fast(chunk)
+            yield self._slow(source, chunk) if fast is None else fast
 
-    def _fast(self, source: Source, chunk: Chunk) -> pl.DataFrame:
+    def _fast(self, chunk: Chunk) -> pl.DataFrame | None:
         """A whole chunk by the reader's `frame`, where it and the log's columns allow."""
-        table = chunk.table
-        if table is None and chunk.records and all(map(dict.__instancecheck__, chunk.records)):
-            table = assemble.scalar_table(chunk.records)  # type: ignore[arg-type]
-        if table is not None and table.height and self._reader.frame:
-            made = self._reader.frame(table, self.options)
-            done = None if made is None else assemble.conform(made, self._columns, self.lost)
-            if done is not None:
-                return done
-        return self._slow(source, chunk)
+        if chunk.table is None or not chunk.table.height or self._reader.frame is None:
+            return None
+        made = self._reader.frame(chunk.table, self.options)
+        return None if made is None else assemble.conform(made, self._columns, self.lost)
 
     def _slow(self, source: Source, chunk: Chunk) -> pl.DataFrame:
         """Record by record."""
-        records: Sequence[Record] = chunk.records if chunk.records is not None else chunk.table.to_dicts()  # type: ignore[union-attr]
         rows: list[Row] = []
-        for number, record in zip(chunk.numbers, records, strict=True):
+        for number, record in zip(chunk.numbers, chunk.records(), strict=True):
             if record is None:
                 continue
             try:
@@ -255,7 +253,7 @@ def read_rollouts(paths: str | Path | Sequence[str | Path], options: ReadOptions
         for source, _ in kept:
             for name, value in _facts(reader, source).items():
                 facts.setdefault(name, set()).add(value)
-    return Log(reader, options, kept, columns, facts, skipped)
+    return Log(reader, options, kept, columns, tabulator(sample, options), facts, skipped)
 
 
 def _facts(reader: Reader, source: Source) -> Mapping[str, str]:

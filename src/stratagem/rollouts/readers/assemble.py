@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,53 +177,3 @@ def conform(made: pl.DataFrame, columns: Columns, lost: Counter[str]) -> pl.Data
         if name not in (*columns.schema, SESSION) and (times := made.height - made[name].null_count()):
             lost[f"column {name!r}: not among the first records"] += times
     return pl.DataFrame(series)
-
-
-def scalar_table(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
-    """Records as a table where each field holds values of one kind, else None.
-
-    Of nested objects the scalars become columns "name.field"; a column of lists only says that there were lists.
-    """
-    made: list[pl.Series | None] = []
-    for name, values in _by_name(records):
-        types = set(map(type, values)) - {type(None)}
-        if types == {dict}:
-            for inner in dict.fromkeys(one for value in values if value for one in value):
-                below = [value.get(inner) if value else None for value in values]
-                kinds = set(map(type, below)) - {type(None)}
-                if kinds & {list, dict}:
-                    if kinds & _DTYPES.keys():
-                        return None
-                    continue
-                made.append(_series(f"{name}.{inner}", below, kinds))
-        elif types == {list}:
-            made.append(pl.Series(name, [[]] * len(values), pl.List(pl.Null)))
-        else:
-            made.append(_series(name, values, types))
-    whole = [one for one in made if one is not None]
-    if len({one.name for one in whole}) < len(made):
-        return None
-    return pl.DataFrame(whole)
-
-
-def _by_name(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
-    if len(set(map(tuple, records))) == 1:  # the same fields in the same order, as a program writes them
-        yield from zip(records[0], zip(*map(dict.values, records), strict=True), strict=True)  # type: ignore[arg-type]
-        return
-    for name in dict.fromkeys(records[0]) | dict.fromkeys(sorted(set().union(*records))):
-        yield name, [record.get(name) for record in records]
-
-
-_DTYPES = {str: pl.String(), bool: pl.Boolean(), int: pl.Int64(), float: pl.Float64()}
-
-
-def _series(name: str, values: Sequence[Any], types: set[type]) -> pl.Series | None:
-    if types == {int, float}:
-        types = {float}
-    dtype = pl.Null() if not types else _DTYPES.get(next(iter(types)))
-    if len(types) > 1 or dtype is None or not name:
-        return None
-    try:
-        return pl.Series(name, values, dtype, strict=True)
-    except (OverflowError, TypeError, pl.exceptions.PolarsError):
-        return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import READERS, Reader, streams
-from stratagem.rollouts.readers.containers import Chunk, Record, Source, sources
+from stratagem.rollouts.readers.containers import Chunk, Record, Source, chunk_of, sources
 from stratagem.rollouts.readers.files import Found, step_of
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions
 
@@ -77,20 +77,19 @@ def _read_by(reader: Reader, path: Path, at_most: int | None = None) -> Iterator
     for record in reader.records(path):
         records.append(record if isinstance(record, BadRecord) else dict(record))
         if len(records) >= min(1_000, at_most or 1_000):
-            yield Chunk(range(start, start + len(records)), records)
+            yield chunk_of(start, records)
             start, records = start + len(records), []
             if at_most is not None and start > at_most:
                 return
     if records:
-        yield Chunk(range(start, start + len(records)), records)
+        yield chunk_of(start, records)
 
 
 def first_records(source: Source, at_most: int) -> list[dict[str, Any]]:
     """The whole records among the first of a log."""
     found: list[dict[str, Any]] = []
     for chunk in source.read(at_most=at_most):
-        records = chunk.records if chunk.records is not None else chunk.table.to_dicts()  # type: ignore[union-attr]
-        found += [record for record in records if isinstance(record, dict)]
+        found += [record for record in chunk.records() if isinstance(record, dict)]
     return found[:at_most]
 
 

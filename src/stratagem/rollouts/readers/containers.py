@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import streams
+from stratagem.rollouts.readers.fields import Tabulator, one_a_line
 from stratagem.rollouts.readers.files import natural
 from stratagem.rollouts.readers.row import BadRecord
 
@@ -40,21 +40,31 @@ _decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some records in a row, as Python or as a table; `numbers` are their lines or rows in the file, from 1.
+    """Some records in a row, as a table where the file's kind allows, and as Python when asked.
 
-    None among the records is an empty line.
+    `numbers` are their lines or rows in the file, from 1. None among the records is an empty line.
     """
 
     numbers: Sequence[int]
-    records: Sequence[Record] | None = None
+    records: Callable[[], Sequence[Record]]
     table: pl.DataFrame | None = None
+
+
+def chunk_of(start: int, records: Sequence[Record]) -> Chunk:
+    """Records that stand one after the other, the first with the number `start`."""
+    return _python(range(start, start + len(records)), records)
+
+
+def _python(numbers: Sequence[int], records: Sequence[Record]) -> Chunk:
+    return Chunk(numbers, lambda: records)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One log: a file, or a file in a zip archive.
 
-    `read` gives its chunks from the start each time; with a number, no more than so many records.
+    `read` gives its chunks from the start each time; with `at_most`, no more than so many records. Of lines of JSON
+    it gives tables where the `tabulator` can make them.
     """
 
     name: str
@@ -159,56 +169,57 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def _json_lines(parts: Callable[[], streams.Parts], at_most: int = NO_LIMIT) -> Iterator[Chunk]:
-    number, size, records = 1, 0, list[Record]()
+def _json_lines(
+    parts: Callable[[], streams.Parts], at_most: int = NO_LIMIT, tabulator: Tabulator | None = None
+) -> Iterator[Chunk]:
+    number = 1
+    held: list[bytes] = []  # blocks that the tabulator could decode, and their lines
+    found: list[Any] = []
     for data in streams.blocks(parts()):
-        left = at_most + 1 - number - len(records)
-        if left <= 0:
-            break
-        if isinstance(data, BadRecord):
-            records.append(data)
-            continue
-        if at_most < NO_LIMIT:
+        if isinstance(data, bytes) and at_most < NO_LIMIT:
+            left = at_most + 1 - number
+            if left <= 0:
+                return
             data = b"\n".join(data.split(b"\n", left)[:left])
-        records += objects(data)
-        size += len(data)
-        if size >= TABLE:
-            yield Chunk(range(number, number + len(records)), records)
-            number, size, records = number + len(records), 0, []
-    if records:
-        yield Chunk(range(number, number + len(records)), records)
+        lines = tabulator.decode(data) if tabulator and isinstance(data, bytes) else None
+        if lines is not None and isinstance(data, bytes):
+            held.append(data)
+            found += lines
+        if tabulator and found and (lines is None or sum(map(len, held)) >= TABLE):
+            yield _decoded(number, held, tabulator.table(found))
+            number, held, found = number + len(found), [], []
+        if lines is None:
+            chunk = chunk_of(number, [data] if isinstance(data, BadRecord) else objects(data))
+            yield chunk
+            number += len(chunk.numbers)
+    if tabulator and found:
+        yield _decoded(number, held, tabulator.table(found))
+
+
+def _decoded(number: int, held: Sequence[bytes], table: pl.DataFrame | None) -> Chunk:
+    def records() -> list[Record]:
+        return [record for data in held for record in objects(data)]
+
+    lines = sum(data.count(b"\n") + 1 for data in held) if table is None else table.height
+    return Chunk(range(number, number + lines), records, table)
 
 
 def objects(lines: bytes) -> list[Record]:
     """Each line as an object, None or `BadRecord`: all at once where every line is whole, else one by one."""
     try:
         found = _decode_lines(lines)
-        if _one_a_line(lines, len(found)) and set(map(type, found)) == {dict}:
+        if one_a_line(lines, len(found)) and set(map(type, found)) == {dict}:
             return found
     except (ValueError, RecursionError):
         pass
     return [whole_object(line) for line in lines.split(b"\n")]
 
 
-def _one_a_line(lines: bytes, values: int) -> bool:
-    """Whether so many values stand one a line.
-
-    Every line ends with "}" and the next starts with "{". JSON allows this between two values only, so no value goes
-    over two lines, and as there are as many as lines, no line has two.
-    """
-    if not (lines.startswith(b"{") and lines.endswith(b"}")):
-        return False
-    data = np.frombuffer(lines, np.uint8)
-    ends = np.flatnonzero(data == ord("\n"))
-    between = data[ends - 1] == ord("}")
-    return values == len(ends) + 1 and bool(between.all() and (data[ends + 1] == ord("{")).all())
-
-
 def _whole_lines(parts: Callable[[], streams.Parts]) -> float:
     """The share of the first lines that are whole objects."""
     whole = lines = 0
     for chunk in _json_lines(parts, SNIFFED_LINES):
-        read = [one for one in chunk.records or () if one is not None]
+        read = [one for one in chunk.records() if one is not None]
         whole, lines = whole + sum(isinstance(one, dict) for one in read), lines + len(read)
     return whole / max(lines, 1)
 
@@ -235,7 +246,7 @@ def _document(name: str, parts: Callable[[], streams.Parts], at_most: int = NO_L
     value = value[:at_most]
     for start in range(0, len(value), CSV_ROWS):
         some = value[start : start + CSV_ROWS]
-        yield Chunk(
+        yield _python(
             range(start + 1, start + 1 + len(some)),
             [one if isinstance(one, dict) else BadRecord("record: not an object") for one in some],
         )
@@ -311,7 +322,7 @@ def _csv(
         finally:
             csv.field_size_limit(before)
         at_most -= len(records)
-        yield Chunk(numbers, records)
+        yield _python(numbers, records)
 
 
 def _csv_record(names: list[str], values: list[str]) -> Record:
@@ -342,14 +353,15 @@ def _parquet(
                 batch.validate(full=True)
                 table = pl.from_arrow(batch)
                 assert isinstance(table, pl.DataFrame)
-                yield Chunk(range(number, number + table.height), table=_simple(table))
+                table = _simple(table)
+                yield Chunk(range(number, number + table.height), table.to_dicts, table)
                 number += table.height
                 if number > at_most:
                     return
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError, ValueError) as error:
         if number == 1:
             raise StratagemError(f"{name}: not a readable Parquet file ({_first_line(error)})") from None
-        yield Chunk([number], [BadRecord("file: a damaged part of a Parquet file, and what follows it")])
+        yield _python([number], [BadRecord("file: a damaged part of a Parquet file, and what follows it")])
 
 
 def _first_line(error: Exception) -> str:

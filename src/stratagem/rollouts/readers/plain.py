@@ -10,6 +10,7 @@ import polars as pl
 
 from stratagem.rollouts.readers import assemble, conversation, naming
 from stratagem.rollouts.readers.row import (
+    QUESTION,
     BadRecord,
     ReadOptions,
     Row,
@@ -25,7 +26,6 @@ from stratagem.rollouts.readers.row import (
 
 NAME = "plain"
 plan = naming.plan
-_QUESTION = "_question"  # the last messages of users, beside the prompts that they stand in
 
 
 def recognises(record: Mapping[str, Any]) -> bool:
@@ -114,8 +114,8 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     wanted = dict.fromkeys(("id", "prompt", "question", "completion", "checkpoint"), pl.String)
     wanted |= dict.fromkeys(("sample", "tokens"), pl.Int32)
     made: dict[str, pl.Series] = {}
-    if _QUESTION in table.columns:
-        columns = {**columns, "question": _QUESTION}
+    if QUESTION in table.columns:
+        columns = {**columns, "question": QUESTION}
     for what, dtype in wanted.items():
         if (name := columns.get(what)) not in table.columns:
             if name is not None and "." in name:
@@ -165,7 +165,7 @@ def _texts(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame:
     prompt, completion = (options.columns.get(name, "") for name in ("prompt", "completion"))
     if prompt in table.columns and "question" not in options.columns:
         read = conversation.prompts(table[prompt])
-        table = table if read is None else table.with_columns(read[0].alias(prompt), read[1].alias(_QUESTION))
+        table = table if read is None else table.with_columns(read[0].alias(prompt), read[1].alias(QUESTION))
     if completion in table.columns:
         said = conversation.completions(table[completion], options.turns)
         table = table if said is None else table.with_columns(said.alias(completion))

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 Scalar: TypeAlias = str | int | float | bool
 INT32 = 2**31 - 1
 SESSION = "_session"  # the column of `Row.session` in a reader's own table
+QUESTION = "_question"  # the last messages of users, beside prompts that were lists of messages
 _STOPPED = {"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "tool_use", "completed", "complete"}
 _CUT = {
     "length",
@@ -109,7 +110,10 @@ def content_text(content: Any, where: str = "content") -> str:
 
 def message_text(message: Mapping[str, Any], where: str = "message") -> str:
     """What one message says: its reasoning in ``<think>`` marks, its content, its calls of tools."""
-    text = content_text(message.get("content"), f"{where}.content")
+    content = message.get("content")
+    if len(message) == 2 and isinstance(content, str):  # the role and this: nearly all messages
+        return content
+    text = content_text(content, f"{where}.content")
     thought = message.get("reasoning_content") or message.get("reasoning") or message.get("thinking")
     if isinstance(thought, str) and thought and "<think>" not in text:
         text = _thought(thought) + text
@@ -146,10 +150,10 @@ def messages_of(value: Any, where: str) -> list[Mapping[str, Any]]:
     """
     if isinstance(value, Mapping):
         value = [value]
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+    if not isinstance(value, list | Sequence) or isinstance(value, str | bytes):
         raise BadRecord(f"{where}: {type(value).__name__}, neither text nor a list of messages")
     for message in value:
-        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        if not isinstance(message, dict | Mapping) or not isinstance(message.get("role"), str):
             raise BadRecord(f"{where}: a list that holds something other than messages with a role")
     return list(value)
 

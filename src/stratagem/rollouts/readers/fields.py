@@ -1,0 +1,126 @@
+"""Lines of JSON as a table, a block at once, where every line has the fields that the first records have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from stratagem.rollouts.readers.row import QUESTION, BadRecord, ReadOptions, completion_text, prompt_text
+
+_DTYPES: dict[type, pl.DataType] = {
+    str: pl.String(),
+    bool: pl.Boolean(),
+    int: pl.Int64(),
+    float: pl.Float64(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tabulator:
+    """Makes tables of lines. `types` are those of the log's fields (None: nested, or of several types)."""
+
+    types: Mapping[str, type | None]
+    options: ReadOptions
+    decoder: msgspec.json.Decoder[Any]
+
+    def decode(self, lines: bytes) -> list[Any] | None:
+        """The lines as structs; None unless each is one object with these fields and types."""
+        try:
+            found = self.decoder.decode_lines(lines)
+        except (ValueError, RecursionError):
+            return None
+        return found if one_a_line(lines, len(found)) else None
+
+    def table(self, lines: Sequence[Any]) -> pl.DataFrame | None:
+        """Decoded lines with a column a field; None where one holds values of several types.
+
+        Prompts and completions that are lists of messages become text, and the users' last messages the column
+        `QUESTION`. Of nested objects the scalars become columns "name.field"; any other column of lists only says
+        that there were lists.
+        """
+        made: list[pl.Series | None] = []
+        for i, (name, known) in enumerate(self.types.items()):
+            values = list(map(attrgetter(f"f{i}"), lines))
+            types = {known} if known is not None else set(map(type, values)) - {type(None)}
+            if types == {dict}:
+                made += _inner(name, values)
+            elif types == {list}:
+                made += _lists(name, values, self.options)
+            else:
+                made.append(_series(name, values, types))
+        whole = [one for one in made if one is not None]
+        return pl.DataFrame(whole) if len({one.name for one in whole}) == len(made) else None
+
+
+def tabulator(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> Tabulator:
+    """A tabulator for logs with the fields of some records."""
+    types: dict[str, type | None] = {}
+    for name in dict.fromkeys(name for record in records for name in record):
+        found = {type(record.get(name)) for record in records} - {type(None)}
+        found = {float} if found == {int, float} else found
+        types[name] = found.pop() if len(found) == 1 and found <= _DTYPES.keys() else None
+    line = msgspec.defstruct(
+        "Line",
+        [(f"f{i}", Any if one is None else one | None, None) for i, one in enumerate(types.values())],
+        rename={f"f{i}": name for i, name in enumerate(types)},
+        forbid_unknown_fields=True,
+        gc=False,  # lines hold no cycles
+    )
+    return Tabulator(types, options, msgspec.json.Decoder(line))
+
+
+def one_a_line(lines: bytes, values: int) -> bool:
+    """Whether so many values stand one a line.
+
+    Every line ends with "}" and the next starts with "{". JSON allows this between two values only, so no value goes
+    over two lines, and as there are as many as lines, no line has two.
+    """
+    if not (lines.startswith(b"{") and lines.endswith(b"}")):
+        return False
+    data = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    between = data[ends - 1] == ord("}")
+    return values == len(ends) + 1 and bool(between.all() and (data[ends + 1] == ord("{")).all())
+
+
+def _inner(name: str, values: Sequence[Any]) -> list[pl.Series | None]:
+    made: list[pl.Series | None] = []
+    for inner in dict.fromkeys(one for value in values if value for one in value):
+        below = [value.get(inner) if value else None for value in values]
+        types = set(map(type, below)) - {type(None)}
+        if types & _DTYPES.keys() or not types:
+            made.append(_series(f"{name}.{inner}", below, types))
+    return made
+
+
+def _lists(name: str, values: Sequence[Any], options: ReadOptions) -> list[pl.Series | None]:
+    columns = options.columns
+    try:
+        if name == columns.get("prompt") and "question" not in columns:
+            texts, questions = zip(*[prompt_text(value, name) for value in values], strict=True)
+            return [pl.Series(name, texts, pl.String), pl.Series(QUESTION, questions, pl.String)]
+        if name == columns.get("completion"):
+            return [
+                pl.Series(name, [completion_text(value, options.turns, name) for value in values], pl.String)
+            ]
+    except BadRecord:
+        return [None]
+    return [pl.Series(name, [[]] * len(values), pl.List(pl.Null))]
+
+
+def _series(name: str, values: Sequence[Any], types: set[type]) -> pl.Series | None:
+    if types == {int, float}:
+        types = {float}
+    dtype = pl.Null() if not types else _DTYPES.get(next(iter(types)))
+    if len(types) > 1 or dtype is None or not name:
+        return None
+    try:
+        return pl.Series(name, values, dtype, strict=True)
+    except (OverflowError, TypeError, pl.exceptions.PolarsError):
+        return None
