@@ -103,7 +103,10 @@ def _lists(name: str, values: Sequence[Any], options: ReadOptions) -> list[pl.Se
     columns = options.columns
     try:
         if name == columns.get("prompt") and "question" not in columns:
-            texts, questions = zip(*[prompt_text(value, name) for value in values], strict=True)
+            read: list[tuple[str | None, str | None]] = []
+            for i, value in enumerate(values):  # the samples of a problem mostly follow one another
+                read.append(read[-1] if i and value == values[i - 1] else prompt_text(value, name))
+            texts, questions = zip(*read, strict=True)
             return [pl.Series(name, texts, pl.String), pl.Series(QUESTION, questions, pl.String)]
         if name == columns.get("completion"):
             return [
