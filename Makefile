@@ -19,6 +19,9 @@ check: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/coverage.py --studies 200
+	$(BIN)/python benchmarks/mechanisms.py
+	$(BIN)/python benchmarks/labelling.py
+	$(BIN)/python benchmarks/lens.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Stratagem needs Python 3.11 or newer; set PYTHON="'
