@@ -44,7 +44,9 @@ def test_row_numbers_of_other_data_are_not_taken_for_ids() -> None:
 
 def test_an_id_that_restarts_within_a_log_is_refused_and_prompts_tell_apart() -> None:
     a = side(["0", "0"], ["A", "B"])
-    with pytest.raises(StratagemError, match="2 different prompts share an id within one log: use --join prompt"):
+    with pytest.raises(
+        StratagemError, match="2 different prompts share an id within one log: use --join prompt"
+    ):
         join([a, a])
     batch = pl.DataFrame({"id": ["0", "0"], "prompt": ["A", "B"], "question": [None, None]})
     keyed = local_keys(batch, "prompt")
@@ -86,7 +88,10 @@ def test_normalising_is_idempotent_and_blind_to_case_and_space(text: str) -> Non
     assert normalise(f"  {text}\n") == once
 
 
-@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=30), st.lists(st.sampled_from("abcdef"), min_size=1))
+@given(
+    st.lists(st.sampled_from("abcdef"), min_size=1, max_size=30),
+    st.lists(st.sampled_from("abcdef"), min_size=1),
+)
 def test_joins_are_symmetric_and_one_key_a_problem(one: list[str], two: list[str]) -> None:
     a, b = side([None] * len(one), one), side([None] * len(two), two)
     if not set(one) & set(two):
