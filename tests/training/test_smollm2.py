@@ -34,8 +34,8 @@ def smollm2() -> Path:
 
 
 def test_sft_and_rl_of_smollm2(smollm2: Path, tmp_path: Path) -> None:
-    llm = LLMConfig(device_batch=8)
-    sft = SFTConfig(strategy="FB", size=64, steps=(2, 3), epochs=3, batch=8, lr=2e-4, tune="lora")
+    llm = LLMConfig(device_batch=8, dtype="bfloat16")
+    sft = SFTConfig(strategy="FB", size=64, steps=(2, 3), epochs=1, batch=8, lr=5e-4, tune="lora")
     first = trl.sft(sft, tmp_path / "FB", smollm2, llm)
     losses = [json.loads(line)["loss"] for line in (first / "metrics.jsonl").read_text().splitlines()]
     assert losses[-1] < losses[0] / 2
@@ -45,8 +45,8 @@ def test_sft_and_rl_of_smollm2(smollm2: Path, tmp_path: Path) -> None:
         out = rollout(asked, tmp_path / f"{name}-answers", model, llm)
         labels[name] = label_table(pl.read_parquet(out / "rollouts.parquet"))["strategy"]
     known = {name: found.is_in(["forward", "backward"]).mean() for name, found in labels.items()}
-    assert known["FB"] > 0.8, "SFT teaches the form of both strategies"
-    assert known["base"] < 0.5, "which the model did not know before"
-    rl = GRPOConfig(updates=2, prompts=16, batch=8, group=4, steps=(2, 3), lr=1e-5, tune="lora")
+    assert known["FB"] > 0.4, "SFT teaches the form"
+    assert known["base"] < 0.2, "which the model did not know before"
+    rl = GRPOConfig(updates=2, prompts=8, batch=4, group=4, steps=(2, 3), lr=1e-5, tune="lora")
     done = trl.grpo(rl, tmp_path / "FB-rl", first, llm)
     assert len((done / "metrics.jsonl").read_text().splitlines()) == 2
