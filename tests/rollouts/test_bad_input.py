@@ -121,6 +121,25 @@ def test_many_damaged_files_of_every_make(kind: str, tmp_path: Path) -> None:
     damage(kind, range(1_000, 3_000), tmp_path)
 
 
+def test_a_column_with_a_damaged_name(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    table = pl.DataFrame({"prompt": ["q"], "completion": ["c"], "score": [1.0], "plainname": ["x"]})
+    table.write_parquet(path)
+    path.write_bytes(path.read_bytes().replace(b"plainname", b"plain\xffame"))
+    with pytest.raises(StratagemError, match="not a readable Parquet file"):
+        read_rollouts(path)
+
+
+def test_fields_with_odd_names(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    odd = {"": 1, "\t": 2, '"': 3, "\\": 4, "\ud800": 5, "id": None, "_question": "x", "row": [1]}
+    lines = [{"prompt": "q", "completion": "c", "score": i % 2, **odd} for i in range(4)]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    log = read_rollouts(path)
+    assert log.read()["score"].to_list() == [0, 1, 0, 1]
+    assert not log.left_out
+
+
 @pytest.mark.parametrize("how", ["gzip", "zstd"])
 def test_a_packed_log_that_breaks_off_gives_what_came_before(tmp_path: Path, how: str) -> None:
     rng = random.Random(1)

@@ -32,6 +32,7 @@ TABLE = 1 << 20  # bytes of lines that become one table
 CSV_ROWS = 4_096
 PARQUET_ROWS = 1_024
 SNIFFED_LINES = 64
+_POLARS_FAULTS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 BROKEN = "line: not one whole JSON object"
 
 _decoder = msgspec.json.Decoder()
@@ -351,14 +352,16 @@ def _parquet(
             _check_ratio(name, file.metadata)
             for batch in file.iter_batches(min(PARQUET_ROWS, at_most)):
                 batch.validate(full=True)
-                table = pl.from_arrow(batch)
-                assert isinstance(table, pl.DataFrame)
+                names = [*map(str, batch.schema.names)]  # a damaged one is an error here, in Polars a panic
+                if twice := [one for one in names if names.count(one) > 1]:
+                    raise StratagemError(f"{name}: two columns are called {twice[0]!r}")
+                table = pl.DataFrame(dict(zip(names, map(pl.from_arrow, batch.columns), strict=True)))
                 table = _simple(table)
                 yield Chunk(range(number, number + table.height), table.to_dicts, table)
                 number += table.height
                 if number > at_most:
                     return
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError, ValueError) as error:
+    except (pa.ArrowException, OSError, *_POLARS_FAULTS, ValueError) as error:
         if number == 1:
             raise StratagemError(f"{name}: not a readable Parquet file ({_first_line(error)})") from None
         yield _python([number], [BadRecord("file: a damaged part of a Parquet file, and what follows it")])

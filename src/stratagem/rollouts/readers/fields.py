@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -13,6 +14,7 @@ import polars as pl
 
 from stratagem.rollouts.readers.row import QUESTION, BadRecord, ReadOptions, completion_text, prompt_text
 
+_ODD = re.compile(r'[\x00-\x1f"\\]')  # what a name in a struct of msgspec must not hold
 _DTYPES: dict[type, pl.DataType] = {
     str: pl.String(),
     bool: pl.Boolean(),
@@ -62,6 +64,8 @@ def tabulator(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> Tab
     """A tabulator for logs with the fields of some records."""
     types: dict[str, type | None] = {}
     for name in dict.fromkeys(name for record in records for name in record):
+        if _ODD.search(name):  # then lines that have it are read one by one
+            continue
         found = {type(record.get(name)) for record in records} - {type(None)}
         found = {float} if found == {int, float} else found
         types[name] = found.pop() if len(found) == 1 and found <= _DTYPES.keys() else None
