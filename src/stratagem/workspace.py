@@ -21,7 +21,10 @@ from typing import Any
 from stratagem.records import StratagemError, content_id
 
 CONFIG = "config.json"
-LIBRARIES = ("stratagem", "numpy", "polars", "torch", "transformers", "tokenizers", "safetensors")
+LIBRARIES = (
+    *("stratagem", "numpy", "polars", "torch", "transformers", "tokenizers", "safetensors"),
+    *("trl", "peft", "accelerate", "datasets"),
+)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

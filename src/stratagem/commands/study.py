@@ -11,9 +11,11 @@ import tyro
 from rich.console import Console
 
 from stratagem.commands.common import bars, console, read
+from stratagem.commands.train import Engine, engine_of, need_llm
 from stratagem.records import StratagemError
 from stratagem.report import table1 as page
 from stratagem.report import terminal
+from stratagem.settings import LLMConfig
 from stratagem.workspace import read_json, write_bytes
 
 
@@ -33,6 +35,26 @@ class Reproduce:
         "out/table1"
     )
     workers: Annotated[int | None, tyro.conf.arg(help="processes side by side; one a core by default")] = None
+    engine: Engine = "native"
+
+
+@dataclass(frozen=True)
+class ReproduceByTRL:
+    """Examples:
+    stratagem reproduce table1 --engine trl
+    stratagem reproduce table1 --engine trl --model HuggingFaceTB/SmolLM2-135M-Instruct --preset quick --out runs/smol
+    """
+
+    study: Annotated[Literal["table1"], tyro.conf.Positional]
+    llm: LLMConfig
+    model: Annotated[str | None, tyro.conf.arg(help="hub id or folder; the study's own by default")] = None
+    preset: Annotated[str, tyro.conf.arg(help="full (the study) or quick (shows that all works)")] = "full"
+    seeds: Annotated[int, tyro.conf.arg(help="training seeds, from 0; more may be added later")] = 1
+    out: Annotated[Path, tyro.conf.arg(help="folder for the study; the same command again resumes")] = Path(
+        "out/table1-llm"
+    )
+    accelerate: Annotated[Path | None, tyro.conf.arg(help="config file for `accelerate launch`")] = None
+    engine: Literal["trl"] = "trl"
 
 
 @dataclass(frozen=True)
@@ -48,6 +70,8 @@ class Report:
 
 
 def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    if engine_of(words) == "trl":
+        return reproduce_by_trl(read(ReproduceByTRL, "reproduce", words, text), as_json)
     given = read(Reproduce, "reproduce", words, text)
     if given.workers is not None and given.workers < 1:
         raise StratagemError(f"--workers {given.workers}: must be at least 1")
@@ -55,6 +79,27 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
     with bars() as show:
         summary = table1.reproduce(given.preset, given.seeds, given.out, workers=given.workers, progress=show)
+    if not as_json:
+        terminal.show(summary, Console())
+        console().print(f"report: {given.out / table1.REPORT}", highlight=False)
+    return summary
+
+
+def reproduce_by_trl(given: ReproduceByTRL, as_json: bool) -> dict[str, Any]:
+    need_llm()
+    from stratagem.studies import table1
+
+    with bars() as show:
+        summary = table1.reproduce(
+            given.preset,
+            given.seeds,
+            given.out,
+            progress=show,
+            engine="trl",
+            model=given.model,
+            llm=given.llm,
+            accelerate=given.accelerate,
+        )
     if not as_json:
         terminal.show(summary, Console())
         console().print(f"report: {given.out / table1.REPORT}", highlight=False)

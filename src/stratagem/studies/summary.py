@@ -49,7 +49,11 @@ def forced_counts(probes: pl.DataFrame) -> pl.DataFrame:
 def gain(rollouts: pl.DataFrame, probes: pl.DataFrame, before: str, after: str, seed: int) -> dict[str, Any]:
     """The decomposition of one run, one seed."""
     sampled = rollouts.filter(pl.col("mode") == "sampled", pl.col("seed") == seed)
-    forced = probes.filter(pl.col("seed") == seed, pl.col("checkpoint") == after)
+    # A strategy that neither model ever chose has no place in the split.
+    chosen = sampled.filter(pl.col("checkpoint").is_in([before, after]))["strategy"].unique().implode()
+    forced = probes.filter(
+        pl.col("seed") == seed, pl.col("checkpoint") == after, pl.col("forced").is_in(chosen)
+    )
     found = decompose(
         sampled.filter(checkpoint=before),
         sampled.filter(checkpoint=after),
