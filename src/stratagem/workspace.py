@@ -131,6 +131,8 @@ class Stage:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StratagemError(f"{self.work}: another process is working there; wait for it") from None
+            for torn in self.work.rglob(".*.aside"):  # a process was killed while it wrote
+                torn.unlink()
             write_json(self.work / CONFIG, self.config | {"versions": versions()})
             yield self.work
             (self.work / ".lock").unlink()

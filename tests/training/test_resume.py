@@ -94,6 +94,8 @@ def test_a_state_is_used_and_a_torn_log_is_cut(random_model: Path, tmp_path: Pat
     partial = out.with_name("torn.partial")
     with open(partial / loop.METRICS, "ab") as log:
         log.write(b'{"update": 211, "lo')
+    (partial / "rollouts").mkdir()
+    (partial / "rollouts" / ".update_00211.parquet.7.aside").write_bytes(b"PAR1 and no more")
     updates = []
     sft.train(sft_config, out, random_model, lambda done, total, metrics: updates.append(done))
     assert updates[0] == 201
