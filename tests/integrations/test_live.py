@@ -151,7 +151,6 @@ def test_any_function_names_strategies() -> None:
 
 
 def test_rules_name_strategies() -> None:
-    pytest.importorskip("stratagem.strategies.rules", reason="needs the rules of the lens")
     texts = ["We compute directly: 2 + 2 = 4.", ""]
     found = labeller("math")(["What is 2 + 2?"] * 2, texts, ["stop", "stop"])
     assert len(found) == 2

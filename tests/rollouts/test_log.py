@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import json
-import lzma
-import os
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import pytest
 
 from stratagem.records import ROLLOUT_SCHEMA, StratagemError
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.readers.row import ReadOptions
+from tests.rollouts.logs import record, rows, write_lines
 
 FIXTURES = Path(__file__).parent / "fixtures"
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data")
-
-
-def record(i: int = 0, **more: Any) -> dict[str, Any]:
-    return {"prompt": f"question {i // 2}", "completion": f"text {i}", "score": float(i % 2), **more}
-
-
-def write_lines(path: Path, records: list[dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(one) + "\n" for one in records))
-    return path
-
-
-def rows(paths: Any, **options: Any) -> pl.DataFrame:
-    return read_rollouts(paths, ReadOptions(**options)).read()
 
 
 @needs_data
@@ -284,135 +264,6 @@ def test_counts_by_name_and_by_rewards(tmp_path: Path) -> None:
     log = read_rollouts(by_reward)
     assert log.read().select("id", "count_n", "count_c").rows() == [("x", 3, 2.0)]
     assert list(log.left_out) == ["rewards: outside [0, 1]; write 1 for right and 0 for wrong"]
-
-
-def packed(data: bytes, how: str) -> bytes:
-    match how:
-        case "gzip":
-            return gzip.compress(data)
-        case "bz2":
-            return bz2.compress(data)
-        case "xz":
-            return lzma.compress(data)
-        case "zstd":
-            return pa.Codec("zstd").compress(data, asbytes=True)
-    return data
-
-
-@pytest.mark.parametrize("how", ["gzip", "bz2", "xz", "zstd", "zip"])
-@pytest.mark.parametrize("kind", ["lines", "csv", "parquet"])
-def test_packed_is_the_same_as_plain(tmp_path: Path, how: str, kind: str) -> None:
-    table = pl.DataFrame([record(i) for i in range(2000)])
-    path = tmp_path / "log"
-    {"lines": table.write_ndjson, "csv": table.write_csv, "parquet": table.write_parquet}[kind](path)
-    expected = rows(path)
-    other = tmp_path / "packed"
-    if how == "zip":
-        with zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.write(path, "folder/log")
-    else:
-        other.write_bytes(packed(path.read_bytes(), how))
-    assert rows(other).equals(expected)
-    assert expected.height == 2000
-
-
-def test_folders_and_globs_in_natural_order(tmp_path: Path) -> None:
-    for step in (10, 2, 1):
-        write_lines(tmp_path / f"run/global_step_{step}/out.jsonl", [record(0), record(1)])
-    expected = ["1", "1", "2", "2", "10", "10"]
-    assert rows(tmp_path / "run")["checkpoint"].to_list() == expected
-    assert rows(str(tmp_path / "run/*/*.jsonl"))["checkpoint"].to_list() == expected
-    assert rows([tmp_path / "run/global_step_2", tmp_path / "run"])["checkpoint"].to_list() == [
-        "2",
-        "2",
-        "1",
-        "1",
-        "10",
-        "10",
-    ]
-
-
-def test_links_in_a_loop_are_followed_once(tmp_path: Path) -> None:
-    write_lines(tmp_path / "run/a.jsonl", [record(0), record(1)])
-    (tmp_path / "run/again").symlink_to(tmp_path / "run")
-    (tmp_path / "run/self").symlink_to(tmp_path / "run/self")
-    assert rows(tmp_path / "run").height == 2
-    with pytest.raises(StratagemError, match="self: cannot be read"):
-        read_rollouts(tmp_path / "run/self")
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "is empty"),
-        (b" \n\n", "is empty"),
-        (b"\x00\x01\x02\x03" * 100, "neither JSON, CSV nor Parquet"),
-        (b"PAR1 but no more", "not a readable Parquet file"),
-        (b"just a sentence\nand another", "neither JSON, CSV nor Parquet"),
-        (b"a,b\n1,2\n", "no known format; its columns are a, b: name them with"),
-        (b"{broken\n{broken\n", "neither lines of JSON nor one JSON document"),
-        (b'{"prompt": 3, "completion": null}\n', "no known format"),
-        (b'{"prompt": "q", "completion": "c"}'.decode().encode("utf-16"), "UTF-16"),
-        (b"PK\x03\x04 no archive", "not a readable zip archive"),
-        (b"[1, 2, 3]", "no whole record among the first 1000"),
-        (b"prompt,completion,score\n", "no whole record among the first 1000"),
-        (b"prompt,completion,score,score\nq,c,1,1\n", "two columns are called 'score'"),
-        (b"{}\n", "no known format; its columns are none"),
-        (
-            b'{"step": 1, "prompt": "a", "completion": 5, "r": 1, "advantage": 0}',
-            "trl: none of the first records",
-        ),
-    ],
-)
-def test_what_is_no_log_is_said_in_one_line(tmp_path: Path, content: bytes, said: str) -> None:
-    path = tmp_path / "thing"
-    path.write_bytes(content)
-    with pytest.raises(StratagemError) as caught:
-        read_rollouts(path).read()
-    assert said in str(caught.value)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_folder_or_archive_may_hold_other_things(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    write_lines(folder / "log.jsonl", [record(0), record(1)])
-    other = {"empty.jsonl": "", "config.json": '{"lr": 1}', "cut.json": '{"a": [', "notes.md": "# so"}
-    other["table.csv"] = "a,b\n1,2\n"
-    for name, content in other.items():
-        (folder / name).write_text(content)
-    os.mkfifo(folder / "pipe")
-    log = read_rollouts(folder)
-    assert log.read().height == 2
-    assert {Path(name).name for name, _ in log.skipped} == set(other)
-    with zipfile.ZipFile(tmp_path / "run.zip", "w") as archive:
-        archive.write(folder / "notes.md", "notes.md")
-        for step in (10, 9):
-            archive.write(folder / "log.jsonl", f"step_{step}/log.jsonl")
-    assert rows(tmp_path / "run.zip")["checkpoint"].to_list() == ["9", "9", "10", "10"]
-    with pytest.raises(StratagemError, match=r"table.csv: no known format; its columns are a, b"):
-        read_rollouts(folder / "table.csv")
-
-
-def test_nothing_there(tmp_path: Path) -> None:
-    for path, said in (
-        (tmp_path / "no", "no such file"),
-        (tmp_path / "*.jsonl", "no file matches"),
-        (tmp_path, "without"),
-    ):
-        with pytest.raises(StratagemError, match=said):
-            read_rollouts(path)
-    with pytest.raises(StratagemError, match="not a file or folder"):
-        read_rollouts("/dev/null")
-
-
-def test_one_side_is_of_one_format(tmp_path: Path) -> None:
-    write_lines(tmp_path / "a.jsonl", [record(0)])
-    write_lines(tmp_path / "b.jsonl", [{"id": 1, "c": 1, "n": 2}])
-    with pytest.raises(
-        StratagemError, match=r"b.jsonl: is counts, but .*a.jsonl is plain: give logs of one format"
-    ):
-        read_rollouts(tmp_path)
 
 
 def test_a_broken_line_costs_that_line(tmp_path: Path) -> None:
