@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import polars as pl
 import tyro
@@ -18,12 +19,24 @@ from stratagem.report import terminal
 from stratagem.settings import LLMConfig
 from stratagem.workspace import read_json, write_bytes
 
+if TYPE_CHECKING:
+    from stratagem.studies.ray_jobs import Cluster
+
+Ray = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="[ADDRESS]",
+        help="stages as Ray tasks: auto, HOST:PORT or ray://HOST:PORT; alone, a Ray of this machine",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Reproduce:
     """Examples:
     stratagem reproduce table1
     stratagem reproduce table1 --preset full --seeds 3 --out runs/full
+    stratagem reproduce table1 --preset full --seeds 3 --ray auto --out /shared/full
     """
 
     study: Annotated[Literal["table1"], tyro.conf.Positional]
@@ -34,7 +47,8 @@ class Reproduce:
     out: Annotated[Path, tyro.conf.arg(help="folder for the study; the same command again resumes")] = Path(
         "out/table1"
     )
-    workers: Annotated[int | None, tyro.conf.arg(help="processes side by side; one a core by default")] = None
+    workers: Annotated[int | None, tyro.conf.arg(help="stages side by side; one a core by default")] = None
+    ray: Ray = None
     engine: Engine = "native"
 
 
@@ -54,6 +68,10 @@ class ReproduceByTRL:
         "out/table1-llm"
     )
     accelerate: Annotated[Path | None, tyro.conf.arg(help="config file for `accelerate launch`")] = None
+    ray: Ray = None
+    ray_gpus: Annotated[float, tyro.conf.arg(help="GPUs that each stage asks Ray for; 0.5 is half a one")] = (
+        1.0
+    )
     engine: Literal["trl"] = "trl"
 
 
@@ -69,16 +87,45 @@ class Report:
     ] = None
 
 
+def with_address(words: list[str]) -> list[str]:
+    """The words with an empty address after a `--ray` that stands alone, since every option takes a value."""
+    found = list(words)
+    for i in range(len(words) - 1, -1, -1):
+        if words[i] == "--ray" and (
+            i + 1 == len(words) or words[i + 1].startswith("-") or words[i + 1] == "table1"
+        ):
+            found.insert(i + 1, "")
+    return found
+
+
+def cluster_of(address: str | None, gpus: float, tasks: int | None) -> AbstractContextManager[Cluster | None]:
+    """The Ray that was asked for, connected; nothing where none was."""
+    if address is None:
+        return nullcontext()
+    from stratagem.studies.ray_connect import connect
+
+    return connect(address, gpus, tasks)
+
+
 def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    words = with_address(words)
     if engine_of(words) == "trl":
         return reproduce_by_trl(read(ReproduceByTRL, "reproduce", words, text), as_json)
     given = read(Reproduce, "reproduce", words, text)
     if given.workers is not None and given.workers < 1:
         raise StratagemError(f"--workers {given.workers}: must be at least 1")
-    from stratagem.studies import table1
+    with cluster_of(given.ray, 0, given.workers) as cluster:
+        from stratagem.studies import table1
 
-    with bars() as show:
-        summary = table1.reproduce(given.preset, given.seeds, given.out, workers=given.workers, progress=show)
+        with bars() as show:
+            summary = table1.reproduce(
+                given.preset,
+                given.seeds,
+                given.out,
+                workers=given.workers,
+                progress=show,
+                cluster=cluster,
+            )
     if not as_json:
         terminal.show(summary, Console())
         console().print(f"report: {given.out / table1.REPORT}", highlight=False)
@@ -87,19 +134,21 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 def reproduce_by_trl(given: ReproduceByTRL, as_json: bool) -> dict[str, Any]:
     need_llm()
-    from stratagem.studies import table1
+    with cluster_of(given.ray, given.ray_gpus, None) as cluster:
+        from stratagem.studies import table1
 
-    with bars() as show:
-        summary = table1.reproduce(
-            given.preset,
-            given.seeds,
-            given.out,
-            progress=show,
-            engine="trl",
-            model=given.model,
-            llm=given.llm,
-            accelerate=given.accelerate,
-        )
+        with bars() as show:
+            summary = table1.reproduce(
+                given.preset,
+                given.seeds,
+                given.out,
+                progress=show,
+                engine="trl",
+                model=given.model,
+                llm=given.llm,
+                accelerate=given.accelerate,
+                cluster=cluster,
+            )
     if not as_json:
         terminal.show(summary, Console())
         console().print(f"report: {given.out / table1.REPORT}", highlight=False)

@@ -24,6 +24,7 @@ from stratagem.strategies.table import label_table
 from stratagem.studies.config import PRESETS, QWEN, TABLE1, Study, read_study
 from stratagem.studies.jobs import Job, Progress, run_jobs
 from stratagem.studies.llm_jobs import run_llm_jobs
+from stratagem.studies.ray_jobs import Cluster
 from stratagem.studies.summary import summarise
 from stratagem.workspace import difference, key, read_json, versions, write_bytes, write_json
 
@@ -95,11 +96,13 @@ def reproduce(
     model: str | None = None,
     llm: LLMConfig | None = None,
     accelerate: Path | None = None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Run the study in `out`, or what is left of it, and return its summary.
 
     With `engine` "trl" the study's own settings are used (qwen.toml) on its own model or on `model`, a hub id or a
-    folder, held and trained as `llm` says; `accelerate` is a config for `accelerate launch`.
+    folder, held and trained as `llm` says; `accelerate` is a config for `accelerate launch`. With a `cluster` (see
+    ray_connect) the stages are Ray tasks in place of local processes.
 
     Writes summary.json, report.html, rollouts.parquet, curves.parquet and metrics.parquet beside a folder a seed.
 
@@ -115,7 +118,7 @@ def reproduce(
         raise StratagemError(f"--engine {engine}: must be 'native' or 'trl'")
     by_trl = engine == "trl"
     study = read_study(study_file or (QWEN if by_trl else TABLE1))
-    plain = study_dict(study)
+    plain, held = study_dict(study), None
     if by_trl:
         from stratagem.models.llm import find_model  # imports transformers, which the small models do without
 
@@ -143,7 +146,9 @@ def reproduce(
         if finished["seeds"] == list(range(seeds)):
             return finished
     try:
-        if by_trl:
+        if cluster is not None:
+            cluster.run(everything, out, progress, held, accelerate)
+        elif held is not None:
             run_llm_jobs(everything, held, progress, accelerate)
         else:
             run_jobs(everything, workers or min(os.cpu_count() or 1, 8), progress)

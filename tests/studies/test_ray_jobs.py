@@ -1,0 +1,294 @@
+"""A study on a real local Ray: the bits of local processes, whatever is killed; and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+pytest.importorskip("torch", reason="needs the lab extra")
+pytest.importorskip("ray", reason="needs the cluster extra: pip install 'stratagem[cluster]'")
+
+import ray  # pyright: ignore[reportMissingImports]
+
+from stratagem.models.folder import SHIPPED
+from stratagem.records import StratagemError
+from stratagem.settings import LLMConfig
+from stratagem.studies import ray_jobs
+from stratagem.studies.config import TABLE1, read_study
+from stratagem.studies.jobs import Job, run_jobs
+from stratagem.studies.ray_connect import connect
+from stratagem.studies.ray_jobs import Cluster
+from stratagem.studies.table1 import jobs
+from tests.conftest import Run
+
+pytestmark = pytest.mark.xdist_group("ray")  # one Ray, one study by processes
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of six conditions, whose RL is long enough to save a state (at update 25) before its end."""
+    text = TABLE1.read_text()
+    for old, new in (
+        ('strategies = ["F", "B", "FB"]', 'strategies = ["F", "FB"]'),
+        ("size = 480", "size = 8"),
+        ("samples = 8", "samples = 2"),
+        ("size = 2048", "size = 64"),
+        ("epochs = 6", "epochs = 2"),
+        ("updates = 100", "updates = 40"),
+        ("prompts = 1024", "prompts = 8"),
+        ("batch = 32\ngroup = 8", "batch = 2\ngroup = 4"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path_factory.mktemp("study") / "small.toml"
+    path.write_text(text)
+    return path
+
+
+def stages(study: Path, out: Path) -> list[Job]:
+    return jobs(read_study(study), "quick", 1, out, SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def by_processes(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "processes"
+    run_jobs(stages(small, out), 2, lambda *_: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def _ray() -> Iterator[None]:
+    ray.init(
+        "local",
+        num_cpus=2,
+        num_gpus=0,
+        include_dashboard=False,
+        object_store_memory=80 * 2**20,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+    yield
+    ray.shutdown()
+
+
+def workers(name: str) -> list[int]:
+    """The processes that Ray runs a stage in; it gives them the task's name."""
+    title = f"ray::{name}".encode()
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (place / "cmdline").read_bytes().rstrip(b"\0") == title:
+                found.append(int(place.name))
+    return found
+
+
+class Killer(threading.Thread):
+    """Kills the worker of each stage, once, as soon as its file is there."""
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        super().__init__(daemon=True)
+        self.files, self.killed, self.over = files, set[str](), threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.02):
+            for name in self.files.keys() - self.killed:
+                if self.files[name].exists():
+                    for pid in workers(name):
+                        os.kill(pid, signal.SIGKILL)
+                        self.killed.add(name)
+
+    def __enter__(self) -> Killer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
+
+
+def results(out: Path) -> dict[str, Any]:
+    """What a study makes that is the same each time it is run: weights, answers, and the log but for its times."""
+    found: dict[str, Any] = {}
+    for path in sorted(out.rglob("*")):
+        name = str(path.relative_to(out))
+        if path.name in ("model.safetensors", "trained_on.json"):
+            found[name] = path.read_bytes()
+        elif path.name == "rollouts.parquet":
+            found[name] = pl.read_parquet(path).to_dicts()
+        elif path.name == "metrics.jsonl":
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            found[name] = [
+                {k: v for k, v in line.items() if k not in ("sampling_s", "seconds")} for line in lines
+            ]
+    return found
+
+
+@pytest.mark.usefixtures("_ray")
+def test_workers_are_killed_and_the_bits_are_those_of_local_processes(
+    small: Path, by_processes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, seen = tmp_path / "ray", list[tuple[str, int, int]]()
+    early, late = "FB/RL(6-9) 0", "F/RL(2-5) 0"
+    files = {
+        early: out / "seed0" / "FB_RL_6-9.partial" / "config.json",
+        late: out / "seed0" / "F_RL_2-5.partial" / "state.safetensors",
+    }
+    with connect("") as cluster, Killer(files) as killer:
+        cluster.run(stages(small, out), out, lambda *report: seen.append(report[:3]))
+    assert killer.killed == {early, late}
+    for name in (early, late):
+        assert f"{name}: its worker was lost" in caplog.text
+    assert caplog.text.count("start 2 of 4") == 2
+    assert seen.count((late, 5, 40)) == 1, "it began again instead of going on from update 25"
+    assert seen.count((late, 40, 40)) == 1
+    expected = results(by_processes)
+    assert sum("model.safetensors" in name for name in expected) == 6
+    assert results(out) == expected
+    assert not [path for path in out.rglob("*") if ".partial" in path.name or path.name.startswith(".")]
+
+
+@pytest.mark.usefixtures("_ray")
+def test_a_worker_that_is_lost_every_time_ends_the_study(
+    small: Path, by_processes: Path, tmp_path: Path
+) -> None:
+    job = stages(small, tmp_path)[0]
+    files = {job.name: job.out.with_name(f"{job.out.name}.partial") / "config.json"}
+    with Killer(files), pytest.raises(StratagemError) as caught:
+        Cluster(retries=0).run([job], tmp_path, lambda *_: None)
+    assert str(caught.value).startswith(f"{job.name}: its worker was lost 1 times (")
+    assert str(caught.value).endswith("; the same command resumes")
+    Cluster(retries=0).run([job], tmp_path, lambda *_: None)
+    assert_same_model(job, tmp_path, by_processes)
+
+
+def assert_same_model(job: Job, here: Path, there: Path) -> None:
+    place = job.out.relative_to(here) / "model" / "model.safetensors"
+    assert (here / place).read_bytes() == (there / place).read_bytes()
+
+
+@pytest.mark.usefixtures("_ray")
+def test_an_interrupt_stops_the_tasks_and_the_same_call_goes_on(
+    small: Path, by_processes: Path, tmp_path: Path
+) -> None:
+    job = next(job for job in stages(small, tmp_path) if job.stage == "sft")
+    job = replace(job, config=replace(job.config, epochs=2000))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with connect("") as cluster:
+        with pytest.raises(KeyboardInterrupt):
+            cluster.run([job], tmp_path, stop)
+        assert not workers(job.name)
+        partial = job.out.with_name(f"{job.out.name}.partial")
+        with open(partial / ".lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it
+        assert ray.is_initialized(), "a Ray that was there before is left running"
+        job = replace(job, config=replace(job.config, epochs=2))
+        cluster.run([job], tmp_path, lambda *_: None)
+    assert_same_model(job, tmp_path, by_processes)
+
+
+@pytest.mark.usefixtures("_ray")
+def test_an_error_of_a_stage_reads_as_without_ray_and_is_not_tried_again(
+    small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    job = next(job for job in stages(small, tmp_path) if job.stage == "rl")
+    job = replace(job, model=tmp_path / "nothing", needs=())
+    with pytest.raises(StratagemError) as alone:
+        run_jobs([job], 1, lambda *_: None)
+    with pytest.raises(StratagemError) as by_ray:
+        Cluster().run([job], tmp_path, lambda *_: None)
+    assert str(by_ray.value) == str(alone.value)
+    assert "no model here" in str(alone.value)
+    assert "lost" not in caplog.text
+
+
+@pytest.mark.usefixtures("_ray")
+def test_a_stage_by_trl_fails_in_its_own_words(small: Path, tmp_path: Path) -> None:
+    job = replace(stages(small, tmp_path)[0], model=tmp_path / "nowhere")
+    with pytest.raises(StratagemError, match=rf"^{job.name}: .*; the same command resumes$") as caught:
+        Cluster().run([job], tmp_path, lambda *_: None, LLMConfig())
+    assert "no such folder" in str(caught.value) or "pip install 'stratagem[llm]'" in str(caught.value)
+
+
+@pytest.mark.usefixtures("_ray")
+def test_a_node_that_cannot_work_is_named_before_any_work(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> None:
+        Cluster().run(stages(small, tmp_path / "out"), tmp_path / "out", lambda *_: None)
+
+    monkeypatch.setattr(ray_jobs, "code", lambda: "another")
+    with pytest.raises(
+        StratagemError, match=r"^node \S+: its stratagem \(\S+\) is not the code that .*install the same"
+    ):
+        run()
+    monkeypatch.undo()
+    real = ray_jobs.Mark
+    monkeypatch.setattr(
+        ray_jobs, "Mark", lambda path, *rest: real(path.replace("/out/", "/elsewhere/"), *rest)
+    )
+    with pytest.raises(
+        StratagemError, match=r"^node \S+: does not see .*/elsewhere; --out has to be on a file system"
+    ):
+        run()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.usefixtures("_ray")
+def test_more_gpus_than_a_node_has_are_refused_before_any_work(small: Path, tmp_path: Path) -> None:
+    with (
+        connect("", gpus=0.5) as cluster,
+        pytest.raises(StratagemError, match=r"^--ray-gpus 0.5: .*the most is 0"),
+    ):
+        cluster.run(stages(small, tmp_path / "out"), tmp_path / "out", lambda *_: None)
+    with (
+        pytest.raises(StratagemError, match=r"--ray-gpus 1.5: must be a whole number"),
+        connect("", gpus=1.5),
+    ):
+        pass
+
+
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """A port that nothing answers at: it is taken, but nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "auto"])
+def test_an_unreachable_ray_is_said_at_once(
+    stratagem: Run, closed: int, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed}")  # which `auto` means
+    done = stratagem("reproduce", "table1", "--ray", form.format(closed))
+    assert done.returncode == 2
+    shown = form.format(closed) if form != "auto" else f"127.0.0.1:{closed}"
+    assert done.stderr == (
+        f"stratagem reproduce: --ray {shown}: no Ray answers there (Connection refused); start one with "
+        "`ray start --head`, or leave the address out to run on this machine\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["somewhere", "http://localhost:80", "host:port"])
+def test_what_is_no_address_is_refused(stratagem: Run, tmp_path: Path, address: str) -> None:
+    done = stratagem("reproduce", "table1", "--ray", address)
+    assert done.returncode == 2
+    assert f"--ray {address}: must be auto, HOST:PORT or ray://HOST:PORT\n" in done.stderr
+    assert list(tmp_path.iterdir()) == []
