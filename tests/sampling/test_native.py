@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import product
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ torch = pytest.importorskip("torch", reason="needs the lab extra")
 from stratagem.models.decoder import Decoder  # noqa: E402
 from stratagem.models.folder import load_model  # noqa: E402
 from stratagem.models.transformer import Shape, Transformer  # noqa: E402
-from stratagem.sampling.native import Generation, choose, generate, part  # noqa: E402
+from stratagem.sampling.native import Generation, choose, generate, part, settle  # noqa: E402
 
 EOS = 1
 
@@ -108,9 +109,21 @@ def test_rows_after_a_token(samples: list[tuple[int, int]]) -> None:
     assert parents[new].tolist() == rows.tolist()
     assert words[new].tolist() == tokens.tolist()
     assert len(set(zip(parents.tolist(), words.tolist(), strict=True))) == len(parents) == len(set(samples))
-    # A row that is moved goes where nothing is copied from.
-    moved = [place for place, parent in enumerate(parents.tolist()) if place != parent]
-    assert not set(moved) & set(parents.tolist())
+    assert parents.tolist() == sorted(parents.tolist())
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=12), st.randoms())
+def test_rows_settle_where_nothing_is_read(children: list[int], random: Random) -> None:
+    places = range(5, 5 + sum(children) + 3)
+    parents = random.sample(places, len(children))
+    old = [parent for parent, n in zip(parents, children, strict=True) for _ in range(n)]
+    new = settle(torch.tensor(old), places).tolist()
+    assert len(set(new)) == len(new)
+    assert set(new) <= set(places)
+    assert set(parents) <= set(new)
+    moved = [to for to, source in zip(new, old, strict=True) if to != source]
+    assert not set(moved) & set(old)
+    assert len(moved) == len(old) - len(parents)
 
 
 def test_samples_are_those_of_rows_of_their_own(random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,5 +143,5 @@ def test_samples_are_those_of_rows_of_their_own(random_model: Path, monkeypatch:
 
     shared, rows = draw(prompts, 16), [*shapes]
     assert draw([prompt for prompt in prompts for _ in range(16)], 1) == shared
-    assert rows[0] == len(prompts)
+    assert rows[0] == sum(map(len, prompts))
     assert len(prompts) < rows[4] < 64

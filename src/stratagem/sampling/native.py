@@ -5,11 +5,10 @@ it is computed once and drawn from once for each of them. Where they part, the r
 have ended, another row takes its place. So a prompt is computed once, whatever the number of its samples, and a policy
 that is nearly sure costs little more with eight samples than with one.
 
-Prompts are padded on the left, so that every row writes the same slot of the cache, with positions counted from each
-row's own first token. The random number of each sample and token is drawn beforehand: no sample depends on what its
-neighbours do.
+The random number of each sample and token is drawn beforehand: no sample depends on what its neighbours do.
 
-Shapes by suffix: P prompts, S samples in all, A samples that have not ended, N rows, T tokens, V vocabulary.
+Shapes by suffix: S samples in all, A samples that have not ended, P prompts, N rows, M tokens, T new tokens,
+V vocabulary.
 """
 
 from __future__ import annotations
@@ -60,21 +59,19 @@ def generate(
     written_ST = torch.full((total, max_new), PAD_ID)
     uniform_ST = torch.rand(total, max_new, dtype=torch.float64, generator=generator if temperature else None)
 
-    # The prompts, each of which is one row.
-    longest = max(map(len, prompts))
-    pads_N = torch.tensor([longest - len(prompt) for prompt in prompts])
-    ids_NT = torch.tensor([[PAD_ID] * (longest - len(prompt)) + prompt for prompt in prompts])
-    slots_T = torch.arange(longest + max_new)
-    hidden_NTT = slots_T[:longest] > slots_T[:longest, None]
-    hidden_NTT = hidden_NTT | (slots_T[:longest] < pads_N[:, None, None])
-    # A padding token sees itself, so that its row of the softmax is not empty; nobody looks at the outcome.
-    hidden_NTT &= ~torch.eye(longest, dtype=torch.bool)
-    decoder = Decoder(model, total, longest + max_new)
-    logits_NV = decoder.step(
-        ids_NT, (slots_T[:longest] - pads_N[:, None]).clamp(min=0), minus_infinity(hidden_NTT)[:, None]
-    )
-    mask_NT = minus_infinity(slots_T < pads_N[:, None])
+    # The first rows of the cache are the prompts, which the others follow.
+    P = len(prompts)
+    length_P = torch.tensor([len(prompt) for prompt in prompts])
+    end_P = length_P.cumsum(0)
+    prompt_M = torch.arange(P).repeat_interleave(length_P)
+    slot_M = torch.arange(len(prompt_M)) - (end_P - length_P)[prompt_M]
+    decoder = Decoder(model, P + total, max(int(length_P.max()), max_new))
+    ids_M = torch.tensor([token for prompt in prompts for token in prompt])
+    hidden_MD = decoder.step(ids_M, prompt_M, torch.zeros_like(prompt_M), prompt_M, slot_M)
+    logits_NV = decoder.logits(hidden_MD[end_P - 1])
 
+    prompt_N = torch.arange(P)
+    place_N = P + prompt_N
     sample_A = torch.arange(total)
     row_A = sample_A // samples
     for t in range(max_new):
@@ -85,13 +82,12 @@ def generate(
         if t + 1 == max_new or not len(sample_A):
             break
         parent_N, token_N, row_A = part(row_A, token_A)
-        moved = (parent_N != torch.arange(len(parent_N))).nonzero()[:, 0]
-        if len(moved) or len(parent_N) < len(pads_N):
-            decoder.copy(parent_N[moved], moved)
-            pads_N, mask_NT = pads_N[parent_N], mask_NT[parent_N]
-        logits_NV = decoder.step(
-            token_N[:, None], (decoder.used - pads_N)[:, None], mask_NT[:, None, None, : decoder.used + 1]
-        )
+        prompt_N, old_N = prompt_N[parent_N], place_N[parent_N]
+        place_N = settle(old_N, range(P, P + total))
+        moved = (place_N != old_N).nonzero()[:, 0]
+        decoder.copy(old_N[moved], place_N[moved], t)
+        slot_N = torch.full_like(place_N, t)
+        logits_NV = decoder.logits(decoder.step(token_N, prompt_N, length_P[prompt_N], place_N, slot_N))
     return [completion(ids) for ids in written_ST.tolist()]
 
 
@@ -109,26 +105,21 @@ def part(row_A: Tensor, token_A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The rows after a token: samples of one row that said the same word stay together.
 
     Returns:
-        each new row's parent, its token, and the new row of each sample. One child of a row takes its place unless
-        that is beyond the new number of rows; the other children take the places that are free.
+        each new row's parent and its token, in the order of the parents, and the new row of each sample.
     """
     sizes = int(token_A.max()) + 1
     keys, new_A = torch.unique(row_A * sizes + token_A, return_inverse=True)
-    parents, tokens = keys // sizes, keys % sizes
-    N = len(keys)
-    stays = parents < N
-    stays[1:] &= parents[1:] != parents[:-1]
-    free = torch.ones(N, dtype=torch.bool)
-    free[parents[stays]] = False
-    place = parents.clone()
-    place[~stays] = free.nonzero()[:, 0]
-    order = place.argsort()
-    return parents[order], tokens[order], place[new_A]
+    return keys // sizes, keys % sizes, new_A
 
 
-def minus_infinity(where: Tensor) -> Tensor:
-    """A mask to add to scores."""
-    return torch.zeros(where.shape).masked_fill(where, -torch.inf)
+def settle(old_N: Tensor, places: range) -> Tensor:
+    """Where rows are kept, given their parents' places: a first child stays there, others take free places."""
+    stays_N = torch.ones_like(old_N, dtype=torch.bool)
+    stays_N[1:] = old_N[1:] != old_N[:-1]
+    free = torch.ones(len(places), dtype=torch.bool)
+    free[old_N - places.start] = False
+    new = places.start + free.nonzero()[: len(old_N) - int(stays_N.sum()), 0]
+    return old_N.masked_scatter(~stays_N, new)
 
 
 def completion(ids: list[int]) -> Generation:
