@@ -1,0 +1,52 @@
+"""stratagem watch: the live page of a run on localhost."""
+
+from __future__ import annotations
+
+import json
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from stratagem.commands.common import console, read
+from stratagem.report.watch import Watched
+from stratagem.report.watch_server import Server
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Examples:
+    stratagem watch runs/FB-hard
+    stratagem watch out/table1 --open
+    stratagem watch checkpoints/my-trl-run --port 0
+    """
+
+    run: Annotated[
+        Path,
+        tyro.conf.Positional,
+        tyro.conf.arg(
+            help="--out of sft, rl or reproduce, or the output folder of a TRL run; it may begin later"
+        ),
+    ]
+    port: Annotated[int, tyro.conf.arg(help="0 takes a free one")] = 8765
+    host: Annotated[str, tyro.conf.arg(help="who may look: this machine alone by default")] = "127.0.0.1"
+    score: Annotated[
+        str | None, tyro.conf.arg(help="of a TRL run with several rewards, the one that says what is right")
+    ] = None
+    open: Annotated[bool, tyro.conf.arg(help="open the page in a browser")] = False
+
+
+def watch(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    given = read(Watch, "watch", words, text)
+    server = Server(Watched(given.run, given.score), given.host, given.port)
+    with server:
+        if as_json:
+            print(json.dumps({"url": server.url, "run": str(given.run)}), flush=True)
+        else:
+            console().print(f"{given.run}: {server.url} (Ctrl-C ends it; the run goes on)", highlight=False)
+        if given.open:
+            webbrowser.open(server.url)
+        server.serve_forever()
+    return {}

@@ -1,0 +1,189 @@
+"""A stage's metrics.jsonl as tables, read as it grows: each poll costs what was added since the last one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from stratagem.report.format import finite
+
+SCALARS = (
+    *("reward", "no_signal", "kl", "entropy", "length", "truncated"),
+    *("loss", "accuracy", "grad_norm", "seconds"),
+)
+TERMS = ("gain", "selection", "improvement", "new_strategy")
+COUNTS: dict[str, pl.DataType] = {
+    "update": pl.Int64(),
+    "kind": pl.String(),
+    "difficulty": pl.Int64(),
+    "strategy": pl.String(),
+    "n": pl.Float64(),
+    "right": pl.Float64(),
+}
+_MARK = 256  # bytes before the place reached, by which a file that was cut and has grown again is told
+_CHUNK = 16 << 20
+Gain = dict[str, tuple[float, float | None, float | None]]  # a term's value and interval by its name
+
+
+class Tail:
+    """The whole lines of a growing file, each once.
+
+    A file that was cut off, replaced or taken away is read from its start again.
+    """
+
+    def __init__(self) -> None:
+        self._offset = 0
+        self._mark = b""
+
+    def read(self, path: Path) -> tuple[bool, list[bytes]]:
+        """What was added: whether all that came before is void, and the new lines. A begun line waits for its end."""
+        void = False
+        lines: list[bytes] = []
+        try:
+            with open(path, "rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, self._offset - len(self._mark)))
+                if size < self._offset or file.read(len(self._mark)) != self._mark:
+                    void, self._offset, self._mark = True, 0, b""
+                    file.seek(0)
+                rest = b""
+                while chunk := file.read(_CHUNK):
+                    *whole, rest = (rest + chunk).split(b"\n")
+                    lines += whole
+        except OSError:  # not there, or just renamed: what was read stays until there is something else
+            return False, []
+        if lines:
+            self._offset += sum(len(line) + 1 for line in lines)
+            self._mark = b"\n".join(lines[-2:])[-(_MARK - 1) :] + b"\n"
+        return void, lines
+
+
+@dataclass
+class Entry:
+    """One line of a log: an update's numbers, its counts, and the gain that the run itself logged."""
+
+    update: int
+    scalars: dict[str, float]
+    cells: list[tuple[str, int, str, float, float]]
+    gain: Gain | None = None
+
+
+@dataclass
+class MetricsLog:
+    """All lines of one metrics.jsonl so far. Damaged lines are counted and left out.
+
+    Attributes:
+        counts: update, kind, difficulty, strategy, n, right, of RL.
+        scalars: update and the numbers that are charted, null where a line has none.
+        gains: the gain that the run logged, by update.
+        version: grows whenever something changed.
+        rewound: grows whenever updates became void, as a resumed run voids those after its saved state.
+    """
+
+    counts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COUNTS))
+    scalars: pl.DataFrame = field(default_factory=lambda: scalar_table([]))
+    gains: dict[int, Gain] = field(default_factory=dict[int, Gain])
+    damaged: int = 0
+    version: int = 0
+    rewound: int = 0
+    last: int = -1
+    tail: Tail = field(default_factory=Tail)
+
+    @property
+    def updates(self) -> int:
+        """Updates done: the number of the last one and one."""
+        return self.last + 1
+
+    def poll(self, path: Path) -> None:
+        """Read what was added."""
+        void, lines = self.tail.read(path)
+        if void:
+            self.clear()
+        entries: list[Entry] = []
+        for line in lines:
+            entry = read_line(line)
+            if entry is None:
+                self.damaged += bool(line.strip())
+                continue
+            if entry.update <= self.last:  # the run went back to an earlier state: what came after is void
+                self.add(entries)
+                entries = []
+                self.cut(entry.update)
+            self.last = entry.update
+            entries.append(entry)
+        self.add(entries)
+        self.version += bool(lines or void)
+
+    def add(self, entries: list[Entry]) -> None:
+        """Take lines of later updates."""
+        if not entries:
+            return
+        rows = [(entry.update, *cell) for entry in entries for cell in entry.cells]
+        new = pl.DataFrame(rows, schema=COUNTS, orient="row")
+        self.counts = pl.concat([self.counts, new])
+        self.scalars = pl.concat([self.scalars, scalar_table(entries)])
+        self.gains |= {entry.update: entry.gain for entry in entries if entry.gain}
+
+    def cut(self, update: int) -> None:
+        """Drop `update` and all later ones."""
+        self.counts = self.counts.filter(pl.col("update") < update)
+        self.scalars = self.scalars.filter(pl.col("update") < update)
+        self.gains = {at: gain for at, gain in self.gains.items() if at < update}
+        self.rewound += 1
+
+    def clear(self) -> None:
+        """Begin again."""
+        self.cut(-1)
+        self.damaged, self.last = 0, -1
+
+
+def scalar_table(entries: list[Entry]) -> pl.DataFrame:
+    columns = {name: [entry.scalars.get(name) for entry in entries] for name in SCALARS}
+    return pl.DataFrame(
+        {"update": [entry.update for entry in entries], **columns},
+        schema={"update": pl.Int64(), **dict.fromkeys(SCALARS, pl.Float64())},
+    )
+
+
+def read_line(line: bytes) -> Entry | None:
+    """A line of metrics.jsonl; None where it is not one, as after a crash."""
+    try:
+        raw: Any = json.loads(line)
+        update = raw["update"]
+        if type(update) is not int or update < 0:
+            return None
+        cells = [read_cell(cell) for cell in raw.get("cells") or []]
+        scalars = {name: finite(raw.get(name)) for name in SCALARS}
+        gain = read_gain(raw.get("live") or {})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return Entry(update, {name: x for name, x in scalars.items() if x is not None}, cells, gain)
+
+
+def read_cell(cell: Any) -> tuple[str, int, str, float, float]:
+    """[kind, difficulty, strategy, responses, right ones], checked.
+
+    Raises:
+        ValueError, TypeError: it is something else.
+    """
+    kind, difficulty, strategy, n, right = cell
+    numbers = finite(n), finite(right)
+    if None in numbers or type(difficulty) is not int or not 0 <= numbers[1] <= numbers[0]:  # type: ignore[operator]
+        raise ValueError("not a cell")
+    return str(kind), difficulty, str(strategy), *cast("tuple[float, float]", numbers)
+
+
+def read_gain(live: dict[str, Any], prefix: str = "") -> Gain | None:
+    """The gain since the start as `integrations.live` logs it; None where it was not split then."""
+    found: Gain = {}
+    for term in TERMS:
+        value = finite(live.get(f"{prefix}{term}"))
+        if value is None:
+            return None
+        name = f"{prefix}{term}"
+        found[term] = value, finite(live.get(f"{name}/low")), finite(live.get(f"{name}/high"))
+    return found
