@@ -13,6 +13,7 @@ import pytest
 from stratagem.lens.diagnose import diagnose
 from stratagem.lens.side import Look
 from stratagem.records import StratagemError
+from stratagem.report.diagnosis import render
 from stratagem.strategies.rules import read_rules
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -92,8 +93,11 @@ def test_a_pure_change_of_routing_is_selection(routed: list[Path], rules: Look) 
     assert found["lead"] == "selection"
     parts = (found[name]["value"] for name in ("selection", "improvement", "new_strategy"))
     assert sum(parts) == pytest.approx(found["gain"]["value"], abs=1e-12)
-    shares = {row["strategy"]: (row["share_before"], row["share_after"]) for row in found["strategies"]}
-    assert shares == {"forward": (0.5, 1.0), "backward": (0.5, 0.0)}
+    shares = {
+        row["strategy"]: [row[f"share_{side}"]["value"] for side in ("before", "after")]
+        for row in found["strategies"]
+    }
+    assert shares == {"forward": pytest.approx([0.5, 1.0]), "backward": pytest.approx([0.5, 0.0])}
     assert "by selection" in found["verdict"]["sentence"]
     assert found["join"] == "prompt"
     assert found["problems"] == 60
@@ -155,6 +159,46 @@ def test_one_log_with_checkpoints_is_a_path(tmp_path: Path, rules: Look) -> None
     assert found["gain"]["value"] == pytest.approx(0.6)
 
 
+def test_a_training_log_that_repeats_no_problem_is_compared_by_strata(tmp_path: Path, rules: Look) -> None:
+    text = ""
+    for step, share in enumerate([0.25, 0.5, 0.75, 1.0]):
+        for kind in ("easy", "hard"):
+            shares = {"forward": (share, 0.9), "backward": (1 - share, 0.1)}
+            part = log(tmp_path / "part.jsonl", shares, seed=step, step=10 * step, kind=kind)
+            text += part.read_text().replace('"problem ', f'"problem {kind} {step} ')
+    whole = tmp_path / "whole.jsonl"
+    whole.write_text(text)
+    found = diagnose([whole], Look(rules=rules.rules, checkpoint="step"), draws=200).summary
+    assert (found["paired"], found["by"], found["problems"]) == (False, ["kind"], 120)
+    assert found["selection"]["value"] == pytest.approx(0.6)
+    assert found["selection"]["low"] > 0.5
+    assert found["improvement"]["value"] == pytest.approx(0.0, abs=1e-12)
+    assert found["lead"] == "selection"
+    assert "The problems before are not those after" in found["verdict"]["sentence"]
+    assert [row["behaviour"] for row in found["behaviours"]] == ["checks"]
+    assert not found["path"]["paired"]
+    assert found["path"]["along"]["gain"]["value"] == pytest.approx(0.6)
+    page = render(found, None)
+    assert "tried only where the problems are the same" in page
+
+
+def test_other_problems_are_compared_by_strata_if_asked(routed: list[Path], rules: Look) -> None:
+    pairs = diagnose(routed, rules, draws=200).summary
+    apart = diagnose(routed, Look(rules=rules.rules, join="none"), draws=200)
+    assert apart.summary["paired"] is False
+    assert apart.summary["selection"]["value"] == pytest.approx(pairs["selection"]["value"])
+    assert apart.sample is not None
+    assert apart.sample["problem_id"].n_unique() == 120  # no problem is on both sides
+    other = routed[1].with_name("other.jsonl")
+    other.write_text(routed[1].read_text().replace('"problem ', '"question '))
+    with pytest.raises(StratagemError, match="with --join none"):
+        diagnose([routed[0], other], rules)
+    assert (
+        diagnose([routed[0], other], Look(rules=rules.rules, join="none"), draws=100).summary["gain"]["low"]
+        > 0
+    )
+
+
 def test_many_checkpoints_are_joined_into_runs(tmp_path: Path, rules: Look) -> None:
     text = "".join(
         log(
@@ -208,7 +252,7 @@ def test_what_differs_between_the_sides_is_said(tmp_path: Path, rules: Look) -> 
     ("look", "said"),
     [
         (Look(by=("nope",)), "--by nope: no such column"),
-        (Look(join="nope"), "--join nope: must be one of auto, id, prompt, normalised, or columns"),
+        (Look(join="nope"), "--join nope: must be one of auto, id, prompt, normalised, none, or columns"),
         (Look(score="nope"), "--score nope: no such column"),
         (Look(checkpoint="checkpoint"), "--checkpoint goes with a single log"),
     ],

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratagem.mechanisms.confusion import Confusion
-from stratagem.mechanisms.correction import by_outcome, correct_labels, decompose_corrected, settle
+from stratagem.mechanisms.correction import correct_labels, decompose_corrected
 from stratagem.mechanisms.counts import tally
 from stratagem.mechanisms.decompose import decompose
+from stratagem.mechanisms.joint import by_outcome, settle
 from stratagem.mechanisms.result import Split
 from stratagem.mechanisms.uncertainty import Bounded
 from stratagem.records import StratagemError
@@ -204,10 +205,39 @@ def test_it_is_refused_where_it_would_be_guessing():
     wrong = Confusion.known(names, np.roll(0.3 * np.eye(4), 1, axis=1) + 0.7 * np.eye(4))
     with pytest.raises(StratagemError, match=r"outside \[0, 1\].*fewer strata"):
         decompose_corrected(before, after, wrong, **options)
-    with pytest.raises(StratagemError, match=r"problem_id = .* has one problem"):
+    with pytest.raises(StratagemError, match=r"100% of the problems .*problem_id = "):
         decompose_corrected(
             before, after, Confusion.known(names, np.eye(4)), **options | {"by": ("problem_id",)}
         )
+
+
+def test_a_stratum_of_one_problem_keeps_its_labels():
+    before, after = two(3)
+    names = ("B", "C", "F", "N")
+    alone = pl.col("problem_id") == "p007"
+    sides = [
+        table.with_columns(kind=pl.when(alone).then(pl.lit("z")).otherwise("kind"))
+        for table in (before, after)
+    ]
+    e = 0.1
+    known = Confusion.known(names, np.full((4, 4), e / 3) + (1 - 4 * e / 3) * np.eye(4))
+    options = {"by": ("kind",), "rng": np.random.default_rng(0), "draws": 200, "stratified": False}
+    found = decompose_corrected(*sides, known, **options)
+    assert found.alone == pytest.approx(1 / 60)
+    plain = decompose(*sides, **options | {"draws": 0})
+    columns = found.cells.columns
+    here = pl.col("kind") == "z"
+    assert found.cells.filter(here).equals(plain.cells.filter(here).select(columns))
+    assert not found.cells.filter(~here).equals(plain.cells.filter(~here).select(columns))
+    assert found.selection.value + found.improvement.value + found.new_strategy.value == pytest.approx(
+        plain.gain.value, abs=1e-12
+    )
+    # All but that problem is corrected as if it were not there, and weighs less by it.
+    rest = decompose_corrected(*(table.filter(~alone) for table in sides), known, **options | {"draws": 0})
+    one = decompose(*(table.filter(alone) for table in sides), **options | {"draws": 0})
+    expected = (59 * rest.selection.value + one.selection.value) / 60
+    assert found.selection.value == pytest.approx(expected, abs=1e-12)
+    assert found.selection.low < found.selection.value < found.selection.high
 
 
 def test_no_hand_label_is_needed_where_there_is_no_response():

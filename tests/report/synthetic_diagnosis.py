@@ -21,6 +21,11 @@ DATASETS = ("gsm8k", "math500", "numina_olympiads")
 Z = 1.96
 
 
+def level(value: float) -> dict[str, Any]:
+    """A share or an accuracy, as `lens.compare.strategies` gives it."""
+    return {"value": value, "low": max(0.0, value - 0.03), "high": min(1.0, value + 0.03), "se": 0.015}
+
+
 def estimate(value: float, se: float = 0.011, n: int = 400) -> dict[str, Any]:
     return {"value": value, "low": value - Z * se, "high": value + Z * se, "se": se, "n": n}
 
@@ -161,10 +166,10 @@ def _comparison(
         totals.append(
             {
                 "strategy": name,
-                "share_before": float(mean[0]),
-                "share_after": float(mean[1]),
-                "accuracy_before": float(right[0] / mean[0]),
-                "accuracy_after": float(right[1] / mean[1]),
+                "share_before": level(float(mean[0])),
+                "share_after": level(float(mean[1])),
+                "accuracy_before": level(float(right[0] / mean[0])),
+                "accuracy_after": level(float(right[1] / mean[1])),
                 "responses_before": int(3200 * mean[0]),
                 "responses_after": int(3200 * mean[1]),
                 "selection": float(selection[:, s].sum()),
@@ -220,7 +225,7 @@ def _comparison(
         "by": list(by),
         "lead": lead,
         "headroom": {"before": room, "after": room},
-        "strategies": sorted(totals, key=lambda row: -row["share_after"]),
+        "strategies": sorted(totals, key=lambda row: -row["share_after"]["value"]),
         "strata": rows,
         "cells": cells,
         "behaviours": [

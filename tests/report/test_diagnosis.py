@@ -225,7 +225,8 @@ def test_a_diagnosis_of_logs_becomes_a_page(tmp_path: Path) -> None:
     text = Reader(html).text
     assert found.summary["verdict"]["action"] in text
     for row in found.summary["strategies"]:
-        assert f"{100 * row['share_after']:.1f}" in text
+        one = row["share_after"]
+        assert f"{100 * one['value']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]" in text
     data = json.loads(html.split('id="rollouts">')[1].split("</script>")[0])
     assert len(data["rows"]) == 192
     assert data["sides"] == ["before", "after"]

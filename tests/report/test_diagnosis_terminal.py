@@ -69,7 +69,11 @@ def test_the_verdict_comes_first_then_the_table_then_warnings() -> None:
     assert places == sorted(places)
     assert f"{100 * diagnosis['gain']['value']:+.1f}" in text
     for row in diagnosis["strategies"]:
-        assert f"{row['strategy']} {100 * row['share_before']:.1f} {100 * row['share_after']:.1f}" in text
+        ends = [row[f"share_{side}"] for side in ("before", "after")]
+        assert f"{row['strategy']} {100 * ends[0]['value']:.1f} {100 * ends[1]['value']:.1f} " in text
+        assert (
+            f"[{100 * ends[0]['low']:.1f},{100 * ends[0]['high']:.1f}] [{100 * ends[1]['low']:.1f}," in text
+        )
 
 
 @pytest.mark.parametrize("afters", [2, 5])
@@ -78,7 +82,9 @@ def test_several_comparisons(afters: int) -> None:
     text = shown(show_diagnosis, diagnosis)
     assert text.count("Next: ") == afters
     assert f"base → rl-step-{100 * (afters - 1)}: " in text
-    assert ("rl-step-100 →" in text) == (afters == 2)  # all pairs only where they are few
+    # All pairs only where they are few; steps, between neighbours, always.
+    assert text.count("rl-step-100 →") == (2 if afters == 2 else 1)
+    assert "all steps" in text
 
 
 def test_the_widest_numbers_and_names_fit() -> None:

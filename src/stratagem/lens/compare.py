@@ -12,14 +12,15 @@ from stratagem.lens.side import COUNTED, Side
 from stratagem.mechanisms.behaviours import BehaviourChange, compare_behaviours
 from stratagem.mechanisms.correction import decompose_corrected
 from stratagem.mechanisms.decompose import decompose
-from stratagem.mechanisms.facts import facts_from
+from stratagem.mechanisms.facts import Facts, facts_from
 from stratagem.mechanisms.headroom import Headroom, headroom
 from stratagem.mechanisms.labels import LabelQuality
 from stratagem.mechanisms.passk import passk, passk_difference, problem_counts
 from stratagem.mechanisms.result import Decomposition
-from stratagem.mechanisms.robustness import robustness
+from stratagem.mechanisms.robustness import Change, robustness
 from stratagem.mechanisms.sensitivity import sensitivity
 from stratagem.mechanisms.uncertainty import mean_estimate
+from stratagem.mechanisms.unpaired import behaviours_unpaired, facts_unpaired
 from stratagem.mechanisms.verdict import verdict
 from stratagem.records import StratagemError
 
@@ -29,7 +30,7 @@ UNKNOWN: dict[str, Any] = {
     **dict.fromkeys(("mix", "routing", "simultaneous", "lead", "unsupported_share", "order_dependent")),
     **{name: [] for name in ("strategies", "cells", "robustness")},
 }
-CELL_SUMS = ("selection", "improvement", "new_strategy", "contribution")
+LEVELS = ("share_before", "share_after", "accuracy_before", "accuracy_after")
 
 
 def compare(
@@ -37,6 +38,7 @@ def compare(
     after: Side,
     by: Sequence[str],
     *,
+    paired: bool = True,
     draws: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -47,6 +49,8 @@ def compare(
     Args:
         before, after: sides whose problems have common keys.
         by: strata.
+        paired: whether the problems are the same. Else strata are compared; robustness, label error and the
+            difference of pass@k stay open.
         labels: what hand labels say of these sides' labels.
         draws, level, seed: of the bootstrap. Problems are resampled over all strata, whose sizes nobody chose.
     """
@@ -58,7 +62,50 @@ def compare(
         draws=draws,
         level=level,
         stratified=False,
+        paired=paired,
     )
+    labelled = not counted(before, after)
+    rooms, facts, behaviours, changes = (
+        same_problems(found, before, after, draws, seed, labelled)
+        if paired
+        else other_problems(found, before, after, draws, seed, labelled)
+    )
+    result: dict[str, Any] = {
+        "before": before.name,
+        "after": after.name,
+        **{name: value for name, value in found.as_dict().items() if name != "verdict"},
+        "lead": found.verdict,
+        "headroom": {
+            name: None if one is None else one.as_dict()
+            for name, one in zip(("before", "after"), rooms, strict=True)
+        },
+        "strategies": strategies(found),
+        "strata": found.strata.to_dicts(),
+        "cells": found.cells.to_dicts(),
+        "behaviours": [one.as_dict() for one in behaviours],
+        "passk": common_attempts(before.counts, after.counts, level) if paired else [],
+        "label_error": label_error(
+            before, after, by, labels, paired=paired, draws=draws, level=level, seed=seed
+        )
+        if labelled
+        else None,
+        "robustness": [change.as_dict() for change in changes],
+        "verdict": verdict(facts).as_dict(),
+    }
+    if labelled:
+        return result
+    plain = found.strata.select(pl.exclude(r"^(selection|improvement|new_strategy).*$"))
+    return result | UNKNOWN | {"strata": plain.to_dicts()}
+
+
+Looked = tuple[tuple[Headroom | None, Headroom | None], Facts, Sequence[BehaviourChange], Sequence[Change]]
+
+
+def same_problems(
+    found: Decomposition, before: Side, after: Side, draws: int, seed: int, labelled: bool
+) -> Looked:
+    """Headroom, facts, behaviours and other groupings of the strategies, over the problems of both sides."""
+    level, by = found.level, found.by
     sides = (before.counts, after.counts), (after.counts, before.counts)
     common = [
         one.join(other.select("problem_id").unique(), on="problem_id", how="semi") for one, other in sides
@@ -76,32 +123,41 @@ def compare(
         length_unit=after.about["length_unit"],
         behaviours=behaviours,
         changes=changes,
-        labelled=not counted(before, after),
+        labelled=labelled,
         stratified=False,
     )
-    said = verdict(facts)
-    result: dict[str, Any] = {
-        "before": before.name,
-        "after": after.name,
-        **{name: value for name, value in found.as_dict().items() if name != "verdict"},
-        "lead": found.verdict,
-        "headroom": {
-            name: None if one is None else one.as_dict()
-            for name, one in zip(("before", "after"), rooms, strict=True)
-        },
-        "strategies": strategies(found),
-        "strata": found.strata.to_dicts(),
-        "cells": found.cells.to_dicts(),
-        "behaviours": [one.as_dict() for one in behaviours],
-        "passk": common_attempts(before.counts, after.counts, level),
-        "label_error": label_error(before, after, by, labels, draws=draws, level=level, seed=seed),
-        "robustness": [change.as_dict() for change in changes],
-        "verdict": said.as_dict(),
-    }
-    if counted(before, after):
-        plain = found.strata.select(pl.exclude(r"^(selection|improvement|new_strategy).*$"))
-        return result | UNKNOWN | {"strata": plain.to_dicts()}
-    return result
+    return rooms, facts, behaviours, changes
+
+
+def other_problems(
+    found: Decomposition, before: Side, after: Side, draws: int, seed: int, labelled: bool
+) -> Looked:
+    """The same where the problems differ; other groupings are not tried."""
+    level, by = found.level, found.by
+    rooms = room(before.counts, by, draws, level, seed), room(after.counts, by, draws, level, seed)
+    rng, few = np.random.default_rng([seed, 5]), min(draws, 500)
+    behaviours: Sequence[BehaviourChange] = ()
+    if before.behaviours is not None and after.behaviours is not None:
+        behaviours = behaviours_unpaired(
+            before.behaviours,
+            after.behaviours,
+            (before.counts, after.counts),
+            by=by,
+            rng=rng,
+            draws=few,
+            level=level,
+        )
+    facts = facts_unpaired(
+        found,
+        before.counts,
+        after.counts,
+        rng=rng,
+        draws=few,
+        headrooms=rooms,
+        behaviours=behaviours,
+        labelled=labelled,
+    )
+    return rooms, facts, behaviours, ()
 
 
 def counted(before: Side, after: Side) -> bool:
@@ -115,21 +171,21 @@ def label_error(
     by: Sequence[str],
     labels: LabelQuality | None,
     *,
+    paired: bool,
     draws: int,
     level: float,
     seed: int,
-) -> dict[str, Any] | None:
-    """How large a label error would change the answer; and, with hand labels, how large it is and the terms without it.
-
-    None for counts alone, which have no labels.
-    """
-    if counted(before, after):
-        return None
-    doubt = sensitivity(before.counts, after.counts, by=by, level=level, stratified=False)
-    found: dict[str, Any] = {"sensitivity": doubt.as_dict()}
+) -> dict[str, Any]:
+    """How large a label error would change the answer; with hand labels, how large it is and the terms without it."""
+    found: dict[str, Any] = {}
+    if paired:
+        doubt = sensitivity(before.counts, after.counts, by=by, level=level, stratified=False)
+        found["sensitivity"] = doubt.as_dict()
     if labels is None:
         return found
     found |= labels.as_dict()
+    if not paired:
+        return found | {"refused": "the problems before are not those after"}
     try:
         pair = (None, None) if len(labels.sides) == 1 else (str(before.number), str(after.number))
         corrected = decompose_corrected(
@@ -158,37 +214,18 @@ def room(counts: pl.DataFrame, by: Sequence[str], draws: int, level: float, seed
 
 
 def strategies(found: Decomposition) -> list[dict[str, Any]]:
-    """Each strategy over all strata: shares as means over problems, accuracies within the strategy, contributions."""
-    cells = found.cells
-    if found.by:
-        sizes = found.strata.select(*found.by, weight=pl.col("problems") / found.problems)
-        cells = cells.join(sizes, on=list(found.by), nulls_equal=True)
-    else:
-        cells = cells.with_columns(weight=pl.lit(1.0))
-    shares = [
-        (pl.col("weight") * pl.col(f"share_{side}")).sum().alias(f"share_{side}")
-        for side in ("before", "after")
-    ]
-    rights = [
-        (pl.col("weight") * pl.col(f"share_{side}") * pl.col(f"accuracy_{side}").fill_null(0.0))
-        .sum()
-        .alias(f"right_{side}")
-        for side in ("before", "after")
-    ]
-    sums = [pl.col(name).sum() for name in ("responses_before", "responses_after", *CELL_SUMS)]
-    table = cells.group_by("strategy").agg(*shares, *rights, *sums)
-    accuracies = [
-        pl.when(pl.col(f"share_{side}") > 0)
-        .then(pl.col(f"right_{side}") / pl.col(f"share_{side}"))
-        .alias(f"accuracy_{side}")
-        for side in ("before", "after")
-    ]
-    return (
-        table.with_columns(*accuracies)
-        .drop("right_before", "right_after")
-        .sort("share_after", descending=True)
-        .to_dicts()
-    )
+    """Each strategy over all strata: shares and accuracies with their intervals, responses, contributions."""
+    rows: list[dict[str, Any]] = []
+    for row in found.strategies.iter_rows(named=True):
+        estimates = {
+            name: {
+                "value": row.pop(name),
+                **{end: row.pop(f"{name}_{end}") for end in ("low", "high", "se")},
+            }
+            for name in LEVELS
+        }
+        rows.append({"strategy": row.pop("strategy"), **estimates, **row})
+    return rows
 
 
 def attempts(both: pl.DataFrame, level: float, ks: Sequence[int] | None = None) -> list[dict[str, Any]]:

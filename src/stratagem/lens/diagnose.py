@@ -20,7 +20,7 @@ from stratagem.lens.table import TableWriter, read_sample
 from stratagem.mechanisms.labels import LabelQuality
 from stratagem.mechanisms.path import path as path_of
 from stratagem.records import StratagemError, finite
-from stratagem.rollouts.problems import join
+from stratagem.rollouts.problems import NONE, join
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]
 
@@ -127,7 +127,11 @@ def summarise(
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], list[pl.DataFrame]]:
     """The summary of sides that were read, and for each the keys of its problems (problem_id, key)."""
-    if look.checkpoint is None:
+    if look.checkpoint is None and look.join == NONE:
+        keys, how, notes = [match.own_keys(side) for side in sides], NONE, []
+        stages = [match.rekey(side, key) for side, key in zip(sides, keys, strict=True)]
+        pairs = list(itertools.combinations(range(len(stages)), 2))
+    elif look.checkpoint is None:
         matched = join([side.problems for side in sides], look.join)
         keys, how = list(matched.keys), matched.method
         notes = [*matched.notes, *match.changed_prompts(sides, matched)]
@@ -148,9 +152,19 @@ def summarise(
     for number, (a, b) in enumerate(pairs):
         if progress is not None:
             progress("compare", number, len(pairs), {})
-        if match.common_problems(stages[a], stages[b]):
+        paired = match.comparable(stages[a], stages[b], by, most=look.checkpoint is not None)
+        if paired is not None:
             comparisons.append(
-                compare(stages[a], stages[b], by, draws=draws, level=level, seed=seed, labels=labels)
+                compare(
+                    stages[a],
+                    stages[b],
+                    by,
+                    paired=paired,
+                    draws=draws,
+                    level=level,
+                    seed=seed,
+                    labels=labels,
+                )
             )
     way = None
     if len(stages) > 2:

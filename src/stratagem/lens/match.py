@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from stratagem.lens.side import Side
+from stratagem.mechanisms.contrast import LEAST
 from stratagem.mechanisms.counts import MEASURES, merge
 from stratagem.records import UNPARSED
 from stratagem.rollouts.problems import Join
@@ -29,6 +30,12 @@ def rekey(side: Side, keys: pl.DataFrame) -> Side:
         counts=merge([moved(side.counts)]),
         behaviours=None if side.behaviours is None else merge([moved(side.behaviours)]),
     )
+
+
+def own_keys(side: Side) -> pl.DataFrame:
+    """Keys that no other side has, for sides whose problems are not the same whatever their ids."""
+    key = pl.lit(f"{side.number}\x1f") + pl.col("problem_id")
+    return side.problems.select("problem_id", key=key).unique()
 
 
 def by_checkpoint(side: Side) -> list[Side]:
@@ -84,9 +91,28 @@ def in_strata(side: Side, by: Sequence[str]) -> Side:
     return replace(side, counts=merge([side.counts.select(list(keys))]))
 
 
-def common_problems(before: Side, after: Side) -> int:
-    """How many problems both sides answered."""
-    return len(set(before.counts["problem_id"]) & set(after.counts["problem_id"]))
+def comparable(before: Side, after: Side, by: Sequence[str], most: bool = False) -> bool | None:
+    """Whether two sides are compared problem by problem (True), by strata (False), or not at all (None).
+
+    Args:
+        most: problem by problem only where half of either side's problems or more are those of the other, as
+            checkpoints of one log, which may repeat a few.
+    """
+    sides = [set(side.counts["problem_id"]) for side in (before, after)]
+    common = len(sides[0] & sides[1])
+    if common and (not most or 2 * common >= max(map(len, sides))):
+        return True
+    homes = [
+        side.counts.select("problem_id", *(name for name in by if name != "problem_id")).unique()
+        for side in (before, after)
+    ]
+    large = [
+        set(home.group_by(by).agg(pl.len().alias("_n")).filter(pl.col("_n") >= LEAST).select(by).rows())
+        if by
+        else {()}
+        for home in homes
+    ]
+    return False if large[0] & large[1] else None
 
 
 def differences(sides: Sequence[Side]) -> list[str]:

@@ -14,7 +14,7 @@ from stratagem.mechanisms.counts import MEASURES, count, merge
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.correctness import Correctness, choose
 from stratagem.rollouts.log import Log, read_rollouts
-from stratagem.rollouts.problems import METHODS, local_keys, problem_rows
+from stratagem.rollouts.problems import METHODS, NONE, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 from stratagem.strategies.rules import RuleSet, label_frame, read_rules
 from stratagem.strategies.table import is_finite_field, label_table
@@ -65,7 +65,7 @@ class Look:
 
     def columns(self) -> tuple[str, ...]:
         """Columns that name a problem beside its id and its prompt."""
-        return () if self.join in ("auto", *METHODS) else tuple(self.join.split(","))
+        return () if self.join in ("auto", NONE, *METHODS) else tuple(self.join.split(","))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,8 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, ask: bool = Tr
     for column in look.columns():
         if column not in first.columns:
             raise StratagemError(
-                f"--join {column}: must be one of auto, {', '.join(METHODS)}, or columns of the logs; there are "
-                f"{', '.join(first.columns)}"
+                f"--join {column}: must be one of auto, {', '.join(METHODS)}, {NONE}, or columns of the logs; there "
+                f"are {', '.join(first.columns)}"
             )
     counted = log.counts_only
     labels, rules, label = ("counts alone", None, label_counted) if counted else labeller(first, look)

@@ -67,6 +67,12 @@ class Totals:
         value = self.total[plus] - self.total[minus]
         return percentile(value, self.draw[plus] - self.draw[minus], level=self.level, n=self.n)
 
+    def sum_of(self, *pairs: tuple[str, str]) -> Estimate:
+        """A sum of differences, each (plus, minus)."""
+        value = sum(self.total[plus] - self.total[minus] for plus, minus in pairs)
+        draws = np.sum([self.draw[plus] - self.draw[minus] for plus, minus in pairs], axis=0)
+        return percentile(value, draws, level=self.level, n=self.n)
+
     def term(self, swapped: float, **signs: float) -> Term:
         ends = ("swapped_low", "swapped_high") if swapped > 0 else ("swapped_high", "swapped_low")
         value = [
@@ -174,11 +180,12 @@ def bootstrap(
         weight_d = weight_b[b] * number_d
         total_dl += weight_d[:, None] * found.links_l
         sums_d3s += weight_d[:, None, None] * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
-        stratum_g43[b] = _stratum(found.links_l[number_d > 0], level)
+        stratum_g43[b] = stratum_ends(found.links_l[number_d > 0], level)
     return Replicates(total_dl, mix(sums_d3s[:, 0], sums_d3s[:, 1], sums_d3s[:, 2]), stratum_g43)
 
 
-def _stratum(links_dl: Floats, level: float) -> Floats:
+def stratum_ends(links_dl: Floats, level: float) -> Floats:
+    """Low, high and standard error of a stratum's gain, selection, improvement and new strategy (4 x 3), from draws."""
     old, kept, seen, now = (links_dl[:, LINKS.index(name)] for name in ("old", "kept", "seen", "now"))
     terms_d4 = np.stack([now - old, kept - old, seen - kept, now - seen], axis=1)
     if len(terms_d4) < 2:

@@ -19,6 +19,7 @@ from scipy import stats
 from stratagem.mechanisms.chain import LINKS, Totals, chain, matrix
 from stratagem.mechanisms.confusion import OUTCOMES, Confusion
 from stratagem.mechanisms.decompose import decompose
+from stratagem.mechanisms.joint import by_outcome, settle, sums_of, unmix
 from stratagem.mechanisms.pairs import Floats, Pairs, pair
 from stratagem.mechanisms.resampling import drawn, steps
 from stratagem.mechanisms.result import Split
@@ -28,7 +29,9 @@ from stratagem.records import Estimate, StratagemError, finite
 WORST_CONDITION = 10.0
 # A corrected share may be below 0 by chance; at this level, over all shares together, it is not by chance.
 MISFIT = 0.05
-NOTHING = 1e-12
+# Of all problems: those in strata of one problem, whose labels may stay as they are. One problem holds too few
+# responses to solve for shares.
+MOST_ALONE = 0.05
 SIDES = ("before", "after")
 
 
@@ -42,6 +45,7 @@ class Corrected:
         lead: `selection`, `improvement` or `undecided`, as Decomposition.verdict.
         condition: the largest condition number of a confusion matrix; 1 is a recogniser without error.
         moved: part of all responses whose estimated share was below 0 by chance, and was set to 0.
+        alone: part of all problems that lie in strata of one problem; their labels were taken as they are.
         cells: by..., strategy, share_before, share_after, accuracy_before, accuracy_after, corrected.
     """
 
@@ -55,6 +59,7 @@ class Corrected:
     lead: str
     condition: float
     moved: float
+    alone: float
     problems: int
     level: float
     cells: pl.DataFrame
@@ -62,7 +67,7 @@ class Corrected:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, without the table; NaN becomes null."""
         terms = ("gain", "selection", "improvement", "new_strategy", "reverse", "symmetric", "simultaneous")
-        plain = ("lead", "condition", "moved", "problems", "level")
+        plain = ("lead", "condition", "moved", "alone", "problems", "level")
         return finite(
             {name: getattr(self, name).as_dict() for name in terms}
             | {name: getattr(self, name) for name in plain}
@@ -106,13 +111,17 @@ def decompose_corrected(
 
     Raises:
         StratagemError: as `decompose`; the labels hardly tell strategies apart; a share is below 0 by more than
-            chance, or above 0 by more than chance where no hand label finds the strategy; a stratum of one problem.
+            chance, or above 0 by more than chance where no hand label finds the strategy; more than 5% of the
+            problems lie in strata of one problem.
     """
     pairs = pair(before, after, by)
-    if len(pairs.ids) > 1 and (pairs.sizes_g == 1).any():
+    alone_g = (pairs.sizes_g == 1) & (len(pairs.ids) > 1)
+    alone = float(alone_g.sum()) / len(pairs.ids)
+    if alone > MOST_ALONE:
         row = ", ".join(f"{k} = {v!r}" for k, v in pairs.strata.row(-1, named=True).items())
         raise StratagemError(
-            f"stratum {row} has one problem, too few to correct its labels: use fewer columns for strata"
+            f"{alone:.0%} of the problems lie in strata of one problem ({row}), too few to correct their labels: use "
+            "fewer columns for strata"
         )
     if missing := sorted(set(pairs.strategies) - set(confusion.names)):
         raise StratagemError(
@@ -127,7 +136,8 @@ def decompose_corrected(
     rate, drawn_rate, absent_cos = _matrices(confusion, rng, draws)
     condition = _condition(rate, names)
     number_g = pairs.sizes_g.astype(np.float64)
-    raw_gcos = unmix(seen_gcos, rate)
+    raw_gcos = np.where(alone_g[:, None, None, None], seen_gcos, unmix(seen_gcos, rate))
+    absent_gcos = absent_cos & ~alone_g[:, None, None, None]
     inverse_d = np.linalg.inv(drawn_rate)
 
     size_b = [int(size) for size in pairs.sizes_g]
@@ -142,9 +152,11 @@ def decompose_corrected(
             seen_dk = np.empty((draws, data_pk.shape[1]))
             for part, count_dp in steps(rng, number_db[:, b], size):
                 seen_dk[part] = count_dp @ data_pk[starts[b] : starts[b] + size]
-            found_dcos = np.matmul(by_outcome(seen_dk, width)[..., None, :], inverse_d)[..., 0, :]
+            found_dcos = by_outcome(seen_dk, width)
+            if not alone_g[b]:
+                found_dcos = np.matmul(found_dcos[..., None, :], inverse_d)[..., 0, :]
             number_d = number_db[:, b].astype(np.float64)
-            links_dl = chain(sums_of(settle(found_dcos, absent_cos)), number_d, width).links_l
+            links_dl = chain(sums_of(settle(found_dcos, absent_gcos[b])), number_d, width).links_l
             total_dl += (weight_b[b] * number_d)[:, None] * links_dl
             whole_dcos += weight_b[b] * found_dcos
             some = number_d > 0
@@ -152,7 +164,7 @@ def decompose_corrected(
         se_hcos[-1] = whole_dcos.std(axis=0)
     _check(mean_hcos, se_hcos, rate, absent_cos, names, pairs)
 
-    true_gcos = settle(raw_gcos, absent_cos)
+    true_gcos = settle(raw_gcos, absent_gcos)
     sum_gk = sums_of(true_gcos)
     point = chain(sum_gk, number_g, width)
     ends = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m)
@@ -181,40 +193,11 @@ def decompose_corrected(
         lead="selection" if larger.low > 0 else "improvement" if larger.high < 0 else "undecided",
         condition=condition,
         moved=float(np.maximum(true_gcos - raw_gcos, 0.0)[true_gcos == 0].sum() / (2 * m)),
+        alone=alone,
         problems=m,
         level=level,
         cells=_cells(sum_gk / number_g[:, None], names, pairs, by),
     )
-
-
-def by_outcome(sum_k: Floats, width: int) -> Floats:
-    """Sums of the data matrix (…, 4s) as sums of shares by checkpoint, outcome and strategy (…, 2, 2, s)."""
-    share_right = sum_k.reshape(*sum_k.shape[:-1], 2, 2, width)
-    right = share_right[..., 1, :]
-    return np.stack([share_right[..., 0, :] - right, right], axis=-2)
-
-
-def sums_of(joint_cos: Floats) -> Floats:
-    """The inverse of `by_outcome`."""
-    right = joint_cos[..., 1, :]
-    both = np.stack([joint_cos[..., 0, :] + right, right], axis=-2)
-    return both.reshape(*both.shape[:-3], 4 * both.shape[-1])
-
-
-def unmix(seen: Floats, rate: Floats) -> Floats:
-    """Solve true @ rate = seen, for vectors in the last axis and matrices (true x label) in the last two."""
-    return np.asarray(np.linalg.solve(np.swapaxes(rate, -1, -2), seen[..., None])[..., 0], dtype=np.float64)
-
-
-def settle(joint_cos: Floats, absent_cos: NDArray[np.bool_] | bool = False) -> Floats:
-    """Shares below 0 and absent ones set to 0, the others of the checkpoint and outcome scaled to keep their sum."""
-    total = joint_cos.sum(-1, keepdims=True)
-    above = np.where((joint_cos > NOTHING) & ~np.asarray(absent_cos), joint_cos, 0.0)
-    positive = above.sum(-1, keepdims=True)
-    scale = np.divide(total, positive, out=np.zeros_like(total), where=positive > 0)
-    # Where nothing was set to 0 the scale is 1 but for rounding: leave such rows as they are.
-    changed = (np.abs(joint_cos - above) > NOTHING).any(-1, keepdims=True)
-    return np.where(changed, above * scale, above)
 
 
 def _widen(pairs: Pairs, names: tuple[str, ...]) -> Floats:

@@ -14,15 +14,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stratagem.mechanisms import uncertainty
-from stratagem.mechanisms.chain import LINKS, Chain, Replicates, Totals, bootstrap, chain, matrix, mix
-from stratagem.mechanisms.influence import clustered
+from stratagem.mechanisms import contrast, uncertainty
+from stratagem.mechanisms.chain import LINKS, Totals, mix
+from stratagem.mechanisms.contrast import Contrast
+from stratagem.mechanisms.levels import levels
 from stratagem.mechanisms.pairs import Floats, Pairs, pair
-from stratagem.mechanisms.resampling import pool_of
 from stratagem.mechanisms.result import Decomposition, Split, ThreeFold
 from stratagem.mechanisms.uncertainty import percentile
-from stratagem.records import Estimate, StratagemError
+from stratagem.records import StratagemError
 
+SUMS = ("responses_before", "responses_after", "selection", "improvement", "new_strategy", "contribution")
 ENOUGH_PROBLEMS, ENOUGH_RESPONSES, SPARSE_SHARE = 100, 10, 0.05
 
 
@@ -36,6 +37,7 @@ def decompose(
     level: float = 0.95,
     forced: pl.DataFrame | None = None,
     stratified: bool = True,
+    paired: bool = True,
 ) -> Decomposition:
     """Split the gain from one checkpoint to another over the problems that both answered.
 
@@ -49,23 +51,23 @@ def decompose(
             with the columns *by, strategy, problem_id, n, right. They stand in for the accuracy of dropped
             strategies.
         stratified: resample within strata (their sizes are by design), or over all problems.
+        paired: join on problem_id. Else the problems differ and strata are compared, each with the mean of its
+            parts of both sides as weight; problems are resampled within strata, before and after by themselves.
 
     Raises:
-        StratagemError: as `counts.count` and `pairs.pair`; `forced` lacks a column or has no problem of
-            theirs.
+        StratagemError: as `counts.count`, `pairs.pair` and `contrast.apart`; `forced` lacks a column or has no
+            problem of theirs, or the problems are not paired.
     """
-    pairs = pair(before, after, by)
-    forced_ps = None if forced is None else _forced(forced, pairs, by)
-    width = len(pairs.strategies)
-    data_pk = matrix(pairs, forced_ps)
-    starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
-    sum_gk = np.add.reduceat(data_pk, starts, axis=0)
-    point = chain(sum_gk, pairs.sizes_g.astype(np.float64), width)
-    boot = bootstrap(data_pk, pairs.sizes_g, width, rng=rng, draws=draws, stratified=stratified, level=level)
-
-    m = len(pairs.ids)
-    weight_g = pairs.sizes_g / m
-    ends = Totals(weight_g @ point.links_l, boot.total_dl, level, m)
+    if paired:
+        pairs = pair(before, after, by)
+        forced_ps = None if forced is None else _forced(forced, pairs, by)
+        data = contrast.paired(pairs, forced_ps, rng=rng, draws=draws, level=level, stratified=stratified)
+    elif forced is None:
+        data = contrast.apart(before, after, by, rng=rng, draws=draws, level=level)
+    else:
+        raise StratagemError("forced responses belong to problems that were answered before and after")
+    point, boot, m = data.point, data.boot, data.problems
+    ends = Totals(data.weight_g @ point.links_l, boot.total_dl, level, m)
     selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
     new = ends.point("now", "seen")
     reverse = Split(ends.term(seen=1, swapped=-1), ends.term(swapped=1, old=-1), new)
@@ -73,11 +75,13 @@ def decompose(
         [ends.draws(kept=1, old=-1), ends.draws(seen=1, kept=-1), ends.draws(now=1, seen=-1)], 1
     )
     family = uncertainty.max_t([t.value for t in (selection, improvement, new)], family_d3, level=level, n=m)
-    mixed = float(mix(weight_g @ point.used_s, weight_g @ point.shift_s, weight_g @ point.rate_s))
-    cells = _cells(pairs, point, sum_gk, by)
+    mixed = float(mix(*(data.weight_g @ part_gs for part_gs in (point.used_s, point.shift_s, point.rate_s))))
+    cells = _cells(data, by)
     verdict, dependent = _verdict(ends)
+    gap = abs(selection.value) - abs(improvement.value)
+    gap_d = np.abs(family_d3[:, 0]) - np.abs(family_d3[:, 1])
     return Decomposition(
-        gain=_gain(pairs, stratified, level),
+        gain=data.gain,
         selection=selection,
         improvement=improvement,
         new_strategy=new,
@@ -95,31 +99,25 @@ def decompose(
         simultaneous=Split(*family),
         accuracy_before=ends.total["old"],
         accuracy_after=ends.total["now"],
-        length_before=float(pairs.before.length_p.mean()),
-        length_after=float(pairs.after.length_p.mean()),
+        length_before=data.lengths[0],
+        length_after=data.lengths[1],
         problems=m,
-        left_out_before=pairs.left_out_before,
-        left_out_after=pairs.left_out_after,
+        left_out_before=data.left_out[0],
+        left_out_after=data.left_out[1],
         unsupported_share=ends.total["unsupported"],
         verdict=verdict,
         order_dependent=dependent,
         interventional=bool(cells["stood_in"].any()),
-        weak=_weak(pairs, cells),
+        weak=_weak(m, cells),
         by=tuple(by),
         level=level,
-        strata=_strata(pairs, point, boot, by),
+        paired=paired,
+        choice=ends.sum_of(("kept", "old"), ("now", "seen")),
+        gap=percentile(gap, gap_d, level=level, n=m),
+        strategies=_strategies(data, cells, level),
+        strata=_strata(data, by),
         cells=cells.drop("stood_in", "weight"),
     )
-
-
-def _gain(pairs: Pairs, stratified: bool, level: float) -> Estimate:
-    """The gain with its closed-form standard error over the pools that are resampled, t interval."""
-    psi_p = pairs.after.right_ps.sum(1) - pairs.before.right_ps.sum(1)
-    m, value = psi_p.size, float(psi_p.mean())
-    if m < 2:
-        return Estimate(value, n=m)
-    pool_p = pool_of(pairs.sizes_g, stratified)[pairs.stratum_p]
-    return clustered(value, psi_p, pool_p, level)
 
 
 def _forced(forced: pl.DataFrame, pairs: Pairs, by: Sequence[str]) -> tuple[Floats, Floats]:
@@ -171,31 +169,32 @@ def _verdict(ends: Totals) -> tuple[str, bool]:
     return first, min(other) < -1e-12
 
 
-def _strata(pairs: Pairs, point: Chain, boot: Replicates, by: Sequence[str]) -> pl.DataFrame:
-    link = dict(zip(LINKS, point.links_l.T, strict=True))
+def _strata(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
+    link = dict(zip(LINKS, data.point.links_l.T, strict=True))
     terms = {
         "gain": link["now"] - link["old"],
         "selection": link["kept"] - link["old"],
         "improvement": link["seen"] - link["kept"],
         "new_strategy": link["now"] - link["seen"],
     }
-    columns = {"problems": pairs.sizes_g, "accuracy_before": link["old"], "accuracy_after": link["now"]}
+    columns = {"problems": data.problems_g, "accuracy_before": link["old"], "accuracy_after": link["now"]}
     for i, (name, value) in enumerate(terms.items()):
         columns[name] = value
         for j, end in enumerate(("low", "high", "se")):
-            columns[f"{name}_{end}"] = boot.stratum_g43[:, i, j]
-    table = pl.concat([pairs.strata, pl.DataFrame(columns)], how="horizontal")
+            columns[f"{name}_{end}"] = data.boot.stratum_g43[:, i, j]
+    table = pl.concat([data.strata, pl.DataFrame(columns)], how="horizontal")
     return _finish(table, by)
 
 
-def _cells(pairs: Pairs, point: Chain, sum_gk: Floats, by: Sequence[str]) -> pl.DataFrame:
+def _cells(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
     """One row a stratum and strategy. Contributions to selection are deviations from the stratum's old
     accuracy, since otherwise they would hang on an arbitrary origin."""
+    point, mean_gk = data.point, data.mean_gk
     shape_gs = point.used_s.shape
-    blocks = [sum_gk[:, i : i + shape_gs[1]] for i in range(0, sum_gk.shape[1], shape_gs[1])]
-    share0, right0, share1, right1 = (block / pairs.sizes_g[:, None] for block in blocks[:4])
+    blocks = [mean_gk[:, i : i + shape_gs[1]] for i in range(0, mean_gk.shape[1], shape_gs[1])]
+    share0, right0, share1, right1 = blocks[:4]
     link = dict(zip(LINKS, point.links_l[:, None, :].transpose(2, 0, 1), strict=True))
-    weight = np.broadcast_to(pairs.sizes_g[:, None] / len(pairs.ids), shape_gs)
+    weight = np.broadcast_to(data.weight_g[:, None], shape_gs)
     rate0, rate1 = _rate(right0, share0), _rate(right1, share1)
     forced = _rate(blocks[4], blocks[5]) if len(blocks) > 4 else np.full(shape_gs, np.nan)
     lives = point.used_s.any(axis=1, keepdims=True)
@@ -206,19 +205,15 @@ def _cells(pairs: Pairs, point: Chain, sum_gk: Floats, by: Sequence[str]) -> pl.
     )
     new = np.where((share0 == 0) & (share1 > 0), right1 - share1 * link["seen"], 0.0)
     strata, strategy = np.indices(shape_gs)
-    starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
-    responses = [
-        np.add.reduceat(s.share_ps * s.n_p[:, None], starts, axis=0) for s in (pairs.before, pairs.after)
-    ]
     columns: dict[str, NDArray] = {
-        "strategy": np.array(pairs.strategies)[strategy],
+        "strategy": np.array(data.strategies)[strategy],
         "share_before": share0,
         "share_after": share1,
         "accuracy_before": rate0,
         "accuracy_after": rate1,
         "accuracy_forced": forced,
-        "responses_before": np.rint(responses[0]).astype(np.int64),
-        "responses_after": np.rint(responses[1]).astype(np.int64),
+        "responses_before": np.rint(data.responses_cgs[0]).astype(np.int64),
+        "responses_after": np.rint(data.responses_cgs[1]).astype(np.int64),
         "selection": weight * selection,
         "improvement": weight * improvement,
         "new_strategy": weight * new,
@@ -226,7 +221,7 @@ def _cells(pairs: Pairs, point: Chain, sum_gk: Floats, by: Sequence[str]) -> pl.
         "stood_in": point.used_s & (share1 == 0) & np.isfinite(forced),
         "weight": weight,
     }
-    keys = pairs.strata[strata.ravel()] if by else pairs.strata
+    keys = data.strata[strata.ravel()] if by else data.strata
     table = pl.concat([keys, pl.DataFrame({k: v.ravel() for k, v in columns.items()})], how="horizontal")
     present = (
         (pl.col("share_before") > 0) | (pl.col("share_after") > 0) | pl.col("accuracy_forced").is_finite()
@@ -234,10 +229,27 @@ def _cells(pairs: Pairs, point: Chain, sum_gk: Floats, by: Sequence[str]) -> pl.
     return _finish(table.filter(present), [*by, "strategy"])
 
 
-def _weak(pairs: Pairs, cells: pl.DataFrame) -> tuple[str, ...]:
+def _strategies(data: Contrast, cells: pl.DataFrame, level: float) -> pl.DataFrame:
+    """One row a strategy: shares and accuracies over all strata, responses, contributions summed over strata."""
+    columns: dict[str, list[object]] = {"strategy": list(data.strategies)}
+    for name, sample in zip(("before", "after"), data.samples, strict=True):
+        for what, found in zip(("share", "accuracy"), levels(sample, level), strict=True):
+            columns[f"{what}_{name}"] = [one.value for one in found]
+            for end in ("low", "high", "se"):
+                columns[f"{what}_{name}_{end}"] = [getattr(one, end) for one in found]
+    sums = cells.group_by("strategy").agg(pl.col(name).sum() for name in SUMS)
+    table = (
+        pl.DataFrame(columns)
+        .join(sums, on="strategy")
+        .sort("share_after", "strategy", descending=[True, False])
+    )
+    return _finish(table, ())
+
+
+def _weak(problems: int, cells: pl.DataFrame) -> tuple[str, ...]:
     reasons: list[str] = []
-    if len(pairs.ids) < ENOUGH_PROBLEMS:
-        reasons.append(f"{len(pairs.ids)} problems, fewer than {ENOUGH_PROBLEMS}")
+    if problems < ENOUGH_PROBLEMS:
+        reasons.append(f"{problems} problems, fewer than {ENOUGH_PROBLEMS}")
     few = pl.col("responses_before").is_between(1, ENOUGH_RESPONSES - 1)
     share = cells.filter(few).select(
         (pl.col("weight") * (pl.col("share_before") + pl.col("share_after")) / 2).sum()

@@ -102,6 +102,7 @@ class Facts:
         unread: unparsed and truncated responses as one property. forms: behaviours of answer form.
         room_before, room_after: headroom. levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
+        paired: the problems are the same before and after.
     """
 
     gain: Estimate
@@ -131,6 +132,7 @@ class Facts:
     signal: Signal | None = None
     levels: tuple[Level, ...] = ()
     regrouped: tuple[int, int, int] | None = None
+    paired: bool = True
 
     @property
     def problems_for_gain(self) -> int | None:
@@ -223,25 +225,30 @@ def facts_from(
         unsupported_share=found.unsupported_share,
         chance=_chance(pairs),
         unread=_unread(pairs, unread_s, found.level, stratified) if unread_s.any() else None,
-        forms=tuple(
-            Carried(
-                b.behaviour,
-                b.share_before,
-                b.share_after,
-                b.accuracy_before,
-                b.accuracy_after,
-                b.part,
-                b.rest,
-            )
-            for b in behaviours
-            if (b.behaviour.startswith("answer") if answer_forms is None else b.behaviour in answer_forms)
-        ),
-        room_before=_room(headrooms[0]),
-        room_after=_room(headrooms[1]),
+        forms=forms_of(behaviours, answer_forms),
+        room_before=room_of(headrooms[0]),
+        room_after=room_of(headrooms[1]),
         lengths=_lengths(pairs, length_unit, found.level),
         signal=_signal(pairs),
         levels=_levels(pairs, column, found.level) if column in found.by else (),
         regrouped=(len(changes), same, sum(c.lead in lead for c in changes)) if changes else None,
+    )
+
+
+def forms_of(behaviours: Sequence[BehaviourChange], names: Sequence[str] | None) -> tuple[Carried, ...]:
+    """What behaviours of the answer's form carry; `names` as `answer_forms` of `facts_from`."""
+    return tuple(
+        Carried(
+            b.behaviour,
+            b.share_before,
+            b.share_after,
+            b.accuracy_before,
+            b.accuracy_after,
+            b.part,
+            b.rest,
+        )
+        for b in behaviours
+        if (b.behaviour.startswith("answer") if names is None else b.behaviour in names)
     )
 
 
@@ -263,7 +270,8 @@ def _unread(pairs: Pairs, unread_s: np.ndarray, level: float, stratified: bool) 
     )
 
 
-def _room(found: Headroom | None) -> Room | None:
+def room_of(found: Headroom | None) -> Room | None:
+    """Headroom as a verdict looks at it."""
     return None if found is None else Room(_ends(found.selection), _ends(found.improvement))
 
 

@@ -24,7 +24,7 @@ import polars as pl
 from stratagem.mechanisms.confusion import OUTCOMES, Cells, Confusion
 from stratagem.mechanisms.pairs import Floats
 from stratagem.mechanisms.sheet import outcome
-from stratagem.mechanisms.uncertainty import quantile
+from stratagem.mechanisms.uncertainty import quantile, wilson
 from stratagem.records import Estimate, StratagemError, finite
 
 
@@ -262,10 +262,8 @@ class _Sample:
         wb = (self.weight * base)[base > 0]
         kish = float(wb.sum() ** 2 / (wb**2).sum())
         effective = min(n, spread / variance if variance > 1e-15 and spread > 1e-15 else kish)
-        z2 = quantile(self.level, math.inf) ** 2 / effective
-        middle = (p + z2 / 2) / (1 + z2)
-        reach = math.sqrt(spread * z2 + z2**2 / 4) / (1 + z2)
-        return Estimate(p, max(0.0, middle - reach), min(1.0, middle + reach), math.sqrt(variance), n)
+        low, high = wilson(p, effective, quantile(self.level, math.inf))
+        return Estimate(p, low, high, math.sqrt(variance), n)
 
     def table(self, part: Floats) -> Floats:
         s = len(self.names)

@@ -58,6 +58,11 @@ class Decomposition:
         order_dependent: the verdict of one order is not that of the other, or is open there.
         interventional: forced responses stand in for dropped strategies in reverse, symmetric and threefold.
         weak: why the intervals may be too narrow; empty where they are not.
+        paired: the problems are the same before and after. Else strata are compared: `problems` are those of the
+            side with fewer, left out are those of strata without two problems on either side.
+        choice: selection and new strategy together. gap: |selection| - |improvement|.
+        strategies: strategy, share_before, share_after, accuracy_before, accuracy_after, each also with _low, _high
+            and _se (`levels`); responses_before, responses_after, and the sums over strata of what cells contribute.
         strata: by..., problems, accuracy_before, accuracy_after, and gain, selection, improvement,
             new_strategy, each also with _low, _high, _se (null for a stratum of one problem).
         cells: by..., strategy, share_before, share_after, accuracy_before, accuracy_after, accuracy_forced,
@@ -90,6 +95,10 @@ class Decomposition:
     weak: tuple[str, ...]
     by: tuple[str, ...]
     level: float
+    paired: bool
+    choice: Estimate
+    gap: Estimate
+    strategies: pl.DataFrame
     strata: pl.DataFrame
     cells: pl.DataFrame
 
@@ -110,13 +119,14 @@ class Decomposition:
             found[name] = None if math.isnan(value) else value
         for name in ("problems", "left_out_before", "left_out_after", "level", "verdict"):
             found[name] = getattr(self, name)
-        for name in ("order_dependent", "interventional"):
+        for name in ("order_dependent", "interventional", "paired"):
             found[name] = getattr(self, name)
         return {**found, "weak": list(self.weak), "by": list(self.by)}
 
     def __str__(self) -> str:
+        differ = "" if self.paired else " on the side with fewer, others before than after"
         lines = [
-            f"{self.problems} problems, "
+            f"{self.problems} problems{differ}, "
             f"{self.left_out_before} left out before and {self.left_out_after} after",
             f"strata by {', '.join(self.by) or 'nothing'}; {self.level:.0%} intervals, in points",
             f"accuracy {100 * self.accuracy_before:.1f} -> {100 * self.accuracy_after:.1f}",

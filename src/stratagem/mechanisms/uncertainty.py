@@ -163,6 +163,14 @@ def max_t(values: ArrayLike, draws: ArrayLike, *, level: float = 0.95, n: int = 
     ]
 
 
+def wilson(p: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's interval for a proportion seen in n responses, z standard errors wide; within 0 and 1."""
+    z2 = z**2 / n
+    middle = (p + z2 / 2) / (1 + z2)
+    reach = math.sqrt(max(0.0, p * (1 - p)) * z2 + z2**2 / 4) / (1 + z2)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
 def needed_n(
     delta: float, p: float = 0.5, *, correlation: float = 0.0, power: float = 0.8, level: float = 0.95
 ) -> int:

@@ -108,6 +108,12 @@ def _moved(e: Estimate, up: str, down: str) -> str:
 
 def caveats(f: Facts) -> list[str]:
     found: list[str] = []
+    if not f.paired:
+        found.append(
+            "The problems before are not those after: this holds as far as those of a stratum are alike."
+            if f.by
+            else "The problems before are not those after: this holds as far as they are alike."
+        )
     one = carrier(f)
     if one is not None:
         found.append(carries(one, f))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, cast
 
-from stratagem.report.format import finite, number, percent, plain, signed
+from stratagem.report.format import finite, number, percent, plain, signed, signed_interval
 from stratagem.report.view import TERMS, Gain, record, records
 
 LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
@@ -143,6 +143,9 @@ def notes(one: Comparison, by: list[str]) -> list[str]:
     """What has to be said beside a gain."""
     raw = one.raw
     found = [f"Strata by {', '.join(by)}." if by else "All problems as one stratum."]
+    paired = raw.get("paired") is not False
+    if not paired:
+        found.append("The problems before are not those after: strata are compared in their place.")
     if raw.get("order_dependent"):
         found.append("Selecting first or improving first gives another answer.")
     share = finite(raw.get("unsupported_share"))
@@ -156,7 +159,8 @@ def notes(one: Comparison, by: list[str]) -> list[str]:
         found.append(f"Mean length of a response: {lengths} ({signed(last / first - 1, 0)}%).")
     left = [raw.get(f"left_out_{side}") for side in ("before", "after")]
     if any(left):
-        found.append(f"Problems of one side only, left out: {plain(left[0])} before, {plain(left[1])} after.")
+        which = "of one side only" if paired else "of strata without two problems on either side"
+        found.append(f"Problems {which}, left out: {plain(left[0])} before, {plain(left[1])} after.")
     return [*found, *(f"Intervals may be too narrow: {reason}." for reason in raw.get("weak") or ())]
 
 
@@ -171,6 +175,10 @@ def leads(one: Comparison) -> tuple[int, int, int]:
 
 def robustness_text(one: Comparison) -> str:
     total, same, turned = leads(one)
+    if one.raw.get("paired") is False:
+        return (
+            "Other groupings of the strategies are tried only where the problems are the same on both sides."
+        )
     if not total:
         return "There are too few strategies to group them otherwise."
     lead = one.raw.get("lead")
@@ -185,6 +193,23 @@ def sensitivity_text(one: Comparison) -> str:
     """How large a label error would change the answer."""
     doubt = record(record(one.raw, "label_error"), "sensitivity")
     return str(doubt.get("sentence") or "")
+
+
+def corrected_text(one: Comparison) -> str:
+    """What hand labels make of the terms, or why they make nothing of them; nothing without hand labels."""
+    found = record(one.raw, "label_error")
+    if found.get("refused"):
+        return f"The terms were not corrected by the hand labels: {found['refused']}."
+    fixed = record(found, "corrected")
+    if not fixed:
+        return ""
+    lead = fixed.get("lead")
+    leads = "it is open which is larger" if lead == "undecided" else f"{lead} is larger"
+    parts = [
+        f"{name.replace('_', ' ')} {signed(one.value)} {signed_interval(one)}".rstrip()
+        for name, one in ((name, number(fixed.get(name))) for name in TERMS)
+    ]
+    return f"Corrected by the hand labels {leads}: {', '.join(parts)}."
 
 
 def side_names(diagnosis: Raw) -> list[str]:

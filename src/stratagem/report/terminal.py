@@ -104,6 +104,12 @@ def _gains(summary: Summary) -> Table:
     return table
 
 
+def _of_all(n: Number) -> Text:
+    """A share or an accuracy over its interval."""
+    ends = "\n" + interval(n).replace(", ", ",") if n.has_interval else ""
+    return Text.assemble(percent(n.value), (ends, "dim"))
+
+
 def _term(n: Number, between: str = "\n") -> Text:
     if n.bounds is not None:
         return Text(bounds_text(n))
@@ -125,6 +131,7 @@ def _claim(claim: view.Claim) -> Table:
 
 MOST_ROWS = 12  # of a table: the report has the rest
 NAME_WIDTH = 26
+STRATEGY_WIDTH = 20
 
 
 def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
@@ -150,8 +157,26 @@ def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
         put()
         put(_strategies(found[0], len(found) > 1))
         put(Text(lens.robustness_text(found[0]), style="dim"))
-        if doubt := lens.sensitivity_text(found[0]):
-            put(Text(doubt, style="dim"))
+        for text in (lens.sensitivity_text(found[0]), lens.corrected_text(found[0])):
+            if text:
+                put(Text(text, style="dim"))
+    steps = view.records(diagnosis.get("path") or {}, "steps")
+    if len(steps) > 1:
+        put()
+        weights = (
+            "" if diagnosis["path"].get("paired") else "; strata weigh their mean part over all checkpoints"
+        )
+        put(
+            Text(
+                f"Step by step in points, the mean of selecting first and improving first{weights}",
+                style="dim",
+            )
+        )
+        put(
+            _steps(
+                [lens.gain_of(step) for step in steps], lens.gain_of(diagnosis["path"]["along"], "all steps")
+            )
+        )
     for one in start[1:]:
         put()
         put(Text.assemble((f"{one.title}: ", "bold"), one.headline[0]))
@@ -263,15 +288,28 @@ def _comparisons(found: list[lens.Comparison]) -> Table:
     return table
 
 
+def _steps(steps: list[view.Gain], whole: view.Gain) -> Table:
+    """A line a step, without intervals; then the whole with them."""
+    table = _grid("", "Gain", *view.TERMS.values(), fold=True)
+    for i, step in enumerate(steps):
+        numbers = [bounds_text(n) or signed(n.value) for n in (step.gain, *step.terms.values())]
+        name = " →\n".join(lens.short(str(step.raw.get(end)), 18) for end in ("before", "after"))
+        table.add_row(
+            name if len(name) > 20 else name.replace("\n", " "), *numbers, end_section=i + 1 == len(steps)
+        )
+    table.add_row(whole.cell, *(_term(n) for n in (whole.gain, *whole.terms.values())))
+    return table
+
+
 def _strategies(one: lens.Comparison, named: bool) -> Table:
     table = _grid("Strategy", "Share, %", "after", "Accuracy, %", "after", "Adds")
     table.title = f"{lens.short(one.before, 34)} → {lens.short(one.after, 34)}" if named else None
     names = [f"{what}_{side}" for what in ("share", "accuracy") for side in ("before", "after")]
     rows = view.records(one.raw, "strategies")
     for row in rows[:MOST_ROWS]:
-        levels = [number(row.get(name)).value for name in names]
+        levels = [_of_all(number(row.get(name))) for name in names]
         adds = signed(number(row.get("contribution")).value)
-        table.add_row(lens.short(str(row.get("strategy")), NAME_WIDTH), *(percent(x) for x in levels), adds)
+        table.add_row(lens.short(str(row.get("strategy")), STRATEGY_WIDTH), *levels, adds)
     if len(rows) > MOST_ROWS:
         table.add_row(f"and {len(rows) - MOST_ROWS} more")
     return table

@@ -11,6 +11,7 @@ import polars as pl
 from stratagem.records import StratagemError, content_id
 
 METHODS = ("id", "prompt", "normalised")
+NONE = "none"  # no problem is the same on both sides, whatever its id
 _TEMPLATE = re.compile(
     r"<\|[^|>]{1,40}\|>|</?s>|\[/?INST\]|<<?/?SYS>>?|<(?:start|end)_of_turn>|<[｜|][^｜|>]{1,40}[｜|]>"
 )
@@ -105,13 +106,16 @@ def join(sides: Sequence[pl.DataFrame], method: str = "auto") -> Join:
             why = "".join(f" {note};" for note in notes)
             raise StratagemError(
                 f"no problem occurs in all sides:{why} by id, prompt or normalised prompt (ids such as {examples}): "
-                "name the columns that identify a problem with --join COLUMNS"
+                "name the columns that identify a problem with --join COLUMNS, or compare other problems by strata "
+                "with --join none"
             )
         method = best
     else:
         notes = []
         if not _joined(sides, method):
-            raise StratagemError(f"--join {method}: no problem occurs in all sides; try --join auto")
+            raise StratagemError(
+                f"--join {method}: no problem occurs in all sides; try --join auto, or none for other problems"
+            )
     keys = tuple(_keys(side, method) for side in sides)
     return Join(method, keys, tuple(notes))
 
