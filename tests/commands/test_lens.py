@@ -44,6 +44,8 @@ def test_diagnose_writes_its_results_and_says_the_answer(
     page = (tmp_path / "why" / "report.html").read_text()
     assert "I go forward" in page
     assert pl.read_parquet(tmp_path / "why" / "labelled.parquet").height == 480
+    # The rules that were used lie beside the labels, to be changed and used again.
+    assert (tmp_path / "why" / "rules.toml").read_text() == RULES
     # The same folder again, with another rule: no leftovers, no refusal.
     (tmp_path / "rules.toml").write_text(RULES.replace('any = ["backward"]', 'any = ["never seen"]'))
     again = stratagem(*words, "--json")
@@ -55,6 +57,7 @@ def test_diagnose_writes_its_results_and_says_the_answer(
 def test_no_text_means_none(stratagem: Run, logs: tuple[str, str], tmp_path: Path) -> None:
     done = stratagem("diagnose", *logs, "--strategies", "rules.toml", "--draws", "200", "--no-text")
     assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "diagnosis" / "rules.toml").exists()  # its examples may be responses
     for path in (tmp_path / "diagnosis").iterdir():
         assert b"I go forward" not in path.read_bytes(), path
         assert b"problem 17" not in path.read_bytes(), path
@@ -128,7 +131,7 @@ def test_rollouts_says_what_was_read_and_what_differs(stratagem: Run, tmp_path: 
     ] * 2
     assert sum(found["logs"][1]["left_out"].values()) == 1
     assert found["logs"][1]["left_out_examples"][0]["row"] == 241
-    assert found["warnings"] == ["temperature differs: 0.6 / 1.0"]
+    assert found["warnings"] == ["temperature differs: a: 0.6; b: 1.0"]
     shown = stratagem("rollouts", "a.jsonl", "b.jsonl")
     assert "plain" in shown.stdout
     assert "temperature differs" in shown.stderr

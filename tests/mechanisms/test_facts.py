@@ -17,7 +17,7 @@ from stratagem.mechanisms.pairs import pair
 from stratagem.mechanisms.verdict import ACTIONS, verdict
 
 from .scenarios import est
-from .tables import two
+from .tables import draw, two
 
 
 def test_as_many_problems_as_it_says_would_settle_it() -> None:
@@ -107,3 +107,33 @@ def test_chance_is_the_part_that_more_responses_would_take_away() -> None:
     assert facts.samples_instead(facts.problems * 2) == math.ceil(
         4 * facts.chance / (0.5 - (1 - facts.chance))
     ) or (facts.chance < 0.5 and facts.samples_instead(facts.problems * 2) is None)
+
+
+def test_strata_that_pull_in_opposite_directions_are_named():
+    rng = np.random.default_rng(4)
+    sides = []
+    for checkpoint, shares in (("0", (0.5, 0.5)), ("1", (0.95, 0.05))):
+        parts = []
+        for kind, share in zip(("up", "down"), shares, strict=True):
+            ids = [f"{kind}{i}" for i in range(60)]
+            part = draw(rng, checkpoint, ids, {"F": share, "B": 1 - share}, {"F": 0.9, "B": 0.2}, 4)
+            parts.append(part.with_columns(kind=pl.lit(kind)))
+        sides.append(pl.concat(parts))
+    found = decompose(*sides, by=("kind",), rng=rng, draws=300)
+    facts = facts_from(found, *sides)
+    assert [one.part for one in facts.opposed] == ["selection"]
+    one = facts.opposed[0]
+    assert (one.up[0], one.down[0]) == ("up", "down")
+    rows = {row["kind"]: row for row in found.strata.iter_rows(named=True)}
+    assert one.up[1].value == rows["up"]["selection"]
+    # Two strata looked at together: wider than each by itself.
+    assert one.down[1].high > rows["down"]["selection"] + 1.96 * rows["down"]["selection_se"]
+    assert any(
+        line.startswith("Selection differs between strata: in up it added")
+        for line in verdict(facts).evidence
+    )
+    few = [table.filter(pl.col("problem_id").str.contains(r"^[a-z]+1?\d$")) for table in sides]
+    assert few[0]["problem_id"].n_unique() == 40
+    assert facts_from(decompose(*few, by=("kind",), rng=rng, draws=300), *few).opposed
+    fewer = [table.filter(pl.col("problem_id").str.contains(r"^[a-z]+1?[0-8]$")) for table in sides]
+    assert not facts_from(decompose(*fewer, by=("kind",), rng=rng, draws=300), *fewer).opposed

@@ -63,7 +63,7 @@ def test_values_errors_and_intervals_are_those_of_the_jackknife_and_wilson(strat
         assert row[f"{name}_before"] == pytest.approx(value)
         assert row[f"{name}_before_se"] == pytest.approx(se, rel=0.04)
         effective = min(most, value * (1 - value) / row[f"{name}_before_se"] ** 2)
-        alpha = 2 * stats.norm.sf(stats.t.ppf(0.975, df))
+        alpha = float(2 * stats.norm.sf(stats.t.ppf(0.975, df)))
         ends = proportion_confint(value * effective, effective, alpha=alpha, method="wilson")
         assert (row[f"{name}_before_low"], row[f"{name}_before_high"]) == pytest.approx(ends)
 

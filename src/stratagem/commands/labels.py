@@ -34,9 +34,13 @@ class ValidateLabels:
     ]
     size: Annotated[int, tyro.conf.arg(help="responses in the sheet")] = 200
     seed: int = 0
-    partial: Annotated[bool, tyro.conf.arg(help="leave out rows that are not filled in")] = False
+    partial: Annotated[
+        bool, tyro.conf.arg(help="leave out rows that are not filled in", help_behavior_hint="")
+    ] = False
     level: Annotated[float, tyro.conf.arg(help="of all intervals")] = 0.95
-    out: Annotated[Path | None, tyro.conf.arg(help="the sheet's file")] = None
+    out: Annotated[
+        Path | None, tyro.conf.arg(metavar="SHEET", help="the sheet's file", help_behavior_hint="")
+    ] = None
 
 
 def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any]:

@@ -24,8 +24,7 @@ from stratagem.rollouts.readers.row import ReadOptions
 from stratagem.strategies.rules import RuleSet, check_rules, read_rules
 from stratagem.workspace import write_bytes, write_json
 
-RESULT, REPORT, TABLE = "diagnosis.json", "report.html", "labelled.parquet"
-Listed = Annotated[str | None, tyro.conf.arg(metavar="COLUMN,…")]
+RESULT, REPORT, TABLE, RULES = "diagnosis.json", "report.html", "labelled.parquet", "rules.toml"
 
 
 @dataclass(frozen=True)
@@ -41,43 +40,103 @@ class Diagnose:
         tuple[str, ...],
         tyro.conf.Positional,
         tyro.conf.arg(
-            help="before, then after (and later); each a file, a folder, or files joined by commas"
+            metavar="BEFORE AFTER",
+            help="the log before, then the log after (and later ones); each a file, a folder, or FILE,FILE,…",
+            help_behavior_hint="",
         ),
-    ]
+    ] = ()
     strategies: Annotated[
         str | None,
-        tyro.conf.arg(help="math, code, a TOML file of rules, or module:function; math by default"),
+        tyro.conf.arg(
+            metavar="RULES",
+            help="math, code, a TOML file of rules, or module:function (default: math)",
+            help_behavior_hint="",
+        ),
     ] = None
     by: Annotated[
-        str | None, tyro.conf.arg(help="columns of the strata, joined by commas; 'none' for a single one")
+        str | None,
+        tyro.conf.arg(
+            metavar="COLUMN,…",
+            help="columns of the strata; none for a single one (default: dataset, difficulty and the like)",
+            help_behavior_hint="",
+        ),
     ] = None
-    score: Annotated[str | None, tyro.conf.arg(help="the column that says what is right, within 0-1")] = None
+    score: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="COLUMN", help="the column that says what is right, within 0-1", help_behavior_hint=""
+        ),
+    ] = None
     correct: Annotated[
-        str | None, tyro.conf.arg(help="a condition that says what is right, such as 'score > 0'")
+        str | None,
+        tyro.conf.arg(
+            metavar="CONDITION",
+            help="a condition that says what is right, such as 'score > 0'",
+            help_behavior_hint="",
+        ),
     ] = None
-    join: Annotated[str, tyro.conf.arg(help="auto, id, prompt, normalised, or columns joined by commas")] = (
-        "auto"
-    )
+    join: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="HOW",
+            help="which problems are the same: auto, id, prompt, normalised, or COLUMN,…; none where the logs answer "
+            "different problems, whose strata are compared then (default: auto)",
+            help_behavior_hint="",
+        ),
+    ] = "auto"
     checkpoint: Annotated[
-        str | None, tyro.conf.arg(help="the column of a single log that holds its checkpoints")
+        str | None,
+        tyro.conf.arg(
+            metavar="COLUMN",
+            help="the column of a single log that holds its checkpoints",
+            help_behavior_hint="",
+        ),
     ] = None
     columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="our name=the log's name, such as completion=response")
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="OURS=THEIRS",
+            help="what columns are called in the logs, such as completion=response",
+            help_behavior_hint="",
+        ),
     ] = ()
-    turns: Annotated[str, tyro.conf.arg(help="which assistant turns are labelled: last or all")] = "last"
-    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line")] = False
-    names: Annotated[str | None, tyro.conf.arg(help="what to call the logs, joined by commas")] = None
-    labels: Annotated[Path | None, tyro.conf.arg(help="a sheet labelled by hand; see validate-labels")] = None
+    turns: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="TURNS",
+            help="which assistant turns are labelled: last or all (default: last)",
+            help_behavior_hint="",
+        ),
+    ] = "last"
+    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line", help_behavior_hint="")] = (
+        False
+    )
+    names: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME,…", help="what to call the logs", help_behavior_hint="")
+    ] = None
+    labels: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="SHEET", help="a sheet labelled by hand; see validate-labels", help_behavior_hint=""
+        ),
+    ] = None
     draws: Annotated[int, tyro.conf.arg(help="bootstrap draws")] = 2000
     level: Annotated[float, tyro.conf.arg(help="of all intervals")] = 0.95
-    seed: int = 0
-    text: Annotated[bool, tyro.conf.arg(help="--no-text: keep no prompt and no completion")] = True
+    seed: Annotated[int, tyro.conf.arg(help="of the bootstrap and of the report's sample")] = 0
+    no_text: Annotated[
+        bool, tyro.conf.arg(help="keep no prompt and no completion", help_behavior_hint="")
+    ] = False
     sample: Annotated[int, tyro.conf.arg(help="responses in the report's browser")] = 2000
     fail_if: Annotated[
-        str | None, tyro.conf.arg(help="exit code 1 where this holds, such as 'selection.low < 0'")
+        str | None,
+        tyro.conf.arg(
+            metavar="CONDITION",
+            help="exit code 1 where this holds, such as 'selection.low < 0'",
+            help_behavior_hint="",
+        ),
     ] = None
     out: Annotated[
-        Path, tyro.conf.arg(help="folder for report.html, diagnosis.json and labelled.parquet")
+        Path, tyro.conf.arg(help="folder for report.html, diagnosis.json, labelled.parquet and rules.toml")
     ] = Path("diagnosis")
 
 
@@ -89,15 +148,29 @@ class Rollouts:
     """
 
     logs: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help="files, folders or globs; each is one log")
-    ]
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="LOG", help="files, folders or globs; each is one log", help_behavior_hint=""),
+    ] = ()
     columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="our name=the log's name, such as completion=response")
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="OURS=THEIRS",
+            help="what columns are called in the logs, such as completion=response",
+            help_behavior_hint="",
+        ),
     ] = ()
     turns: Annotated[
-        str, tyro.conf.arg(help="which assistant turns count as the completion: last or all")
+        str,
+        tyro.conf.arg(
+            metavar="TURNS",
+            help="which assistant turns count as the completion: last or all (default: last)",
+            help_behavior_hint="",
+        ),
     ] = "last"
-    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line")] = False
+    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line", help_behavior_hint="")] = (
+        False
+    )
 
 
 @dataclass(frozen=True)
@@ -107,15 +180,38 @@ class PassK:
     stratagem passk before.jsonl after.jsonl --k 1,8,64
     """
 
-    logs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help="one log, or before and after")]
-    k: Annotated[str | None, tyro.conf.arg(help="numbers of attempts; 1, 2, 4, … by default")] = None
-    score: Annotated[str | None, tyro.conf.arg(help="the column that says what is right")] = None
-    correct: Annotated[str | None, tyro.conf.arg(help="a condition that says what is right")] = None
-    join: Annotated[str, tyro.conf.arg(help="auto, id, prompt, normalised, or columns joined by commas")] = (
-        "auto"
-    )
+    logs: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="LOG", help="one log, or the logs before and after", help_behavior_hint=""),
+    ] = ()
+    k: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="K,…", help="numbers of attempts (default: 1, 2, 4, …)", help_behavior_hint=""),
+    ] = None
+    score: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="COLUMN", help="the column that says what is right", help_behavior_hint=""),
+    ] = None
+    correct: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="CONDITION", help="a condition that says what is right", help_behavior_hint=""),
+    ] = None
+    join: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="HOW",
+            help="auto, id, prompt, normalised, or COLUMN,… (default: auto)",
+            help_behavior_hint="",
+        ),
+    ] = "auto"
     columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="our name=the log's name, such as completion=response")
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="OURS=THEIRS",
+            help="what columns are called in the logs, such as completion=response",
+            help_behavior_hint="",
+        ),
     ] = ()
     level: float = 0.95
 
@@ -151,13 +247,18 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             level=given.level,
             seed=given.seed,
             sample=given.sample,
-            texts=given.text,
+            texts=not given.no_text,
             labels=quality,
             table=given.out / TABLE,
             progress=show,
         )
     write_json(given.out / RESULT, found.summary)
     write_bytes(given.out / REPORT, page.render(found.summary, found.sample).encode())
+    # A user's rules may hold responses, as examples.
+    if found.rules is not None and found.rules.source and not given.no_text:
+        write_bytes(given.out / RULES, found.rules.source.encode())
+    else:
+        (given.out / RULES).unlink(missing_ok=True)
     if not as_json:
         show_diagnosis(found.summary, Console())
         console().print(f"report: {given.out / REPORT}", highlight=False)

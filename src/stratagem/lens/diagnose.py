@@ -21,6 +21,7 @@ from stratagem.mechanisms.labels import LabelQuality
 from stratagem.mechanisms.path import path as path_of
 from stratagem.records import StratagemError, finite
 from stratagem.rollouts.problems import NONE, join
+from stratagem.strategies.rules import RuleSet
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]
 
@@ -32,10 +33,12 @@ class Diagnosis:
     Attributes:
         summary: what `diagnosis.json` holds.
         sample: labelled responses for the report's browser, None without texts.
+        rules: that named the strategies, if rules did.
     """
 
     summary: dict[str, Any]
     sample: pl.DataFrame | None
+    rules: RuleSet | None = None
 
     def __str__(self) -> str:
         verdict = self.summary.get("verdict")
@@ -104,7 +107,7 @@ def diagnose(
         )
         kept = sample if texts and writer.rows else 0
         chosen = read_sample(place, kept, keys, np.random.default_rng([seed, 1])) if kept else None
-    return Diagnosis(summary, chosen)
+    return Diagnosis(summary, chosen, sides[0].rules)
 
 
 def reading(progress: Progress | None, name: str) -> Callable[[int, int], None]:

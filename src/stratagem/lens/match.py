@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,17 +115,25 @@ def comparable(before: Side, after: Side, by: Sequence[str], most: bool = False)
     return False if large[0] & large[1] else None
 
 
+def facts_differ(names: Sequence[str], facts: Sequence[Mapping[str, Sequence[str]]]) -> list[str]:
+    """What logs say differently of how they were sampled, such as the temperature; the model may differ.
+
+    Args:
+        names: of the logs.
+        facts: of each log, all values of a fact.
+    """
+    found: list[str] = []
+    for fact in sorted(set().union(*facts) - {"model"}):
+        values = [", ".join(one.get(fact, ["not stated"])) for one in facts]
+        if len(set(values)) > 1:
+            told = "; ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
+            found.append(f"{fact} differs: {told}")
+    return found
+
+
 def differences(sides: Sequence[Side]) -> list[str]:
     """What differs between sides and might pass for an effect of training."""
-    found: list[str] = []
-    facts = [side.about["facts"] for side in sides]
-    for name in sorted(set().union(*facts)):
-        if name == "model":
-            continue
-        values = [", ".join(fact.get(name, ["not stated"])) for fact in facts]
-        if len(set(values)) > 1:
-            told = "; ".join(f"{side.name}: {value}" for side, value in zip(sides, values, strict=True))
-            found.append(f"{name} differs: {told}")
+    found = facts_differ([side.name for side in sides], [side.about["facts"] for side in sides])
     if len({side.about["score"] for side in sides}) > 1:
         found.append("scores differ: " + "; ".join(f"{side.name}: {side.about['score']}" for side in sides))
     units = {side.about["length_unit"] for side in sides}

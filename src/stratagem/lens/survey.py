@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from stratagem.lens.compare import attempts
+from stratagem.lens.match import distinct_names, facts_differ
 from stratagem.lens.side import Look, Side, examples, open_side, read_side
 from stratagem.mechanisms.passk import problem_counts
 from stratagem.records import StratagemError, finite
@@ -74,15 +75,12 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
 
 def differences(surveys: Sequence[Mapping[str, Any]]) -> list[str]:
     """What differs between logs and might pass for an effect of training."""
-    found: list[str] = []
-    for name in sorted(set().union(*(one["facts"] for one in surveys)) - {"model"}):
-        values = [", ".join(one["facts"].get(name, ["not stated"])) for one in surveys]
-        if len(set(values)) > 1:
-            found.append(f"{name} differs: {' / '.join(values)}")
+    names = distinct_names([one["files"] for one in surveys])
+    found = facts_differ(names, [one["facts"] for one in surveys])
     if len({tuple(sorted(one["scores"])) for one in surveys}) > 1:
-        found.append(
-            "score columns differ: " + " / ".join(", ".join(one["scores"]) or "none" for one in surveys)
-        )
+        columns = (", ".join(one["scores"]) or "none" for one in surveys)
+        told = "; ".join(f"{name}: {value}" for name, value in zip(names, columns, strict=True))
+        found.append(f"score columns differ: {told}")
     return found
 
 

@@ -24,6 +24,7 @@ UNREAD = f"{UNPARSED} or {TRUNCATED}"
 LEAST_SHARE = 0.01  # of all responses: a strategy below it is none to select
 STEADY = 1.1  # a problem's answers kept their length if the mean rose by less than this factor
 GROUP = 8  # responses of a group, if a problem has as many
+LARGE = 20  # problems of a stratum, below which nothing is said of it alone
 FEWEST = 4  # responses of a group below which "all wrong" says little
 
 
@@ -87,6 +88,15 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Opposed:
+    """A part that pulled in opposite directions: the stratum where it added most, and the one where it cost most."""
+
+    part: str
+    up: tuple[str, Estimate]
+    down: tuple[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a verdict looks at. Accuracies, shares and gains are fractions; None means not known.
 
@@ -102,6 +112,7 @@ class Facts:
         unread: unparsed and truncated responses as one property. forms: behaviours of answer form.
         room_before, room_after: headroom. levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
+        opposed: parts of which some strata's are above 0 and others' below, all told together.
         paired: the problems are the same before and after.
     """
 
@@ -132,6 +143,7 @@ class Facts:
     signal: Signal | None = None
     levels: tuple[Level, ...] = ()
     regrouped: tuple[int, int, int] | None = None
+    opposed: tuple[Opposed, ...] = ()
     paired: bool = True
 
     @property
@@ -232,7 +244,28 @@ def facts_from(
         signal=_signal(pairs),
         levels=_levels(pairs, column, found.level) if column in found.by else (),
         regrouped=(len(changes), same, sum(c.lead in lead for c in changes)) if changes else None,
+        opposed=opposed_of(found),
     )
+
+
+def opposed_of(found: Decomposition) -> tuple[Opposed, ...]:
+    """Selection and improvement where strata pull in opposite directions, with intervals that hold together
+    (Bonferroni)."""
+    if "problem_id" in found.by or found.strata.height < 2:
+        return ()
+    z = quantile(1 - (1 - found.level) / found.strata.height, math.inf)
+    table: list[Opposed] = []
+    for part in ("selection", "improvement"):
+        known: list[tuple[str, Estimate]] = []
+        for row in found.strata.filter(pl.col(f"{part}_se") > 0).iter_rows(named=True):
+            value, se = row[part], row[f"{part}_se"]
+            one = Estimate(value, value - z * se, value + z * se, se, row["problems"])
+            if row["problems"] >= LARGE and (one.low > 0 or one.high < 0):
+                known.append((", ".join(str(row[name]) for name in found.by), one))
+        up, down = (pick(known, key=lambda one: one[1].value, default=None) for pick in (max, min))
+        if up and down and up[1].value > 0 > down[1].value:
+            table.append(Opposed(part, up, down))
+    return tuple(table)
 
 
 def forms_of(behaviours: Sequence[BehaviourChange], names: Sequence[str] | None) -> tuple[Carried, ...]:

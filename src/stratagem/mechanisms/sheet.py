@@ -168,7 +168,13 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
         "sheet as it was written",
     )
     if not partial:
-        _refuse(path, table, typed["true_strategy"] == "", "true_strategy", "is empty")
+        _refuse(
+            path,
+            table,
+            typed["true_strategy"] == "",
+            "true_strategy",
+            "is empty: fill it in, or leave out such rows with --partial",
+        )
     known = set(names) if names is not None else set(typed["strategy"]) | {OTHER, MIXED, UNPARSED, TRUNCATED}
     given = typed.with_row_index("_row", offset=2).filter(
         ~pl.col("true_strategy").is_in([*known, ""], nulls_equal=True)

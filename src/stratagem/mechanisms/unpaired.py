@@ -15,7 +15,7 @@ import polars as pl
 from stratagem.mechanisms.behaviours import BehaviourChange
 from stratagem.mechanisms.contrast import apart
 from stratagem.mechanisms.decompose import decompose
-from stratagem.mechanisms.facts import LEAST_SHARE, UNREAD, Carried, Facts, forms_of, room_of
+from stratagem.mechanisms.facts import LEAST_SHARE, UNREAD, Carried, Facts, forms_of, opposed_of, room_of
 from stratagem.mechanisms.headroom import Headroom
 from stratagem.mechanisms.pairs import strata_of
 from stratagem.mechanisms.result import Decomposition
@@ -76,6 +76,7 @@ def facts_unpaired(
         forms=forms_of(behaviours, None),
         room_before=room_of(headrooms[0]),
         room_after=room_of(headrooms[1]),
+        opposed=opposed_of(found),
         paired=False,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from stratagem.mechanisms.facts import Carried, Facts
+from stratagem.mechanisms.facts import Carried, Facts, Opposed
 from stratagem.mechanisms.readings import (
     HALF,
     SMALL,
@@ -159,6 +159,7 @@ def evidence(f: Facts) -> list[str]:
         f"over {many(x.problems, 'problem')}."
         for x in f.levels
     ]
+    found += [_opposed(one) for one in f.opposed]
     if f.unsupported_share > 0:
         found.append(_unsupported(f))
     if f.regrouped is not None:
@@ -211,6 +212,14 @@ def hardest(f: Facts) -> str:
         return ""
     x = f.levels[-1]
     return f" At difficulty {x.difficulty:g} accuracy is {percent(x.accuracy_after)}."
+
+
+def _opposed(one: Opposed) -> str:
+    (up, added), (down, cost) = one.up, one.down
+    return (
+        f"{one.part.capitalize()} differs between strata: in {up} it {_moved(added, 'added', 'cost')}, in {down} it "
+        f"{_moved(cost, 'added', 'cost')}."
+    )
 
 
 def _unsupported(f: Facts) -> str:

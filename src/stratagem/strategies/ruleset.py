@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -67,6 +67,7 @@ class RuleSet:
         behaviours: a response has all that hold.
         fingerprint: made of all that decides a label, so that results can say what they rest on.
         function: labels a frame in place of rules.
+        source: the text of the file, nothing for a function.
     """
 
     name: str
@@ -76,6 +77,7 @@ class RuleSet:
     fingerprint: str
     description: str = ""
     function: Callable[[pl.DataFrame], pl.DataFrame] | None = field(default=None, compare=False)
+    source: str = field(default="", compare=False, repr=False)
 
 
 def read_rule_file(path: Path, name: str) -> RuleSet:
@@ -89,7 +91,8 @@ def read_rule_file(path: Path, name: str) -> RuleSet:
             raise StratagemError(f"{path}: no such file")
         if path.stat().st_size > MOST_BYTES:
             raise StratagemError(f"{path}: larger than {MOST_BYTES // 1_000_000} MB, not a file of rules")
-        document: dict[str, Any] = tomllib.loads(path.read_bytes().decode())
+        text = path.read_bytes().decode()
+        document: dict[str, Any] = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise StratagemError(f"{path}: not UTF-8 text at byte {error.start}") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -98,7 +101,7 @@ def read_rule_file(path: Path, name: str) -> RuleSet:
         raise StratagemError(f"{path}: not TOML: {said}{hint}") from None
     except OSError as error:
         raise StratagemError(f"{path}: cannot be read ({error.strerror})") from None
-    return rule_set(document, name, str(path))
+    return replace(rule_set(document, name, str(path)), source=text)
 
 
 def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
