@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,15 +24,16 @@ pytest.importorskip("ray", reason="needs the cluster extra: pip install 'stratag
 
 import ray  # pyright: ignore[reportMissingImports]
 
+from stratagem.commands.study import cluster_of, with_address
 from stratagem.models.folder import SHIPPED
 from stratagem.records import StratagemError
-from stratagem.settings import LLMConfig
+from stratagem.settings import STUDY_SFT, LLMConfig
 from stratagem.studies import ray_jobs
 from stratagem.studies.config import TABLE1, read_study
 from stratagem.studies.jobs import Job, run_jobs
 from stratagem.studies.ray_connect import connect
 from stratagem.studies.ray_jobs import Cluster
-from stratagem.studies.table1 import jobs
+from stratagem.studies.table1 import jobs, reproduce
 from tests.conftest import Run
 
 pytestmark = pytest.mark.xdist_group("ray")  # one Ray, one study by processes
@@ -219,7 +222,7 @@ def test_an_error_of_a_stage_reads_as_without_ray_and_is_not_tried_again(
 
 @pytest.mark.usefixtures("_ray")
 def test_a_stage_by_trl_fails_in_its_own_words(small: Path, tmp_path: Path) -> None:
-    job = replace(stages(small, tmp_path)[0], model=tmp_path / "nowhere")
+    job = replace(stages(small, tmp_path)[0], config=STUDY_SFT, model=tmp_path / "nowhere")
     with pytest.raises(StratagemError, match=rf"^{job.name}: .*; the same command resumes$") as caught:
         Cluster().run([job], tmp_path, lambda *_: None, LLMConfig())
     assert "no such folder" in str(caught.value) or "pip install 'stratagem[llm]'" in str(caught.value)
@@ -292,3 +295,43 @@ def test_what_is_no_address_is_refused(stratagem: Run, tmp_path: Path, address: 
     assert done.returncode == 2
     assert f"--ray {address}: must be auto, HOST:PORT or ray://HOST:PORT\n" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_ray")
+def test_what_ray_prints_is_no_part_of_a_result(capsys: pytest.CaptureFixture[str]) -> None:
+    with cluster_of("", 2.0, 5) as cluster:
+        print("(raylet) a node is dead")
+    assert cluster == Cluster(gpus=2.0, tasks=5)
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "(raylet) a node is dead\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        (["table1", "--ray"], ["table1", "--ray", ""]),
+        (["--ray", "table1"], ["--ray", "", "table1"]),
+        (["table1", "--ray", "--seeds", "2"], ["table1", "--ray", "", "--seeds", "2"]),
+        (["table1", "--ray", "auto", "--seeds", "2"], ["table1", "--ray", "auto", "--seeds", "2"]),
+        (["table1", "--ray=head:6379"], ["table1", "--ray=head:6379"]),
+    ],
+)
+def test_the_address_may_be_left_out(words: list[str], read: list[str]) -> None:
+    assert with_address(words) == read
+
+
+def test_the_study_hands_its_stages_to_ray(small: Path, tmp_path: Path) -> None:
+    class Recorder(Cluster):
+        def run(self, jobs: Any, home: Path, *rest: Any) -> None:
+            raise StratagemError(f"{len(jobs)} stages in {home.name}, {rest[1:]}")
+
+    with pytest.raises(StratagemError, match=r"^18 stages in out, \(None, None\)$"):
+        reproduce("quick", 1, tmp_path / "out", progress=print, study_file=small, cluster=Recorder())
+
+
+def test_ray_is_not_imported_unless_asked_for() -> None:
+    code = (
+        "import sys, stratagem.commands.study, stratagem.studies.table1, stratagem.studies.ray_connect\n"
+        "assert 'ray' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

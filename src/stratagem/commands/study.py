@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -98,13 +100,16 @@ def with_address(words: list[str]) -> list[str]:
     return found
 
 
-def cluster_of(address: str | None, gpus: float, tasks: int | None) -> AbstractContextManager[Cluster | None]:
-    """The Ray that was asked for, connected; nothing where none was."""
+@contextmanager
+def cluster_of(address: str | None, gpus: float, tasks: int | None) -> Iterator[Cluster | None]:
+    """The Ray that was asked for, connected; None where none was. What Ray prints goes to standard error."""
     if address is None:
-        return nullcontext()
+        yield None
+        return
     from stratagem.studies.ray_connect import connect
 
-    return connect(address, gpus, tasks)
+    with redirect_stdout(sys.stderr), connect(address, gpus, tasks) as cluster:
+        yield cluster
 
 
 def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stratagem.records import StratagemError
-from stratagem.studies.ray_jobs import Cluster, first_line
+from stratagem.studies.ray_jobs import Cluster, first_sentence
 
 HERE = ""  # the address that means: a Ray that runs on this machine, or else a new one
 STORE = 80 * 2**20  # bytes of the object store of a Ray that is started here; tasks return nothing
@@ -61,7 +61,7 @@ def join(address: str) -> None:
         try:
             ray.init("local", include_dashboard=False, object_store_memory=STORE, **quiet)
         except (OSError, RuntimeError, ValueError) as error:
-            raise StratagemError(f"--ray: Ray does not start here ({first_line(error)})") from None
+            raise StratagemError(f"--ray: Ray does not start here ({first_sentence(error)})") from None
         return
     if refusal := unreachable(target):
         raise StratagemError(
@@ -72,8 +72,8 @@ def join(address: str) -> None:
         ray.init(target, **quiet)
     except (OSError, RuntimeError, ValueError, SystemExit) as error:
         raise StratagemError(
-            f"--ray {target}: cannot connect ({first_line(error)}); see that Ray and Python are the same there, and "
-            "that RAY_AUTH_MODE and RAY_AUTH_TOKEN are set here if it asks for a token"
+            f"--ray {target}: cannot connect ({first_sentence(error)}); Ray and Python have to be the same there, and "
+            "RAY_AUTH_MODE and RAY_AUTH_TOKEN set here if it asks for a token"
         ) from None
 
 

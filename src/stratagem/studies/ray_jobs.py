@@ -118,7 +118,7 @@ class Cluster:
         except RayTaskError:
             raise  # a mistake in this package: its traceback, from where it happened
         except RayError as error:
-            raise StratagemError(f"Ray failed ({first_line(error)}); the same command resumes") from None
+            raise StratagemError(f"Ray failed ({first_sentence(error)}); the same command resumes") from None
         finally:
             path.unlink(missing_ok=True)
 
@@ -232,7 +232,7 @@ def again(job: Job, lost: int, retries: int, error: Exception) -> None:
     Raises:
         StratagemError: it has been often enough.
     """
-    reason = first_line(getattr(error, "cause", None) or error)
+    reason = first_sentence(getattr(error, "cause", None) or error)
     if lost > retries:
         raise StratagemError(
             f"{job.name}: its worker was lost {lost} times ({reason}); the same command resumes"
@@ -271,7 +271,11 @@ def run_stage(job: Job, llm: LLMConfig | None, accelerate: Path | None, mark: Ma
     """
     if wrong := complaint(mark):
         raise StratagemError(f"node {socket.gethostname()}: {wrong}")
-    if job.needs and job.model is not None:
+    if job.model is None:
+        from stratagem.models.folder import SHIPPED
+
+        job = replace(job, model=SHIPPED)
+    elif job.needs:
         appears(job.model)
     wait_for_lock(job.out.with_name(f"{job.out.name}.partial"))
     if llm is None:
@@ -284,9 +288,9 @@ def run_stage(job: Job, llm: LLMConfig | None, accelerate: Path | None, mark: Ma
         try:
             run_one(job, guarded(job, llm, accelerate), lambda *report: reports.put(report))
         except StratagemError as error:
-            if KILLED in str(error):
-                raise Lost(str(error)) from None
-            raise
+            if KILLED not in str(error):
+                raise
+            raise Lost(str(error).removeprefix(f"{job.name}: ").partition(";")[0]) from None
 
 
 def guarded(job: Job, llm: LLMConfig, accelerate: Path | None) -> list[str]:
@@ -301,8 +305,8 @@ def complaint(mark: Mark) -> str:
     """What keeps this machine from working on the study; empty if nothing does."""
     if code() != mark.code:
         return (
-            f"its stratagem ({version()}) is not the code that the study was started with ({mark.version}); install the "
-            "same on every node and leave it as it is until the end"
+            f"its stratagem ({version()}) is not the code that the study was started with ({mark.version}); install "
+            "the same on every node and leave it as it is until the end"
         )
     path = Path(mark.path)
     if not appears(path, 5) or path.read_text() != mark.token:
@@ -349,6 +353,7 @@ def wait_for_lock(partial: Path, seconds: float = SEEN) -> None:
             return
 
 
-def first_line(error: BaseException) -> str:
+def first_sentence(error: BaseException) -> str:
+    """The first sentence of a message, which Ray's go on after with advice."""
     text = str(error).strip() or type(error).__name__
-    return " ".join(text.splitlines()[0].split()).rstrip(".")
+    return " ".join(text.splitlines()[0].split()).partition(". ")[0].rstrip(".")
