@@ -28,7 +28,7 @@ from stratagem.commands.study import cluster_of, with_address
 from stratagem.models.folder import SHIPPED
 from stratagem.records import StratagemError
 from stratagem.settings import STUDY_SFT, LLMConfig
-from stratagem.studies import ray_jobs
+from stratagem.studies import ray_connect, ray_jobs
 from stratagem.studies.config import TABLE1, read_study
 from stratagem.studies.jobs import Job, run_jobs
 from stratagem.studies.ray_connect import connect
@@ -287,6 +287,21 @@ def test_an_unreachable_ray_is_said_at_once(
         "`ray start --head`, or leave the address out to run on this machine\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ray_of_this_machine_is_joined_by_name_so_that_its_token_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: asked.append(address))
+    monkeypatch.setattr(ray_connect, "find", lambda address: "head:6379")
+    monkeypatch.setattr(ray_connect, "unreachable", lambda address: "")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for address in ("", "auto", "head:6379"):
+        ray_connect.join(address)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    ray_connect.join("auto")
+    assert asked == ["auto", "auto", "head:6379", "head:6379"]
 
 
 @pytest.mark.parametrize("address", ["somewhere", "http://localhost:80", "host:port"])

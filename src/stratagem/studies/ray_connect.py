@@ -68,8 +68,10 @@ def join(address: str) -> None:
             f"--ray {target}: no Ray answers there ({refusal}); start one with `ray start --head`, or leave the "
             "address out to run on this machine"
         )
+    # By this name alone Ray reads this user's own token, which it sends to no address that was given.
+    found_here = address in (HERE, "auto") and not os.environ.get("RAY_ADDRESS")
     try:
-        ray.init(target, **quiet)
+        ray.init("auto" if found_here else target, **quiet)
     except (OSError, RuntimeError, ValueError, SystemExit) as error:
         raise StratagemError(
             f"--ray {target}: cannot connect ({first_sentence(error)}); Ray and Python have to be the same there, and "
