@@ -11,10 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from stratagem.rollouts.readers.row import QUESTION, BadRecord, ReadOptions, completion_text, prompt_text
 
 _ODD = re.compile(r'[\x00-\x1f"\\]')  # what a name in a struct of msgspec must not hold
+_decode = msgspec.json.Decoder().decode
+_NULL = msgspec.Raw(b"null")
 _DTYPES: dict[type, pl.DataType] = {
     str: pl.String(),
     bool: pl.Boolean(),
@@ -25,7 +28,11 @@ _DTYPES: dict[type, pl.DataType] = {
 
 @dataclass(frozen=True, slots=True)
 class Tabulator:
-    """Makes tables of lines. `types` are those of the log's fields (None: nested, or of several types)."""
+    """Makes tables of lines.
+
+    `types` are those of the log's fields (None: nested, or of several types: such values are decoded when a table is
+    made, each different one once, since prompts of one problem and metadata repeat).
+    """
 
     types: Mapping[str, type | None]
     options: ReadOptions
@@ -49,13 +56,21 @@ class Tabulator:
         made: list[pl.Series | None] = []
         for i, (name, known) in enumerate(self.types.items()):
             values = list(map(attrgetter(f"f{i}"), lines))
-            types = {known} if known is not None else set(map(type, values)) - {type(None)}
+            if known is not None:
+                made.append(_series(name, values, {known}))
+                continue
+            try:
+                different, index = _different(values)
+            except (ValueError, RecursionError):
+                return None
+            types = set(map(type, different)) - {type(None)}
             if types == {dict}:
-                made += _inner(name, values)
+                columns = _inner(name, different)
             elif types == {list}:
-                made += _lists(name, values, self.options)
+                columns = _lists(name, different, self.options)
             else:
-                made.append(_series(name, values, types))
+                columns = [_series(name, different, types)]
+            made += [None if one is None else one.gather(index) for one in columns]
         whole = [one for one in made if one is not None]
         return pl.DataFrame(whole) if len({one.name for one in whole}) == len(made) else None
 
@@ -71,7 +86,10 @@ def tabulator(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> Tab
         types[name] = found.pop() if len(found) == 1 and found <= _DTYPES.keys() else None
     line = msgspec.defstruct(
         "Line",
-        [(f"f{i}", Any if one is None else one | None, None) for i, one in enumerate(types.values())],
+        [
+            (f"f{i}", msgspec.Raw, _NULL) if one is None else (f"f{i}", one | None, None)
+            for i, one in enumerate(types.values())
+        ],
         rename={f"f{i}": name for i, name in enumerate(types)},
         forbid_unknown_fields=True,
         gc=False,  # lines hold no cycles
@@ -93,6 +111,17 @@ def one_a_line(lines: bytes, values: int) -> bool:
     return values == len(ends) + 1 and bool(between.all() and (data[ends + 1] == ord("{")).all())
 
 
+def _different(values: Sequence[msgspec.Raw]) -> tuple[list[Any], NDArray[np.uint32]]:
+    """The different values, and for each of all its place among them.
+
+    Raises:
+        ValueError, RecursionError: one is no JSON, or too deep.
+    """
+    places: dict[bytes, int] = {}
+    index = [places.setdefault(bytes(value), len(places)) for value in values]
+    return list(map(_decode, places)), np.array(index, np.uint32)
+
+
 def _inner(name: str, values: Sequence[Any]) -> list[pl.Series | None]:
     made: list[pl.Series | None] = []
     for inner in dict.fromkeys(one for value in values if value for one in value):
@@ -107,9 +136,7 @@ def _lists(name: str, values: Sequence[Any], options: ReadOptions) -> list[pl.Se
     columns = options.columns
     try:
         if name == columns.get("prompt") and "question" not in columns:
-            read: list[tuple[str | None, str | None]] = []
-            for i, value in enumerate(values):  # the samples of a problem mostly follow one another
-                read.append(read[-1] if i and value == values[i - 1] else prompt_text(value, name))
+            read = [prompt_text(value, name) for value in values]
             texts, questions = zip(*read, strict=True)
             return [pl.Series(name, texts, pl.String), pl.Series(QUESTION, questions, pl.String)]
         if name == columns.get("completion"):
