@@ -169,7 +169,7 @@ class Sampling:
 # -- training ----------------------------------------------------------------------------------------------
 
 
-def native_grpo(model: Path, config: GRPOConfig, work: Work | None = None, precision: str = "fp32") -> None:
+def native_grpo(model: Path, config: GRPOConfig, work: Work | None = None) -> None:
     """Updates of `grpo.train`, everything included; the first, which warms up, is not recorded."""
     last = [0.0]
 
@@ -180,10 +180,10 @@ def native_grpo(model: Path, config: GRPOConfig, work: Work | None = None, preci
         last[0] = time.process_time()
 
     with tempfile.TemporaryDirectory() as folder:
-        grpo.train(config, Path(folder) / "rl", model, report=report, precision=precision)
+        grpo.train(config, Path(folder) / "rl", model, report=report)
 
 
-def native_sft(model: Path, config: SFTConfig, work: Work | None = None, precision: str = "fp32") -> None:
+def native_sft(model: Path, config: SFTConfig, work: Work | None = None) -> None:
     last = [0.0]
     tokens = sum(map(len, sft_rows(model, config)[0])) // (config.size // config.batch)
 
@@ -194,7 +194,7 @@ def native_sft(model: Path, config: SFTConfig, work: Work | None = None, precisi
         last[0] = time.process_time()
 
     with tempfile.TemporaryDirectory() as folder:
-        sft.train(config, Path(folder) / "sft", model, report=report, precision=precision)
+        sft.train(config, Path(folder) / "sft", model, report=report)
 
 
 def sft_rows(model: Path, config: SFTConfig) -> tuple[list[list[int]], list[list[int]]]:
@@ -312,8 +312,8 @@ def compare(model: Path, rounds: int, only: str = "") -> dict[str, Any]:
         "sft: native": lambda work: native_sft(model, SFT, work),
     }
     if loop.product_seconds(torch.bfloat16) < loop.product_seconds(torch.float32):
-        turns["grpo: native bf16"] = lambda work: native_grpo(model, few, work, "bf16")
-        turns["sft: native bf16"] = lambda work: native_sft(model, SFT, work, "bf16")
+        turns["grpo: native bf16"] = lambda work: native_grpo(model, replace(few, precision="bf16"), work)
+        turns["sft: native bf16"] = lambda work: native_sft(model, replace(SFT, precision="bf16"), work)
     if installed():
         turns |= {
             "grpo: TRL": lambda work: trl_grpo(model, RL, 3, work),

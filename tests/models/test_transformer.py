@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the lab extra")
 transformers = pytest.importorskip("transformers", reason="needs the lab extra")
 
 from stratagem.models.folder import load_model, save_model  # noqa: E402
-from stratagem.models.transformer import Normalise, RMSNorm  # noqa: E402
+from stratagem.models.transformer import Gate, Normalise, RMSNorm, places  # noqa: E402
 from stratagem.records import StratagemError  # noqa: E402
 from stratagem.sampling.native import generate  # noqa: E402
 
@@ -70,3 +70,22 @@ def test_the_norm_is_that_of_torch_and_its_gradient_is_its_own() -> None:
     expected = torch.nn.functional.rms_norm(x, (8,), norm.weight, 1e-2)
     torch.testing.assert_close(norm(x), expected, atol=1e-14, rtol=1e-12)
     assert torch.autograd.gradcheck(lambda x, w: Normalise.apply(x, w, 1e-2), (x, norm.weight))
+
+
+def test_the_gate_and_its_gradient_are_those_of_torch() -> None:
+    torch.manual_seed(0)
+    both, slope = torch.randn(7, 38) * 4, torch.randn(7, 19)
+    grads = []
+    for gate in (Gate.apply, lambda x: torch.nn.functional.silu(x[:, :19]) * x[:, 19:]):
+        x = both.clone().requires_grad_()
+        y = gate(x)
+        y.backward(slope)
+        grads.append((y.detach(), x.grad))
+    torch.testing.assert_close(grads[0], grads[1], atol=1e-6, rtol=1e-5)
+
+
+def test_places_of_tokens_are_filled_up_with_padding() -> None:
+    real = torch.tensor([[True, True, False, False], [True, False, False, False]])
+    assert places(real, 1).tolist() == [0, 1, 4]
+    assert places(real, 4).tolist() == [0, 1, 4, 2]
+    assert places(real, 16).tolist() == [0, 1, 4]  # there is not as much padding

@@ -206,7 +206,7 @@ def sft(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             in_bars("sft", lambda r: trl.sft(asked.config, asked.out, asked.model, asked.llm, r)), as_json
         )
     given = read(SFT, "sft", words, text)
-    check_engine(given.config.tune, "native")
+    check_engine(given.config, "native")
     from stratagem.models.folder import SHIPPED
     from stratagem.training import sft as stage
 
@@ -230,7 +230,7 @@ def rl(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             as_json,
         )
     given = read(RL, "rl", words, text)
-    check_engine(given.config.tune, "native")
+    check_engine(given.config, "native")
     from stratagem.training import grpo
 
     one_thread()

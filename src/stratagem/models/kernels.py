@@ -64,10 +64,10 @@ def exp(x):
 
 
 @compiled
-def unit(x_ND, eps, out_ND):
+def unit(x_MD, eps, out_MD):
     """Rows over their root mean square."""
-    for n in range(len(x_ND)):
-        x, out = x_ND[n], out_ND[n]
+    for m in range(len(x_MD)):
+        x, out = x_MD[m], out_MD[m]
         square = ZERO
         for d in range(len(x)):
             square += x[d] * x[d]
@@ -77,13 +77,43 @@ def unit(x_ND, eps, out_ND):
 
 
 @compiled
-def gate(both_NF, out_NF):
+def unit_gradient(x_MD, eps, weight_D, slope_MD, out_MD, weight_slope_D):
+    """The gradients of `unit` times `weight`, given that of the product: of x to `out`, of the weight added up."""
+    D = len(weight_D)
+    for m in range(len(x_MD)):
+        x, slope, out = x_MD[m], slope_MD[m], out_MD[m]
+        square = along = ZERO
+        for d in range(D):
+            square += x[d] * x[d]
+            along += slope[d] * weight_D[d] * x[d]
+        scale = ONE / np.sqrt(square / f32(D) + eps)
+        along *= scale * scale / f32(D)
+        for d in range(D):
+            out[d] = (slope[d] * weight_D[d] - x[d] * along) * scale
+            weight_slope_D[d] += slope[d] * x[d] * scale
+
+
+@compiled
+def gate(both_MF, out_MF):
     """silu(gate) * up, where a row of `both` is gate and then up."""
-    for n in range(len(out_NF)):
-        out = out_NF[n]
-        g, u = both_NF[n, : len(out)], both_NF[n, len(out) :]
+    for m in range(len(out_MF)):
+        out = out_MF[m]
+        g, u = both_MF[m, : len(out)], both_MF[m, len(out) :]
         for i in range(len(out)):
             out[i] = g[i] / (ONE + exp(-g[i])) * u[i]
+
+
+@compiled
+def gate_gradient(both_MF, slope_MF, out_MF):
+    """The gradient of `gate` with respect to gate and up."""
+    for m in range(len(slope_MF)):
+        slope = slope_MF[m]
+        g, u = both_MF[m, : len(slope)], both_MF[m, len(slope) :]
+        dg, du = out_MF[m, : len(slope)], out_MF[m, len(slope) :]
+        for i in range(len(slope)):
+            sigmoid = ONE / (ONE + exp(-g[i]))
+            du[i] = slope[i] * g[i] * sigmoid
+            dg[i] = slope[i] * u[i] * sigmoid * (ONE + g[i] * (ONE - sigmoid))
 
 
 @instructions

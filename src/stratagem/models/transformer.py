@@ -19,6 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stratagem.models import kernels
+
+# In bf16 a product is prepared anew for each number of rows, which takes longer than it does itself.
+ROUND = 32
 # From queries MHE and keys and values MKE to what each token attends to, MHE.
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -59,21 +63,55 @@ class Shape:
 
 
 class Normalise(torch.autograd.Function):
-    """Root-mean-square norm with its gradient in seven kernels; those of `F.rms_norm` on a CPU are twice as many."""
+    """Root-mean-square norm of rows MD."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        inverse = torch.rsqrt(torch.linalg.vecdot(x, x)[..., None] / x.shape[-1] + eps)
-        unit = x * inverse
-        ctx.save_for_backward(unit, weight, inverse)
-        return unit * weight
+        ctx.save_for_backward(x, weight)
+        ctx.eps, unit = eps, torch.empty_like(x)
+        kernels.unit(x.detach().numpy(), eps, unit.numpy())
+        return unit.mul_(weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        unit, weight, inverse = ctx.saved_tensors
-        slope = grads[0] * weight
-        along = torch.linalg.vecdot(slope, unit)[..., None] / -unit.shape[-1]
-        return torch.addcmul(slope, unit, along) * inverse, torch.linalg.vecdot(grads[0], unit, dim=0), None
+        x, weight = ctx.saved_tensors
+        dx, dweight = torch.empty_like(x), torch.zeros_like(weight)
+        slopes = grads[0].contiguous()
+        arrays = (one.detach().numpy() for one in (weight, slopes, dx, dweight))
+        kernels.unit_gradient(x.detach().numpy(), ctx.eps, *arrays)
+        return dx, dweight, None
+
+
+class Gate(torch.autograd.Function):
+    """silu(gate) * up of rows MF in float32, of which gate is the first half and up the second."""
+
+    @staticmethod
+    def forward(ctx: Any, both: Tensor) -> Tensor:
+        ctx.save_for_backward(both)
+        out = both.new_empty(len(both), both.shape[1] // 2)
+        kernels.gate(both.detach().numpy(), out.numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (both,) = ctx.saved_tensors
+        out = torch.empty_like(both)
+        kernels.gate_gradient(both.detach().numpy(), grads[0].contiguous().numpy(), out.numpy())
+        return out
+
+
+class Spread(torch.autograd.Function):
+    """Rows put at places of a larger tensor of zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, x_MX: Tensor, place_M: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(place_M)
+        return x_MX.new_zeros(size, *x_MX.shape[1:]).index_copy_(0, place_M, x_MX)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (place_M,) = ctx.saved_tensors
+        return grads[0].index_select(0, place_M), None, None
 
 
 class RMSNorm(nn.Module):
@@ -96,7 +134,11 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(s.intermediate_size, s.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        both = F.linear(x, torch.cat((self.gate_proj.weight, self.up_proj.weight)))
+        if both.dtype == torch.float32:
+            return self.down_proj(Gate.apply(both))
+        gate, up = both.chunk(2, -1)
+        return self.down_proj(F.silu(gate) * up)
 
 
 def paired(weight: Tensor, width: int) -> Tensor:
@@ -128,12 +170,18 @@ class Attention(nn.Module):
             torch.cat((paired(q.bias, width), paired(k.bias, width), v.bias)),
         )
 
-    def forward(self, x_MD: Tensor, turn: Tensor, attend: Attend) -> Tensor:
-        s = self.s
-        H, K = s.num_attention_heads, s.num_key_value_heads
-        heads = F.linear(x_MD, *self.fused()).to(x_MD.dtype).view(-1, H + 2 * K, s.head_dim)
-        turned, v = heads.split((H + K, K), 1)
-        q, k = rotate(turned, turn).split((H, K), 1)
+    def forward(self, x_MD: Tensor, turn: Tensor, attend: Attend, first: int) -> Tensor:
+        s, (weight, bias) = self.s, self.fused()
+        H, K, E = s.num_attention_heads, s.num_key_value_heads, s.head_dim
+        if first:
+            q = F.linear(x_MD[first:], weight[: H * E], bias[: H * E]).to(x_MD.dtype).view(-1, H, E)
+            heads = F.linear(x_MD, weight[H * E :], bias[H * E :]).to(x_MD.dtype).view(-1, 2 * K, E)
+            k, v = heads.split(K, 1)
+            q, k = rotate(q, turn[first:]), rotate(k, turn)
+        else:
+            heads = F.linear(x_MD, weight, bias).to(x_MD.dtype).view(-1, H + 2 * K, E)
+            turned, v = heads.split((H + K, K), 1)
+            q, k = rotate(turned, turn).split((H, K), 1)
         with torch.autocast("cpu", enabled=False):
             y = attend(q, k, v)
         return self.o_proj(y.reshape(-1, s.hidden_size))
@@ -147,8 +195,9 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(s.hidden_size, s.rms_norm_eps)
         self.mlp = MLP(s)
 
-    def forward(self, x_MD: Tensor, turn: Tensor, attend: Attend) -> Tensor:
-        x_MD = x_MD + self.self_attn(self.input_layernorm(x_MD), turn, attend)
+    def forward(self, x_MD: Tensor, turn: Tensor, attend: Attend, first: int = 0) -> Tensor:
+        """The tokens from `first` on, after attending to all."""
+        x_MD = x_MD[first:] + self.self_attn(self.input_layernorm(x_MD), turn, attend, first)
         return x_MD + self.mlp(self.post_attention_layernorm(x_MD))
 
 
@@ -210,43 +259,63 @@ class Transformer(nn.Module):
 
         return self.layers(ids_BT.flatten(), positions_BT.flatten(), attend).view(B, T, -1)
 
-    def hidden_after(self, prompts_PT: Tensor, lengths_P: Tensor, owner_B: Tensor, ids_BR: Tensor) -> Tensor:
-        """Last hidden states of responses, BRD, each prompt computed once for all of its responses.
+    def hidden_after(
+        self, prompts_PT: Tensor, lengths_P: Tensor, owner_B: Tensor, ids_BR: Tensor, real_BR: Tensor
+    ) -> Tensor:
+        """Last hidden states of the real tokens of responses, MD, each prompt computed once for all of its responses.
 
         Args:
             prompts_PT: token ids, padded on the right.
             lengths_P: tokens of each prompt.
             owner_B: which prompt each response follows.
             ids_BR: token ids of the responses, padded on the right.
+            real_BR: where they are no padding.
         """
         (P, T), (B, R) = prompts_PT.shape, ids_BR.shape
-        places_T, places_R = torch.arange(T), torch.arange(R)
+        slot_T, slot_R = torch.arange(T), torch.arange(R)
+        real_PT = slot_T < lengths_P[:, None]
+        prompt_M, own_M = (places(real, ROUND if self.bf16 else 1) for real in (real_PT, real_BR))
+        first = len(prompt_M)
         # A response token sees its prompt, and of its response what is not behind it.
-        prompt_BRT = (places_T < lengths_P[owner_B][:, None])[:, None].expand(B, R, T)
-        own_BRR = (places_R <= places_R[:, None]).expand(B, R, R)
+        prompt_BRT = real_PT[owner_B][:, None].expand(B, R, T)
+        own_BRR = (slot_R <= slot_R[:, None]).expand(B, R, R)
         seen = torch.cat((prompt_BRT, own_BRR), -1)[:, None]
         mask = torch.zeros(seen.shape, dtype=self.cos.dtype).masked_fill(~seen, -torch.inf)
 
+        def prompts(x: Tensor) -> Tensor:
+            return Spread.apply(x, prompt_M, P * T).view(P, T, *x.shape[1:]).transpose(1, 2)
+
+        def own(x: Tensor) -> Tensor:
+            return Spread.apply(x, own_M, B * R).view(B, R, *x.shape[1:]).transpose(1, 2)
+
         def attend(q_MHE: Tensor, k_MKE: Tensor, v_MKE: Tensor) -> Tensor:
-            q, k, v = (x[: P * T].view(P, T, *x.shape[1:]).transpose(1, 2) for x in (q_MHE, k_MKE, v_MKE))
-            before = attention(q, k, v, None)
-            q, *own = (x[P * T :].view(B, R, *x.shape[1:]).transpose(1, 2) for x in (q_MHE, k_MKE, v_MKE))
-            k, v = (torch.cat((a[owner_B], b), 2) for a, b in zip((k, v), own, strict=True))
-            after = attention(q, k, v, mask)
-            return torch.cat((before.flatten(0, 1), after.flatten(0, 1)))
+            found = []
+            old_k, old_v = prompts(k_MKE[:first]), prompts(v_MKE[:first])
+            if len(q_MHE) == len(k_MKE):
+                y = attention(prompts(q_MHE[:first]), old_k, old_v, None)
+                found.append(y.flatten(0, 1).index_select(0, prompt_M))
+                q_MHE = q_MHE[first:]
+            k, v = (
+                torch.cat((old[owner_B], own(x[first:])), 2) for old, x in ((old_k, k_MKE), (old_v, v_MKE))
+            )
+            y = attention(own(q_MHE), k, v, mask)
+            return torch.cat((*found, y.flatten(0, 1).index_select(0, own_M)))
 
-        ids = torch.cat((prompts_PT.flatten(), ids_BR.flatten()))
-        positions = torch.cat((places_T.repeat(P), (lengths_P[owner_B][:, None] + places_R).flatten()))
-        return self.layers(ids, positions, attend)[P * T :].view(B, R, -1)
+        ids = torch.cat((prompts_PT.flatten()[prompt_M], ids_BR.flatten()[own_M]))
+        positions_BR = lengths_P[owner_B][:, None] + slot_R
+        positions = torch.cat((slot_T.repeat(P)[prompt_M], positions_BR.flatten()[own_M]))
+        return self.layers(ids, positions, attend, first)[: int(real_BR.sum())]
 
-    def layers(self, ids_M: Tensor, positions_M: Tensor, attend: Attend) -> Tensor:
-        """Last hidden states of the tokens, MD."""
+    def layers(self, ids_M: Tensor, positions_M: Tensor, attend: Attend, first: int = 0) -> Tensor:
+        """Last hidden states of the tokens from `first` on, MD."""
         half = self.shape.head_dim // 2
         turn = torch.complex(self.cos[:, :half], self.sin[:, :half])[positions_M][:, None]
         x_MD = self.model.embed_tokens(ids_M)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            for layer in self.model.layers:
+            *layers, last = self.model.layers
+            for layer in layers:
                 x_MD = layer(x_MD, turn, attend)
+            x_MD = last(x_MD, turn, attend, first)
         return self.model.norm(x_MD)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -255,6 +324,13 @@ class Transformer(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Logits of the next token, BTV."""
         return self.logits(self.hidden(ids))
+
+
+def places(real: Tensor, multiple: int) -> Tensor:
+    """Where the real tokens of padded rows are, and then as much padding as makes their number a multiple."""
+    found = real.flatten().nonzero()[:, 0]
+    padding = (~real).flatten().nonzero()[: -len(found) % multiple, 0]
+    return torch.cat((found, padding)) if (len(found) + len(padding)) % multiple == 0 else found
 
 
 def attention(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, mask: Tensor | None) -> Tensor:

@@ -20,7 +20,7 @@ from stratagem.strategies import STRATEGIES
 from stratagem.tasks.finite_field import FiniteField
 from stratagem.workspace import Stage
 
-VERSION = 2
+VERSION = 3
 TABLE = "rollouts.parquet"
 CHUNK = 60  # problems of one batch
 Report = Callable[[int, int, dict[str, Any]], None]

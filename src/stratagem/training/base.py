@@ -18,7 +18,7 @@ from stratagem.settings import BaseConfig
 from stratagem.training import loop
 from stratagem.workspace import Stage
 
-VERSION = 3
+VERSION = 4
 
 
 def train(config: BaseConfig, out: Path, report: loop.Report = loop.quiet) -> Path:

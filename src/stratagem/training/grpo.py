@@ -41,7 +41,7 @@ from stratagem.training import loop
 from stratagem.training.packing import Part, pack
 from stratagem.workspace import Stage, write_json
 
-VERSION = 2
+VERSION = 3
 
 
 def advantages(scores_BG: Tensor, scale: str) -> Tensor:
@@ -92,9 +92,9 @@ def policy_loss(
 
 def token_logps(model: Transformer, part: Part, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probabilities of the members' tokens at `temperature`, the mask of their tokens, and entropies, all BR."""
-    hidden = model.hidden_after(part.prompts_PT, part.lengths_P, part.owner_B, part.ids_BR)
     mask = part.targets_BR >= 0
-    logps = (model.logits(hidden[mask]) / temperature).log_softmax(-1)
+    hidden = model.hidden_after(part.prompts_PT, part.lengths_P, part.owner_B, part.ids_BR, mask)
+    logps = (model.logits(hidden) / temperature).log_softmax(-1)
     with torch.no_grad():
         entropy = -(logps.exp() * logps).sum(-1)
     chosen = logps.gather(-1, part.targets_BR[mask][:, None])[:, 0]
@@ -110,12 +110,11 @@ def train(
     model: Path,
     keep_rollouts: bool = False,
     report: loop.Report = loop.quiet,
-    precision: str = "fp32",
 ) -> Path:
     """RL from `model`, which is the reference too; writes ``out/model`` and ``out/metrics.jsonl``.
 
     Resumes, or returns at once when done. With `keep_rollouts` each update's rollouts are kept, labelled, in
-    ``out/rollouts/``. `precision` ``bf16`` is for the log-probabilities and their gradients; samples are drawn in fp32.
+    ``out/rollouts/``.
     """
     folder = model_folder(model)
     task = FiniteField(config.p)
@@ -127,15 +126,14 @@ def train(
         kinds=KINDS,
         weights=[1 - config.inversion, config.inversion],
     )
-    settings = asdict(config) | {"model": fingerprint(folder)}
-    settings |= {"keep_rollouts": keep_rollouts, "precision": precision}
+    settings = asdict(config) | {"model": fingerprint(folder), "keep_rollouts": keep_rollouts}
     stage = Stage("rl", VERSION, settings, out)
     if stage.done:
         return out
     policy, tokenizer = load_model(folder)
     reference, _ = load_model(folder)
     reference.requires_grad_(False)
-    loop.set_precision((policy, reference), precision)
+    loop.set_precision((policy, reference), config.precision)
     prompts = [encode(tokenizer, problem.prompt) for problem in problems]
     optimizer = loop.optimizer_for(policy, config.lr, tune=config.tune)
     max_new = token_limit(config.steps[1])

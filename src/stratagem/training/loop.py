@@ -89,7 +89,7 @@ def set_precision(models: Sequence[Transformer], precision: str) -> None:
         single, half = (product_seconds(dtype) for dtype in (torch.float32, torch.bfloat16))
         if half > single:
             raise StratagemError(
-                f"precision bf16: this machine multiplies {half / single:.0f} times as slowly in it; use fp32"
+                f"--precision bf16: this machine multiplies {half / single:.0f} times as slowly in it; use fp32"
             )
     for model in models:
         model.bf16 = precision == "bf16"

@@ -8,40 +8,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stratagem.models.folder import SHIPPED, fingerprint, load_model, model_folder, save_model
-from stratagem.models.vocabulary import EOS_ID, PAD_ID, encode
+from stratagem.models.transformer import Transformer
+from stratagem.models.vocabulary import EOS_ID, encode
 from stratagem.settings import SFTConfig
 from stratagem.strategies import demonstrations
 from stratagem.tasks.finite_field import FiniteField
 from stratagem.training import loop
+from stratagem.training.packing import IGNORE, Part, pack
 from stratagem.workspace import Stage, write_json
 
-VERSION = 2
-IGNORE = -100
+VERSION = 3
 
 
-def train(
-    config: SFTConfig,
-    out: Path,
-    model: Path = SHIPPED,
-    report: loop.Report = loop.quiet,
-    precision: str = "fp32",
-) -> Path:
+def cross_entropy(model: Transformer, part: Part) -> Tensor:
+    """Of the responses' tokens, summed over all members of a part."""
+    real = part.targets_BR != IGNORE
+    hidden = model.hidden_after(part.prompts_PT, part.lengths_P, part.owner_B, part.ids_BR, real)
+    losses_M = F.cross_entropy(model.logits(hidden), part.targets_BR[real], reduction="none")
+    # Equal demonstrations are one row.
+    return losses_M @ part.which.bincount().repeat_interleave(real.sum(1)).to(losses_M.dtype)
+
+
+def train(config: SFTConfig, out: Path, model: Path = SHIPPED, report: loop.Report = loop.quiet) -> Path:
     """Train and write ``out/model``; resumes, or returns at once when done."""
     folder = model_folder(model)
     task = FiniteField(config.p)
     problems = task.generate("sft", config.size, config.steps, seed=config.seed)
-    stage = Stage(
-        "sft", VERSION, asdict(config) | {"model": fingerprint(folder), "precision": precision}, out
-    )
+    stage = Stage("sft", VERSION, asdict(config) | {"model": fingerprint(folder)}, out)
     if stage.done:
         return out
     policy, tokenizer = load_model(folder)
-    loop.set_precision((policy,), precision)
+    loop.set_precision((policy,), config.precision)
     texts = demonstrations(task, problems, config.strategy, config.seed)
     rows = [
         (encode(tokenizer, problem.prompt), [*encode(tokenizer, text), EOS_ID])
@@ -55,12 +56,13 @@ def train(
         epoch, index = divmod(number, per_epoch)
         order = np.random.default_rng([config.seed, epoch]).permutation(len(rows))
         chosen = [rows[i] for i in order[index * config.batch : (index + 1) * config.batch]]
-        ids_BT, targets_BT = pad(chosen)
-        learnt = targets_BT != IGNORE
-        logits = policy.logits(policy.hidden(ids_BT)[learnt])
-        loss = F.cross_entropy(logits, targets_BT[learnt])
-        loss.backward()
-        return {"epoch": epoch, "loss": round(loss.item(), 6), "grad_norm": round(step(), 6)}
+        tokens = sum(len(response) for _, response in chosen)
+        loss = 0.0
+        for part in pack(chosen):
+            share = cross_entropy(policy, part) / tokens
+            share.backward()
+            loss += share.item()
+        return {"epoch": epoch, "loss": round(loss, 6), "grad_norm": round(step(), 6)}
 
     with stage.open() as work:
         rate = loop.linear(config.lr, updates, warmup=min(50, updates // 10))
@@ -68,15 +70,3 @@ def train(
         save_model(policy, work / "model")
         write_json(work / "trained_on.json", [problem.id for problem in problems])
     return out
-
-
-def pad(rows: list[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor]:
-    """Inputs and next-token targets, BT, padded on the right; a target is IGNORE outside the response."""
-    width = max(len(prompt) + len(response) for prompt, response in rows) - 1
-    ids = torch.full((len(rows), width), PAD_ID)
-    targets = torch.full((len(rows), width), IGNORE)
-    for i, (prompt, response) in enumerate(rows):
-        whole = torch.tensor(prompt + response)
-        ids[i, : len(whole) - 1] = whole[:-1]
-        targets[i, len(prompt) - 1 : len(whole) - 1] = whole[len(prompt) :]
-    return ids, targets

@@ -59,7 +59,7 @@ def sft(
     Raises:
         StratagemError: the model cannot be loaded, or the settings are not for this engine.
     """
-    check_engine(config.tune, "trl")
+    check_engine(config, "trl")
     source = find_model(model, llm)
     stage = Stage("sft", VERSION, settings(config, source, llm), out)
     if stage.done:
@@ -113,7 +113,7 @@ def grpo(
     Raises:
         StratagemError: the model cannot be loaded, or the settings are not for this engine.
     """
-    check_engine(config.tune, "trl")
+    check_engine(config, "trl")
     source = find_model(model, llm)
     if config.batch * config.group % processes():
         raise StratagemError(
