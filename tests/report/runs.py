@@ -52,7 +52,7 @@ def completions(
     folder: Path, step: int, rng: np.random.Generator, drift: float = 0.0, **more: list[Any]
 ) -> None:
     """A file as TRL 1.16 writes it with the callback Live; the same 16 problems at every step."""
-    rows: dict[str, list[Any]] = {name: [] for name in ("problem_id", "group", "strategy", "kind", "steps")}
+    rows: dict[str, list[Any]] = {name: [] for name in ("group", "kind", "problem_id", "steps", "strategy")}
     rewards: list[float] = []
     for problem in range(16):
         kind = KINDS[problem % 2]
@@ -61,7 +61,7 @@ def completions(
             fits = (strategy == "forward") == (kind == "evaluation")
             rewards.append(float(rng.random() < (0.9 if fits else 0.1)))
             for name, value in zip(
-                rows, (f"p{problem}", f"{step}-{problem}", strategy, kind, 2), strict=True
+                rows, (f"{step}-{problem}", kind, f"p{problem}", 2 + problem // 8, strategy), strict=True
             ):
                 rows[name].append(value)
     n = len(rewards)

@@ -284,6 +284,28 @@ def test_what_a_trl_run_logged_itself_is_shown_with_its_checkpoints(tmp_path: Pa
     assert "<dd>done</dd>" in watched.show().html
 
 
+def test_what_describes_a_problem_is_told_from_what_else_was_logged(tmp_path: Path) -> None:
+    """Guesses differ within a problem, so they are no type of problem."""
+    runs.completions(tmp_path / "trl", 1, np.random.default_rng(0), guess=["a", "b"] * 32, turn=[1, 2] * 32)
+    html = Watched(tmp_path / "trl").show().html
+    assert "kind evaluation" in html
+    assert "guess" not in html
+    assert "<span>steps</span>" in html
+    for steps in (2, 3):
+        assert f"</i>{steps}</span>" in html
+    assert "</i>1</span>" not in html
+
+
+def test_a_trl_run_that_has_only_begun_is_waited_for(tmp_path: Path) -> None:
+    """TRL makes the folder of completions before it trains."""
+    watched = Watched(tmp_path / "trl")
+    (tmp_path / "trl/completions").mkdir(parents=True)
+    assert "Waiting" in watched.show().html
+    runs.completions(tmp_path / "trl", 3, np.random.default_rng(0))
+    watched._next = 0.0
+    assert "3 updates so far" in watched.show().html
+
+
 def test_of_several_rewards_one_has_to_be_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for step in range(1, 5):

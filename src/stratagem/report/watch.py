@@ -230,7 +230,7 @@ def _answer(runs: Sequence[Run]) -> str:
     if not run.gains:
         if run.kind == "sft" and "loss" in run.scalars.columns and run.scalars["loss"].count():
             return f"Loss {run.scalars['loss'].drop_nulls()[-1]:.3f} after {run.status.done:,} updates"
-        return f"{run.status.done:,} updates so far; a gain needs two with strategies"
+        return f"{run.status.done:,} updates so far; a gain needs two batches with strategies"
     at = max(run.gains)
     gain = run.gains[at]
     if not any(clear(gain[term]) for term in TERMS):

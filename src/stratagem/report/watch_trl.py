@@ -1,8 +1,9 @@
 """Anybody's TRL run, read off its output folder: completions/*.parquet and the newest trainer_state.json.
 
 Read off trl 1.16, trainer/grpo_trainer.py, `log`, and transformers 5.24, trainer_callback.py, `TrainerState`. With
-`log_completions=True` TRL writes a table at every log; `integrations.trl.Live` adds problem_id, group, strategy and the
-columns that describe a problem, in this order. What was logged as numbers reaches the disk with each checkpoint only.
+`log_completions=True` TRL writes a table at every log: step, prompt, completion, a column of floats a reward, and by
+name what `integrations.trl.Live` adds: problem_id, group, strategy and the columns that describe a problem. What was
+logged as numbers reaches the disk with each checkpoint only.
 """
 
 from __future__ import annotations
@@ -204,10 +205,8 @@ class TRLRun:
 
 def is_trl(folder: Path) -> bool:
     """Whether a TRL trainer has written there."""
-    completions = folder / "completions"
-    return any(states_of(folder)) or (
-        completions.is_dir() and any(_STEP.fullmatch(path.name) for path in completions.iterdir())
-    )
+    # TRL makes the folder of completions before anything is in it.
+    return bool(states_of(folder)) or (folder / "completions").is_dir()
 
 
 def states_of(folder: Path) -> list[Path]:
@@ -231,20 +230,23 @@ def layout_of(table: pl.DataFrame, score: str | None) -> Layout:
     Raises:
         StratagemError: no column of the name that the user gave.
     """
-    names = table.columns
-    ours = names.index("strategy")
-    between = [name for name in names[3 : names.index("problem_id")] if table[name].dtype.is_numeric()]
+    between = [name for name in table.columns[3:] if name not in (*OURS, "advantage")]
+    rewards = [name for name in between if table[name].dtype.is_float()]
     if score is None:
-        fit = [name for name in between if table[name].drop_nulls().is_between(0, 1).all()]
-        found = between if len(between) == 1 else fit
+        fit = [name for name in rewards if table[name].drop_nulls().is_between(0, 1).all()]
+        found = rewards if len(rewards) == 1 else fit
         score = found[0] if len(found) == 1 else None
-    elif score not in names:
+    elif score not in between:
         raise StratagemError(f"--score {score}: no such column; there are {', '.join(between)}")
-    described = [name for name in names[ours + 1 :] if name != "advantage"]
+    # What describes a problem is the same for all its responses; what else was logged is not.
+    others = [name for name in between if name not in rewards]
+    values = table.group_by("problem_id").agg(pl.col(others).n_unique()).select(pl.col(others).max() <= 1)
+    described = [name for name in others if values[name].all()]
     kinds = [
-        name for name in described
+        name
+        for name in described
         if table[name].dtype in (pl.String, pl.Boolean) and table[name].n_unique() <= MOST_KINDS
-    ]  # fmt: skip
+    ]
     steps = [
         name for name in described if table[name].dtype.is_integer() and table[name].n_unique() <= MOST_STEPS
     ]
