@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratagem.report.watch_log import MetricsLog, Tail, read_line
+from stratagem.report.watch_run import StageRun
+from tests.report import runs
 from tests.report.runs import line, lines
 
 
@@ -155,3 +158,31 @@ def test_counts_and_numbers_are_those_of_the_lines(tmp_path: Path) -> None:
     }
     assert log.scalars.filter(pl.col("update") == 1)["reward"].to_list() == [0.5]
     assert log.scalars.filter(pl.col("update") == 1)["kl"].to_list() == [None]
+
+
+def test_a_gain_that_the_run_split_itself_is_taken(tmp_path: Path) -> None:
+    """As TRL's runs log it, by problem; lines without one, where it was not split, have none."""
+    terms = {"gain": 0.3, "selection": 0.2, "improvement": 0.1, "new_strategy": 0.0}
+    live = {"share/forward": 0.5, **terms, "gain/low": 0.1, "gain/high": 0.5}
+    runs.stage(
+        tmp_path / "run",
+        runs.line(0, np.random.default_rng(0), live={"share/forward": 0.5})
+        + runs.line(1, np.random.default_rng(1), live=live),
+    )
+    found = StageRun(tmp_path / "run").poll().gains
+    assert list(found) == [2]
+    assert found[2]["gain"] == (0.3, 0.1, 0.5)
+    assert found[2]["selection"] == (0.2, None, None)
+
+
+def test_a_stage_whose_folder_is_locked_by_none_has_stopped(tmp_path: Path) -> None:
+    if not Path("/proc/locks").exists():
+        pytest.skip("only Linux tells who holds a lock")
+    runs.stage(tmp_path / "run.partial", b"".join(lines(3)))
+    run = StageRun(tmp_path / "run")
+    lock = tmp_path / "run.partial" / ".lock"
+    assert run.poll().status.state == "stopped"
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run.poll().status.state == "running"
+    assert run.poll().status.state == "stopped"
