@@ -1,7 +1,6 @@
 """The native engine against its peers in one run: Hugging Face `generate`, TRL's GRPOTrainer and SFTTrainer.
 
     pip install 'trl==1.16.*' datasets && python benchmarks/engine.py            # the table of docs/performance.md
-    python benchmarks/engine.py --curves                                         # cost and memory by size
 
 All work on the shipped base after SFT as in the study (made first, half a minute), on the same problems of 6-9
 steps, with the same batch, group, token limit and temperature, one thread each, in turns. `flat` is the same at a
@@ -10,15 +9,14 @@ TRL with its own defaults, `TRL fast` without gradient checkpointing and in fp32
 
 Times are CPU seconds of the process: at one thread those of the clock on an idle machine, and far less disturbed by
 what else runs. Operations and bytes are counted as they are dispatched: products and attention for FLOPs; for bytes
-every input and output of every kernel, as if nothing stayed in a cache. Peers that are not installed are left out.
+every input and output of every kernel, as if nothing stayed in a cache. Of the compiled kernels only attention is
+counted: the norms and gates do a hundredth of the operations. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,9 +30,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from stratagem.models.folder import load_model, save_model
-from stratagem.models.transformer import Shape, Transformer
-from stratagem.models.vocabulary import EOS_ID, PAD_ID, encode, words
+from stratagem.models import kernels
+from stratagem.models.folder import load_model
+from stratagem.models.vocabulary import EOS_ID, PAD_ID, encode
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import GRPOConfig, SFTConfig
 from stratagem.strategies import demonstrations
@@ -78,11 +76,26 @@ class Bytes(TorchDispatchMode):
 
 def count(work: Work, turn: Callable[[], Any]) -> None:
     """Count one turn."""
+    attend, seen = kernels.attend, [0, 0]
+
+    def counted(
+        heads: Any, cos: Any, sin: Any, base: Any, before: Any, row: Any, slot: Any, *rest: Any
+    ) -> None:
+        keys, out = rest[0], rest[3]
+        slots = int((before + slot + 1).sum())
+        seen[0] += 4 * slots * out[0].size  # a product with the keys and one with the values
+        seen[1] += 8 * slots * keys.shape[2] * keys.shape[3] + heads.nbytes + out.nbytes
+        attend(heads, cos, sin, base, before, row, slot, *rest)
+
     with FlopCounterMode(display=False) as flops:
         turn()
-    with Bytes() as moved:
-        turn()
-    work.flops, work.moved = float(flops.get_total_flops()), float(moved.total)
+    kernels.attend = counted
+    try:
+        with Bytes() as moved:
+            turn()
+    finally:
+        kernels.attend = attend
+    work.flops, work.moved = float(flops.get_total_flops() + seen[0]), float(moved.total + seen[1])
 
 
 def count_last(work: Work, updates: Callable[[int], Any]) -> None:
@@ -374,44 +387,6 @@ def show(found: dict[str, Any]) -> None:
         print(line)
 
 
-def point(arguments: tuple[str, int, GRPOConfig]) -> dict[str, float]:
-    """Cost and memory of an update of the model, or of a random one of a width, in a process of its own."""
-    folder, width, config = arguments
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    model = Path(folder)
-    if width:
-        shape = Shape(len(words()), hidden_size=width, intermediate_size=2 * width)
-        save_model(Transformer(shape), model := Path(tempfile.mkdtemp()))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    work = Work()
-    native_grpo(model, replace(config, updates=3), work)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "seconds": median(work.seconds),
-        "tokens_per_second": work.rate,
-        "mebibytes": (after - before) / 1024,
-    }
-
-
-def curves(model: Path) -> list[dict[str, Any]]:
-    grid = [("width", w, w, RL) for w in (64, 128, 256, 512)]
-    grid += [("batch", b, 0, replace(RL, batch=b)) for b in (8, 16, 32, 64, 128)]
-    grid += [("group", g, 0, replace(RL, group=g)) for g in (2, 4, 8, 16, 32)]
-    grid += [("steps", s, 0, replace(RL, steps=(s, s))) for s in (2, 4, 8, 16)]
-    found = []
-    for name, value, width, config in grid:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            row = {"by": name, "value": value, **pool.apply(point, ((str(model), width, config),))}
-        found.append(row)
-        print(
-            f"{name:6} {value:4}  {row['seconds']:7.3f} s  {row['tokens_per_second']:8,.0f} tokens/s  "
-            f"{row['mebibytes']:6.0f} MiB",
-            flush=True,
-        )
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -419,15 +394,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a model folder; without it the base after SFT is made")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
     parser.add_argument("--only", default="", help="tasks whose name begins so: sample, grpo or sft")
-    parser.add_argument("--curves", action="store_true", help="cost and memory of an update by size instead")
     parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         model = options.model or sft.train(SFTConfig(), Path(folder) / "FB") / "model"
-        found = curves(model) if options.curves else compare(model, options.rounds, options.only)
-    if not options.curves:
-        show(found)
+        found = compare(model, options.rounds, options.only)
+    show(found)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 

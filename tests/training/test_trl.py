@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from stratagem.models.llm import find_model, load_tokenizer, prompting
 from stratagem.records import StratagemError
 from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig
-from stratagem.training import trl
+from stratagem.training import loop, trl
 from tests.conftest import Run
 from tests.integrations.tiny import tiny_qwen2
 
@@ -129,7 +129,9 @@ def test_rl_writes_what_the_native_engine_writes(taught: Path, tmp_path: Path) -
     assert all(set(names) <= line.keys() for line in found)
     kept = [pl.read_parquet(path) for path in sorted((out / "rollouts").glob("*.parquet"))]
     assert len(kept) == 4
+    ids = json.loads((out / "trained_on.json").read_text())
     for number, (line, table) in enumerate(zip(found, kept, strict=True)):
+        assert table["problem_id"].to_list()[::4] == [ids[i] for i in loop.asked(RL, number)]
         assert table["update"].to_list() == [number] * 8
         assert table["group"].to_list() == [0] * 4 + [1] * 4
         assert table["sample"].to_list() == [0, 1, 2, 3] * 2
@@ -164,10 +166,11 @@ def test_a_stopped_sft_ends_as_an_unbroken_one(tiny: Path, tmp_path: Path) -> No
 
 
 def test_a_stopped_rl_ends_as_an_unbroken_one(taught: Path, tmp_path: Path) -> None:
-    whole = trl.grpo(RL, tmp_path / "whole", taught, LLM)
+    config = GRPOConfig(**{**asdict(RL), "prompts": 4, "updates": 6})  # three epochs
+    whole = trl.grpo(config, tmp_path / "whole", taught, LLM)
     with pytest.raises(Stop):
-        trl.grpo(RL, tmp_path / "broken", taught, LLM, report=stop_after(3))
-    same(whole, trl.grpo(RL, tmp_path / "broken", taught, LLM))
+        trl.grpo(config, tmp_path / "broken", taught, LLM, report=stop_after(5))
+    same(whole, trl.grpo(config, tmp_path / "broken", taught, LLM))
 
 
 OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

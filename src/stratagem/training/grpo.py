@@ -137,14 +137,11 @@ def train(
     prompts = [encode(tokenizer, problem.prompt) for problem in problems]
     optimizer = loop.optimizer_for(policy, config.lr, tune=config.tune)
     max_new = token_limit(config.steps[1])
-    per_epoch = config.prompts // config.batch
 
     def update(number: int, step: Callable[[], float]) -> dict[str, Any]:
         started = time.perf_counter()
-        # 1. This update's problems: each once an epoch, in an order of the epoch's own.
-        epoch, index = divmod(number, per_epoch)
-        order = np.random.default_rng([config.seed, 1, epoch]).permutation(len(problems))
-        chosen = order[index * config.batch : (index + 1) * config.batch].tolist()
+        # 1. This update's problems.
+        chosen = loop.asked(config, number)
 
         # 2. A group of completions each, at the temperature.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)

@@ -9,14 +9,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from stratagem.models.folder import load_state, save_state
 from stratagem.models.transformer import Transformer
 from stratagem.records import StratagemError
+from stratagem.settings import GRPOConfig
 
 STATE, METRICS = "state.safetensors", "metrics.jsonl"
 Report = Callable[[int, int, dict[str, Any]], None]
+
+
+def asked(config: GRPOConfig, number: int) -> list[int]:
+    """The problems of an update of RL: each once an epoch, in an order of the epoch's own."""
+    epoch, index = divmod(number, config.prompts // config.batch)
+    order = np.random.default_rng([config.seed, 1, epoch]).permutation(config.prompts)
+    return order[index * config.batch : (index + 1) * config.batch].tolist()
 
 
 def quiet(done: int, total: int, metrics: dict[str, Any]) -> None:

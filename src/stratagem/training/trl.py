@@ -44,10 +44,11 @@ from stratagem.sampling.answer import Answer
 from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine
 from stratagem.strategies import SETS, demonstrations, label
 from stratagem.tasks.finite_field import KINDS, FiniteField
+from stratagem.training import loop
 from stratagem.training.trl_log import Log, Report, grpo_metrics, sft_metrics
 from stratagem.workspace import Stage, write_json
 
-VERSION = 1
+VERSION = 2
 CHECKPOINTS, START = "checkpoints", "start"
 
 
@@ -139,6 +140,9 @@ def grpo(
         }
         for number, one in enumerate(problems)
     ]
+    # All updates in one epoch, in the native engine's order: resumed in a later epoch, TRL's own shuffling would
+    # begin again with the first one's.
+    rows = [rows[i] for update in range(config.updates) for i in loop.asked(config, update)]
     with together(stage) as work:
         args = TheirGRPO(
             **shared(config, llm, work, config.batch * config.group),
@@ -156,6 +160,7 @@ def grpo(
             loss_type=config.loss,
             scale_rewards=config.scale,
             remove_unused_columns=False,
+            shuffle_dataset=False,
             **vllm(llm),
         )
         outcome = Outcome(task, problems, config, work, keep_rollouts)

@@ -1,0 +1,81 @@
+"""Cost and memory of an update of the native engine by width of the model, batch, group and length.
+
+    python benchmarks/engine_curves.py
+
+One setting is changed at a time, each point in a process of its own. Widths are of untrained models, whose samples
+share hardly anything; all else is the shipped base after SFT (see `engine.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from engine import RL, Work, native_grpo
+
+from stratagem.models.folder import save_model
+from stratagem.models.transformer import Shape, Transformer
+from stratagem.models.vocabulary import words
+from stratagem.settings import GRPOConfig, SFTConfig
+from stratagem.training import sft
+
+
+def point(arguments: tuple[str, int, GRPOConfig]) -> dict[str, float]:
+    """Cost and memory of an update of the model, or of a random one of a width, in a process of its own."""
+    folder, width, config = arguments
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = Path(folder)
+    if width:
+        shape = Shape(len(words()), hidden_size=width, intermediate_size=2 * width)
+        save_model(Transformer(shape), model := Path(tempfile.mkdtemp()))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    work = Work()
+    native_grpo(model, replace(config, updates=3), work)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": median(work.seconds),
+        "tokens_per_second": work.rate,
+        "mebibytes": (after - before) / 1024,
+    }
+
+
+def curves(model: Path) -> list[dict[str, Any]]:
+    """One row a point, printed as it is measured."""
+    grid = [("width", w, w, RL) for w in (64, 128, 256, 512)]
+    grid += [("batch", b, 0, replace(RL, batch=b)) for b in (8, 16, 32, 64, 128)]
+    grid += [("group", g, 0, replace(RL, group=g)) for g in (2, 4, 8, 16, 32)]
+    grid += [("steps", s, 0, replace(RL, steps=(s, s))) for s in (2, 4, 8, 16)]
+    found = []
+    for name, value, width, config in grid:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            row = {"by": name, "value": value, **pool.apply(point, ((str(model), width, config),))}
+        found.append(row)
+        print(
+            f"{name:6} {value:4}  {row['seconds']:7.3f} s  {row['tokens_per_second']:8,.0f} tokens/s  "
+            f"{row['mebibytes']:6.0f} MiB",
+            flush=True,
+        )
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, help="a model folder; without it the base after SFT is made")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        curves(options.model or sft.train(SFTConfig(), Path(folder) / "FB") / "model")
+
+
+if __name__ == "__main__":
+    main()
