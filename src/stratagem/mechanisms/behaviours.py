@@ -167,7 +167,7 @@ def _side(
     cells = here.join(columns, on="behaviour")
     flat = cells["p"].to_numpy() * len(names) + cells["b"].to_numpy()
     share_pb, right_pb = (
-        np.bincount(flat, cells[measure], minlength=len(ids) * len(names)).reshape(-1, len(names))
+        np.bincount(flat, cells[measure], minlength=len(ids) * len(names)).reshape(len(ids), len(names))
         / n_p[:, None]
         for measure in ("n", "right")
     )

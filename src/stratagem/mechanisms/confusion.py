@@ -26,29 +26,38 @@ class Cells:
     label_h: NDArray[np.int64]
     into_coh: Floats
 
-    def draws(self, rng: np.random.Generator, number: int) -> Floats:
+    def draws(self, rng: np.random.Generator, number: int, moved_dcop: Floats | None = None) -> Floats:
         """P(label | true) where P(true | cell) is drawn from its Dirichlet posterior (draws x c x o x t x p).
 
-        How often the recogniser gave each label is known, and stays: so that the errors of the matrix and of what
-        is solved with it cancel as they do in the data. The prior weighs one response: spread as the hand labels of
-        the same label, with one more spread over all strategies. A cell that was labelled whole does not vary.
+        The prior weighs one response: spread as the hand labels of the same label, with one more spread over all
+        strategies. How often the recogniser gave each label is that of the draw (`moved_dcop`, as a multiple of what
+        the log shows, by checkpoint, outcome and label), so that the errors of the matrix and of what is solved with
+        it cancel as they do in the data: the sheet is a part of the log. Then the log is a sample like any other, and
+        what is labelled of it no more than that. Without `moved_dcop`, or where rows of several scopes are pooled, the
+        log stays as it is, and a cell that was labelled whole does not vary.
         """
         strategies = self.hand_ht.shape[1]
         each_hp = self.label_h[:, None] == np.arange(strategies)
         same_pt = each_hp.T @ self.hand_ht + 1.0 / strategies
         prior_ht = (same_pt / same_pt.sum(axis=1, keepdims=True))[self.label_h]
-        n_h = self.hand_ht.sum(axis=1)
-        left_h = np.clip(1.0 - n_h / np.maximum(self.size_h, n_h), 1e-6, 1.0)
+        sides, outcomes = self.into_coh.shape[:2]
+        if moved_dcop is None or moved_dcop.shape[1:3] != (sides, outcomes):
+            # The log stays, and with it what of its responses is labelled already.
+            moved_dcop = np.ones((number, sides, outcomes, strategies))
+            n_h = self.hand_ht.sum(axis=1)
+            left_h = np.clip(1.0 - n_h / np.maximum(self.size_h, n_h), 1e-6, 1.0)
+        else:
+            left_h = np.ones(len(self.size_h))
         gamma = rng.standard_gamma(
             (self.hand_ht + prior_ht) / left_h[:, None], size=(number, *self.hand_ht.shape)
         )
         theta_dht = gamma / gamma.sum(axis=-1, keepdims=True)
-        sides, outcomes = self.into_coh.shape[:2]
-        into = np.einsum("coh,h,hp->hcop", self.into_coh, self.size_h, each_hp).reshape(len(n_h), -1)
-        joint = np.matmul(theta_dht.transpose(0, 2, 1), into).reshape(
-            number, strategies, sides, outcomes, strategies
-        )
-        joint = joint.transpose(0, 2, 3, 1, 4)
+        # Responses of a cell in every scope; a cell has one label (h x c x o).
+        size_hco = (self.into_coh * self.size_h).transpose(2, 0, 1)
+        joint = np.zeros((number, sides, outcomes, strategies, strategies))
+        for h, label in enumerate(self.label_h):
+            size_dco = size_hco[h] * moved_dcop[..., label]
+            joint[..., label] += size_dco[..., None] * theta_dht[:, h, None, None, :]
         total = joint.sum(axis=-1, keepdims=True)
         return np.divide(joint, total, out=np.full_like(joint, np.nan), where=total > 0)
 
@@ -81,7 +90,7 @@ class Confusion:
             raise ValueError("rate has to be … x s x s for s names, with rows that sum to 1")
         return cls(tuple(names), found, np.full(found.shape[:-1], math.inf))
 
-    def draws(self, rng: np.random.Generator, number: int) -> Floats:
+    def draws(self, rng: np.random.Generator, number: int, moved_dcop: Floats | None = None) -> Floats:
         """Draws of `rate` (draws x its shape); known rows stay, rows without hand labels are NaN.
 
         Rows come from their Dirichlet posterior under a prior of the weight of one response, 1/s a label (Berger,
@@ -89,7 +98,7 @@ class Confusion:
         informative the more there are. With a designed sheet they come from its cells.
         """
         if self.cells is not None:
-            return np.where(self.count[..., None] > 0, self.cells.draws(rng, number), self.rate)
+            return np.where(self.count[..., None] > 0, self.cells.draws(rng, number, moved_dcop), self.rate)
         drawn = np.broadcast_to(self.rate, (number, *self.rate.shape)).copy()
         guessed = np.isfinite(self.count) & (self.count > 0)
         shape = self.rate[guessed] * self.count[guessed][:, None] + 1.0 / len(self.names)

@@ -133,26 +133,33 @@ def decompose_corrected(
     data_pk = _widen(pairs, names)
     starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
     seen_gcos = by_outcome(np.add.reduceat(data_pk, starts, axis=0), width)
-    rate, drawn_rate, absent_cos = _matrices(confusion, rng, draws)
-    condition = _condition(rate, names)
     number_g = pairs.sizes_g.astype(np.float64)
+    size_b = [int(size) for size in pairs.sizes_g]
+    # A generator of its own: with a known error the bootstrap is that of `decompose`, draw for draw.
+    other_rng = rng.spawn(1)[0]
+    blocks: list[Floats] = []  # the shares of labels that each draw sees, stratum by stratum
+    whole_dcos = np.zeros((draws, *seen_gcos.shape[1:]))
+    number_db, weight_b = drawn(rng, size_b, draws if m > 1 else 0, stratified)
+    for b, size in enumerate(size_b if m > 1 else []):
+        seen_dk = np.empty((draws, data_pk.shape[1]))
+        for part, count_dp in steps(rng, number_db[:, b], size):
+            seen_dk[part] = count_dp @ data_pk[starts[b] : starts[b] + size]
+        blocks.append(by_outcome(seen_dk, width))
+        whole_dcos += weight_b[b] * blocks[b]
+    moved_dcos = _moved(whole_dcos, seen_gcos.sum(axis=0) / m)
+    rate, drawn_rate, absent_cos = _matrices(confusion, other_rng, moved_dcos)
+    condition = _condition(rate, names)
     raw_gcos = np.where(alone_g[:, None, None, None], seen_gcos, unmix(seen_gcos, rate))
     absent_gcos = absent_cos & ~alone_g[:, None, None, None]
-    inverse_d = np.linalg.inv(drawn_rate)
 
-    size_b = [int(size) for size in pairs.sizes_g]
     total_dl = np.full((draws, len(LINKS)), np.nan if m < 2 else 0.0)
     # The last row is that of all strata together.
     mean_hcos = np.concatenate([raw_gcos / number_g[:, None, None, None], raw_gcos.sum(0, keepdims=True) / m])
     se_hcos = np.zeros_like(mean_hcos)
     if draws and m > 1:
-        number_db, weight_b = drawn(rng, size_b, draws, stratified)
-        whole_dcos = np.zeros((draws, *raw_gcos.shape[1:]))
-        for b, size in enumerate(size_b):
-            seen_dk = np.empty((draws, data_pk.shape[1]))
-            for part, count_dp in steps(rng, number_db[:, b], size):
-                seen_dk[part] = count_dp @ data_pk[starts[b] : starts[b] + size]
-            found_dcos = by_outcome(seen_dk, width)
+        inverse_d = np.linalg.inv(drawn_rate)
+        whole_dcos[:] = 0.0
+        for b, found_dcos in enumerate(blocks):
             if not alone_g[b]:
                 found_dcos = np.matmul(found_dcos[..., None, :], inverse_d)[..., 0, :]
             number_d = number_db[:, b].astype(np.float64)
@@ -208,8 +215,13 @@ def _widen(pairs: Pairs, names: tuple[str, ...]) -> Floats:
     return wide.reshape(len(pairs.ids), -1)
 
 
+def _moved(whole_dcos: Floats, seen_cos: Floats) -> Floats:
+    """How much more of each label, by checkpoint and outcome, a draw sees than the data do; 1 where they see none."""
+    return np.divide(whole_dcos, seen_cos, out=np.ones_like(whole_dcos), where=seen_cos > 0)
+
+
 def _matrices(
-    confusion: Confusion, rng: np.random.Generator, draws: int
+    confusion: Confusion, rng: np.random.Generator, moved_dcos: Floats
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """P(label | true) (2 x 2 x s x s), its draws, and which strategies no hand label finds (2 x 2 x s).
 
@@ -218,13 +230,12 @@ def _matrices(
     """
     present = confusion.count > 0
     none = np.eye(len(confusion.names))
-    # A generator of its own: with a known error the bootstrap is that of `decompose`, draw for draw.
-    drawn_rate = np.where(present[..., None], confusion.draws(rng.spawn(1)[0], draws), none)
+    drawn_rate = np.where(present[..., None], confusion.draws(rng, len(moved_dcos), moved_dcos), none)
     rate = np.where(present[..., None], confusion.rate, none)
     shape = (2, 2, *none.shape)
     return (
         np.broadcast_to(rate, shape),
-        np.broadcast_to(drawn_rate, (draws, *shape)),
+        np.broadcast_to(drawn_rate, (len(moved_dcos), *shape)),
         np.broadcast_to(~present, shape[:-1]),
     )
 

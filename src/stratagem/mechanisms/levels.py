@@ -18,6 +18,9 @@ from stratagem.mechanisms.uncertainty import quantile, wilson
 from stratagem.records import Estimate
 
 
+LEAST = 8  # degrees of freedom: with fewer, Wilson's interval needs no wider quantile to hold the truth
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """The problems of one side: what each weighs (sum 1), and the number of the pool that it was drawn from."""
@@ -49,7 +52,7 @@ def levels(sample: Sample, level: float) -> tuple[list[Estimate], list[Estimate]
                 share,
                 problems,
                 float(one.n_p.sum()),
-                min(free, rare - 1 or 1),
+                min(free, max(rare - 1, LEAST)),
                 level,
             )
         )
@@ -64,7 +67,7 @@ def levels(sample: Sample, level: float) -> tuple[list[Estimate], list[Estimate]
                 rate,
                 used,
                 float(one.n_p @ share_p),
-                min(free, used - 1 or 1),
+                min(free, max(used - 1, LEAST)),
                 level,
             )
         )
