@@ -324,7 +324,7 @@ def compare(model: Path, rounds: int, only: str = "") -> dict[str, Any]:
         "grpo flat: native": lambda work: native_grpo(model, replace(flat, updates=3), work),
         "sft: native": lambda work: native_sft(model, SFT, work),
     }
-    if loop.product_seconds(torch.bfloat16) < loop.product_seconds(torch.float32):
+    if loop.product_speed(torch.bfloat16) > loop.product_speed():
         turns["grpo: native bf16"] = lambda work: native_grpo(model, replace(few, precision="bf16"), work)
         turns["sft: native bf16"] = lambda work: native_sft(model, replace(SFT, precision="bf16"), work)
     if installed():

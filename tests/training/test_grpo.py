@@ -199,6 +199,6 @@ def test_bf16_changes_log_probabilities_a_little(random_model) -> None:
 
 
 def test_bf16_is_refused_where_it_is_slow(monkeypatch) -> None:
-    monkeypatch.setattr(loop, "product_seconds", lambda dtype: 1.0 if dtype == torch.float32 else 100.0)
+    monkeypatch.setattr(loop, "product_speed", lambda dtype: 100.0 if dtype == torch.float32 else 1.0)
     with pytest.raises(StratagemError, match="100 times as slowly"):
         loop.set_precision((), "bf16")

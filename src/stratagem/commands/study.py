@@ -130,11 +130,20 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
                 workers=given.workers,
                 progress=show,
                 cluster=cluster,
+                announce=announce,
             )
     if not as_json:
         terminal.show(summary, Console())
         console().print(f"report: {given.out / table1.REPORT}", highlight=False)
     return summary
+
+
+def announce(seconds: float) -> None:
+    console().print(
+        f"about {max(1, round(seconds / 60))} min on this machine, if nothing else runs; "
+        "stop at any time, the same command goes on",
+        highlight=False,
+    )
 
 
 def reproduce_by_trl(given: ReproduceByTRL, as_json: bool) -> dict[str, Any]:

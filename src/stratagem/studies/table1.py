@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from stratagem.rollouts.store import write_rollouts
 from stratagem.settings import LLMConfig
 from stratagem.strategies import SETS
 from stratagem.strategies.table import label_table
+from stratagem.studies import expected
 from stratagem.studies.config import PRESETS, QWEN, TABLE1, Study, read_study
 from stratagem.studies.jobs import Job, Progress, run_jobs
 from stratagem.studies.llm_jobs import run_llm_jobs
 from stratagem.studies.ray_jobs import Cluster
 from stratagem.studies.summary import summarise
+from stratagem.training.loop import product_speed
 from stratagem.workspace import difference, key, read_json, versions, write_bytes, write_json
 
 VERSION = 1
@@ -97,12 +99,14 @@ def reproduce(
     llm: LLMConfig | None = None,
     accelerate: Path | None = None,
     cluster: Cluster | None = None,
+    announce: Callable[[float], None] = lambda seconds: None,
 ) -> dict[str, Any]:
     """Run the study in `out`, or what is left of it, and return its summary.
 
     With `engine` "trl" the study's own settings are used (qwen.toml) on its own model or on `model`, a hub id or a
     folder, held and trained as `llm` says; `accelerate` is a config for `accelerate launch`. With a `cluster` (see
-    ray_connect) the stages are Ray tasks in place of local processes.
+    ray_connect) the stages are Ray tasks in place of local processes. Local processes of the native engine `announce`
+    the seconds that are to be expected before they start.
 
     Writes summary.json, report.html, rollouts.parquet, curves.parquet and metrics.parquet beside a folder a seed.
 
@@ -151,7 +155,9 @@ def reproduce(
         elif held is not None:
             run_llm_jobs(everything, held, progress, accelerate)
         else:
-            run_jobs(everything, workers or min(os.cpu_count() or 1, 8), progress)
+            workers = workers or min(os.cpu_count() or 1, 8)
+            announce(expected.seconds(everything, workers, product_speed()))
+            run_jobs(everything, workers, progress)
     finally:
         write_json(out / "elapsed.json", {"elapsed_s": before + time.monotonic() - started})
     progress("report", 0, 1, {})

@@ -80,8 +80,8 @@ def run(
                 group["lr"] = rate(number)
             metrics = {"update": number, **update(number, step)}
             file.write(json.dumps(metrics).encode() + b"\n")
+            file.flush()  # whoever watches sees each update
             if (number + 1) % save_every == 0 and number + 1 < updates:
-                file.flush()
                 os.fsync(file.fileno())
                 save_state(state, model, optimizer, number + 1, file.tell())
             report(number + 1, updates, metrics)
@@ -95,24 +95,27 @@ def set_precision(models: Sequence[Transformer], precision: str) -> None:
         StratagemError: this machine is slower in bf16, as those without instructions for it are, up to a hundredfold.
     """
     if precision == "bf16":
-        single, half = (product_seconds(dtype) for dtype in (torch.float32, torch.bfloat16))
-        if half > single:
+        single, half = (product_speed(dtype) for dtype in (torch.float32, torch.bfloat16))
+        if half < single:
             raise StratagemError(
-                f"--precision bf16: this machine multiplies {half / single:.0f} times as slowly in it; use fp32"
+                f"--precision bf16: this machine multiplies {single / half:.0f} times as slowly in it; use fp32"
             )
     for model in models:
         model.bf16 = precision == "bf16"
 
 
-def product_seconds(dtype: torch.dtype) -> float:
-    """The fastest of three products of the size of a layer's."""
+def product_speed(dtype: torch.dtype = torch.float32) -> float:
+    """FLOP/s of the fastest of three products of the size of a layer's, with one thread."""
     a, b = torch.ones(1024, 128, dtype=dtype), torch.ones(128, 256, dtype=dtype)
     seconds = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     for _ in range(3):
         started = time.thread_time()
         torch.mm(a, b)
         seconds.append(time.thread_time() - started)
-    return min(seconds)
+    torch.set_num_threads(threads)
+    return 2 * 1024 * 128 * 256 / min(seconds)
 
 
 def linear(peak: float, updates: int, warmup: int) -> Callable[[int], float]:
