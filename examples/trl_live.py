@@ -1,6 +1,6 @@
 """A plain TRL script with three lines of Stratagem: the import, the callback and the wrapped reward.
 
-python examples/trl_live.py MODEL [OUT]      MODEL: a hub id or a folder, such as one of `stratagem sft --strategy FB`
+python examples/trl_live.py MODEL [OUT]      MODEL: a hub id or a folder, such as runs/FB/model of `stratagem sft`
 """
 
 import sys

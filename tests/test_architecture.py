@@ -30,7 +30,7 @@ ORDER = (
     "cli",
 )
 LEFT = ORDER[: ORDER.index("models")]
-HEAVY = {"torch", "transformers", "tokenizers", "safetensors"}
+HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "numba"}
 
 
 def imports(path: Path) -> set[str]:

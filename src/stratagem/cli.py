@@ -51,7 +51,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Write a sheet to label by hand, or measure the labels by one",
     ),
     "report": ("stratagem.commands.study", "report", "Write the HTML report of a finished study again"),
-    "watch": ("stratagem.commands.watch", "watch", "Show a run on a live page in the browser while it trains"),
+    "watch": (
+        "stratagem.commands.watch",
+        "watch",
+        "Show a run on a live page in the browser while it trains",
+    ),
     "base": ("stratagem.commands.train", "base", "Train the small base model again"),
 }
 RESUMABLE = ("reproduce", "sft", "rl", "rollout", "base")
