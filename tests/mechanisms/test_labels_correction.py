@@ -15,7 +15,9 @@ from stratagem.mechanisms.correction import correct_labels, decompose_corrected
 from stratagem.mechanisms.counts import tally
 from stratagem.mechanisms.decompose import decompose
 from stratagem.mechanisms.joint import by_outcome, settle
+from stratagem.mechanisms.labels import validate
 from stratagem.mechanisms.result import Split
+from stratagem.mechanisms.sheet import sheet
 from stratagem.mechanisms.uncertainty import Bounded
 from stratagem.records import StratagemError
 
@@ -238,6 +240,31 @@ def test_a_stratum_of_one_problem_keeps_its_labels():
     expected = (59 * rest.selection.value + one.selection.value) / 60
     assert found.selection.value == pytest.approx(expected, abs=1e-12)
     assert found.selection.low < found.selection.value < found.selection.high
+
+
+def test_draws_may_lose_a_label_of_one_problem():
+    """Its problem is in few draws: without it nothing of the label is left to solve for."""
+    sides = [table.with_columns(behaviours=pl.lit(None)) for table in two(4, problems=80)]
+    rare = (pl.col("problem_id") == "p011") & (pl.col("sample") < 2)
+    log = pl.concat(
+        [
+            table.with_columns(
+                strategy=pl.when(rare).then(pl.lit("R")).otherwise("strategy"), side=pl.lit(name)
+            )
+            for name, table in zip("01", sides, strict=True)
+        ]
+    )
+    rng = np.random.default_rng(0)
+    hand = sheet(log, 120, rng).with_columns(true_strategy="strategy")
+    confusion = validate(hand).confusion()
+    tables = [log.filter(pl.col("side") == name).drop("side", "behaviours") for name in "01"]
+    found = decompose_corrected(*tables, confusion, by=("kind",), rng=rng, draws=400)
+    plain = decompose(*tables, by=("kind",), rng=rng, draws=400)
+    for name in TERMS[1:]:
+        one, other = getattr(found, name), getattr(plain, name)
+        assert one.value == pytest.approx(other.value, abs=1e-9)  # the hand agrees with the recogniser
+        assert one.low < other.value < one.high or name == "new_strategy"
+        assert np.isfinite([one.low, one.high, one.se]).all()
 
 
 def test_no_hand_label_is_needed_where_there_is_no_response():

@@ -216,8 +216,12 @@ def _widen(pairs: Pairs, names: tuple[str, ...]) -> Floats:
 
 
 def _moved(whole_dcos: Floats, seen_cos: Floats) -> Floats:
-    """How much more of each label, by checkpoint and outcome, a draw sees than the data do; 1 where they see none."""
-    return np.divide(whole_dcos, seen_cos, out=np.ones_like(whole_dcos), where=seen_cos > 0)
+    """How much more of each label, by checkpoint and outcome, a draw sees than the data do.
+
+    1 where either sees none: nothing of that label is solved for, and its part of the matrix has to be something.
+    """
+    some = (seen_cos > 0) & (whole_dcos > 0)
+    return np.divide(whole_dcos, seen_cos, out=np.ones_like(whole_dcos), where=some)
 
 
 def _matrices(

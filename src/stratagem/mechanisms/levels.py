@@ -17,7 +17,6 @@ from stratagem.mechanisms.pairs import Floats, Side
 from stratagem.mechanisms.uncertainty import quantile, wilson
 from stratagem.records import Estimate
 
-
 LEAST = 8  # degrees of freedom: with fewer, Wilson's interval needs no wider quantile to hold the truth
 
 
