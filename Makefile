@@ -18,10 +18,12 @@ check: $(VENV)/.installed
 	$(BIN)/pyright
 
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/coverage.py --studies 200
+	$(BIN)/python benchmarks/intervals.py --studies 200
 	$(BIN)/python benchmarks/mechanisms.py
 	$(BIN)/python benchmarks/labelling.py
 	$(BIN)/python benchmarks/lens.py
+	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/engine.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Stratagem needs Python 3.11 or newer; set PYTHON="'

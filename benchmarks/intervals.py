@@ -1,7 +1,7 @@
 """How often the intervals of a decomposition hold the truth: simulated studies with known terms.
 
-    python benchmarks/coverage.py --studies 2000
-    python benchmarks/coverage.py --only "labels err"
+    python benchmarks/intervals.py --studies 2000
+    python benchmarks/intervals.py --only "labels err"
 
 Every study draws problems in two strata; a problem has its own shares (Dirichlet) and an ease that raises or
 lowers its accuracies both before and after; its responses are drawn from them. The truth is the decomposition
