@@ -143,6 +143,7 @@ def announce(seconds: float) -> None:
         f"about {max(1, round(seconds / 60))} min on this machine, if nothing else runs; "
         "stop at any time, the same command goes on",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -15,7 +15,7 @@ from stratagem.settings import GRPOConfig, RolloutConfig, SFTConfig
 from stratagem.studies.jobs import Job
 
 # Seconds per chain and step of it, at 100 GFLOP/s; and per process, which has to start and to load.
-SFT, RL, ROLLOUT, START = 5e-4, 2.3e-4, 1.2e-4, 1.0
+SFT, RL, ROLLOUT, START = 5e-4, 3e-4, 1.2e-4, 1.0
 REFERENCE = 100e9
 
 
