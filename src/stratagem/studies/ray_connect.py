@@ -92,7 +92,7 @@ def find(address: str) -> str | None:
     if given not in ("", "auto"):
         return given
     try:
-        found = canonicalize_bootstrap_address("auto" if address == "auto" else None)
+        found = canonicalize_bootstrap_address("auto" if address == "auto" else None)  # pyright: ignore[reportArgumentType]
     except ConnectionError:
         raise StratagemError(
             "--ray auto: no Ray runs on this machine; start one with `ray start --head`, or say --ray alone"

@@ -223,7 +223,7 @@ class Cluster:
                 ray.wait(list(running), num_returns=len(running), timeout=10)
             raise
         finally:
-            ray.kill(reports)
+            ray.kill(reports)  # pyright: ignore[reportArgumentType]
 
 
 def again(job: Job, lost: int, retries: int, error: Exception) -> None:
