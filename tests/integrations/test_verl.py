@@ -326,6 +326,8 @@ def test_a_file_that_is_written_to_can_be_sent_to_another_process(tmp_path: Path
 @pytest.mark.parametrize("strategies", ["math", "finite_field"])
 def test_it_can_be_sent_to_other_processes_as_ray_does(strategies: str) -> None:
     """verl's remote manager pickles the function."""
-    cloudpickle = pytest.importorskip("ray.cloudpickle", reason="comes with ray")
+    cloudpickle = pytest.importorskip(
+        "ray.cloudpickle", reason="needs the cluster extra: pip install 'stratagem[cluster]'"
+    )
     function = cloudpickle.loads(cloudpickle.dumps(labelled(simple(1.0), strategies)))
     assert call(function, question=TASK.generate("rl", 1, (2, 2))[0].prompt)["score"] == 1.0

@@ -29,20 +29,21 @@ from stratagem.models.folder import SHIPPED
 from stratagem.records import StratagemError
 from stratagem.settings import STUDY_SFT, LLMConfig
 from stratagem.studies import ray_connect, ray_jobs
-from stratagem.studies.config import TABLE1, read_study
+from stratagem.studies.config import read_study
 from stratagem.studies.jobs import Job, run_jobs
 from stratagem.studies.ray_connect import connect
 from stratagem.studies.ray_jobs import Cluster
 from stratagem.studies.table1 import jobs, reproduce
 from stratagem.training import sft
 from tests.conftest import Run
+from tests.studies.edited import edited
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of six conditions, whose RL is long enough to save a state (at update 25) before its end."""
-    text = TABLE1.read_text()
-    for old, new in (
+    return edited(
+        tmp_path_factory.mktemp("study") / "small.toml",
         ('strategies = ["F", "B", "FB"]', 'strategies = ["F", "FB"]'),
         ("size = 480", "size = 8"),
         ("samples = 8", "samples = 2"),
@@ -51,12 +52,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("updates = 100", "updates = 50"),
         ("prompts = 1024", "prompts = 8"),
         ("batch = 32\ngroup = 8", "batch = 2\ngroup = 4"),
-    ):
-        assert old in text
-        text = text.replace(old, new, 1)
-    path = tmp_path_factory.mktemp("study") / "small.toml"
-    path.write_text(text)
-    return path
+    )
 
 
 def stages(study: Path, out: Path) -> list[Job]:

@@ -16,7 +16,7 @@ pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.records import StratagemError
 from stratagem.studies import table1
-from stratagem.studies.config import TABLE1
+from tests.studies.edited import edited
 
 CELLS = [f"{s}/{stage}" for s in ("F", "B", "FB") for stage in ("SFT", "RL(2-5)", "RL(6-9)")]
 
@@ -24,20 +24,15 @@ CELLS = [f"{s}/{stage}" for s in ("F", "B", "FB") for stage in ("SFT", "RL(2-5)"
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study with very few problems and updates."""
-    text = TABLE1.read_text()
-    for old, new in (
+    return edited(
+        tmp_path_factory.mktemp("study") / "tiny.toml",
         ("size = 480", "size = 16"),
         ("size = 2048", "size = 64"),
         ("epochs = 6", "epochs = 2"),
         ("updates = 100", "updates = 3"),
         ("prompts = 1024", "prompts = 8"),
         ("batch = 32\ngroup = 8", "batch = 4\ngroup = 4"),
-    ):
-        assert old in text
-        text = text.replace(old, new, 1)
-    path = tmp_path_factory.mktemp("study") / "tiny.toml"
-    path.write_text(text)
-    return path
+    )
 
 
 @pytest.fixture(scope="module")

@@ -133,8 +133,7 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
                 announce=announce,
             )
     if not as_json:
-        terminal.show(summary, Console())
-        console().print(f"report: {given.out / table1.REPORT}", highlight=False)
+        show_study(summary, given.out / table1.REPORT)
     return summary
 
 
@@ -145,6 +144,11 @@ def announce(seconds: float) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def show_study(summary: dict[str, Any], report: Path) -> None:
+    terminal.show(summary, Console())
+    console().print(f"report: {report}", highlight=False)
 
 
 def reproduce_by_trl(given: ReproduceByTRL, as_json: bool) -> dict[str, Any]:
@@ -165,8 +169,7 @@ def reproduce_by_trl(given: ReproduceByTRL, as_json: bool) -> dict[str, Any]:
                 cluster=cluster,
             )
     if not as_json:
-        terminal.show(summary, Console())
-        console().print(f"report: {given.out / table1.REPORT}", highlight=False)
+        show_study(summary, given.out / table1.REPORT)
     return summary
 
 
@@ -182,6 +185,5 @@ def report(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     out = given.out or given.study / "report.html"
     write_bytes(out, page.render(summary, **tables).encode())
     if not as_json:
-        terminal.show(summary, Console())
-        console().print(f"report: {out}", highlight=False)
+        show_study(summary, out)
     return {"out": str(out)}

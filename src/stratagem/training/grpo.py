@@ -92,7 +92,7 @@ def policy_loss(
 
 def token_logps(model: Transformer, part: Part, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probabilities of the members' tokens at `temperature`, the mask of their tokens, and entropies, all BR."""
-    mask = part.targets_BR >= 0
+    mask = part.real_BR
     hidden = model.hidden_after(part.prompts_PT, part.lengths_P, part.owner_B, part.ids_BR, mask)
     logps = (model.logits(hidden) / temperature).log_softmax(-1)
     with torch.no_grad():

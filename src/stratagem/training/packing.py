@@ -46,6 +46,11 @@ class Part:
     ids_BR: Tensor
     targets_BR: Tensor
 
+    @property
+    def real_BR(self) -> Tensor:
+        """Where a response has not ended."""
+        return self.targets_BR != IGNORE
+
 
 def pack(rows: Sequence[tuple[list[int], list[int]]], tokens: int = TOKENS) -> list[Part]:
     """Parts of about `tokens` tokens each from (prompt, response) pairs; those of like length lie together."""

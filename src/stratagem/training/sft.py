@@ -18,7 +18,7 @@ from stratagem.settings import SFTConfig
 from stratagem.strategies import demonstrations
 from stratagem.tasks.finite_field import FiniteField
 from stratagem.training import loop
-from stratagem.training.packing import IGNORE, Part, pack
+from stratagem.training.packing import Part, pack
 from stratagem.workspace import Stage, write_json
 
 VERSION = 3
@@ -26,7 +26,7 @@ VERSION = 3
 
 def cross_entropy(model: Transformer, part: Part) -> Tensor:
     """Of the responses' tokens, summed over all members of a part."""
-    real = part.targets_BR != IGNORE
+    real = part.real_BR
     hidden = model.hidden_after(part.prompts_PT, part.lengths_P, part.owner_B, part.ids_BR, real)
     losses_M = F.cross_entropy(model.logits(hidden), part.targets_BR[real], reduction="none")
     # Equal demonstrations are one row.
