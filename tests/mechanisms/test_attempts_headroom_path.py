@@ -9,6 +9,8 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stratagem.mechanisms.decompose import decompose
 from stratagem.mechanisms.headroom import headroom
@@ -69,6 +71,18 @@ def test_headroom_brackets_the_truth():
     assert middle[1] == pytest.approx(0.2, abs=0.04)
     assert found.selection.low < middle[0] < found.selection.high
     json.dumps(found.as_dict(), allow_nan=False)
+
+
+@given(rate=st.sampled_from([0.02, 0.5, 0.98]), seed=st.integers(0, 50))
+@settings(max_examples=25, deadline=None)
+def test_no_interval_of_headroom_leaves_what_is_possible(rate: float, seed: int):
+    rng = np.random.default_rng(seed)
+    table = draw(
+        rng, "0", [f"p{i}" for i in range(6)], {"F": 0.5, "B": 0.5}, {"F": rate, "B": 0.3}, samples=4
+    )
+    found = headroom(table, rng=rng, draws=50)
+    for term in (found.selection, found.improvement):
+        assert 0 <= term.low <= term.high <= 1
 
 
 def test_headroom_by_problem_says_what_it_leaves_out():

@@ -83,7 +83,7 @@ IMPROVED = ([0.38, 0.42, 0.2], [0.5, 0.75, 0.6])
 def test_pairs_change_the_answer_at_the_size_that_is_told_and_not_below(
     case: tuple[list[float], list[float]],
 ):
-    tables = logs(0, *case)
+    tables = logs(0 if case is SELECTED else 3, *case)
     found = sensitivity(*tables, by=KINDS)
     assert found.lead == lead(*tables) == ("selection" if case is SELECTED else "improvement")
     leads, zeros = 0, 0
@@ -176,6 +176,20 @@ def test_labels_wrong_at_random_are_a_mixture():
     assert mixed(random.lead_at - 0.001) == "selection"
 
 
+def test_an_undecided_lead_is_not_one_that_errors_change():
+    found = sensitivity(*logs(0, *IMPROVED), by=KINDS)
+    assert found.lead == "undecided"
+    assert all(one.lead_at is None for one in found.changes)
+    assert found.worst is not None
+    assert found.worst.at == found.worst.zero_at
+    assert found.sentence.startswith(
+        "Which of selection and improvement is larger is undecided; with a label"
+    )
+    assert "lead" not in found.sentence
+    sure = sensitivity(*logs(0, *IMPROVED), by=KINDS, limit=0.02)
+    assert sure.sentence.endswith("no label error up to 2% would make the interval of selection include 0.")
+
+
 def test_a_clear_answer_survives_every_error():
     # From A to B, which always was far better; nothing improves.
     tables = [
@@ -223,6 +237,10 @@ def test_nothing_to_choose_from_is_no_error():
     assert "the interval of selection includes 0" in found.sentence
     same = sensitivity(one, one, by=())
     assert same.worst is None
+    assert same.sentence == (
+        "Which of selection and improvement is larger is undecided, and the interval of selection includes 0: there is "
+        "no verdict for label error to change."
+    )
     with pytest.raises(ValueError, match="limit"):
         sensitivity(one, one, by=(), limit=0.6)
 

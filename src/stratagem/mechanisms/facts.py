@@ -17,7 +17,7 @@ from stratagem.mechanisms.pairs import Floats, Pairs, Side, pair
 from stratagem.mechanisms.passk import passk
 from stratagem.mechanisms.result import Decomposition
 from stratagem.mechanisms.robustness import Change
-from stratagem.mechanisms.uncertainty import Term, mean_estimate, quantile
+from stratagem.mechanisms.uncertainty import mean_estimate, quantile
 from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
 
 UNREAD = f"{UNPARSED} or {TRUNCATED}"
@@ -304,13 +304,10 @@ def _unread(pairs: Pairs, unread_s: np.ndarray, level: float, stratified: bool) 
 
 
 def room_of(found: Headroom | None) -> Room | None:
-    """Headroom as a verdict looks at it."""
-    return None if found is None else Room(_ends(found.selection), _ends(found.improvement))
-
-
-def _ends(term: Term) -> tuple[float, float]:
-    """No headroom is negative, whatever its estimate: the best strategy is at least as good as the mean of all."""
-    return max(0.0, term.low), max(0.0, term.high)
+    """Headroom as a verdict looks at it; none where it has no interval."""
+    if found is None or not math.isfinite(found.selection.high + found.improvement.high):
+        return None
+    return Room(*((term.low, term.high) for term in (found.selection, found.improvement)))
 
 
 def _lengths(pairs: Pairs, unit: str, level: float) -> Lengths | None:

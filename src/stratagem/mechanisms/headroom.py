@@ -6,7 +6,7 @@ Suffixes: p problems, s strategies, g strata, d draws; h is one half of every pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,8 +107,10 @@ def headroom(
     frame = pl.concat([strata, pl.DataFrame(columns, schema_overrides={"best": pl.String})], how="horizontal")
     frame = frame.with_columns(pl.selectors.float().fill_nan(None))
     terms = [
-        bounded(
-            (float(total_4[i]), float(total_4[i + 1])), draw_d4[:, i], draw_d4[:, i + 1], level=level, n=m
+        possible(
+            bounded(
+                (float(total_4[i]), float(total_4[i + 1])), draw_d4[:, i], draw_d4[:, i + 1], level=level, n=m
+            )
         )
         for i in (0, 2)
     ]
@@ -121,6 +123,11 @@ def headroom(
         halved=int(halved_g.sum()),
         strata=frame.sort(list(by)) if by else frame,
     )
+
+
+def possible(term: Term) -> Term:
+    """The interval's part within 0 and 1: no headroom is outside, whatever its estimate."""
+    return replace(term, low=min(max(term.low, 0.0), 1.0), high=min(max(term.high, 0.0), 1.0))
 
 
 def _ends(sum_gk: Floats, number_g: Floats, width: int) -> tuple[Floats, np.ndarray, np.ndarray]:

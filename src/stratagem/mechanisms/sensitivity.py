@@ -34,6 +34,7 @@ from stratagem.records import TRUNCATED, Estimate, finite
 STEP, HALVINGS = 0.01, 10
 AT_ONCE = 2**20  # numbers in an array
 BOTH = (0, 1)
+OPEN = "Which of selection and improvement is larger is undecided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class Sensitivity:
     """What label error would take to change the answer.
 
     Attributes:
-        lead: `selection` or `improvement`, the larger one in size as the labels stand.
+        lead: `selection`, `improvement` or `undecided`: the larger one in size as the labels stand, if the interval of
+            the difference tells. Where it does not, there is none to change: `lead_at` is None everywhere.
         selection: as the labels stand, with its interval in closed form. Where it includes 0 already, `zero_at`
             is None everywhere.
         tried: the number of errors that were looked at.
@@ -99,20 +101,21 @@ class Sensitivity:
 
     @property
     def sentence(self) -> str:
-        worst = self.worst
+        worst, undecided = self.worst, self.lead == "undecided"
         if worst is None or worst.at is None:
-            open_ = (
-                ""
-                if self.selection.low * self.selection.high > 0
-                else ", and the interval of selection includes 0"
-            )
-            return f"No label error up to {percent(self.limit)} would change the verdict: {self.lead} leads{open_}."
-        what = (
-            f"{self._other} would lead"
-            if worst.at == worst.lead_at
-            else "the interval of selection would include 0"
-        )
+            sure = self.selection.low * self.selection.high > 0
+            if undecided and not sure:
+                return f"{OPEN}, and the interval of selection includes 0: there is no verdict for label error to change."
+            none = f"no label error up to {percent(self.limit)} would"
+            if undecided:
+                return f"{OPEN}; {none} make the interval of selection include 0."
+            open_ = "" if sure else ", and the interval of selection includes 0"
+            return f"N{none[1:]} change the verdict: {self.lead} leads{open_}."
         way = " in one direction" if worst.kind == "pair" else ""
+        zero = "the interval of selection would include 0"
+        if undecided:
+            return f"{OPEN}; with a label error of {percent(worst.at)}{way}, if {worst.text}, {zero}."
+        what = f"{self._other} would lead" if worst.at == worst.lead_at else zero
         return f"A label error of {percent(worst.at)}{way} would change the verdict: if {worst.text}, {what}."
 
     @property
@@ -182,7 +185,8 @@ def sensitivity(
     grid = np.asarray(np.arange(1, round(limit / STEP) + 1) * STEP, dtype=np.float64)
     data = _Data(matrix(pairs, None), pairs.sizes_g, [i for i, n in enumerate(names) if n not in fixed])
     as_is = terms(data.data_pk, pairs.sizes_g, level=level, stratified=stratified)
-    selection, sign = as_is.selection, float(np.sign(as_is.gap.value))
+    selection, lead = as_is.selection, as_is.lead
+    sign = {"selection": 1.0, "improvement": -1.0, "undecided": 0.0}[lead]
     decided = selection.low * selection.high > 0
     reach = (selection.high - selection.low) / 2
 
@@ -216,7 +220,6 @@ def sensitivity(
     nearest = sorted(pairwise, key=lambda one: one[:2])[:keep]
     worst = [change(way, lead_at, left_e) for _, _, way, lead_at, left_e in nearest]
     worst = sorted((one for one in worst if one.at is not None), key=lambda one: one.at or 0.0)
-    lead = "selection" if sign > 0 else "improvement"
     return Sensitivity(lead, selection, limit, len(even) + len(pairwise), (*even, *worst))
 
 

@@ -232,6 +232,8 @@ def _unsupported(f: Facts) -> str:
 
 def _regrouped(f: Facts) -> str:
     tried, same, opposite = f.regrouped or (0, 0, 0)
+    if f.lead == "undecided":
+        return f"Under {tried} other groupings of strategies it stays undecided in {same} which of the two is larger."
     turned = f" and turned round in {opposite}" if opposite else ""
     return f"Under {tried} other groupings of strategies the lead is the same in {same}{turned}."
 
