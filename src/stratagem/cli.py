@@ -99,6 +99,8 @@ def run(argv: list[str]) -> int:
 
 
 def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
+    # NumPy's products are small here, and read this when it is imported; threads only wait for one another.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from stratagem.records import StratagemError
 
     module, function, text = COMMANDS[name]

@@ -238,8 +238,8 @@ def test_nothing_to_choose_from_is_no_error():
     same = sensitivity(one, one, by=())
     assert same.worst is None
     assert same.sentence == (
-        "Which of selection and improvement is larger is undecided, and the interval of selection includes 0: there is "
-        "no verdict for label error to change."
+        "Which of selection and improvement is larger is undecided, and the interval of selection includes 0: label "
+        "error has nothing to change."
     )
     with pytest.raises(ValueError, match="limit"):
         sensitivity(one, one, by=(), limit=0.6)

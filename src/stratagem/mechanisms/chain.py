@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stratagem.mechanisms.pairs import Floats, Pairs
 from stratagem.mechanisms.resampling import drawn, sums
-from stratagem.mechanisms.uncertainty import Term, bounded, percentile
+from stratagem.mechanisms.uncertainty import Term, bounded, middle_part, percentile
 from stratagem.records import Estimate
 
 LINKS: tuple[str, ...] = ("old", "kept", "swapped_low", "swapped_high", "seen", "now", "unsupported")
@@ -190,5 +190,4 @@ def stratum_ends(links_dl: Floats, level: float) -> Floats:
     terms_d4 = np.stack([now - old, kept - old, seen - kept, now - seen], axis=1)
     if len(terms_d4) < 2:
         return np.full((4, 3), np.nan)
-    ends = np.quantile(terms_d4, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return np.stack([*ends, terms_d4.std(axis=0, ddof=1)], axis=1)
+    return np.stack([*middle_part(terms_d4, level), terms_d4.std(axis=0, ddof=1)], axis=1)

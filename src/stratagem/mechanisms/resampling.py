@@ -70,18 +70,18 @@ def steps(rng: np.random.Generator, number_d: NDArray[np.int64], size: int) -> I
     The counts are overwritten by the next step: use them at once.
     """
     rows = max(1, STEP // size, min(DRAWS, MOST // size))
+    kind = np.uint16 if size <= 2**16 else np.int32  # short numbers are drawn faster
     room_dp = np.empty((min(rows, number_d.size), size))
     for start in range(0, number_d.size, rows):
         part = slice(start, min(start + rows, number_d.size))
         count_d = number_d[part]
-        # 32-bit numbers come from the same stream as 64-bit ones, in half the memory.
-        index = rng.integers(0, size, int(count_d.sum()), dtype=np.int32)
+        index = rng.integers(0, size, int(count_d.sum()), dtype=kind)
         count_dp = room_dp[: count_d.size]
         _tally(index, count_d, count_dp)
         yield part, count_dp
 
 
-def _tally(index: NDArray[np.int32], count_d: NDArray[np.int64], count_dp: Floats) -> None:
+def _tally(index: NDArray[np.integer], count_d: NDArray[np.int64], count_dp: Floats) -> None:
     """Count every draw's indices into its row. Row by row where rows are long: the counters stay in the cache."""
     draws, size = count_dp.shape
     if size < LONG:

@@ -105,7 +105,7 @@ class Sensitivity:
         if worst is None or worst.at is None:
             sure = self.selection.low * self.selection.high > 0
             if undecided and not sure:
-                return f"{OPEN}, and the interval of selection includes 0: there is no verdict for label error to change."
+                return f"{OPEN}, and the interval of selection includes 0: label error has nothing to change."
             none = f"no label error up to {percent(self.limit)} would"
             if undecided:
                 return f"{OPEN}; {none} make the interval of selection include 0."

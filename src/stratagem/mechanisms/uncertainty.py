@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from stratagem.mechanisms.pairs import Floats
 from stratagem.records import Estimate
@@ -92,8 +92,20 @@ def percentile(value: float, draws: ArrayLike, *, level: float = 0.95, n: int = 
     x = x[np.isfinite(x)]
     if x.size < 2:
         return Estimate(value, n=n)
-    low, high = np.quantile(x, [(1 - level) / 2, (1 + level) / 2])
+    low, high = middle_part(x, level)
     return Estimate(value, float(low), float(high), float(x.std(ddof=1)), n)
+
+
+def middle_part(draws: Floats, level: float) -> tuple[Floats, Floats]:
+    """The ends of the middle `level` of draws (d, ...), as `numpy.quantile` has them but without its own work."""
+    places = [part * (len(draws) - 1) for part in ((1 - level) / 2, (1 + level) / 2)]
+    below = [min(int(place), len(draws) - 2) for place in places]
+    parted_d = np.partition(draws, [near for i in below for near in (i, i + 1)], axis=0)
+    low, high = (
+        parted_d[i] + (place - i) * (parted_d[i + 1] - parted_d[i])
+        for place, i in zip(places, below, strict=True)
+    )
+    return low, high
 
 
 def bounded(
@@ -132,7 +144,7 @@ def imbens_manski(
     gap = (upper - lower) / widest
 
     def excess(c: float) -> float:
-        return float(stats.norm.cdf(c + gap) - stats.norm.cdf(-c)) - level
+        return float(special.ndtr(c + gap) - special.ndtr(-c)) - level
 
     c = float(optimize.brentq(excess, 0.0, quantile(level, math.inf) + 1e-9))  # type: ignore[arg-type]
     return lower - c * se_lower, upper + c * se_upper
@@ -194,7 +206,7 @@ def detectable(
 
 
 def _effect(p: float, correlation: float, power: float, level: float) -> float:
-    z = quantile(level, math.inf) + float(stats.norm.ppf(power))
+    z = quantile(level, math.inf) + float(special.ndtri(power))
     return z**2 * 2 * p * (1 - p) * (1 - correlation)
 
 
@@ -202,4 +214,5 @@ def quantile(level: float, df: float) -> float:
     """The two-sided quantile of the t distribution, of the normal where df is infinite."""
     if not 0 < level < 1:
         raise ValueError(f"level is {level}: it has to lie between 0 and 1")
-    return float(stats.norm.ppf((1 + level) / 2) if math.isinf(df) else stats.t.ppf((1 + level) / 2, df))
+    p = (1 + level) / 2
+    return float(special.ndtri(p) if math.isinf(df) else special.stdtrit(df, p))
