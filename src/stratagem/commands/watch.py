@@ -21,19 +21,22 @@ class Watch:
     stratagem watch runs/FB-hard
     stratagem watch out/table1 --open
     stratagem watch checkpoints/my-trl-run --port 0
+    stratagem watch rollouts/my-verl-run --score acc
     """
 
     run: Annotated[
         Path,
         tyro.conf.Positional,
         tyro.conf.arg(
-            help="--out of sft, rl or reproduce, or the output folder of a TRL run; it may begin later"
+            help="--out of sft, rl or reproduce, a TRL run's output folder, or a verl run's rollout_data_dir; it may "
+            "begin later"
         ),
     ]
     port: Annotated[int, tyro.conf.arg(help="0 takes a free one")] = 8765
     host: Annotated[str, tyro.conf.arg(help="who may look: this machine alone by default")] = "127.0.0.1"
     score: Annotated[
-        str | None, tyro.conf.arg(help="of a TRL run with several rewards, the one that says what is right")
+        str | None,
+        tyro.conf.arg(help="of a run of TRL or verl with several rewards, the one that says what is right"),
     ] = None
     open: Annotated[bool, tyro.conf.arg(help="open the page in a browser")] = False
 

@@ -21,6 +21,7 @@ from stratagem.report.watch_gain import WINDOW
 from stratagem.report.watch_log import TERMS, Gain
 from stratagem.report.watch_run import CONFIG, STUDY, Run, StageRun, Status, StudyRun, settings_of
 from stratagem.report.watch_trl import TRLRun, is_trl
+from stratagem.report.watch_verl import VerlRun, is_verl
 
 EVERY = 2.0  # seconds between two looks of the page
 SHARE = 0.05  # of a core that looking may take, since the run may need it
@@ -70,7 +71,7 @@ class Watched:
     """A folder that is watched. Which kind of run it is shows as soon as something is there.
 
     Args:
-        score: for a TRL run with several rewards, the column that says what is right.
+        score: for a run of TRL or verl with several rewards, the column that says what is right.
 
     Raises:
         StratagemError: the folder holds something that cannot be watched, or cannot come to be.
@@ -82,13 +83,13 @@ class Watched:
         self._made = Kept()
         self._shown: Shown | None = None
         self._next = 0.0
-        self._source: StageRun | StudyRun | TRLRun | None = self._find()
+        self._source: StageRun | StudyRun | TRLRun | VerlRun | None = self._find()
         if self._source is None and not self.out.absolute().parent.is_dir():
             raise StratagemError(
                 f"{out}: no such folder, and {self.out.absolute().parent} is not there either"
             )
 
-    def _find(self) -> StageRun | StudyRun | TRLRun | None:
+    def _find(self) -> StageRun | StudyRun | TRLRun | VerlRun | None:
         """What is there; None where there is nothing yet."""
         out, partial = self.out, self.out.with_name(f"{self.out.name}.partial")
         if (out / STUDY).is_file():
@@ -102,6 +103,8 @@ class Watched:
                 return StageRun(out)
         if out.is_dir() and is_trl(out):
             return TRLRun(out, self.score)
+        if out.is_dir() and is_verl(out):
+            return VerlRun(out, self.score)
         if partial.is_dir() or not out.exists() or (out.is_dir() and not any(out.iterdir())):
             return None
         if not out.is_dir():
@@ -115,7 +118,7 @@ class Watched:
             raise StratagemError(f"{out}: no run itself; it holds {', '.join(inside[:5])}: name one of them")
         raise StratagemError(
             f"{out}: no run there: neither a stage or study of stratagem ({CONFIG}, {STUDY}) nor what TRL writes "
-            "(checkpoint-N/trainer_state.json, completions/)"
+            "(checkpoint-N/trainer_state.json, completions/) or verl (rollout_data_dir with STEP.jsonl)"
         )
 
     def show(self) -> Shown:

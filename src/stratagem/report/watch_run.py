@@ -51,7 +51,7 @@ class Run:
     """One training of a name and, in a study, a seed.
 
     Attributes:
-        kind: the stage (sft or rl), or trl for a run that is not ours.
+        kind: the stage (sft or rl), or trl or verl for a run that is not ours.
         counts, scalars: as `watch_log.MetricsLog` has them.
         gains: by updates done, the last one now.
         settings: what the run was started with.

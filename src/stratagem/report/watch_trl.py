@@ -12,7 +12,6 @@ import contextlib
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,23 @@ import polars as pl
 
 from stratagem.records import StratagemError
 from stratagem.report.format import finite
-from stratagem.report.watch_gain import Gains, gain_by_problem
+from stratagem.report.watch_gain import Gains
 from stratagem.report.watch_log import COUNTS, Entry, read_gain, scalar_table
+from stratagem.report.watch_responses import (
+    OURS,
+    Layout,
+    Stamp,
+    by_update,
+    counted,
+    curve,
+    layout_of,
+    pace_of,
+    stamp,
+)
 from stratagem.report.watch_run import QUIET, RECENT, Run, Status
 from stratagem.workspace import read_json
 
 LIVE = "stratagem/"
-OURS = ("problem_id", "group", "strategy")
-MOST_KINDS, MOST_STEPS = 8, 12  # different values of a column that makes panels, or lines
 NAMES = {
     "reward": "reward",
     "kl": "kl",
@@ -41,16 +49,6 @@ NAMES = {
 }
 _STEP = re.compile(r"completions_(\d+)\.parquet")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-Stamp = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Which columns of the completions are read: the score, if known, and what describes a problem."""
-
-    score: str | None
-    kinds: tuple[str, ...]
-    steps: str | None
 
 
 class TRLRun:
@@ -122,27 +120,10 @@ class TRLRun:
         if not {"strategy", "problem_id"} <= columns.keys():
             return None
         if self._layout is None:
-            self._layout = layout_of(pl.read_parquet(path), self.score)
-        layout = self._layout
-        score = pl.lit(0.0) if layout.score is None else pl.col(layout.score).cast(pl.Float64)
-        kind = pl.concat_str([pl.lit(f"{name} ") + pl.col(name).cast(pl.String) for name in layout.kinds],
-                             separator=", ") if layout.kinds else pl.lit("all")  # fmt: skip
-        steps = pl.col(layout.steps).cast(pl.Int64) if layout.steps else pl.lit(0, pl.Int64)
-        used = [*OURS[::2], *layout.kinds, *([layout.steps] if layout.steps else []),
-                *([layout.score] if layout.score else [])]  # fmt: skip
-        return (
-            pl.read_parquet(path, columns=list(dict.fromkeys(used)))
-            .select(
-                pl.col("problem_id").cast(pl.String),
-                kind.fill_null("none").alias("kind"),
-                steps.fill_null(0).alias("difficulty"),
-                pl.col("strategy").cast(pl.String).fill_null("unparsed"),
-                score.alias("score"),
-            )
-            .filter(pl.col("score").is_between(0, 1))
-            .group_by("problem_id", "kind", "difficulty", "strategy")
-            .agg(n=pl.len().cast(pl.Float64), right=pl.col("score").sum())
-        )
+            table = pl.read_parquet(path)
+            between = [name for name in table.columns[3:] if name not in (*OURS, "advantage")]
+            self._layout = layout_of(table, between, self.score)
+        return counted(pl.read_parquet(path, columns=self._layout.used), self._layout)
 
     # -- what they say ---------------------------------------------------------------------------------------
 
@@ -158,14 +139,13 @@ class TRLRun:
         run.notes = []
         if self._tables:
             table = pl.concat(list(self._tables.values())).sort("update")
-            keys = ["update", "kind", "difficulty", "strategy"]
-            run.counts = table.group_by(keys).agg(pl.col("n", "right").sum()).sort(keys).select(list(COUNTS))
+            run.counts = by_update(table)
             run.scored = self._layout is not None and self._layout.score is not None
             if not run.scored:
                 run.notes.append(
                     "Several columns of the completions may say what is right: name one with --score COLUMN."
                 )
-            by_problem = self._gains.curve(table, gain_by_strata) if run.scored else {}
+            by_problem = curve(self._gains, table) if run.scored else {}
             # Whichever is later: logs reach the disk with checkpoints only, and know all batches.
             later = max(by_problem, default=0) > max(logged, default=0)
             run.gains = by_problem if later else logged
@@ -193,10 +173,7 @@ class TRLRun:
         at = max([*self._times.values(), *times], default=None)
         if at is None:
             return Status("waiting")
-        last = sorted(self._times)[-RECENT:]
-        pace = None
-        if len(last) > 1:
-            pace = (self._times[last[-1]] - self._times[last[0]]) / (last[-1] - last[0])
+        pace = pace_of(self._times, RECENT)
         if total is not None and done >= total:
             return Status("done", done, total, at, pace)
         quiet = time.time() - at > max(QUIET, 10 * (pace or 0))
@@ -213,54 +190,6 @@ def states_of(folder: Path) -> list[Path]:
     """trainer_state.json of the folder and of its checkpoints."""
     found = [folder] + [path for path in folder.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name)]
     return [path / "trainer_state.json" for path in found if (path / "trainer_state.json").is_file()]
-
-
-def stamp(path: Path) -> Stamp:
-    """A file's size and time, which tell whether it has changed; zeros where it is gone."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
-def layout_of(table: pl.DataFrame, score: str | None) -> Layout:
-    """Which columns are meant.
-
-    Raises:
-        StratagemError: no column of the name that the user gave.
-    """
-    between = [name for name in table.columns[3:] if name not in (*OURS, "advantage")]
-    rewards = [name for name in between if table[name].dtype.is_float()]
-    if score is None:
-        fit = [name for name in rewards if table[name].drop_nulls().is_between(0, 1).all()]
-        found = rewards if len(rewards) == 1 else fit
-        score = found[0] if len(found) == 1 else None
-    elif score not in between:
-        raise StratagemError(f"--score {score}: no such column; there are {', '.join(between)}")
-    # What describes a problem is the same for all its responses; what else was logged is not.
-    others = [name for name in between if name not in rewards]
-    values = table.group_by("problem_id").agg(pl.col(others).n_unique()).select(pl.col(others).max() <= 1)
-    described = [name for name in others if values[name].all()]
-    kinds = [
-        name
-        for name in described
-        if table[name].dtype in (pl.String, pl.Boolean) and table[name].n_unique() <= MOST_KINDS
-    ]
-    steps = [
-        name for name in described if table[name].dtype.is_integer() and table[name].n_unique() <= MOST_STEPS
-    ]
-    return Layout(score, tuple(kinds), steps[0] if steps else None)
-
-
-def gain_by_strata(start: pl.DataFrame, now: pl.DataFrame) -> Any:
-    """The gain from some completions to others, by problem where both sides answered the same ones."""
-    keys = ["problem_id", "kind", "difficulty", "strategy"]
-    tables = [
-        side.group_by(keys).agg(pl.col("n").sum().cast(pl.Int64), pl.col("right").sum()).sort(keys)
-        for side in (start, now)
-    ]
-    return gain_by_problem(tables, ("kind", "difficulty"))
 
 
 def shares_of(history: Sequence[tuple[int, dict[str, Any]]]) -> pl.DataFrame:
