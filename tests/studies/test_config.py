@@ -35,15 +35,38 @@ def test_published_numbers_are_those_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("text", "message"),
     [
-        ("samples = 8", "samples = 8\nsmaples = 8", "smaples"),
-        ("strategies = ", "stratgies = ", "stratgies"),
-        ("[probe]", "[probe", "table1"),
+        ("[evaluation]\nsmaples = 8", r"\[evaluation\] has no setting 'smaples'; there are checkpoint, "),
+        ('[quick.rl]\nupdates = "many"', r"\[quick.rl\] Expected `int`, got `str` - at `\$.updates`"),
+        ("[full.sft]\nlr = 0", r"\[full.sft\] --size, .* --lr above 0"),
+        ("stratgies = []", "stratgies"),
+        ("[probe", "no TOML: Expected"),
+        ("[quick.rm]\nx = 1", "rm"),
+        ("[llm]\nrank = 8", r"\[llm\] rank: is an option of the command"),
     ],
 )
-def test_a_wrong_key_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
-    path = tmp_path / "table1.toml"
-    path.write_text(TABLE1.read_text().replace(old, new, 1))
-    with pytest.raises((StratagemError, TypeError), match=message):
-        read_study(path).rollouts("x")
+def test_a_wrong_setting_is_one_line_with_the_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(StratagemError, match=f"own.toml: .*{message}") as caught:
+        read_study(TABLE1, tmp_path / "own.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_ones_own_changes_what_it_names_and_the_report_says_so(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[quick.rl]\nupdates = 300\nbeta = 0.1\n[evaluation]\nsize = 96")
+    study, usual = read_study(TABLE1, tmp_path / "own.toml"), read_study()
+    assert study.rl("quick", "6-9", 0).updates == 300
+    assert study.rollouts("x").size == 96
+    assert study.sft("quick", "FB", 0) == usual.sft("quick", "FB", 0)
+    assert study.rl("full", "6-9", 0) == usual.rl("full", "6-9", 0)
+    reasons = {one["setting"]: one["reason"] for one in study.deviations("quick", 1)}
+    assert reasons["rl.beta"] == reasons["rl.updates"] == "set in own.toml"
+    assert reasons["rl.lr"] == usual.reasons["rl.lr"]
+
+
+def test_a_budget_outside_the_study_s_own_is_a_deviation(tmp_path: Path) -> None:
+    for updates, told in ((300, True), (700, False)):
+        (tmp_path / "own.toml").write_text(f"[full.rl]\nupdates = {updates}")
+        found = read_study(TABLE1, tmp_path / "own.toml").deviations("full", 1)
+        assert ("rl.updates" in {one["setting"] for one in found}) == told

@@ -102,7 +102,7 @@ def test_a_small_study_from_end_to_end(taught_model: Path, tmp_path: Path) -> No
     text = text.replace("batch = 32\ngroup = 8", "batch = 2\ngroup = 4")
     text = text.replace('"sft.steps" = "1-1"', '"sft.steps" = "2-5"')
     (tmp_path / "small.toml").write_text(text)
-    study = {"study_file": tmp_path / "small.toml", "engine": "trl", "model": str(model)}
+    study = {"settings": tmp_path / "small.toml", "engine": "trl", "model": str(model)}
     seen: list[str] = []
 
     def progress(what: str, *_: object) -> None:

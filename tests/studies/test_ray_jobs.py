@@ -339,7 +339,7 @@ def test_the_study_hands_its_stages_to_ray(small: Path, tmp_path: Path) -> None:
             raise StratagemError(f"{len(jobs)} stages in {home.name}, {rest[1:]}")
 
     with pytest.raises(StratagemError, match=r"^18 stages in out, \(None, None\)$"):
-        reproduce("quick", 1, tmp_path / "out", progress=print, study_file=small, cluster=Recorder())
+        reproduce("quick", 1, tmp_path / "out", progress=print, settings=small, cluster=Recorder())
 
 
 def test_ray_is_not_imported_unless_asked_for() -> None:

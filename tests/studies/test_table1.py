@@ -38,7 +38,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "whole"
-    table1.reproduce("quick", 1, out, progress=lambda *_: None, study_file=tiny)
+    table1.reproduce("quick", 1, out, progress=lambda *_: None, settings=tiny)
     return out
 
 
@@ -71,14 +71,14 @@ def test_the_report_is_one_file_with_the_answer(whole: Path) -> None:
 def test_finished_work_is_not_done_again(whole: Path, tiny: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
     seen: list[str] = []
-    table1.reproduce("quick", 1, whole, progress=lambda what, *_: seen.append(what), study_file=tiny)
+    table1.reproduce("quick", 1, whole, progress=lambda what, *_: seen.append(what), settings=tiny)
     assert seen == []
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == before
 
 
 def test_another_preset_is_refused(whole: Path, tiny: Path) -> None:
     with pytest.raises(StratagemError, match="preset was 'quick', now 'full'"):
-        table1.reproduce("full", 1, whole, progress=lambda *_: None, study_file=tiny)
+        table1.reproduce("full", 1, whole, progress=lambda *_: None, settings=tiny)
 
 
 def test_killed_in_the_middle_it_ends_with_the_same_numbers(whole: Path, tiny: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_numbers(whole: Path, tiny: P
     code = (
         "import sys; from pathlib import Path; from stratagem.studies import table1\n"
         "if __name__ == '__main__':\n"
-        "    table1.reproduce('quick', 1, Path(sys.argv[1]), progress=lambda *_: None, study_file=Path(sys.argv[2]))\n"
+        "    table1.reproduce('quick', 1, Path(sys.argv[1]), progress=lambda *_: None, settings=Path(sys.argv[2]))\n"
     )
     script = tmp_path / "run.py"
     script.write_text(code)
@@ -98,7 +98,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_numbers(whole: Path, tiny: P
         child.send_signal(signal.SIGKILL)
         child.wait()
         time.sleep(1.5)  # its workers notice and end
-    table1.reproduce("quick", 1, out, progress=lambda *_: None, study_file=tiny)
+    table1.reproduce("quick", 1, out, progress=lambda *_: None, settings=tiny)
     first, second = (json.loads((folder / "summary.json").read_text()) for folder in (whole, out))
     for name in ("cells", "gains", "claims", "forced", "greedy"):
         assert first[name] == second[name]

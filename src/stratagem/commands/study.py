@@ -24,6 +24,12 @@ from stratagem.workspace import read_json, write_bytes
 if TYPE_CHECKING:
     from stratagem.studies.ray_jobs import Cluster
 
+Settings = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        help="TOML file with what is to differ from the study's own, as [quick.rl] with updates = 300"
+    ),
+]
 Ray = Annotated[
     str | None,
     tyro.conf.arg(
@@ -49,6 +55,7 @@ class Reproduce:
     out: Annotated[Path, tyro.conf.arg(help="folder for the study; the same command again resumes")] = Path(
         "out/table1"
     )
+    settings: Settings = None
     workers: Annotated[int | None, tyro.conf.arg(help="stages side by side; one a core by default")] = None
     ray: Ray = None
     engine: Engine = "native"
@@ -69,6 +76,7 @@ class ReproduceByTRL:
     out: Annotated[Path, tyro.conf.arg(help="folder for the study; the same command again resumes")] = Path(
         "out/table1-llm"
     )
+    settings: Settings = None
     accelerate: Annotated[Path | None, tyro.conf.arg(help="config file for `accelerate launch`")] = None
     ray: Ray = None
     ray_gpus: Annotated[float, tyro.conf.arg(help="GPUs that each stage asks Ray for; 0.5 is half a one")] = (
@@ -127,6 +135,7 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
                 given.preset,
                 given.seeds,
                 given.out,
+                settings=given.settings,
                 workers=given.workers,
                 progress=show,
                 cluster=cluster,
@@ -161,6 +170,7 @@ def reproduce_by_trl(given: ReproduceByTRL, as_json: bool) -> dict[str, Any]:
                 given.preset,
                 given.seeds,
                 given.out,
+                settings=given.settings,
                 progress=show,
                 engine="trl",
                 model=given.model,

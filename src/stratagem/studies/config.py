@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import tomllib
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +17,13 @@ TABLE1 = Path(__file__).with_name("table1.toml")
 QWEN = Path(__file__).with_name("qwen.toml")  # the same with the study's own model and settings
 
 
+class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of both stages at one budget."""
+
+    sft: dict[str, Any]
+    rl: dict[str, Any]
+
+
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A study file. Every key is checked when it is read."""
 
@@ -23,8 +31,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     rl_steps: list[str]
     evaluation: dict[str, Any]
     probe: dict[str, Any]
-    quick: dict[str, dict[str, Any]]
-    full: dict[str, dict[str, Any]]
+    quick: Preset
+    full: Preset
     study: dict[str, Any]
     reasons: dict[str, str]
     published: dict[str, tuple[float, float, float]]
@@ -35,17 +43,23 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return LLMConfig(**{name: value for name, value in self.llm.items() if name != "model"} | given)
 
     def sft(self, preset: str, strategy: str, seed: int) -> SFTConfig:
-        return SFTConfig(strategy=strategy, seed=seed, **with_steps(getattr(self, preset)["sft"]))
+        settings = self.preset(preset).sft
+        return made(SFTConfig, f"{preset}.sft", with_steps(settings) | {"strategy": strategy, "seed": seed})
 
     def rl(self, preset: str, steps: str, seed: int) -> GRPOConfig:
-        return GRPOConfig(steps=read_steps(steps), seed=seed, **getattr(self, preset)["rl"])
+        settings = self.preset(preset).rl
+        return made(GRPOConfig, f"{preset}.rl", settings | {"steps": read_steps(steps), "seed": seed})
+
+    def preset(self, name: str) -> Preset:
+        return getattr(self, name)
 
     def rollouts(self, checkpoint: str, force: str | None = None) -> RolloutConfig:
         """The evaluation of a cell, or its probe under a forced strategy. The problems are the same for all."""
-        settings = with_steps(self.evaluation)
+        settings, where = with_steps(self.evaluation), "evaluation"
         if force is not None:
             settings |= self.probe | {"greedy": False}
-        return RolloutConfig(checkpoint=checkpoint, force=force, **settings)
+            where += " and probe"
+        return made(RolloutConfig, where, settings | {"checkpoint": checkpoint, "force": force})
 
     def deviations(self, preset: str, parameters: int = 0, model: str | None = None) -> list[dict[str, Any]]:
         """Each setting that is not the study's, with the reason. `model` names an LLM, `parameters` are the base's."""
@@ -57,25 +71,90 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         ours["sft.steps"] = "{}-{}".format(*ours["sft.steps"])
         found = []
         for name, theirs in self.study.items():
-            if ours[name] == theirs or (preset == "full" and name == "rl.updates"):
+            if ours[name] == theirs or (name == "rl.updates" and within(ours[name], theirs)):
                 continue
             reason = self.reasons.get(name, "see the study file")
             found.append({"setting": name, "study": theirs, "ours": ours[name], "reason": reason})
         return found
 
 
+T = TypeVar("T")
+
+
+def made(kind: type[T], where: str, settings: dict[str, Any]) -> T:
+    """The settings of a stage, from those of a part of the file.
+
+    Raises:
+        StratagemError: a setting that there is not, of another type, or impossible.
+    """
+    known = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
+    if unknown := sorted(settings.keys() - known):
+        raise StratagemError(f"[{where}] has no setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    try:
+        return msgspec.convert(settings, kind)
+    except (msgspec.ValidationError, StratagemError) as error:
+        raise StratagemError(f"[{where}] {error}") from None
+
+
+def within(value: int, span: str) -> bool:
+    """Whether a number lies in a span as "500-1000"."""
+    low, high = map(int, span.split("-"))
+    return low <= value <= high
+
+
 def with_steps(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: read_steps(value) if name == "steps" else value for name, value in settings.items()}
 
 
-def read_study(path: Path = TABLE1) -> Study:
-    """
+def read_study(path: Path = TABLE1, own: Path | None = None) -> Study:
+    """A study, with every setting tried.
+
+    Args:
+        own: a TOML file of the same form with the values that are to differ; the report says that they came from it.
+
     Raises:
-        StratagemError: the file is missing or a key is wrong; the message names it.
+        StratagemError: a file is missing or a key or value is wrong; the message names it.
     """
+    whole = read_toml(path)
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Study)
-    except FileNotFoundError:
-        raise StratagemError(f"{path}: no such file") from None
-    except msgspec.MsgspecError as error:
-        raise StratagemError(f"{path}: {error}") from None
+        if own is not None:
+            given = read_toml(own)
+            if extra := sorted(given.get("llm", {}).keys() - {"model"}):
+                raise StratagemError(f"[llm] {extra[0]}: is an option of the command")
+            reasons = [
+                f"{stage}.{name}"
+                for preset in PRESETS
+                for stage, part in given.get(preset, {}).items()
+                for name in part
+            ]
+            whole = merged(whole, given)
+            whole["reasons"] |= dict.fromkeys(reasons, f"set in {own.name}")
+        study = msgspec.convert(whole, Study)
+        for preset in PRESETS:
+            for strategy in study.strategies:
+                study.sft(preset, strategy, 0)
+            for steps in study.rl_steps:
+                study.rl(preset, steps, 0)
+        study.rollouts("model")
+        study.rollouts("model", "forward")
+    except (msgspec.ValidationError, KeyError, StratagemError) as error:
+        raise StratagemError(f"{own or path}: {error}") from None
+    return study
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StratagemError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise StratagemError(f"{path}: no TOML: {error}") from None
+
+
+def merged(whole: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """`whole` with the values of `given` in their places, table by table."""
+    found = dict(whole)
+    for name, value in given.items():
+        old = found.get(name)
+        found[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return found

@@ -93,7 +93,7 @@ def reproduce(
     *,
     workers: int | None = None,
     progress: Progress,
-    study_file: Path | None = None,
+    settings: Path | None = None,
     engine: str = "native",
     model: str | None = None,
     llm: LLMConfig | None = None,
@@ -103,6 +103,7 @@ def reproduce(
 ) -> dict[str, Any]:
     """Run the study in `out`, or what is left of it, and return its summary.
 
+    `settings` is a TOML file with the values that are to differ from the study's file, table1.toml or qwen.toml.
     With `engine` "trl" the study's own settings are used (qwen.toml) on its own model or on `model`, a hub id or a
     folder, held and trained as `llm` says; `accelerate` is a config for `accelerate launch`. With a `cluster` (see
     ray_connect) the stages are Ray tasks in place of local processes. Local processes of the native engine `announce`
@@ -121,7 +122,7 @@ def reproduce(
     if engine not in ("native", "trl"):
         raise StratagemError(f"--engine {engine}: must be 'native' or 'trl'")
     by_trl = engine == "trl"
-    study = read_study(study_file or (QWEN if by_trl else TABLE1))
+    study = read_study(QWEN if by_trl else TABLE1, settings)
     plain, held = study_dict(study), None
     if by_trl:
         from stratagem.models.llm import find_model  # imports transformers, which the small models do without
