@@ -4,9 +4,9 @@
     python benchmarks/gate.py runs/base    # another, from `stratagem base train --out runs/base`
 
 SFT of F, B and FB as in Table 1 (preset quick, seed 0), then four samples of each of 160 problems of the RL split at
-2-5, 6-9 and 10-15 steps; no problem of the evaluation is looked at. The gate: at 6-9 steps the suited strategy is right on
-30-95% of problems, F in evaluation and B in inversion, so that RL has something to improve and something to begin
-with; and FB goes forward on about half of either type.
+2-5, 6-9 and 10-15 steps; no problem of the evaluation is looked at. The gate: at 6-9 steps the suited strategy is
+right on 30-95% of problems, F in evaluation and B in inversion, so that RL has something to improve and something to
+begin with; and FB goes forward on about half of either type.
 """
 
 from __future__ import annotations

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,37 +88,45 @@ def test_a_failed_stage_is_named_with_its_own_reason(tmp_path: Path) -> None:
     assert not (tmp_path / "FB_SFT").exists()
 
 
+SMALL = """
+[evaluation]
+steps = "1-2"
+size = 8
+
+[quick.sft]
+size = 8
+steps = "1-1"
+epochs = 1
+
+[quick.rl]
+updates = 1
+prompts = 4
+batch = 2
+group = 4
+"""
+
+
 @pytest.mark.slow
-def test_a_small_study_from_end_to_end(taught_model: Path, tmp_path: Path) -> None:
+def test_a_small_study_from_end_to_end(
+    taught_model: Path, tmp_path: Path, stratagem: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     pytest.importorskip("trl", reason="needs the llm extra")
-    from stratagem.studies import table1
-
-    model = taught_model  # it knows both strategies
-    text = QWEN.read_text()
-    text = text.replace('steps = "6-9"\nsize = 480\nsamples = 8', 'steps = "1-2"\nsize = 8\nsamples = 8')
-    text = (
-        text.replace("size = 512", "size = 8")
-        .replace("epochs = 5", "epochs = 1")
-        .replace('"2-5"\n', '"1-1"\n')
-    )
-    text = text.replace("updates = 50", "updates = 1").replace("prompts = 256", "prompts = 4")
-    text = text.replace("batch = 32\ngroup = 8", "batch = 2\ngroup = 4")
-    text = text.replace('"sft.steps" = "1-1"', '"sft.steps" = "2-5"')
-    (tmp_path / "small.toml").write_text(text)
-    study = {"settings": tmp_path / "small.toml", "engine": "trl", "model": str(model)}
-    seen: list[str] = []
-
-    def progress(what: str, *_: object) -> None:
-        seen.append(what)
-
-    summary = table1.reproduce(
-        "quick", 1, tmp_path / "out", progress=progress, llm=LLMConfig(rank=2, alpha=2), **study
-    )
+    (tmp_path / "small.toml").write_text(SMALL)
+    line = ["reproduce", "table1", "--engine", "trl", "--model", taught_model, "--preset", "quick"]
+    line += ["--settings", "small.toml", "--out", "out", "--alpha", "2", "--json"]
+    done = stratagem(*line, "--rank", "2", timeout=1200)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert len(summary["cells"]) == 9
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
-    assert summary["deviations"][0]["ours"] == str(model)
-    assert "B/RL(6-9) 0" in seen
-    seen.clear()
-    table1.reproduce("quick", 1, tmp_path / "out", progress=progress, llm=LLMConfig(rank=2, alpha=2), **study)
-    assert seen == []
-    with pytest.raises(StratagemError, match="holds another study"):
-        table1.reproduce("quick", 1, tmp_path / "out", progress=progress, llm=LLMConfig(rank=4), **study)
+    found = {one["setting"]: one for one in summary["deviations"]}
+    assert found["model"]["ours"] == str(taught_model)
+    assert found["sft.epochs"]["reason"] == "set in small.toml"
+    before = (tmp_path / "out" / "seed-0" / "FB_SFT").stat().st_mtime_ns
+    again = stratagem(*line, "--rank", "2")
+    assert json.loads(again.stdout) == summary
+    assert (tmp_path / "out" / "seed-0" / "FB_SFT").stat().st_mtime_ns == before
+    other = stratagem(*line, "--rank", "4")
+    assert other.returncode == 2
+    assert "holds another study" in other.stderr
+    assert other.stderr.count("\n") == 1
