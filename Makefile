@@ -10,7 +10,7 @@ reproduce: $(VENV)/.installed
 	$(BIN)/stratagem reproduce table1 --out $(OUT)
 
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=2 $(BIN)/pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=2 $(BIN)/pytest -n 2 --dist worksteal
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check

@@ -238,9 +238,10 @@ def _answer(runs: Sequence[Run]) -> str:
         value, low, high = gain["gain"]
         ends = "" if low is None or high is None else f" [{format.signed(low)}, {format.signed(high)}]"
         return f"After {at:,} updates no clear gain yet: {format.signed(value)} points{ends}"
+    improved = gain["improvement"][0]
     parts = [
         f"{format.signed(gain['selection'][0])} by selecting strategies",
-        f"{format.signed(gain['improvement'][0])} by executing them better",
+        f"{format.signed(improved)} by executing them {'worse' if improved < 0 else 'better'}",
     ]
     if abs(gain["new_strategy"][0]) >= 0.0005:
         parts.append(f"{format.signed(gain['new_strategy'][0])} by new ones")
