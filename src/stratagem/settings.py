@@ -104,7 +104,7 @@ class SFTConfig:
     strategy: str = "FB"
     size: int = 2048
     steps: Steps = (2, 5)
-    epochs: int = 6
+    epochs: int = 8
     batch: int = 32
     lr: float = 3e-3
     tune: str = "embeddings"

@@ -122,10 +122,10 @@ def test_a_small_study_from_end_to_end(
     found = {one["setting"]: one for one in summary["deviations"]}
     assert found["model"]["ours"] == str(taught_model)
     assert found["sft.epochs"]["reason"] == "set in small.toml"
-    before = (tmp_path / "out" / "seed-0" / "FB_SFT").stat().st_mtime_ns
+    before = (tmp_path / "out" / "seed0" / "FB_SFT").stat().st_mtime_ns
     again = stratagem(*line, "--rank", "2")
     assert json.loads(again.stdout) == summary
-    assert (tmp_path / "out" / "seed-0" / "FB_SFT").stat().st_mtime_ns == before
+    assert (tmp_path / "out" / "seed0" / "FB_SFT").stat().st_mtime_ns == before
     other = stratagem(*line, "--rank", "4")
     assert other.returncode == 2
     assert "holds another study" in other.stderr
