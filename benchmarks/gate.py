@@ -3,7 +3,7 @@
     python benchmarks/gate.py              # the shipped base
     python benchmarks/gate.py runs/base    # another, from `stratagem base train --out runs/base`
 
-SFT of F, B and FB as in Table 1 (preset quick, seed 0), then four samples of each of 160 problems of the RL split at
+SFT of F, B and FB as in Table 1 (preset quick, seed 0), then four samples of each of 480 problems of the RL split at
 2-5, 6-9 and 10-15 steps; no problem of the evaluation is looked at. The gate: at 6-9 steps the suited strategy is
 right on 30-95% of problems, F in evaluation and B in inversion, so that RL has something to improve and something to
 begin with; and FB goes forward on about half of either type.
@@ -26,13 +26,13 @@ from stratagem.studies.config import read_study
 from stratagem.tasks.finite_field import KINDS, FiniteField
 from stratagem.training import sft
 
-TASK, SAMPLES, LOW, HIGH = FiniteField(11), 4, 30, 95
+TASK, PROBLEMS, SAMPLES, LOW, HIGH = FiniteField(11), 480, 4, 30, 95
 
 
 def answered(model: Path, steps: tuple[int, int]) -> dict[str, tuple[float, float]]:
     """By type of problem: percent right, and percent of responses that begin forward."""
     network, tokenizer = load_model(model)
-    problems = sorted(TASK.generate("rl", 160, steps, seed=7), key=lambda one: one.difficulty)
+    problems = sorted(TASK.generate("rl", PROBLEMS, steps, seed=7), key=lambda one: one.difficulty)
     found = generate(
         network,
         [encode(tokenizer, one.prompt) for one in problems],

@@ -14,7 +14,7 @@ from stratagem.models.vocabulary import EOS, words
 from stratagem.tasks.finite_field import FiniteField, Step
 
 WORDS = words()
-UPDATES = range(0, 4000, 8)
+UPDATES = range(0, 3000, 6)
 
 
 def lines(update: int, **options):

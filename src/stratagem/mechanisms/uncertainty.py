@@ -122,7 +122,15 @@ def bounded(
     if upper - lower <= 1e-12:
         return Estimate(lower, low.low, high.high, max(low.se, high.se), n)
     ends = imbens_manski(lower, upper, low.se, high.se, level=level)
-    return Bounded((lower, upper), *ends, se=max(low.se, high.se), n=n)
+    widest = max(low.se, high.se)
+    if widest > 0:
+        # The draws' own quantiles, where they reach further: the estimate of a bound may be skewed.
+        part = float(special.ndtr(-critical((upper - lower) / widest, level)))
+        ends = (
+            min(ends[0], float(np.nanquantile(lower_draws, part))),
+            max(ends[1], float(np.nanquantile(upper_draws, 1 - part))),
+        )
+    return Bounded((lower, upper), *ends, se=widest, n=n)
 
 
 def imbens_manski(
@@ -130,9 +138,8 @@ def imbens_manski(
 ) -> tuple[float, float]:
     """An interval that covers a partially identified quantity, wherever in its bounds it lies.
 
-    It is [lower - c se_lower, upper + c se_upper] where Phi(c + (upper - lower) / max(se)) - Phi(-c) = level:
-    the two-sided normal interval for a point, one-sided at each end for wide bounds. NaN where a standard
-    error is NaN.
+    It is [lower - c se_lower, upper + c se_upper] with c = critical((upper - lower) / max(se), level). NaN where a
+    standard error is NaN.
 
     Source: Imbens and Manski 2004, Econometrica 72, 1845, equations 6-7.
     """
@@ -141,13 +148,21 @@ def imbens_manski(
         return math.nan, math.nan
     if widest == 0:
         return lower, upper
-    gap = (upper - lower) / widest
+    c = critical((upper - lower) / widest, level)
+    return lower - c * se_lower, upper + c * se_upper
+
+
+def critical(width: float, level: float) -> float:
+    """c with Phi(c + width) - Phi(-c) = level: the two-sided quantile for a point, the one-sided for wide bounds.
+
+    Args:
+        width: of the bounds, in standard errors.
+    """
 
     def excess(c: float) -> float:
-        return float(special.ndtr(c + gap) - special.ndtr(-c)) - level
+        return float(special.ndtr(c + width) - special.ndtr(-c)) - level
 
-    c = float(optimize.brentq(excess, 0.0, quantile(level, math.inf) + 1e-9))  # type: ignore[arg-type]
-    return lower - c * se_lower, upper + c * se_upper
+    return float(optimize.brentq(excess, 0.0, quantile(level, math.inf) + 1e-9))  # type: ignore[arg-type]
 
 
 def max_t(values: ArrayLike, draws: ArrayLike, *, level: float = 0.95, n: int = 0) -> list[Estimate]:

@@ -26,14 +26,14 @@ from stratagem.strategies.trace import GUESS, LAST
 from stratagem.tasks.finite_field import FiniteField, Step
 
 MAX_LIST = 40
-GROWTH = 60  # updates until lists may be one operation longer
+GROWTH = 45  # updates until lists may be one operation longer
 IGNORE = -100
 FORWARD, BACKWARD = "forward", "backward"
 OPEN = "list"  # asks for a traversal in either direction
 TASKS = {p: FiniteField(p) for p in FIELDS}
 IDS = {word: i for i, word in enumerate(words())}
 
-RECALL_FROM = 2800  # the update from which on traversals end with a recall
+RECALL_FROM = 2100  # the update from which on traversals end with a recall
 
 # A line: its words and, for each, whether the model is trained to say it.
 Line = list[tuple[str, bool]]

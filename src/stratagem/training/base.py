@@ -18,7 +18,7 @@ from stratagem.settings import BaseConfig
 from stratagem.training import loop
 from stratagem.workspace import Stage
 
-VERSION = 4
+VERSION = 5
 
 
 def train(config: BaseConfig, out: Path, report: loop.Report = loop.quiet) -> Path:
