@@ -24,6 +24,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/lens.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/engine_curves.py
+	$(BIN)/python benchmarks/engine_profile.py
+	$(BIN)/python benchmarks/gate.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Stratagem needs Python 3.11 or newer; set PYTHON="'
