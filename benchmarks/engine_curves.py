@@ -1,6 +1,6 @@
 """Cost and memory of an update of the native engine by width of the model, batch, group and length.
 
-    python benchmarks/engine_curves.py
+    python benchmarks/engine_curves.py --picture docs/curves.png
 
 One setting is changed at a time, each point in a process of its own. Widths are of untrained models, whose samples
 share hardly anything; all else is the shipped base after SFT (see `engine.py`).
@@ -17,12 +17,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import altair as alt
+import polars as pl
 import torch
+import vl_convert
 from engine import RL, Work, native_grpo
 
 from stratagem.models.folder import save_model
 from stratagem.models.transformer import Shape, Transformer
 from stratagem.models.vocabulary import words
+from stratagem.report import charts
 from stratagem.settings import GRPOConfig, SFTConfig
 from stratagem.training import sft
 
@@ -66,15 +70,48 @@ def curves(model: Path) -> list[dict[str, Any]]:
     return found
 
 
+def picture(rows: list[dict[str, Any]], path: Path) -> None:
+    """Two rows of panels, seconds above memory, one column a setting; both axes logarithmic."""
+    table = pl.DataFrame(rows).unpivot(
+        ["seconds", "mebibytes"], index=["by", "value"], variable_name="what", value_name="measured"
+    )
+    names = {"seconds": "CPU seconds an update", "mebibytes": "memory, MiB"}
+
+    def panel(what: str, by: str) -> alt.Chart:
+        values = table.filter(what=what, by=by)["value"].to_list()
+        x = alt.X("value:Q", title=by, scale=alt.Scale(type="log", base=2, nice=False)).axis(
+            values=values, format="d"
+        )
+        y = alt.Y("measured:Q", title=names[what] if by == "width" else None, scale=alt.Scale(type="log"))
+        return (
+            alt.Chart(table.filter(what=what, by=by))
+            .mark_line(point=True, color=charts.PALETTE[0])
+            .encode(x=x, y=y)
+            .properties(width=170, height=130)
+        )
+
+    whole = alt.vconcat(
+        *(alt.hconcat(*(panel(what, by) for by in table["by"].unique(maintain_order=True))) for what in names)
+    )
+    spec = whole.to_dict() | {"config": charts.CONFIG}
+    if path.suffix == ".svg":
+        path.write_text(vl_convert.vegalite_to_svg(spec))
+    else:
+        path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, help="a model folder; without it the base after SFT is made")
+    parser.add_argument("--picture", type=Path, help="draw the curves to this .png or .svg")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        curves(options.model or sft.train(SFTConfig(), Path(folder) / "FB") / "model")
+        rows = curves(options.model or sft.train(SFTConfig(), Path(folder) / "FB") / "model")
+    if options.picture is not None:
+        picture(rows, options.picture)
 
 
 if __name__ == "__main__":
