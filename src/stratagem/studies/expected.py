@@ -1,7 +1,7 @@
 """How long a study will take on this machine, said before it starts.
 
 A stage's cost is proportional to the operations of the chains that it samples or trains on; the factors are those of
-the shipped base on a machine that multiplies 100 GFLOP/s with one thread in fp32 (LOG.md, 2026-11-25), and are scaled
+the shipped base on a machine that multiplies 100 GFLOP/s with one thread in fp32 (LOG.md, 2026-11-26), and are scaled
 by what this machine multiplies now. A policy that is not yet sure costs up to three times as much as one that is, so
 the answer is rough: within a factor of two.
 """
@@ -15,7 +15,7 @@ from stratagem.settings import GRPOConfig, RolloutConfig, SFTConfig
 from stratagem.studies.jobs import Job
 
 # Seconds per chain and step of it, at 100 GFLOP/s; and per process, which has to start and to load.
-SFT, RL, ROLLOUT, START = 5e-4, 3e-4, 1.2e-4, 1.0
+SFT, RL, ROLLOUT, START = 5e-4, 2.4e-4, 1.2e-4, 1.0
 REFERENCE = 100e9
 
 

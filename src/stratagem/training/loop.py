@@ -105,12 +105,12 @@ def set_precision(models: Sequence[Transformer], precision: str) -> None:
 
 
 def product_speed(dtype: torch.dtype = torch.float32) -> float:
-    """FLOP/s of the fastest of three products of the size of a layer's, with one thread."""
+    """FLOP/s of the fastest of twenty products of the size of a layer's, with one thread."""
     a, b = torch.ones(1024, 128, dtype=dtype), torch.ones(128, 256, dtype=dtype)
     seconds = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for _ in range(3):
+    for _ in range(20):
         started = time.thread_time()
         torch.mm(a, b)
         seconds.append(time.thread_time() - started)
