@@ -132,7 +132,9 @@ def answer(cells: dict[str, Any], gains: dict[str, Any]) -> str:
     def part(steps: str) -> str:
         run, after = gains[f"FB/RL({steps})"], 100 * cells[f"FB/RL({steps})"]["all"]["value"]
         selected, improved = (100 * run[name]["value"] for name in ("selection", "improvement"))
-        return f"{after:.0f}% ({selected:+.1f} points by selecting a strategy, {improved:+.1f} by executing it better)"
+        way = "worse" if improved < 0 else "better"
+        parts = f"{selected:+.1f} points by selecting a strategy, {improved:+.1f} by executing it {way}"
+        return f"{after:.0f}% ({parts.replace('-', '−')})"
 
     before = 100 * cells["FB/SFT"]["all"]["value"]
     return (
