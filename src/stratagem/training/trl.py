@@ -23,9 +23,9 @@ from datasets import (  # pyright: ignore[reportMissingImports]
 )
 from peft import LoraConfig  # pyright: ignore[reportMissingImports]
 from transformers import PrinterCallback
-from trl import GRPOConfig as TheirGRPO  # pyright: ignore[reportMissingImports]
-from trl import GRPOTrainer, SFTTrainer  # pyright: ignore[reportMissingImports]
-from trl import SFTConfig as TheirSFT  # pyright: ignore[reportMissingImports]
+from trl import GRPOConfig as TheirGRPO  # pyright: ignore
+from trl import GRPOTrainer, SFTTrainer  # pyright: ignore
+from trl import SFTConfig as TheirSFT  # pyright: ignore
 
 from stratagem.integrations.trl import Live, ends_of, gathered, text_of
 from stratagem.models.llm import (
