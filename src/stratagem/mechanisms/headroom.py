@@ -106,17 +106,20 @@ def headroom(
     columns |= {name: np.where(counts_g, ends_g4[:, i], np.nan) for i, name in enumerate(names)}
     frame = pl.concat([strata, pl.DataFrame(columns, schema_overrides={"best": pl.String})], how="horizontal")
     frame = frame.with_columns(pl.selectors.float().fill_nan(None))
+    # The best of draws is better than the best of the data, so quantiles of draws would reach too far.
     terms = [
-        possible(
-            bounded(
-                (float(total_4[i]), float(total_4[i + 1])), draw_d4[:, i], draw_d4[:, i + 1], level=level, n=m
-            )
+        bounded(
+            (float(total_4[i]), float(total_4[i + 1])),
+            *draw_d4.T[i : i + 2],
+            level=level,
+            n=m,
+            quantiles=False,
         )
         for i in (0, 2)
     ]
     return Headroom(
-        selection=terms[0],
-        improvement=terms[1],
+        selection=possible(terms[0]),
+        improvement=possible(terms[1]),
         accuracy=now,
         problems=m,
         left_out=int(size_g.sum()) - m,

@@ -109,9 +109,18 @@ def middle_part(draws: Floats, level: float) -> tuple[Floats, Floats]:
 
 
 def bounded(
-    bounds: tuple[float, float], lower_draws: Floats, upper_draws: Floats, *, level: float = 0.95, n: int = 0
+    bounds: tuple[float, float],
+    lower_draws: Floats,
+    upper_draws: Floats,
+    *,
+    level: float = 0.95,
+    n: int = 0,
+    quantiles: bool = True,
 ) -> Term:
     """An Estimate where both bounds are the same number, else Bounded with its Imbens-Manski interval.
+
+    With `quantiles` the interval goes to the draws' own quantiles where these reach further, since the estimate of a
+    bound may be skewed; not for bounds whose draws are biased.
 
     A draw may lose a strategy that the data have, so that its bounds differ although those of the data do
     not: the interval then runs from the lower quantile of the lower to the upper quantile of the upper draws.
@@ -123,8 +132,7 @@ def bounded(
         return Estimate(lower, low.low, high.high, max(low.se, high.se), n)
     ends = imbens_manski(lower, upper, low.se, high.se, level=level)
     widest = max(low.se, high.se)
-    if widest > 0:
-        # The draws' own quantiles, where they reach further: the estimate of a bound may be skewed.
+    if quantiles and widest > 0:
         part = float(special.ndtr(-critical((upper - lower) / widest, level)))
         ends = (
             min(ends[0], float(np.nanquantile(lower_draws, part))),
