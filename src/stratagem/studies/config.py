@@ -115,10 +115,9 @@ def read_study(path: Path = TABLE1, own: Path | None = None) -> Study:
     Raises:
         StratagemError: a file is missing or a key or value is wrong; the message names it.
     """
-    whole = read_toml(path)
+    whole, given = read_toml(path), {} if own is None else read_toml(own)
     try:
         if own is not None:
-            given = read_toml(own)
             if extra := sorted(given.get("llm", {}).keys() - {"model"}):
                 raise StratagemError(f"[llm] {extra[0]}: is an option of the command")
             reasons = [
