@@ -43,6 +43,13 @@ def test_published_numbers_are_those_of_the_paper() -> None:
         ("stratgies = []", "stratgies"),
         ("[probe", "no TOML: Expected"),
         ("[quick.rm]\nx = 1", "rm"),
+        ('[quick.rl]\nsteps = "6-15"', r"\[quick.rl\] steps: is not for the file to say there"),
+        ("quick = 3", r"Expected `object`, got `int` - at `\$.quick`"),
+        ("quick.rl = 3", r"Expected `object`, got `int` - at `\$.quick.rl`"),
+        ("llm = 3", r"got `int` - at `\$.llm`"),
+        ("[evaluation]\nsteps = 6", r"\[evaluation\] steps 6: must be as"),
+        ('rl_steps = ["6-15"]', "rl_steps: is what the study is about"),
+        ('[quick.sft]\nsteps = "9-2"', r"\[quick.sft\] .*9-2"),
         ("[llm]\nrank = 8", r"\[llm\] rank: is an option of the command"),
     ],
 )
@@ -63,6 +70,16 @@ def test_a_file_of_ones_own_changes_what_it_names_and_the_report_says_so(tmp_pat
     reasons = {one["setting"]: one["reason"] for one in study.deviations("quick", 1)}
     assert reasons["rl.beta"] == reasons["rl.updates"] == "set in own.toml"
     assert reasons["rl.lr"] == usual.reasons["rl.lr"]
+
+
+def test_training_and_evaluation_share_a_field(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[evaluation]\np = 13\n[quick.sft]\np = 13\n[quick.rl]\np = 13")
+    study = read_study(TABLE1, tmp_path / "own.toml")
+    study.check_field("quick")
+    with pytest.raises(
+        StratagemError, match=r"p is 11, 11, 13 in \[full.sft\], \[full.rl\] and \[evaluation\]"
+    ):
+        study.check_field("full")
 
 
 def test_a_budget_outside_the_study_s_own_is_a_deviation(tmp_path: Path) -> None:

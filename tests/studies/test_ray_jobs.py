@@ -333,13 +333,13 @@ def test_the_address_may_be_left_out(words: list[str], read: list[str]) -> None:
     assert with_address(words) == read
 
 
-def test_the_study_hands_its_stages_to_ray(small: Path, tmp_path: Path) -> None:
+def test_the_study_hands_its_stages_to_ray(tmp_path: Path) -> None:
     class Recorder(Cluster):
         def run(self, jobs: Any, home: Path, *rest: Any) -> None:
             raise StratagemError(f"{len(jobs)} stages in {home.name}, {rest[1:]}")
 
-    with pytest.raises(StratagemError, match=r"^18 stages in out, \(None, None\)$"):
-        reproduce("quick", 1, tmp_path / "out", progress=print, settings=small, cluster=Recorder())
+    with pytest.raises(StratagemError, match=r"^24 stages in out, \(None, None\)$"):
+        reproduce("quick", 1, tmp_path / "out", progress=print, cluster=Recorder())
 
 
 def test_ray_is_not_imported_unless_asked_for() -> None:

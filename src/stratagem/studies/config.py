@@ -44,22 +44,34 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def sft(self, preset: str, strategy: str, seed: int) -> SFTConfig:
         settings = self.preset(preset).sft
-        return made(SFTConfig, f"{preset}.sft", with_steps(settings) | {"strategy": strategy, "seed": seed})
+        return made(SFTConfig, f"{preset}.sft", settings, strategy=strategy, seed=seed)
 
     def rl(self, preset: str, steps: str, seed: int) -> GRPOConfig:
         settings = self.preset(preset).rl
-        return made(GRPOConfig, f"{preset}.rl", settings | {"steps": read_steps(steps), "seed": seed})
+        return made(GRPOConfig, f"{preset}.rl", settings, steps=steps, seed=seed)
 
     def preset(self, name: str) -> Preset:
         return getattr(self, name)
 
+    def check_field(self, preset: str) -> None:
+        """
+        Raises:
+            StratagemError: training and evaluation are in different fields.
+        """
+        stages = self.sft(preset, "FB", 0), self.rl(preset, "6-9", 0), self.rollouts("model")
+        if len({stage.p for stage in stages}) > 1:
+            found = ", ".join(f"{stage.p}" for stage in stages)
+            raise StratagemError(
+                f"p is {found} in [{preset}.sft], [{preset}.rl] and [evaluation]: it has to be one"
+            )
+
     def rollouts(self, checkpoint: str, force: str | None = None) -> RolloutConfig:
         """The evaluation of a cell, or its probe under a forced strategy. The problems are the same for all."""
-        settings, where = with_steps(self.evaluation), "evaluation"
+        settings, where = dict(self.evaluation), "evaluation"
         if force is not None:
             settings |= self.probe | {"greedy": False}
             where += " and probe"
-        return made(RolloutConfig, where, settings | {"checkpoint": checkpoint, "force": force})
+        return made(RolloutConfig, where, settings, checkpoint=checkpoint, force=force)
 
     def deviations(self, preset: str, parameters: int = 0, model: str | None = None) -> list[dict[str, Any]]:
         """Each setting that is not the study's, with the reason. `model` names an LLM, `parameters` are the base's."""
@@ -81,29 +93,35 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 T = TypeVar("T")
 
 
-def made(kind: type[T], where: str, settings: dict[str, Any]) -> T:
-    """The settings of a stage, from those of a part of the file.
+def made(kind: type[T], where: str, settings: dict[str, Any], **fixed: Any) -> T:
+    """The settings of a stage, from those of a part of the file and what the study itself says.
 
     Raises:
-        StratagemError: a setting that there is not, of another type, or impossible.
+        StratagemError: a setting that there is not, or not for a file to say, of another type, or impossible.
     """
+    if said := sorted(settings.keys() & fixed.keys()):
+        raise StratagemError(f"[{where}] {said[0]}: is not for the file to say there; the study sets it")
+    whole = settings | fixed
     known = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
-    if unknown := sorted(settings.keys() - known):
+    if unknown := sorted(whole.keys() - known):
         raise StratagemError(f"[{where}] has no setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
     try:
-        return msgspec.convert(settings, kind)
+        return msgspec.convert(whole | {"steps": steps_of(whole["steps"])}, kind)
     except (msgspec.ValidationError, StratagemError) as error:
         raise StratagemError(f"[{where}] {error}") from None
+
+
+def steps_of(text: Any) -> tuple[int, int]:
+    try:
+        return read_steps(text)
+    except (ValueError, AttributeError):
+        raise StratagemError(f'steps {text!r}: must be as "6-9"') from None
 
 
 def within(value: int, span: str) -> bool:
     """Whether a number lies in a span as "500-1000"."""
     low, high = map(int, span.split("-"))
     return low <= value <= high
-
-
-def with_steps(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: read_steps(value) if name == "steps" else value for name, value in settings.items()}
 
 
 def read_study(path: Path = TABLE1, own: Path | None = None) -> Study:
@@ -117,25 +135,28 @@ def read_study(path: Path = TABLE1, own: Path | None = None) -> Study:
     """
     whole, given = read_toml(path), {} if own is None else read_toml(own)
     try:
+        study = msgspec.convert(merged(whole, given), Study)
         if own is not None:
+            for name in ("strategies", "rl_steps", "study", "published"):
+                if given.get(name, whole[name]) != whole[name]:
+                    raise StratagemError(f"{name}: is what the study is about, and cannot be another")
             if extra := sorted(given.get("llm", {}).keys() - {"model"}):
                 raise StratagemError(f"[llm] {extra[0]}: is an option of the command")
-            reasons = [
+            changed = [
                 f"{stage}.{name}"
                 for preset in PRESETS
                 for stage, part in given.get(preset, {}).items()
                 for name in part
             ]
-            whole = merged(whole, given)
-            whole["reasons"] |= dict.fromkeys(reasons, f"set in {own.name}")
-        study = msgspec.convert(whole, Study)
+            reasons = study.reasons | dict.fromkeys(changed, f"set in {own.name}")
+            study = msgspec.structs.replace(study, reasons=reasons)
+        study.rollouts("model")
+        study.rollouts("model", "forward")
         for preset in PRESETS:
             for strategy in study.strategies:
                 study.sft(preset, strategy, 0)
             for steps in study.rl_steps:
                 study.rl(preset, steps, 0)
-        study.rollouts("model")
-        study.rollouts("model", "forward")
     except (msgspec.ValidationError, KeyError, StratagemError) as error:
         raise StratagemError(f"{own or path}: {error}") from None
     return study

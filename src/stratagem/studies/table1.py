@@ -123,6 +123,7 @@ def reproduce(
         raise StratagemError(f"--engine {engine}: must be 'native' or 'trl'")
     by_trl = engine == "trl"
     study = read_study(QWEN if by_trl else TABLE1, settings)
+    study.check_field(preset)
     plain, held = study_dict(study), None
     if by_trl:
         from stratagem.models.llm import find_model  # imports transformers, which the small models do without
