@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="needs the lab extra")
 
 import torch
 
+from stratagem.models import memory
 from stratagem.models.llm import find_model, load_llm, load_tokenizer, prompting, save_llm, token_budget, why
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
@@ -84,6 +85,29 @@ def test_the_hubs_refusals_are_told_apart() -> None:
     assert "cannot be reached" in why(wrapped("LocalEntryNotFoundError"))
     assert "--trust-remote-code" in why(ValueError("contains custom code; pass `trust_remote_code=True`"))
     assert why(OSError("first\nsecond")) == "first"
+
+
+def test_a_model_that_cannot_fit_is_refused_before_it_is_read(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = find_model(tiny, LLM)
+    size = load_llm(source, LLM).num_parameters()
+    for train, bytes_each, mend in ((None, 4, "--dtype bfloat16"), ("all", 16, "--tune lora")):
+        monkeypatch.setattr(memory, "available", lambda each=bytes_each: each * size)
+        load_llm(source, LLM, train=train)
+        monkeypatch.setattr(memory, "available", lambda each=bytes_each: each * size - 1)
+        with pytest.raises(StratagemError, match=f"GiB, and 0.0 are free; try {mend}") as caught:
+            load_llm(source, LLM, train=train)
+        assert "\n" not in str(caught.value)
+    monkeypatch.setenv("WORLD_SIZE", "8")  # split over processes, it may fit
+    load_llm(source, LLM, train="all")
+    monkeypatch.setattr(memory, "available", lambda: None)
+    monkeypatch.delenv("WORLD_SIZE")
+    load_llm(source, LLM)
+
+
+def test_what_is_free_is_a_number_on_this_machine() -> None:
+    assert (memory.available() or 0) > 2**20
 
 
 def test_broken_weights_are_said(tiny: Path, tmp_path: Path) -> None:

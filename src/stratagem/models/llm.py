@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as their_logging
 
+from stratagem.models.memory import check_memory
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
 from stratagem.tasks.finite_field import FiniteField
@@ -197,6 +198,10 @@ def load_llm(source: Source, llm: LLMConfig, *, train: str | None = None, device
         options |= {"attn_implementation": llm.attention}
     their_logging.disable_progress_bar()
     try:
+        if "gguf_file" not in source.where:  # whose config is read with its weights
+            known = {name: options[name] for name in ("trust_remote_code", "revision") if name in options}
+            config = AutoConfig.from_pretrained(**source.where, **known)
+            check_memory(source.base, config, dtype, train, llm.trust_remote_code)
         model = AutoModelForCausalLM.from_pretrained(**source.where, **options)
     except torch.OutOfMemoryError:
         raise StratagemError(f"{source.base}: does not fit the GPU's memory; try --dtype bfloat16") from None
