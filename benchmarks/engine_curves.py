@@ -20,7 +20,6 @@ from typing import Any
 import altair as alt
 import polars as pl
 import torch
-import vl_convert
 from engine import RL, Work, native_grpo
 
 from stratagem.models.folder import save_model
@@ -93,11 +92,7 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     whole = alt.vconcat(
         *(alt.hconcat(*(panel(what, by) for by in table["by"].unique(maintain_order=True))) for what in names)
     )
-    spec = whole.to_dict() | {"config": charts.CONFIG}
-    if path.suffix == ".svg":
-        path.write_text(vl_convert.vegalite_to_svg(spec))
-    else:
-        path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
+    charts.write_picture(whole.to_dict() | {"config": charts.CONFIG}, path)
 
 
 def main() -> None:

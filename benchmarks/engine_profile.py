@@ -12,7 +12,7 @@ import argparse
 import functools
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -40,11 +40,10 @@ UPDATED = [(grpo, "generate"), (grpo, "token_logps"), (torch.Tensor, "backward")
 
 
 class Clock:
-    """CPU seconds of functions, each without the others that it calls, and how often they are called."""
+    """CPU seconds of functions, each without the others that it calls."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self.calls: Counter[str] = Counter()
         self._inner = [0.0]
 
     def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +58,6 @@ class Clock:
             finally:
                 whole = time.process_time() - started
                 self.seconds[called] += whole - self._inner.pop()
-                self.calls[called] += 1
                 self._inner[-1] += whole
 
         return timed

@@ -100,6 +100,30 @@ def test_lines_that_come_one_by_one_add_up(tmp_path: Path) -> None:
     assert grown.run.gains == whole.gains
 
 
+def test_a_file_that_is_written_anew_is_counted_once(tmp_path: Path) -> None:
+    rows = responses(1, np.random.default_rng(6))
+    for row in rows[:5]:
+        del row["strategy"]
+    write(tmp_path / "dump", 1, rows)
+    run = VerlRun(tmp_path / "dump")
+    run.poll()
+    write(tmp_path / "dump", 1, rows[:32])
+    assert run.poll().notes[0].startswith("5 lines ")
+    assert run.run.counts["n"].sum() == 27
+
+
+def test_a_later_value_that_is_no_number_costs_no_more_than_itself(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    write(tmp_path / "dump", 1, responses(1, rng))
+    run = VerlRun(tmp_path / "dump")
+    run.poll()
+    later = responses(2, rng)
+    later[0] |= {"steps": "many", "acc": "unknown"}
+    write(tmp_path / "dump", 2, later)
+    (tmp_path / "dump" / "3.jsonl").write_text("[" * 100_000 + "\n")
+    assert run.poll().counts["n"].sum() == 2 * 64 - 1
+
+
 def test_a_run_that_begins_again_in_the_same_folder_replaces_what_was_there(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     write(tmp_path / "dump", 1, responses(1, rng))

@@ -110,7 +110,7 @@ class Sensitivity:
             if undecided:
                 return f"{OPEN}; {none} make the interval of selection include 0."
             open_ = "" if sure else ", and the interval of selection includes 0"
-            return f"N{none[1:]} change the verdict: {self.lead} leads{open_}."
+            return f"{none.capitalize()} change the verdict: {self.lead} leads{open_}."
         way = " in one direction" if worst.kind == "pair" else ""
         zero = "the interval of selection would include 0"
         if undecided:

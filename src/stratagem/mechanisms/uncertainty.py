@@ -133,7 +133,8 @@ def bounded(
     ends = imbens_manski(lower, upper, low.se, high.se, level=level)
     widest = max(low.se, high.se)
     if quantiles and widest > 0:
-        part = float(special.ndtr(-critical((upper - lower) / widest, level)))
+        # The level of the ends, from how many standard errors they reach out.
+        part = float(special.ndtr(-max(lower - ends[0], ends[1] - upper) / widest))
         ends = (
             min(ends[0], float(np.nanquantile(lower_draws, part))),
             max(ends[1], float(np.nanquantile(upper_draws, 1 - part))),
@@ -146,8 +147,9 @@ def imbens_manski(
 ) -> tuple[float, float]:
     """An interval that covers a partially identified quantity, wherever in its bounds it lies.
 
-    It is [lower - c se_lower, upper + c se_upper] with c = critical((upper - lower) / max(se), level). NaN where a
-    standard error is NaN.
+    It is [lower - c se_lower, upper + c se_upper] where Phi(c + (upper - lower) / max(se)) - Phi(-c) = level:
+    the two-sided normal interval for a point, one-sided at each end for wide bounds. NaN where a standard
+    error is NaN.
 
     Source: Imbens and Manski 2004, Econometrica 72, 1845, equations 6-7.
     """
@@ -156,21 +158,13 @@ def imbens_manski(
         return math.nan, math.nan
     if widest == 0:
         return lower, upper
-    c = critical((upper - lower) / widest, level)
-    return lower - c * se_lower, upper + c * se_upper
-
-
-def critical(width: float, level: float) -> float:
-    """c with Phi(c + width) - Phi(-c) = level: the two-sided quantile for a point, the one-sided for wide bounds.
-
-    Args:
-        width: of the bounds, in standard errors.
-    """
+    gap = (upper - lower) / widest
 
     def excess(c: float) -> float:
-        return float(special.ndtr(c + width) - special.ndtr(-c)) - level
+        return float(special.ndtr(c + gap) - special.ndtr(-c)) - level
 
-    return float(optimize.brentq(excess, 0.0, quantile(level, math.inf) + 1e-9))  # type: ignore[arg-type]
+    c = float(optimize.brentq(excess, 0.0, quantile(level, math.inf) + 1e-9))  # type: ignore[arg-type]
+    return lower - c * se_lower, upper + c * se_upper
 
 
 def max_t(values: ArrayLike, draws: ArrayLike, *, level: float = 0.95, n: int = 0) -> list[Estimate]:

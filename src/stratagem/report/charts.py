@@ -332,12 +332,7 @@ def attempts(frame: pl.DataFrame, scale: dict[str, str]) -> Spec:
 
 
 def save_overview(summary: view.Summary, path: Path | str, width: int = 760) -> None:
-    """Writes the picture of selection and improvement to a .png (at double resolution) or .svg file.
-
-    Raises:
-        StratagemError: the path ends in neither.
-    """
-    path = Path(path)
+    """Writes the picture of selection and improvement, as `write_picture` does."""
     picture = overview(summary)
     picture |= {
         "width": width,
@@ -356,6 +351,15 @@ def save_overview(summary: view.Summary, path: Path | str, width: int = 760) -> 
         "subtitleFontSize": 12,
         "offset": 10,
     }
+    write_picture(picture, Path(path))
+
+
+def write_picture(picture: Spec, path: Path) -> None:
+    """Writes a whole specification to a .png (at double resolution) or .svg file.
+
+    Raises:
+        StratagemError: the path ends in neither.
+    """
     match path.suffix.lower():
         case ".svg":
             path.write_text(vl_convert.vegalite_to_svg(picture), encoding="utf-8")

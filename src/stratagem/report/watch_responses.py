@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from stratagem.records import UNPARSED, StratagemError
-from stratagem.report.watch_gain import Gains, gain_by_problem
+from stratagem.report.watch_gain import gain_by_problem
 from stratagem.report.watch_log import COUNTS, Gain
 
-OURS = ("problem_id", "group", "strategy")  # what our integrations add to a response
+NEEDED = ("problem_id", "strategy")  # what our integrations add to a response, and what is counted of it
+OURS = (*NEEDED, "group")
 MOST_KINDS, MOST_STEPS = 8, 12  # different values of a column that makes panels, or lines
 Stamp = tuple[int, int]
 
@@ -28,7 +28,7 @@ class Layout:
 
     @property
     def used(self) -> list[str]:
-        found = [*OURS[::2], *self.kinds, self.steps, self.score]
+        found = [*NEEDED, *self.kinds, self.steps, self.score]
         return list(dict.fromkeys(name for name in found if name is not None))
 
 
@@ -66,10 +66,10 @@ def layout_of(table: pl.DataFrame, columns: Sequence[str], score: str | None) ->
 def counted(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     """Responses as counts: problem_id, kind, difficulty, strategy, n, right; those without a score in [0, 1] are left
     out."""
-    score = pl.lit(0.0) if layout.score is None else pl.col(layout.score).cast(pl.Float64)
+    score = pl.lit(0.0) if layout.score is None else pl.col(layout.score).cast(pl.Float64, strict=False)
     parts = [pl.lit(f"{name} ") + pl.col(name).cast(pl.String) for name in layout.kinds]
     kind = pl.concat_str(parts, separator=", ") if parts else pl.lit("all")
-    steps = pl.col(layout.steps).cast(pl.Int64) if layout.steps else pl.lit(0, pl.Int64)
+    steps = pl.col(layout.steps).cast(pl.Int64, strict=False) if layout.steps else pl.lit(0, pl.Int64)
     return (
         table.select(
             pl.col("problem_id").cast(pl.String),
@@ -90,13 +90,8 @@ def by_update(table: pl.DataFrame) -> pl.DataFrame:
     return table.group_by(keys).agg(pl.col("n", "right").sum()).sort(keys).select(list(COUNTS))
 
 
-def curve(gains: Gains, table: pl.DataFrame) -> dict[int, Gain]:
-    """The gain at chosen updates, by problem where both sides answered the same ones."""
-    return gains.curve(table, gain_by_strata)
-
-
-def gain_by_strata(start: pl.DataFrame, now: pl.DataFrame) -> Any:
-    """The gain from some responses to others."""
+def gain_by_strata(start: pl.DataFrame, now: pl.DataFrame) -> Gain | None:
+    """The gain from some responses to others, by problem where both sides answered the same ones."""
     keys = ["problem_id", "kind", "difficulty", "strategy"]
     tables = [
         side.group_by(keys).agg(pl.col("n").sum().cast(pl.Int64), pl.col("right").sum()).sort(keys)

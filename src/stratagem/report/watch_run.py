@@ -24,6 +24,11 @@ QUIET = 120.0  # seconds without a new line, and ten times a usual update's, bef
 RECENT = 20  # updates by whose time the rest is foretold
 
 
+def is_quiet(at: float, pace: float | None) -> bool:
+    """Whether nothing was written for long, since `at`, for a run whose updates take `pace` seconds."""
+    return time.time() - at > max(QUIET, 10 * (pace or 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """Where a run stands.
@@ -108,12 +113,11 @@ class StageRun:
         seconds = self._pace(at, done)
         if whole:
             return Status("done", done, total, at, seconds)
-        age = time.time() - (at or time.time())
         held = locked(folder / LOCK)
         state = "running"
         if held is False:
             state = "stopped"
-        elif held is None and age > max(QUIET, 10 * (seconds or 0)):
+        elif held is None and at is not None and is_quiet(at, seconds):
             state = "quiet"
         return Status(state, done, total, at, seconds)
 

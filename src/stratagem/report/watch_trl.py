@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,12 @@ from stratagem.report.watch_responses import (
     Stamp,
     by_update,
     counted,
-    curve,
+    gain_by_strata,
     layout_of,
     pace_of,
     stamp,
 )
-from stratagem.report.watch_run import QUIET, RECENT, Run, Status
+from stratagem.report.watch_run import RECENT, Run, Status, is_quiet
 from stratagem.workspace import read_json
 
 LIVE = "stratagem/"
@@ -145,7 +144,7 @@ class TRLRun:
                 run.notes.append(
                     "Several columns of the completions may say what is right: name one with --score COLUMN."
                 )
-            by_problem = curve(self._gains, table) if run.scored else {}
+            by_problem = self._gains.curve(table, gain_by_strata) if run.scored else {}
             # Whichever is later: logs reach the disk with checkpoints only, and know all batches.
             later = max(by_problem, default=0) > max(logged, default=0)
             run.gains = by_problem if later else logged
@@ -176,8 +175,7 @@ class TRLRun:
         pace = pace_of(self._times, RECENT)
         if total is not None and done >= total:
             return Status("done", done, total, at, pace)
-        quiet = time.time() - at > max(QUIET, 10 * (pace or 0))
-        return Status("quiet" if quiet else "running", done, total, at, pace)
+        return Status("quiet" if is_quiet(at, pace) else "running", done, total, at, pace)
 
 
 def is_trl(folder: Path) -> bool:

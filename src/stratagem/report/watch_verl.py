@@ -8,7 +8,7 @@ problem, as text. verl keeps its losses to its own loggers, so the page shows re
 from __future__ import annotations
 
 import json
-import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,18 @@ import polars as pl
 
 from stratagem.report.watch_gain import Gains
 from stratagem.report.watch_log import Entry, Tail, scalar_table
-from stratagem.report.watch_responses import OURS, Layout, by_update, counted, curve, layout_of, pace_of
-from stratagem.report.watch_run import QUIET, RECENT, Run, Status
+from stratagem.report.watch_responses import (
+    NEEDED,
+    OURS,
+    Layout,
+    by_update,
+    counted,
+    gain_by_strata,
+    layout_of,
+    pace_of,
+)
+from stratagem.report.watch_run import RECENT, Run, Status, is_quiet
+from stratagem.rollouts.readers import verl
 
 SCORES = ("acc", "score")  # verl's own, the first of them where it is within 0 and 1
 # What verl writes that neither says what is right nor describes a problem.
@@ -40,7 +50,7 @@ class VerlRun:
         self._times: dict[int, float] = {}
         self._layout: Layout | None = None
         self._gains = Gains()
-        self._left_out = 0
+        self._left_out: Counter[Path] = Counter()
 
     def poll(self) -> Run:
         """Read what is new."""
@@ -48,8 +58,10 @@ class VerlRun:
         for path in sorted(self.out.glob("*.jsonl")):
             void, lines = self._tails.setdefault(path, Tail()).read(path)
             if void:
-                self._rows[path], self._gains = [], Gains()
-            if lines and (table := self._counted(lines)) is not None:
+                self._rows[path], self._left_out[path], self._gains = [], 0, Gains()
+            placed = [one for line in lines if (one := response_of(line)) is not None]
+            self._left_out[path] += len(lines) - len(placed)
+            if (table := self._counted(placed)) is not None:
                 self._rows.setdefault(path, []).append(table)
                 if not self._times.keys().isdisjoint(table["update"]):  # more of what was split already
                     self._gains = Gains()
@@ -63,16 +75,14 @@ class VerlRun:
         self.run.status = self._status()
         return self.run
 
-    def _counted(self, lines: list[bytes]) -> pl.DataFrame | None:
-        """New responses counted by update, problem and strategy; None where there is none with a strategy."""
-        placed = [one for line in lines if (one := response_of(line)) is not None]
-        self._left_out += len(lines) - len(placed)
+    def _counted(self, placed: list[dict[str, Any]]) -> pl.DataFrame | None:
+        """New responses of training counted by update, problem and strategy; None where there is none."""
         found = [one for one in placed if one.get("split", TRAINING) == TRAINING]
         if not found:
             return None
         names = [name for name in found[0] if name not in (*OWN, *OURS)]
         columns = {name: column_of(name, [one.get(name) for one in found]) for name in names}
-        ours = {name: [str(one[name]) for one in found] for name in OURS[::2]}
+        ours = {name: [str(one[name]) for one in found] for name in NEEDED}
         table = pl.DataFrame({"update": [one["step"] - 1 for one in found], **ours, **columns})
         if self._layout is None:
             self._layout = layout_of(table, names, self.score or usual_score(table))
@@ -87,9 +97,9 @@ class VerlRun:
         """Fill in the run from the responses."""
         run = self.run
         run.notes = []
-        if self._left_out:
+        if left_out := self._left_out.total():
             run.notes.append(
-                f"{self._left_out:,} lines without a step, a problem_id or a strategy are left out: `labelled` of "
+                f"{left_out:,} lines without a step, a problem_id or a strategy are left out: `labelled` of "
                 "stratagem.integrations.verl writes them (docs/llms.md)."
             )
         parts = [table for tables in self._rows.values() for table in tables]
@@ -104,7 +114,7 @@ class VerlRun:
                 "No column is surely the one that says what is right: name it with --score COLUMN."
             )
             return
-        run.gains = curve(self._gains, table)
+        run.gains = self._gains.curve(table, gain_by_strata)
         problems = table.group_by("update", "problem_id").agg(pl.col("n", "right").sum())
         none = (pl.col("right") == 0) | (pl.col("right") == pl.col("n"))
         means = problems.group_by("update").agg(
@@ -118,8 +128,7 @@ class VerlRun:
         if not self._times:
             return Status("waiting")
         done, at, pace = max(self._times) + 1, max(self._times.values()), pace_of(self._times, RECENT)
-        quiet = time.time() - at > max(QUIET, 10 * (pace or 0))
-        return Status("quiet" if quiet else "running", done, None, at, pace)
+        return Status("quiet" if is_quiet(at, pace) else "running", done, None, at, pace)
 
 
 def is_verl(folder: Path) -> bool:
@@ -127,14 +136,14 @@ def is_verl(folder: Path) -> bool:
     for path in sorted(folder.glob("*.jsonl"))[:1]:
         with open(path, "rb") as file:
             one = parsed(file.readline())
-        return one is not None and {"input", "output", "score", "step"} <= one.keys()
+        return one is not None and verl.recognises(one)
     return False
 
 
 def parsed(line: bytes) -> dict[str, Any] | None:
     try:
         one = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return one if isinstance(one, dict) else None
 
@@ -144,7 +153,7 @@ def response_of(line: bytes) -> dict[str, Any] | None:
     one = parsed(line)
     if one is None or type(one.get("step")) is not int or one["step"] < 1:
         return None
-    return None if any(one.get(name) is None for name in OURS[::2]) else one
+    return None if any(one.get(name) is None for name in NEEDED) else one
 
 
 def column_of(name: str, values: list[Any]) -> pl.Series:

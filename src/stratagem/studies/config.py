@@ -120,7 +120,7 @@ def steps_of(text: Any) -> tuple[int, int]:
 
 def within(value: int, span: str) -> bool:
     """Whether a number lies in a span as "500-1000"."""
-    low, high = map(int, span.split("-"))
+    low, high = read_steps(span)
     return low <= value <= high
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from stratagem.mechanisms.decompose import decompose
 from stratagem.mechanisms.uncertainty import t_interval
 from stratagem.records import Estimate, finite
+from stratagem.report.format import signed
 from stratagem.studies.claims import Accuracies, judge
 from stratagem.tasks.finite_field import KINDS
 
@@ -131,10 +132,10 @@ def answer(cells: dict[str, Any], gains: dict[str, Any]) -> str:
 
     def part(steps: str) -> str:
         run, after = gains[f"FB/RL({steps})"], 100 * cells[f"FB/RL({steps})"]["all"]["value"]
-        selected, improved = (100 * run[name]["value"] for name in ("selection", "improvement"))
+        selected, improved = (run[name]["value"] for name in ("selection", "improvement"))
         way = "worse" if improved < 0 else "better"
-        parts = f"{selected:+.1f} points by selecting a strategy, {improved:+.1f} by executing it {way}"
-        return f"{after:.0f}% ({parts.replace('-', '−')})"
+        parts = f"{signed(selected)} points by selecting a strategy, {signed(improved)} by executing it {way}"
+        return f"{after:.0f}% ({parts})"
 
     before = 100 * cells["FB/SFT"]["all"]["value"]
     return (
