@@ -173,6 +173,20 @@ def test_an_evaluation_has_its_own_measures(tiny: Path, tmp_path: Path) -> None:
     assert live.measures.batches == 0
 
 
+def test_an_evaluation_may_have_groups_of_another_size(tiny: Path, tmp_path: Path) -> None:
+    """Groups of two answers, all right or all wrong: none has a signal, as groups of four would seem to have."""
+
+    def by_problem(prompts: list[str], **_: Any) -> list[float]:
+        order = list(dict.fromkeys(prompts))
+        return [float(order.index(prompt) % 2) for prompt in prompts]
+
+    live = Live(vowels, by=("kind",))
+    given = {"per_device_eval_batch_size": 8, "num_generations_eval": 2}
+    made = trainer(tiny, tmp_path / "run", live, live.reward(by_problem), **given)
+    made.eval_dataset = rows().select(range(4))
+    assert made.evaluate()["eval_stratagem/no_signal"] == 1.0
+
+
 def test_splitting_keeps_to_its_budget(tiny: Path, tmp_path: Path) -> None:
     splits = {}
     for budget in (None, 1e9, 1e-9):
@@ -204,8 +218,15 @@ def test_what_a_user_can_mend_is_said_in_one_line(tiny: Path, tmp_path: Path) ->
     def wide(completions: list[str], **_: Any) -> list[float]:
         return [-3.0] * len(completions)
 
-    with pytest.raises(StratagemError, match=r"the first is -3.0\).*correct="):
+    with pytest.raises(StratagemError, match=r"a reward is -3.0, no number in \[0, 1\].*correct="):
         trainer(tiny, tmp_path / "c", live, live.reward(wide)).train()
+
+    def signed(completions: list[str], **_: Any) -> list[float]:
+        return [1.0 if i else -1.0 for i in range(len(completions))]
+
+    live = Live(vowels)  # the -1s left out, all that is left would be right
+    with pytest.raises(StratagemError, match=r"a reward is -1\.0"):
+        trainer(tiny, tmp_path / "e", live, live.reward(signed)).train()
     live = Live(vowels, correct=lambda reward: float(reward > 0))
     trainer(tiny, tmp_path / "d", live, live.reward(wide), max_steps=1).train()
     assert live.latest["accuracy"] == 0

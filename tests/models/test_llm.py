@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("torch", reason="needs the lab extra")
 
 import torch
 
-from stratagem.models import memory
+from stratagem.models import llm, memory
 from stratagem.models.llm import find_model, load_llm, load_tokenizer, prompting, save_llm, token_budget, why
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
@@ -70,6 +71,30 @@ def test_a_hub_out_of_reach_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(StratagemError, match="nobody/nothing: no such folder, and the hub cannot be reached"):
         find_model("nobody/nothing", LLM)
+
+
+def test_a_model_of_a_hub_stays_at_its_commit(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter loads the commit that it was trained on, whatever was pushed since, and the tokenizer of that."""
+    asked: list[str | None] = []
+
+    class Hub:
+        @staticmethod
+        def from_pretrained(name: str, revision: str | None = None, **_: Any) -> Any:
+            asked.append(revision)
+            return SimpleNamespace(_commit_hash=revision or "new")
+
+    monkeypatch.setattr(llm, "AutoConfig", Hub)
+    assert find_model("some/model", LLM).where["revision"] == "new"
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    shutil.copy(next(tiny.glob("*.safetensors")), folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "some/model"}')
+    (folder / "stratagem.json").write_text('{"base_fingerprint": "some/model@old"}')
+    found = find_model(folder, LLM)
+    assert found.where == {"pretrained_model_name_or_path": "some/model", "revision": "old"}
+    assert asked == [None, "old"]
 
 
 def test_the_hubs_refusals_are_told_apart() -> None:

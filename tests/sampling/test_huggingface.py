@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -62,6 +64,30 @@ def test_samples_follow_the_distribution_at_the_temperature(tiny: Path) -> None:
     top = float(expected.max())
     seen = tokens[round(math.log(top), 4)] / n
     assert seen == pytest.approx(top, abs=5 * math.sqrt(top * (1 - top) / n))
+
+
+def test_a_models_own_sampling_habits_are_left_out(tiny: Path, tmp_path: Path) -> None:
+    """Qwen's instruct models ship a penalty for repetition and a top-p: answers are drawn without them."""
+    folder = Path(shutil.copytree(tiny, tmp_path / "model"))
+    given = json.loads((folder / "generation_config.json").read_text())
+    habits = {
+        "repetition_penalty": 5.0,
+        "top_k": 1,
+        "top_p": 0.1,
+        "do_sample": True,
+        "no_repeat_ngram_size": 1,
+    }
+    (folder / "generation_config.json").write_text(json.dumps(given | habits))
+    task = FiniteField(11)
+    problems = task.generate("eval", 3, (1, 1))
+    for temperature in (0.0, 1.0):
+        plain, other = (
+            HuggingFace(find_model(model, LLM), LLM, task, 1)(problems, "", 3, temperature, seed=0)
+            for model in (tiny, folder)
+        )
+        assert [one.text for one in other] == [one.text for one in plain]
+    sampler = HuggingFace(find_model(folder, LLM), LLM, task, 1)
+    assert end_ids(sampler.model, sampler.tokenizer) >= {given["eos_token_id"]}
 
 
 def test_answers_stand_in_the_order_of_the_problems_whatever_the_batch(tiny: Path) -> None:

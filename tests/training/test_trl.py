@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from stratagem.models.llm import find_model, load_tokenizer, prompting
 from stratagem.records import StratagemError
 from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig
-from stratagem.training import loop, trl
+from stratagem.training import loop, trl, trl_checks
 from tests.conftest import Run
 from tests.integrations.tiny import tiny_qwen2
 
@@ -216,6 +216,54 @@ def test_what_cannot_be_is_said_at_once(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(StratagemError, match="--tune embeddings: not with --engine trl"):
         trl.sft(SFTConfig(size=8), tmp_path / "a", tiny, LLM)
     assert not (tmp_path / "a.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("llm", "expected"),
+    [
+        (LLMConfig(vllm="colocate"), "vLLM is not installed"),
+        (LLMConfig(vllm="server", vllm_url="http://127.0.0.1:9"), "nothing answers at http://127.0.0.1:9"),
+        (LLMConfig(merge=True), "--merge: weights that FSDP"),
+    ],
+)
+def test_what_the_machine_lacks_is_said_before_a_model_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, llm: LLMConfig, expected: str
+) -> None:
+    if llm.vllm == "server":
+        monkeypatch.setattr(trl_checks, "find_spec", lambda name: name)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", str(llm.merge))
+    for stage, config in ((trl.sft, SFT), (trl.grpo, RL)):
+        with pytest.raises(StratagemError, match=expected):
+            stage(config, tmp_path / "x", "no/model", llm)
+
+
+def test_processes_and_gpus_have_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trl_checks, "processes", lambda: 6)
+    with pytest.raises(StratagemError, match="--batch 8: must divide by 6 processes"):
+        trl_checks.check_machine(SFT, LLM)
+    with pytest.raises(StratagemError, match="--batch 2 x --group 4: must divide by 6"):
+        trl_checks.check_machine(RL, LLM)
+    monkeypatch.setattr(trl_checks, "processes", lambda: 1)
+    trl_checks.check_machine(RL, LLM)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    with pytest.raises(StratagemError, match="8 GPUs and one process: start it with `accelerate launch"):
+        trl_checks.check_machine(SFT, LLM)
+
+
+def test_all_weights_may_come_from_all_processes(
+    taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way that weights spread by FSDP are saved, here with one process that has them all."""
+    plain = trl.grpo(RL, tmp_path / "plain", taught, LLM)
+    monkeypatch.setattr(trl, "sharded", lambda: True)
+    same(trl.grpo(RL, tmp_path / "spread", taught, LLM), plain)
+
+
+def test_the_record_has_the_adapter_that_was_trained(taught: Path, tmp_path: Path) -> None:
+    out = trl.grpo(RL, tmp_path / "rl", taught, LLMConfig(rank=64, alpha=99, device_batch=4))
+    held = json.loads((out / "config.json").read_text())["settings"]["llm"]
+    assert (held["rank"], held["alpha"], held["dropout"]) == (4, 8, 0.0)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -169,6 +170,8 @@ def one_thread() -> None:
 
 
 def finish(out: Path, as_json: bool) -> dict[str, Any]:
+    if os.environ.get("RANK", "0") != "0":
+        return {"out": str(out)}  # the first of several processes says it
     config = read_json(out / "config.json")
     if not as_json:
         console().print(f"[green]done[/green] {out}", highlight=False)

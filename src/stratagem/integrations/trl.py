@@ -11,6 +11,7 @@ strategy and those of `by`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -68,7 +69,8 @@ class Live(TrainerCallback):
         self.measures = Measures(by, window, draws)
         self.latest: dict[str, float] = {}
         self.responses: list[Response] = []  # of the latest batch, all processes together
-        self._group = 0
+        self._group, self._group_eval = 0, 0
+        self._device: int | None = None
         self._ends: set[int] = set()
         self._model: Any = None
         self.budget = budget
@@ -114,7 +116,11 @@ class Live(TrainerCallback):
                 raise
             log.warning("this batch is not measured: naming its strategies failed: %r", error)
             mine = None
-        together = gathered(mine)
+        waiting = time.perf_counter()
+        together = gathered(mine, self._device)
+        started += (
+            time.perf_counter() - waiting
+        )  # for other processes' rewards, as the trainer itself would next
         if any(part is None for part in together):
             return
         responses = [one for part in together for one in part or ()]
@@ -159,12 +165,15 @@ class Live(TrainerCallback):
         names = self.label(prompts, completions, finish)
         first = rank() * len(prompts)
         scores = [self._score(reward) for reward in rewards]
-        if rewards and self.measures.batches == 0 and all(score is None for score in scores):
+        given = list(zip(rewards, scores, strict=True))
+        wrong = [reward for reward, score in given if score is None and reward is not None]
+        if self.measures.batches == 0 and (wrong or (given and all(score is None for score in scores))):
             raise StratagemError(
-                f"no reward is a number in [0, 1] (the first is {rewards[0]}): give Live a "
-                "`correct` function, such as correct=lambda reward: float(reward > 0)"
+                f"a reward is {wrong[0] if wrong else None}, no number in [0, 1]: give Live a `correct` function, "
+                "such as correct=lambda reward: float(reward > 0)"
             )
-        groups = [(first + i) // self._group for i in range(len(prompts))]
+        size = self._group if self._model.training else self._group_eval
+        groups = [(first + i) // size for i in range(len(prompts))]
         found = [
             Response(problem, group, tuple(str(column[i]) for column in strata), name, score)
             for i, (problem, group, name, score) in enumerate(
@@ -199,6 +208,8 @@ class Live(TrainerCallback):
     def on_init_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Take what the trainer knows."""
         self._model, self._group = given["model"], args.num_generations
+        self._group_eval = getattr(args, "num_generations_eval", None) or args.num_generations
+        self._device = torch.cuda.current_device() if torch.cuda.is_available() else None
         tokenizer = getattr(given["processing_class"], "tokenizer", given["processing_class"])
         self._ends = ends_of(self._model, tokenizer)
 
@@ -251,10 +262,14 @@ def distributed() -> bool:
 T = TypeVar("T")
 
 
-def gathered(mine: T) -> list[T]:
-    """Every process's part, in the order of their ranks."""
+def gathered(mine: T, device: int | None = None) -> list[T]:
+    """Every process's part, in the order of their ranks.
+
+    `device` is the process's GPU: TRL awaits async rewards in a thread of its own, in which GPU 0 is the current one.
+    """
     if not distributed() or torch.distributed.get_world_size() == 1:
         return [mine]
     parts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, mine)
+    with contextlib.nullcontext() if device is None else torch.cuda.device(device):
+        torch.distributed.all_gather_object(parts, mine)
     return parts

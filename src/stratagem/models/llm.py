@@ -9,13 +9,19 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging as their_logging
 
 from stratagem.models.memory import check_memory
@@ -35,13 +41,14 @@ class Source:
 
     `base` is a hub id, a folder or a ``.gguf`` file; `adapter` a folder of LoRA weights on top of it. `fingerprint`
     names the content: it is a part of the key of every stage that reads the model. `record` is what training left
-    beside the weights, empty for a model of others.
+    beside the weights, empty for a model of others. `revision` is the commit of a model of a hub.
     """
 
     base: str
     adapter: Path | None
     fingerprint: str
     record: Mapping[str, Any]
+    revision: str | None = None
 
     @property
     def where(self) -> dict[str, Any]:
@@ -49,7 +56,8 @@ class Source:
         path = Path(self.base)
         if path.suffix == ".gguf":
             return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-        return {"pretrained_model_name_or_path": self.base}
+        found = {"pretrained_model_name_or_path": self.base}
+        return found | ({"revision": self.revision} if self.revision else {})
 
 
 def find_model(model: str | Path, llm: LLMConfig) -> Source:
@@ -93,16 +101,17 @@ def local(path: Path, llm: LLMConfig) -> Source:
     named = read_json(folder / ADAPTER).get("base_model_name_or_path")
     if not named:
         raise StratagemError(f"{folder / ADAPTER}: does not say its base model (base_model_name_or_path)")
-    try:
-        base = find_model(named, llm)
+    known = record.get("base_fingerprint")
+    name, _, commit = str(known).partition("@")
+    try:  # of a hub's model, the commit that it was trained on, whatever has been pushed since
+        base = find_model(named, replace(llm, revision=commit) if name == named and commit else llm)
     except StratagemError as error:
         raise StratagemError(f"{folder}: its base model cannot be found: {error}") from None
-    known = record.get("base_fingerprint")
     if known is not None and known != base.fingerprint:
         raise StratagemError(
             f"{folder}: its adapter was trained on another {named} than the one that is there now"
         )
-    return Source(base.base, folder, f"{base.fingerprint}+{content(weights)}", record)
+    return Source(base.base, folder, f"{base.fingerprint}+{content(weights)}", record, base.revision)
 
 
 def holds_model(folder: Path) -> bool:
@@ -123,7 +132,7 @@ def on_hub(name: str, llm: LLMConfig) -> Source:
     except Exception as error:  # transformers wraps all of the hub's errors in OSError or ValueError
         raise StratagemError(f"{name}: {why(error)}") from None
     commit = getattr(config, "_commit_hash", None) or llm.revision or "main"
-    return Source(name, None, f"{name}@{commit}", {})
+    return Source(name, None, f"{name}@{commit}", {}, commit)
 
 
 def why(error: BaseException | None) -> str:
@@ -192,15 +201,12 @@ def load_llm(source: Source, llm: LLMConfig, *, train: str | None = None, device
     }
     if "gguf_file" not in source.where:
         options |= {"use_safetensors": True}
-        if not Path(source.base).exists():
-            options |= {"revision": llm.revision}
     if llm.attention is not None:
         options |= {"attn_implementation": llm.attention}
     their_logging.disable_progress_bar()
     try:
         if "gguf_file" not in source.where:  # whose config is read with its weights
-            known = {name: options[name] for name in ("trust_remote_code", "revision") if name in options}
-            config = AutoConfig.from_pretrained(**source.where, **known)
+            config = AutoConfig.from_pretrained(**source.where, trust_remote_code=llm.trust_remote_code)
             check_memory(source.base, config, dtype, train, llm.trust_remote_code)
         model = AutoModelForCausalLM.from_pretrained(**source.where, **options)
     except torch.OutOfMemoryError:
@@ -215,11 +221,21 @@ def load_llm(source: Source, llm: LLMConfig, *, train: str | None = None, device
             model.__dict__.pop(mark, None)
         for mark in ("quantization_config", "_is_quantized"):
             model.config.__dict__.pop(mark, None)
+    if train is None:
+        without_habits(model)
     if source.adapter is not None:
         with warnings.catch_warnings():  # what PEFT uses of transformers and is deprecated there
             warnings.filterwarnings("ignore", category=FutureWarning)
             model = with_adapter(model, source, train)
     return model
+
+
+def without_habits(model: Any) -> None:
+    """Let go of how the model's makers would sample it (penalties, top-p, top-k, banned words), and keep which tokens
+    end a text: `generate` fills in from there whatever it is not told, and measured is the model's own distribution."""
+    theirs = model.generation_config
+    kept = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    model.generation_config = GenerationConfig(**{name: getattr(theirs, name, None) for name in kept})
 
 
 def with_adapter(model: Any, source: Source, train: str | None) -> Any:
@@ -271,17 +287,30 @@ def load_tokenizer(model: str | Path | Source, llm: LLMConfig | None = None) -> 
     return tokenizer
 
 
-def save_llm(model: Any, tokenizer: Any, folder: Path, record: Mapping[str, Any], *, merge: bool) -> None:
-    """Write an adapter, or the whole model where there is none or `merge` asks, with what it was trained with."""
+def save_llm(
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    record: Mapping[str, Any],
+    *,
+    merge: bool,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write an adapter, or the whole model where there is none or `merge` asks, with what it was trained with.
+
+    `weights` are all of the model's, where it holds only a part of each itself; they cannot be merged.
+    """
     from peft import PeftModel  # pyright: ignore[reportMissingImports]
 
     if merge and isinstance(model, PeftModel):
         model = model.merge_and_unload()
     if isinstance(model, PeftModel):
         model.peft_config["default"].base_model_name_or_path = record["base"]
-        model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+        model.save_pretrained(
+            str(folder), selected_adapters=["default"], save_embedding_layers=False, state_dict=weights
+        )
     else:
-        model.save_pretrained(str(folder))
+        model.save_pretrained(str(folder), state_dict=weights)
     tokenizer.save_pretrained(str(folder))
     write_json(folder / RECORD, dict(record))
 

@@ -11,12 +11,11 @@ import contextlib
 import shutil
 import warnings
 from collections.abc import Generator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState  # pyright: ignore[reportMissingImports]
 from datasets import (  # pyright: ignore[reportMissingImports]
     Dataset,
     disable_progress_bars,
@@ -29,6 +28,7 @@ from trl import SFTConfig as TheirSFT  # pyright: ignore
 
 from stratagem.integrations.trl import Live, ends_of, gathered, text_of
 from stratagem.models.llm import (
+    ADAPTER,
     Source,
     compute_dtype,
     find_model,
@@ -45,8 +45,9 @@ from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine
 from stratagem.strategies import SETS, demonstrations, label
 from stratagem.tasks.finite_field import KINDS, FiniteField
 from stratagem.training import loop
+from stratagem.training.trl_checks import check_machine, processes, sharded, state
 from stratagem.training.trl_log import Log, Report, grpo_metrics, sft_metrics
-from stratagem.workspace import Stage, write_json
+from stratagem.workspace import Stage, read_json, write_json
 
 VERSION = 2
 CHECKPOINTS, START = "checkpoints", "start"
@@ -61,6 +62,7 @@ def sft(
         StratagemError: the model cannot be loaded, or the settings are not for this engine.
     """
     check_engine(config, "trl")
+    check_machine(config, llm)
     source = find_model(model, llm)
     stage = Stage("sft", VERSION, settings(config, source, llm), out)
     if stage.done:
@@ -115,11 +117,9 @@ def grpo(
         StratagemError: the model cannot be loaded, or the settings are not for this engine.
     """
     check_engine(config, "trl")
+    check_machine(config, llm)
     source = find_model(model, llm)
-    if config.batch * config.group % processes():
-        raise StratagemError(
-            f"--batch {config.batch} x --group {config.group}: must divide by {processes()} processes"
-        )
+    llm = as_trained(source, llm)
     stage = Stage("rl", VERSION, settings(config, source, llm) | {"keep_rollouts": keep_rollouts}, out)
     if stage.done:
         return out
@@ -239,13 +239,12 @@ def settings(config: SFTConfig | GRPOConfig, source: Source, llm: LLMConfig) -> 
     return asdict(config) | {"engine": "trl", "model": source.fingerprint, "llm": llm.key()}
 
 
-def state() -> PartialState:
-    """The processes of this run. Without being told, accelerate would see each process on a CPU as alone."""
-    return PartialState(cpu=not torch.cuda.is_available())
-
-
-def processes() -> int:
-    return state().num_processes
+def as_trained(source: Source, llm: LLMConfig) -> LLMConfig:
+    """The settings with the shape of the adapter that is trained on, whatever was asked for a fresh one."""
+    if source.adapter is None:
+        return llm
+    theirs = read_json(source.adapter / ADAPTER)
+    return replace(llm, rank=theirs["r"], alpha=theirs["lora_alpha"], dropout=theirs["lora_dropout"])
 
 
 @contextlib.contextmanager
@@ -265,6 +264,7 @@ def together(stage: Stage) -> Generator[Path]:
             every.wait_for_everyone()
             yield stage.work
             every.wait_for_everyone()
+        every.wait_for_everyone()  # the folder has its name now
 
 
 def shared(config: SFTConfig | GRPOConfig, llm: LLMConfig, work: Path, rows: int) -> dict[str, Any]:
@@ -365,8 +365,10 @@ def finish(
 ) -> None:
     """Write the model and what it was trained on; remove the checkpoints."""
     model = trainer.accelerator.unwrap_model(trainer.model)
+    # All processes give their parts of spread weights to the first one.
+    weights = trainer.accelerator.get_state_dict(trainer.model) if sharded() else None
     if trainer.accelerator.is_main_process:
-        save_llm(model, tokenizer, work / "model", made, merge=llm.merge)
+        save_llm(model, tokenizer, work / "model", made, merge=llm.merge, weights=weights)
         write_json(work / "trained_on.json", [problem.id for problem in problems])
         for name in (CHECKPOINTS, START):
             shutil.rmtree(work / name, ignore_errors=True)
