@@ -32,6 +32,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "rollout",
         "Answer held-out problems, sampled and greedy, free or forced",
     ),
+    "probe": (
+        "stratagem.commands.train",
+        "probe",
+        "Answer them begun with each strategy in turn: what the model can do under it",
+    ),
     "label": ("stratagem.commands.data", "label", "Name the strategy and the first error of every response"),
     "decompose": (
         "stratagem.commands.data",
@@ -58,7 +63,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "base": ("stratagem.commands.train", "base", "Train the small base model again"),
 }
-RESUMABLE = ("reproduce", "sft", "rl", "rollout", "base")
+RESUMABLE = ("reproduce", "sft", "rl", "rollout", "probe", "base")
 
 
 def usage() -> str:

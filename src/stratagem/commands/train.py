@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,6 +107,7 @@ class Rollout:
     stratagem rollout --model runs/FB --force backward --no-greedy --out runs/forced
     stratagem rollout --engine trl --model runs/FB-qwen --out runs/before
     stratagem rollout --engine server --url http://localhost:8000/v1 --model NAME --out runs/served
+    stratagem probe --model runs/FB --out runs/probes
     """
 
     config: RolloutConfig
@@ -244,25 +245,57 @@ def rl(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 
 def rollout(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    asked, run = answering("rollout", words, text)
+    return finish(in_bars("rollout", partial(run, asked.config, asked.out)), as_json)
+
+
+def answering(name: str, words: list[str], text: str) -> tuple[Rollout | RolloutByLLM | RolloutByServer, Any]:
+    """What is asked, and the stage of the engine that answers, a function of (config, out, report)."""
     match engine_of(words):
         case "trl":
-            by_llm = read(RolloutByLLM, "rollout", words, text)
+            by_llm = read(RolloutByLLM, name, words, text)
             need_llm(("torch", "transformers"))
             from stratagem.sampling.huggingface import rollout as answer
 
-            run = partial(answer, by_llm.config, by_llm.out, by_llm.model, by_llm.llm)
+            return by_llm, lambda config, out, r: answer(config, out, by_llm.model, by_llm.llm, r)
         case "server":
-            asked = read(RolloutByServer, "rollout", words, text)
+            by_server = read(RolloutByServer, name, words, text)
             from stratagem.sampling.server import rollout as ask
 
-            run = partial(ask, asked.config, asked.out, asked.model, asked.server)
+            return by_server, lambda config, out, r: ask(config, out, by_server.model, by_server.server, r)
         case _:
-            given = read(Rollout, "rollout", words, text)
+            given = read(Rollout, name, words, text)
             from stratagem.sampling.rollout import rollout as stage
 
             one_thread()
-            run = partial(stage, given.config, given.out, given.model)
-    return finish(in_bars("rollout", run), as_json)
+            return given, lambda config, out, r: stage(config, out, given.model, r)
+
+
+def probe(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    """One rollout a strategy, begun with its opening: what the model can do under it, whatever it would choose."""
+    asked, run = answering("probe", words, text)
+    if asked.config.force is not None:
+        raise StratagemError(
+            "--force: probe forces each strategy in turn; for one alone `stratagem rollout --force`"
+        )
+    from stratagem.sampling.probes import obeyed
+    from stratagem.strategies import STRATEGIES
+
+    found: dict[str, Any] = {}
+    for name in STRATEGIES:
+        config = replace(asked.config, force=name, checkpoint=f"{asked.config.checkpoint}, {name}")
+        out = in_bars(f"probe {name}", partial(run, config, asked.out / name))
+        found[name] = obeyed(config, out)
+    if not as_json:
+        for name, one in found.items():
+            right, kept = (f"{100 * one[key].value:.1f}%" for key in ("right", "kept_to"))
+            ends = f"[{100 * one['right'].low:.1f}, {100 * one['right'].high:.1f}]"
+            console().print(f"begun {name:<9} {right:>6} right {ends}, {kept} kept to it", highlight=False)
+        console().print(f"[green]done[/green] {asked.out}", highlight=False)
+    return {
+        "out": str(asked.out),
+        "probes": {name: {key: value.as_dict() for key, value in one.items()} for name, one in found.items()},
+    }
 
 
 def base(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
