@@ -7,7 +7,7 @@ Every study draws problems in two strata; a problem has its own shares (Dirichle
 lowers its accuracies both before and after; its responses are drawn from them. The truth is the decomposition
 of the expected shares and accuracies. Where labels err, a response is read as its strategy says in ERROR, by
 checkpoint and outcome; the truth is that of the true strategies. Prints, for every setting, how many of the 95%
-intervals hold the truth, in percent.
+intervals hold the truth, in percent, and of how many studies the result itself says that it is weak.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ RARE = ((0.58, 0.4, 0.02), (0.3, 0.6, 0.10)), ((0.4, 0.6, 0.3), (0.5, 0.65, 0.5)
 SETTINGS = (
     Setting("400 problems x 4", 400, 4, *BALANCED),
     Setting("100 problems x 4", 100, 4, *BALANCED),
-    Setting("100 problems x 1", 100, 1, *BALANCED),
+    Setting("100 problems x 1 (sparse)", 100, 1, *BALANCED),
     Setting("a problem keeps to a strategy", 200, 4, *BALANCED, concentration=0.3),
     Setting("30 problems x 4 (weak)", 30, 4, *BALANCED),
     Setting("rare strategy, 100 x 2 (sparse)", 100, 2, *RARE),
@@ -193,16 +193,17 @@ def study(setting: Setting, rng: np.random.Generator, draws: int) -> Decompositi
 
 
 def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str, float]:
-    """The part of the studies whose interval holds the truth, term by term; `refused`: of all studies."""
+    """The part of the studies whose interval holds the truth, term by term; `weak`, `refused`: of all studies."""
     known = truth(setting)
     held = dict.fromkeys(TERMS, 0)
-    refused = 0
+    refused = weak = 0
     for child in np.random.SeedSequence(seed).spawn(studies):
         try:
             found = study(setting, np.random.default_rng(child), draws)
         except StratagemError:
             refused += 1
             continue
+        weak += isinstance(found, Decomposition) and bool(found.weak)
         terms = {name: getattr(found, name) for name in TERMS[:4]}
         terms |= {
             "reverse_selection": found.reverse.selection,
@@ -214,7 +215,8 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
         held["together"] += all(t.low - 1e-9 <= value <= t.high + 1e-9 for t, value in family)
         assert isinstance(found.reverse.selection, Bounded) or setting.share[1][2] > 0
     return {name: count / max(1, studies - refused) for name, count in held.items()} | {
-        "refused": refused / studies
+        "weak": weak / studies,
+        "refused": refused / studies,
     }
 
 
@@ -225,14 +227,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="settings whose name holds this")
     args = parser.parse_args()
-    titles = [name.replace("_", " ") for name in TERMS]
-    print("| setting | " + " | ".join(titles) + " |\n|---|" + "---:|" * len(TERMS), flush=True)
+    columns = (*TERMS, "weak")
+    titles = [name.replace("_", " ") for name in columns]
+    print("| setting | " + " | ".join(titles) + " |\n|---|" + "---:|" * len(columns), flush=True)
     start = time.monotonic()
     for setting in (one for one in SETTINGS if args.only in one.name):
         found = coverage(setting, args.studies, args.draws, args.seed)
         refused = f" ({found['refused']:.1%} refused)" if found["refused"] else ""
         print(
-            f"| {setting.name}{refused} | " + " | ".join(f"{100 * found[name]:.1f}" for name in TERMS) + " |",
+            f"| {setting.name}{refused} | "
+            + " | ".join(f"{100 * found[name]:.1f}" for name in columns)
+            + " |",
             flush=True,
         )
     error = 100 * np.sqrt(0.95 * 0.05 / args.studies)

@@ -116,6 +116,15 @@ class Estimate:
         }
 
 
+def points(x: float, digits: int = 1, sign: str = "") -> str:
+    """A fraction as points, 0.123 as ``12.3``; numbers that differ by the rounding of floats alone print equal.
+
+    Args:
+        sign: ``+`` shows it for positive numbers too.
+    """
+    return f"{round(100 * x, 9):{sign}z.{digits}f}"
+
+
 def content_id(*parts: object) -> str:
     """Sixteen hexadecimal digits made of the parts' text."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:16]

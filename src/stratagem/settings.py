@@ -177,6 +177,8 @@ class RolloutConfig:
 
     `samples` completions a problem are drawn at `temperature`; with `greedy`, one more is taken greedily. `force`
     names a strategy whose opening each completion begins with: the probe for accuracy under a chosen strategy.
+    `max_new` is the most tokens of a completion; None is the longest demonstration's and a third more, which prose of
+    an LLM that has not seen demonstrations exceeds.
     """
 
     steps: Steps = (6, 9)
@@ -188,13 +190,20 @@ class RolloutConfig:
     checkpoint: str = "model"
     p: int = 11
     seed: int = 0
+    max_new: int | None = None
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.size < 1 or not self.temperature > 0:
             raise StratagemError("--samples and --size must be at least 1, --temperature above 0")
+        if self.max_new is not None and self.max_new < 1:
+            raise StratagemError(f"--max-new {self.max_new}: must be at least 1")
         if self.force is not None and self.force not in STRATEGIES:
             raise StratagemError(f"--force {self.force}: must be one of {', '.join(STRATEGIES)}")
         check_field(self.p, self.steps)
+
+    def key(self) -> dict[str, Any]:
+        """All settings that were given: without `max_new` the key is the one of folders from before there was one."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("max_new", None)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from stratagem.commands.condition import Condition
@@ -14,6 +16,7 @@ RESULT = {
     "problems": 500,
     "order_dependent": True,
     "by": ["kind"],
+    "headroom": {"before": None, "after": {"selection": {"value": 0.1, "low": 0.0, "high": 0.2}}},
 }
 
 
@@ -30,6 +33,7 @@ RESULT = {
         ("problems != 500", False),
         ("improvement.low < 0", False),  # not defined: no comparison holds
         ("improvement > -1", False),
+        ("headroom.after.selection > 0.05", True),
     ],
 )
 def test_conditions(text: str, holds: bool) -> None:
@@ -47,13 +51,33 @@ def test_what_is_not_a_condition_is_one_line(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nope < 0", "no 'nope' in the result; there is gain, selection"),
-        ("gain.middle < 0", "no 'middle' in the result; there is value, low, high"),
-        ("problems.low < 0", "no 'low' in the result; there is nothing below it"),
-        ("by < 0", "by is not a number"),
-        ("order_dependent < 1", "order_dependent is not a number"),
+        ("seletion.low < 0", "no number 'seletion' in 'seletion.low'; did you mean 'selection'?"),
+        ("gain > 0 or selection.lo < 0", "no number 'lo' in 'selection.lo'; did you mean 'low'?"),
+        ("nope < 0", "no number 'nope' in 'nope'; there is gain, selection"),
+        ("gain.middle < 0", "no number 'middle' in 'gain.middle'; there is value, low, high, se, n"),
+        ("problems.low < 0", "no number 'low' in 'problems.low'; there is nothing below it"),
+        ("reverse < 0", "'reverse' is several numbers: selection, improvement, new_strategy"),
+        ("by < 0", "no number 'by' in 'by'"),
+        ("order_dependent < 1", "no number 'order_dependent' in 'order_dependent'"),
     ],
 )
-def test_a_number_that_is_not_there_is_named(text: str, said: str) -> None:
-    with pytest.raises(StratagemError, match=said):
+def test_a_number_that_no_result_has_is_named_before_there_is_a_result(text: str, said: str) -> None:
+    with pytest.raises(StratagemError, match=re.escape(said)) as error:
+        Condition.parse(text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["selection.low < 0", "selection < 0"])
+def test_what_counts_cannot_say_is_not_known_from_them(text: str) -> None:
+    counts = {**RESULT, "strategies_from": "counts alone", "selection": None}
+    with pytest.raises(
+        StratagemError, match=r"selection.* is not known from counts alone; log the completions"
+    ):
+        Condition.parse(text).holds(counts)
+    assert Condition.parse(f"gain > 0 or {text}").holds(counts)
+
+
+@pytest.mark.parametrize("text", ["headroom.before.selection.low < 0", "path.along.gain < 0"])
+def test_a_part_that_the_logs_leave_open_is_named(text: str) -> None:
+    with pytest.raises(StratagemError, match=re.escape(f"{text[:-4]} is not known from these logs")):
         Condition.parse(text).holds(RESULT)

@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 import polars as pl
 import pytest
 
+from stratagem.commands.condition import FIELDS, Fields
 from tests.lens.test_diagnose import RULES, log
 
 Run = Callable[..., CompletedProcess[str]]
@@ -84,6 +85,7 @@ def test_fail_if_gives_exit_code_1(stratagem: Run, logs: tuple[str, str], condit
             "--strategies nope: must be one of code, math",
         ),
         (["before.jsonl", "after.jsonl", "--fail-if", "gain"], "is not of the form 'selection.low < 0'"),
+        (["before.jsonl", "nope.jsonl", "--fail-if", "seletion.low < 0"], "did you mean 'selection'?"),
         (["before.jsonl", "after.jsonl", "--by", "nope"], "--by nope: no such column"),
         (["before.jsonl", "after.jsonl", "--level", "95"], "--level 95.0: must lie between 0 and 1"),
         (["before.jsonl", "after.jsonl", "--draws", "1"], "--draws 1: must be at least 100"),
@@ -106,6 +108,66 @@ def test_mistakes_are_one_line_with_code_2(
     assert len(done.stderr.strip().splitlines()) == 1
     left = sorted(path.name for path in tmp_path.iterdir() if path.name != "diagnosis")
     assert left == before
+
+
+def numbers(found: object, path: str = "") -> set[str]:
+    """The names of all numbers of a result, those that are not defined too; lists aside."""
+    if isinstance(found, dict):
+        return {name for key, one in found.items() for name in numbers(one, f"{path}.{key}")}
+    number = found is None or (isinstance(found, int | float) and not isinstance(found, bool))
+    return {path[1:]} if number else set()
+
+
+def known(below: Fields | None, path: str = "") -> set[str]:
+    return (
+        {path[1:]}
+        if below is None
+        else {n for key, one in below.items() for n in known(one, f"{path}.{key}")}
+    )
+
+
+def test_fail_if_knows_the_numbers_of_a_result(stratagem: Run, logs: tuple[str, str], tmp_path: Path) -> None:
+    log(tmp_path / "later.jsonl", {"forward": (1.0, 0.95)}, seed=2)
+    words = ("diagnose", *logs, "later.jsonl", "--strategies", "rules.toml", "--draws", "100", "--json")
+    plain = stratagem(*words)
+    assert plain.returncode == 0, plain.stderr
+    sheet = tmp_path / "sheet.csv"
+    drawn = stratagem("validate-labels", "diagnosis", "--size", "60", "--out", sheet)
+    assert drawn.returncode == 0, drawn.stderr
+    pl.read_csv(sheet, infer_schema=False).with_columns(true_strategy="strategy").write_csv(sheet)
+    found = json.loads(stratagem(*words, "--labels", "sheet.csv").stdout)
+    there = numbers(found)
+    assert there == known(FIELDS)
+
+
+def test_what_counts_leave_open_fails_no_build_in_silence(stratagem: Run, tmp_path: Path) -> None:
+    for name, right in (("a", 2), ("b", 5)):
+        rows = [{"id": str(i), "c": min(8, right + i % 3), "n": 8} for i in range(60)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("diagnose", "a.jsonl", "b.jsonl", "--draws", "100", "--json", "--fail-if")
+    done = stratagem(*words, "selection.low < 0")
+    assert done.returncode == 2
+    assert "selection.low is not known from counts alone; log the completions" in done.stderr
+    assert stratagem(*words, "gain.high > 0").returncode == 1
+
+
+def test_steps_that_are_taken_together_are_said(stratagem: Run, tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(RULES)
+    log(tmp_path / "before.jsonl", SHARES)
+    (tmp_path / "after").mkdir()
+    for step in (10, 200):
+        log(tmp_path / "after" / f"step_{step}.jsonl", SHARES, seed=step)
+    said = "after: its responses are of 2 steps (10, 200) and are taken together"
+    words = ("--strategies", "rules.toml", "--draws", "100")
+    done = stratagem("diagnose", "before.jsonl", "after", *words)
+    assert done.returncode == 0, done.stderr
+    assert said in " ".join(done.stdout.split())
+    assert "--checkpoint step" in " ".join(done.stdout.split())
+    found = json.loads((tmp_path / "diagnosis" / "diagnosis.json").read_text())
+    assert [text.partition(";")[0] for text in found["warnings"]] == [said]
+    assert said in stratagem("passk", "before.jsonl", "after").stderr
+    apart = stratagem("diagnose", "after", "--checkpoint", "step", *words, "--json")
+    assert json.loads(apart.stdout)["warnings"] == []
 
 
 def test_several_scores_are_asked_about(stratagem: Run, tmp_path: Path) -> None:

@@ -121,11 +121,11 @@ def test_tables_that_are_none_are_named(stratagem: Run, tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("not parquet")
     done = stratagem("label", "text.parquet")
     assert done.returncode == 2
-    assert "text.parquet: not a readable Parquet file" in done.stderr
+    assert "text.parquet: neither JSON, CSV nor Parquet" in done.stderr
     pl.DataFrame({"prompt": ["x"]}).write_parquet(tmp_path / "other.parquet")
     done = stratagem("label", "other.parquet")
     assert done.returncode == 2
-    assert "no column 'problem_id'" in done.stderr
+    assert "other.parquet: no known format; its columns are prompt" in done.stderr
 
 
 def test_help_is_quick_and_complete(stratagem: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stratagem.mechanisms.facts import Carried, Facts, Lengths, Level, Room, Signal
+from stratagem.mechanisms.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
 from stratagem.records import Estimate
 
 
@@ -183,6 +183,40 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "28.0% of the responses after RL are unparsed or truncated: what they would have answered is not "
         "in these logs.",
     ),
+    "unread by the labels alone": (
+        UND
+        | {
+            "unread": Carried(
+                "unparsed or truncated", 0.3, 0.28, 0.35, 0.36, est(0.001, 0.01), est(0.009, 0.02)
+            ),
+            "unparsed": Unparsed(0.3, 0.25, 0.35, 0.4),
+        },
+        "mend the parts of the rules",
+        "In these logs no change of accuracy can be shown: +1.0 points (95% interval -2.0 to +4.0); at "
+        "the level of kind and difficulty it is open whether selection or improvement moved it more: "
+        "selection cannot be told from 0 (+0.8 points, -1.2 to +2.8) and improvement cannot be told from "
+        "0 (+0.2 points, -1.8 to +2.2). If the change is as large as it looks, about 7,400 problems like "
+        "these 400 would tell. The labels find no answer in 30.0% of responses before (35.0% of them graded "
+        "right) and 25.0% of responses after (40.0% of them graded right).",
+        "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
+        "model that loses them: say in [parts] of the rules where answers stand, and look again.",
+    ),
+    "truncated, some right": (
+        {
+            "unread": Carried(
+                "unparsed or truncated", 0.3, 0.28, 0.02, 0.03, est(0.01, 0.02), est(0.11, 0.02)
+            ),
+            "unparsed": Unparsed(0.02, 0.01, 0.3, 0.5),
+        },
+        "fix the format first",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0). 30.0% of responses before and 28.0% after are unparsed "
+        "or truncated; this change by itself cannot be told from 0 (+1.0 points, -1.0 to +3.0), all else added "
+        "11.0 points (9.0 to 13.0).",
+        "28.0% of the responses after RL are unparsed or truncated, 3.0% of them right: what the others would have "
+        "answered is not in these logs.",
+    ),
     "longer": (
         IMP | {"lengths": Lengths(400.0, 900.0, "tokens", est(500.0, 30.0), est(0.01, 0.03, 120))},
         "compare at one token budget",
@@ -304,8 +338,9 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
             "problems": 1,
         },
         "collect more samples",
-        "In these logs accuracy went from 40.0% to 52.0%; how sure that is they do not say.",
-        "1 problem without an interval.",
+        "In these logs accuracy went from 40.0% to 52.0%; how sure that is they do not say. If the change is as "
+        "large as it looks, about 280 problems like this one would tell.",
+        "1 problem: of fewer than 6 no interval is made, since even if all go the same way that may be chance.",
     ),
     "order, regrouping, weak": (
         {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from stratagem.mechanisms.decompose import decompose
 from stratagem.mechanisms.headroom import headroom
-from stratagem.mechanisms.passk import passk, passk_difference, problem_counts
+from stratagem.mechanisms.passk import passk, passk_difference, passk_mean, problem_counts
 from stratagem.mechanisms.path import path
 from stratagem.mechanisms.uncertainty import Bounded
 from stratagem.records import StratagemError
@@ -55,6 +56,25 @@ def test_passk_difference_leaves_short_problems_out():
     assert found.n == 2
 
 
+@given(rate=st.sampled_from([0.02, 0.5, 0.98]), seed=st.integers(0, 50))
+@settings(max_examples=25, deadline=None)
+def test_no_interval_of_passk_leaves_what_is_possible(rate: float, seed: int):
+    rng = np.random.default_rng(seed)
+    before, after = rng.binomial(4, rate, 12), rng.binomial(4, 1 - rate, 12)
+    n = np.full(12, 4)
+    for k in (1, 4):
+        one = passk_mean(before, n, k)
+        assert 0 <= one.low <= one.value <= one.high <= 1
+        assert one.value == pytest.approx(passk(before, n, [k]).mean())
+        both = passk_difference(before, n, after, n, k)
+        assert -1 <= both.low <= both.value <= both.high <= 1
+
+
+def test_passk_of_more_attempts_than_there_are_is_undefined_at_once():
+    assert math.isnan(passk([1], [4], [10**12])[0, 0])
+    assert passk_mean([1], [4], 10**12).n == 0
+
+
 def test_headroom_brackets_the_truth():
     rng = np.random.default_rng(0)
     ids = [f"p{i}" for i in range(400)]
@@ -83,6 +103,23 @@ def test_no_interval_of_headroom_leaves_what_is_possible(rate: float, seed: int)
     found = headroom(table, rng=rng, draws=50)
     for term in (found.selection, found.improvement):
         assert 0 <= term.low <= term.high <= 1
+
+
+def test_headroom_over_all_problems_varies_by_how_many_are_of_each_kind():
+    """One strategy, right in one stratum and wrong in the other: within them nothing varies."""
+    ids = [f"p{i:03d}" for i in range(200)]
+    table = draw(np.random.default_rng(0), "0", ids, {"F": 1.0}, {"F": 1.0}, samples=4)
+    hard = pl.col("problem_id") >= "p100"
+    table = table.with_columns(
+        kind=pl.when(hard).then(pl.lit("b")).otherwise(pl.lit("a")), difficulty=pl.lit(0)
+    )
+    table = table.with_columns(score=pl.when(hard).then(0.0).otherwise(1.0))
+    within, over = (
+        headroom(table, by=("kind",), rng=np.random.default_rng(0), draws=2000, stratified=stratified)
+        for stratified in (True, False)
+    )
+    assert within.improvement.se == 0
+    assert over.improvement.se == pytest.approx(0.5 / math.sqrt(200), rel=0.06)
 
 
 def test_headroom_by_problem_says_what_it_leaves_out():
@@ -130,6 +167,25 @@ def test_path_telescopes(same: bool):
         assert ends.selection.value == pytest.approx(direct.symmetric.selection.value, abs=1e-12)
         assert ends.selection.se == pytest.approx(direct.symmetric.selection.se, rel=0.15)
         assert ends.gain.se == pytest.approx(direct.gain.se, rel=0.15)
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_a_path_is_as_sure_as_the_decomposition_of_its_ends(stratified: bool):
+    tables = checkpoints(same=True)
+    # Strata whose gains differ, so that it matters how problems are drawn.
+    easy = pl.when(pl.col("difficulty") == 0).then(1.0).otherwise("score").alias("score")
+    tables[-1] = tables[-1].with_columns(easy)
+    options: dict[str, Any] = {"by": ("kind", "difficulty"), "draws": 4000, "stratified": stratified}
+    found = path(tables, rng=np.random.default_rng(0), **options)
+    direct = decompose(tables[0], tables[-1], rng=np.random.default_rng(1), **options)
+    assert found.endpoints.gain.se == found.along.gain.se == pytest.approx(direct.gain.se, rel=1e-12)
+    assert found.endpoints.gain.low == pytest.approx(direct.gain.low, abs=1e-12)
+    for name in ("selection", "improvement"):
+        one, other = getattr(found.endpoints, name), getattr(direct.symmetric, name)
+        assert one.se == pytest.approx(other.se, rel=0.06)
+    options["stratified"] = True
+    within = path(tables, rng=np.random.default_rng(0), **options).along.improvement.se
+    assert (found.along.improvement.se > 1.05 * within) is not stratified
 
 
 def test_path_keeps_what_all_checkpoints_share():

@@ -14,6 +14,7 @@ from stratagem.mechanisms.resampling import drawn, pools, steps
 from stratagem.mechanisms.uncertainty import (
     Bounded,
     bounded,
+    corrected_quantile,
     detectable,
     imbens_manski,
     max_t,
@@ -22,6 +23,7 @@ from stratagem.mechanisms.uncertainty import (
     paired_difference,
     percentile,
     t_interval,
+    widened,
 )
 from stratagem.records import Estimate
 
@@ -47,6 +49,20 @@ def test_t_interval_agrees_with_scipy_and_one_seed_has_none():
     assert math.isnan(mean_estimate([]).value)
 
 
+@given(st.floats(0.5, 0.99), st.integers(6, 400))
+def test_quantiles_at_a_widened_level_reach_as_far_as_a_t_interval(level: float, df: int):
+    assert stats.norm.interval(widened(level, df)) == pytest.approx(stats.t.interval(level, df), rel=1e-6)
+    assert widened(level, math.inf) == pytest.approx(level, abs=1e-12)
+    assert widened(level, 1) < 1  # further out than draws ever are
+
+
+def test_few_problems_widen_bootstrap_intervals_to_those_of_a_mean():
+    x = np.random.default_rng(1).normal(0, 1, 8)
+    draws = np.random.default_rng(2).normal(x.mean(), x.std(ddof=1) / math.sqrt(8), 200_000)
+    found, exact = percentile(x.mean(), draws, level=widened(0.95, 7)), mean_estimate(x)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.01)
+
+
 def test_paired_difference_refuses_other_problems():
     assert paired_difference([0, 1, 0], [1, 1, 0]).value == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="same problems"):
@@ -63,6 +79,19 @@ def test_imbens_manski_between_two_and_one_sided():
     assert stats.norm.cdf(c + 1) - stats.norm.cdf(-c) == pytest.approx(0.95, abs=1e-9)
     assert high == pytest.approx(0.1 + c * 0.1)
     assert imbens_manski(0.1, 0.2, 0.0, 0.0) == (0.1, 0.2)
+
+
+def test_an_end_is_where_a_change_of_scale_puts_it():
+    """Draws that are normal on some other scale: the interval is that of the other scale (Efron 1982)."""
+    normal = np.random.default_rng(0).normal(0.2, 0.3, 400_000)
+    for z in (-1.645, 1.645):
+        assert corrected_quantile(0.2, normal, z) == pytest.approx(0.2 + 0.3 * z, abs=0.005)
+        assert corrected_quantile(math.exp(0.2), np.exp(normal), z) == pytest.approx(
+            math.exp(0.2 + 0.3 * z), rel=0.005
+        )
+    # The median of the draws lies below the value: so the value errs downwards, and the end moves up.
+    assert corrected_quantile(0.2, normal - 0.1, 1.645) > np.quantile(normal - 0.1, 0.95) + 0.1
+    assert corrected_quantile(1.0, np.full(9, 1.0), 1.645) == 1.0
 
 
 def test_equal_bounds_are_a_point():

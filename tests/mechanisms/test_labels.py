@@ -161,15 +161,14 @@ def test_confusion_rows_are_worth_their_responses():
         both.confusion("0", "2")
 
 
-def test_draws_have_the_mean_and_variance_of_their_posterior():
+def test_draws_have_the_mean_of_their_posterior_and_the_variance_of_a_sample():
     one = validate(rows(COUNTS)).confusion()
     drawn = one.draws(np.random.default_rng(0), 20_000)[:, 0, 0]
     alpha = COUNTS + 1 / 3
-    total = alpha.sum(1, keepdims=True)
-    mean = alpha / total
+    mean = alpha / alpha.sum(1, keepdims=True)
     assert drawn.sum(-1) == pytest.approx(1.0)
     assert drawn.mean(0) == pytest.approx(mean, abs=0.005)
-    assert drawn.std(0) == pytest.approx(np.sqrt(mean * (1 - mean) / (total + 1)), abs=0.003)
+    assert drawn.std(0) == pytest.approx(np.sqrt(mean * (1 - mean) / COUNTS.sum(1, keepdims=True)), abs=0.003)
     known = Confusion.known(NAMES, np.eye(3))
     assert (known.draws(np.random.default_rng(0), 4) == np.eye(3)).all()
 
@@ -213,6 +212,14 @@ def test_it_prints_and_is_json():
     assert data["scopes"][0]["strategies"][0]["recall"]["value"] == pytest.approx(80 / 90)
     cell = data["scopes"][0]["confusion"][1]
     assert (cell["true"], cell["label"], cell["responses"]) == ("A", "B", 9.0)
+    recall = found.overall.recall[0]
+    alike = found.overall.shares[0][0]  # of those truly A, those labelled A
+    assert (alike.value, alike.low, alike.high) == (recall.value, recall.low, recall.high)
+    wrong = found.overall.shares[0][1]
+    assert cell["share"] == wrong.as_dict()
+    assert wrong.value == pytest.approx(9 / 90)
+    assert 0 < wrong.low < wrong.value < wrong.high
+    assert f"A labelled B: 10.0 ({100 * wrong.low:.1f} to {100 * wrong.high:.1f}) %" in text
 
 
 def test_draws_of_a_designed_sheet_hold_the_labels_fixed():

@@ -12,9 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stratagem.mechanisms.facts import Carried, Facts, Lengths, Level, Room, Signal
+from stratagem.mechanisms import wording
+from stratagem.mechanisms.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
+from stratagem.mechanisms.few import LEAST, settled
+from stratagem.mechanisms.uncertainty import Bounded
 from stratagem.mechanisms.verdict import ACTIONS, RULES, verdict
 from stratagem.records import Estimate
+from stratagem.report.format import signed
 
 from .scenarios import BASE, SCENARIOS, est
 
@@ -45,6 +49,42 @@ def test_the_document_has_every_rule_and_action() -> None:
         (rule.name, rule.action) for rule in RULES
     ]
     assert {rule.action for rule in RULES} == set(ACTIONS)
+
+
+def test_where_one_strategy_has_all_the_evidence_names_the_other_reading() -> None:
+    coarse = [
+        [line for line in verdict(replace(BASE, **SCENARIOS[name][0])).evidence if "too coarse" in line]
+        for name in ("one strategy", "nothing to select from")
+    ]
+    assert [len(lines) for lines in coarse] == [1, 0]
+
+
+def test_equal_numbers_print_equal() -> None:
+    """-11.25 as a sum of floats, from above and from below."""
+    texts = {wording.signed(x) for x in (-0.1125, -0.11250000000000003, -0.11249999999999999)}
+    assert len(texts) == 1
+    assert len({signed(x) for x in (-0.1125, -0.11250000000000003, -0.11249999999999999)}) == 1
+    shown = verdict(
+        replace(BASE, gain=est(-0.11249999999999999, 0.03), improvement=est(-0.11250000000000003, 0.03))
+    ).sentence
+    assert shown.count("11.2 points") == 2
+
+
+def test_weak_execution_is_not_told_from_a_hardest_problem_or_two() -> None:
+    levels = (Level(2.0, 200, 0.7, 0.9, est(0.2, 0.04)), Level(6.0, 2, 0.1, 0.0, est(0.0, 0.03, 2)))
+    exhausted = {"room_after": Room((0.0, 0.01), (0.02, 0.05)), "levels": levels}
+    assert verdict(replace(BASE, **exhausted)).action == "continue RL on this mix"
+    hard = (*levels[:1], replace(levels[1], problems=6))
+    assert verdict(replace(BASE, **exhausted | {"levels": hard})).action == "raise the RL difficulty"
+
+
+def test_estimates_from_a_handful_of_problems_lose_their_intervals() -> None:
+    few, many = Estimate(-0.25, -0.25, -0.25, 0.0, LEAST - 1), est(0.1, 0.02, LEAST)
+    found = settled(replace(BASE, gain=few, improvement=many))
+    assert found.gain.value == -0.25
+    assert math.isnan(found.gain.low + found.gain.high + found.gain.se)
+    assert found.improvement == many
+    assert math.isnan(settled(Bounded((0.1, 0.2), 0.0, 0.3, 0.05, 2)).low)
 
 
 fractions = st.sampled_from([0.003, -0.005, 0.012]) | st.floats(-0.4, 0.4).map(lambda x: round(x, 3))
@@ -94,6 +134,7 @@ def any_facts(draw: Any) -> Facts:
         unsupported_share=draw(share),
         chance=draw(st.none() | share),
         unread=draw(st.none() | carried),
+        unparsed=draw(st.none() | st.builds(Unparsed, share, share, share, share)),
         forms=tuple(draw(st.lists(carried, max_size=2))),
         room_before=draw(rooms),
         room_after=draw(rooms),
@@ -138,7 +179,12 @@ def test_a_sentence_has_no_number_that_is_not_in_the_facts(facts: Facts) -> None
     assert found.action in ACTIONS
     needs = (facts.problems_for_gain, facts.problems_for_lead)
     known = numbers(asdict(facts)) | numbers([*needs, *map(facts.samples_instead, needs)])
-    known |= {0.0, 2.0, 10.0}  # "told from 0", the size of a small change, the growth that counts as none
+    known |= {
+        0.0,
+        2.0,
+        10.0,
+        LEAST,
+    }  # "told from 0", the size of a small change, the growth that counts as none
     for line in (found.sentence, *found.evidence):
         for text in re.findall(r"\d[\d,]*(?:\.\d+)?", line):
             value = float(text.replace(",", ""))

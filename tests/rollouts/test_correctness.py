@@ -35,7 +35,33 @@ def test_columns_of_the_same_values_count_once() -> None:
 
 
 def test_fractions_are_said() -> None:
-    assert choose(["format_reward"], SAMPLE).text == "column 'format_reward' (fractions count as such)"
+    chosen = choose(["format_reward"], SAMPLE, score="format_reward")
+    assert chosen.text == "column 'format_reward' (fractions count as such)"
+
+
+@pytest.mark.parametrize(
+    "name", ["format_reward", "xmlcount_reward_func", "tag_count_reward", "soft_overlong_punishment"]
+)
+def test_a_reward_for_form_alone_is_asked_about(name: str) -> None:
+    sample = pl.DataFrame({name: [1.0, 0.0], "reward": [1.0, 0.0]})
+    with pytest.raises(StratagemError) as error:
+        choose([name], sample, where="before")
+    assert str(error.value) == (
+        f"before: the only score looks like a reward for form, not for the answer: {name} (form; 0, 1); "
+        f"--score {name} takes it all the same"
+    )
+    # A total that is that reward is no more.
+    with pytest.raises(
+        StratagemError, match=rf"looks like a reward for form.*reward \(0, 1\), {name} \(form; 0, 1\)"
+    ):
+        choose(["reward", name], sample)
+    assert choose([name], sample, score=name).text == f"column '{name}'"
+    assert choose([name], sample, correct="reward > 0").text == "condition 'reward > 0'"
+
+
+@pytest.mark.parametrize("name", ["percentage_correct", "stage_reward", "acc_lenient", "strict_accuracy"])
+def test_a_name_that_only_sounds_like_form_is_taken(name: str) -> None:
+    assert choose([name], pl.DataFrame({name: [1.0, 0.0]})).text == f"column '{name}'"
 
 
 def test_several_columns_are_asked_about_with_what_they_hold() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,9 @@ torch = pytest.importorskip("torch", reason="needs the lab extra")
 from stratagem.models.decoder import Decoder  # noqa: E402
 from stratagem.models.folder import load_model  # noqa: E402
 from stratagem.models.transformer import Shape, Transformer  # noqa: E402
-from stratagem.sampling.native import Generation, choose, generate, part, settle  # noqa: E402
+from stratagem.sampling.native import Generation, choose, generate, part, settle, token_limit  # noqa: E402
+from stratagem.sampling.rollout import TABLE, rollout  # noqa: E402
+from stratagem.settings import RolloutConfig  # noqa: E402
 
 EOS = 1
 
@@ -145,3 +149,13 @@ def test_samples_are_those_of_rows_of_their_own(random_model: Path, monkeypatch:
     assert draw([prompt for prompt in prompts for _ in range(16)], 1) == shared
     assert rows[0] == sum(map(len, prompts))
     assert len(prompts) < rows[4] < 64
+
+
+@pytest.mark.parametrize("force", [None, "backward"])
+def test_the_length_of_answers_can_be_set(random_model: Path, tmp_path: Path, force: str | None) -> None:
+    config = RolloutConfig(steps=(2, 2), size=6, samples=2, force=force)
+    usual = pl.read_parquet(rollout(config, tmp_path / "usual", random_model) / TABLE)
+    assert usual["length"].max() == token_limit(2) - (force is not None)
+    longer = replace(config, max_new=40)
+    assert pl.read_parquet(rollout(longer, tmp_path / "longer", random_model) / TABLE)["length"].max() == 40
+    assert "max_new" not in config.key()  # as in folders from before there was the option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.records import StratagemError
-from stratagem.sampling.server import Server, rollout
+from stratagem.sampling.server import NEUTRAL, Server, rollout, token_budget
 from stratagem.settings import RolloutConfig, ServerConfig
 from stratagem.strategies import STRATEGIES
 from stratagem.tasks.finite_field import FiniteField, find_prompt
@@ -25,11 +26,14 @@ TASK = FiniteField(11)
 
 class StandIn:
     """Solves every problem by the strategy that the opening asks for, else forward. `trouble` maps the number of a
-    POST to (status, headers, body); `most` is how many choices one reply has."""
+    POST to (status, headers, body); `most` is how many choices one reply has; a POST with an `unknown` field is refused
+    in `refusal`'s words, as OpenAI's own server does it."""
 
     def __init__(self) -> None:
         self.trouble: dict[int, tuple[int, dict[str, str], bytes]] = {}
         self.most = 99
+        self.unknown: tuple[str, ...] = ()
+        self.refusal = '{"error": {"message": "Unrecognized request argument supplied: NAME"}}'
         self.requests: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.lock = threading.Lock()
         stand_in = self
@@ -46,7 +50,10 @@ class StandIn:
                 with stand_in.lock:
                     number = len(stand_in.requests)
                     stand_in.requests.append((self.path, body, dict(self.headers)))
-                if number in stand_in.trouble:
+                refused = [name for name in body if name in stand_in.unknown]
+                if refused:
+                    self.reply(400, stand_in.refusal.replace("NAME", refused[0]).encode())
+                elif number in stand_in.trouble:
                     status, headers, content = stand_in.trouble[number]
                     if status == 0:
                         self.connection.close()
@@ -104,7 +111,7 @@ def stand_in() -> Iterator[StandIn]:
 
 
 def server(stand_in: StandIn, model: str = "solver", **given: Any) -> Server:
-    return Server(ServerConfig(url=stand_in.url, **given), model, TASK, steps=4, pause=0.01)
+    return Server(ServerConfig(url=stand_in.url, **given), model, TASK, max_new=99, pause=0.01)
 
 
 PROBLEMS = TASK.generate("eval", 6, (2, 4))
@@ -141,6 +148,71 @@ def test_a_begun_answer_is_continued(stand_in: StandIn, form: str) -> None:
         assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
     else:
         assert body["prompt"].endswith(" backward")
+
+
+@pytest.mark.parametrize("form", ["chat", "text"])
+def test_the_model_s_own_distribution_is_asked_for(stand_in: StandIn, form: str) -> None:
+    ask = server(stand_in, form=form)
+    ask(PROBLEMS[:2], "", 1, 0.7, seed=0)
+    ask(PROBLEMS[:2], "backward", 1, 0.0, seed=0)
+    for _, body, _ in stand_in.requests:
+        assert {name: body[name] for name in ("top_p", *NEUTRAL)} == {
+            "top_p": 1.0,
+            "top_k": -1,
+            "repetition_penalty": 1.0,
+            "min_p": 0.0,
+        }
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        '{"error": {"message": "Unrecognized request argument supplied: NAME"}}',
+        '{"detail": [{"type": "extra_forbidden", "loc": ["body", "NAME"]}]}',
+    ],
+)
+def test_a_server_that_refuses_the_fields_is_asked_without_them(
+    stand_in: StandIn, caplog: pytest.LogCaptureFixture, refusal: str
+) -> None:
+    stand_in.unknown, stand_in.refusal = tuple(NEUTRAL), refusal
+    ask = server(stand_in)
+    found = ask(PROBLEMS, "", 2, 0.7, seed=0)
+    assert len(found) == 12
+    asked = len(stand_in.requests)
+    assert ask(PROBLEMS, "", 2, 0.7, seed=0) == found
+    later = [body for _, body, _ in stand_in.requests[asked:]]
+    assert len(later) == len(PROBLEMS)
+    assert all(body["top_p"] == 1.0 and not NEUTRAL.keys() & body.keys() for body in later)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{stand_in.url}: takes no top_k, repetition_penalty, min_p; goes by its own settings of them"
+    ]
+
+
+@pytest.mark.parametrize("p", [11, 13])
+@pytest.mark.parametrize("steps", [1, 5, 9, 20])
+def test_the_budget_holds_every_demonstration_and_a_third_more(p: int, steps: int) -> None:
+    task = FiniteField(p)
+    budget = token_budget(task, steps)
+    for problem in task.generate("eval", 50, (steps, steps)):
+        for strategy in STRATEGIES.values():
+            text = strategy.demonstrate(task, problem.data)
+            tokens = sum(1 if word.isalpha() else len(word) for word in text.split())
+            assert tokens * 5 / 4 < budget < len(text) * 4 / 3
+
+
+def test_the_budget_can_be_set(stand_in: StandIn, tmp_path: Path) -> None:
+    given = ServerConfig(url=stand_in.url)
+    short = RolloutConfig(steps=(2, 2), size=2, samples=1, greedy=False)
+    usual = rollout(short, tmp_path / "usual", "solver", given)
+    longer = rollout(replace(short, max_new=700), tmp_path / "longer", "solver", given)
+    assert {body["max_tokens"] for _, body, _ in stand_in.requests} == {token_budget(TASK, 2), 700}
+    # Folders from before there was the option keep their key.
+    assert "max_new" not in json.loads((usual / "config.json").read_text())["settings"]
+    assert json.loads((longer / "config.json").read_text())["settings"]["max_new"] == 700
+    with pytest.raises(StratagemError, match="max_new was None, now 700"):
+        rollout(replace(short, max_new=700), usual, "solver", given)
+    with pytest.raises(StratagemError, match="--max-new 0: must be at least 1"):
+        RolloutConfig(max_new=0)
 
 
 def test_stop_and_key_are_sent(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,12 @@ def test_parse_reads_what_write_wrote(p, name, data):
         ("#3) e9 * e2 = e3", (3, "*e2", "e3")),
         ("#3: ÷e2 gives us the new state e3", (3, "/e2", "e3")),
         ("**#3** (·e2)\n  **e3**", (3, "*e2", "e3")),
+        ("**#3:** e9 * e2 = **e3**", (3, "*e2", "e3")),
+        ("#3: **e9** * e2 = e3", (3, None, "e9")),  # no operation behind a state in bold print
+        ("#3 ***e2** e3", (3, "*e2", "e3")),
+        ("#3: e_9 + e_{2} = e_{3}", (3, "+e2", "e3")),
+        ("Step 3: e9 + e2 = e3", (3, "+e2", "e3")),
+        ("In step 3 we add, +e2, and get e3", (3, "+e2", "e3")),
         ("#3 +e2", (3, "+e2", None)),
         ("#3 +e2 ; answer e3", (3, "+e2", None)),
         ("#3 +e2 answer e3", (3, "+e2", None)),
@@ -119,6 +125,11 @@ def test_one_step(text, item):
 @pytest.mark.parametrize("text", ["", "#", "#3", "3 +e2 e3", "#3x +e2 e3", "#12345 +e2 e3", "#3; +e2 e3"])
 def test_no_step(text):
     assert parse(text).items == ()
+
+
+def test_steps_that_a_text_numbers_itself_are_no_labels_where_it_has_labels():
+    text = "Step 1: e9. Step 2: #3 +e2 e3. Step 3: #4 *e9 e6."
+    assert [item[:3] for item in parse(text).items] == [(3, "+e2", "e3"), (4, "*e9", "e6")]
 
 
 def test_the_prompt_repeated_is_no_step():

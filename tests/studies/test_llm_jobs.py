@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,8 @@ from stratagem.records import StratagemError
 from stratagem.settings import STUDY_RL, STUDY_SFT, GRPOConfig, LLMConfig, RolloutConfig, SFTConfig
 from stratagem.studies.config import QWEN, TABLE1, read_study
 from stratagem.studies.jobs import Job
-from stratagem.studies.llm_jobs import command, run_llm_jobs, words
+from stratagem.studies.llm_jobs import REST, command, disk_space, run_llm_jobs, words
+from tests.integrations.tiny import tiny_qwen2
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class ForRollout:
         (ForRL, replace(STUDY_RL, beta=0.0, loss="dapo", scale="none", lr=1e-7, inversion=0.25)),
         (ForRollout, RolloutConfig()),
         (ForRollout, RolloutConfig(greedy=False, force="backward", checkpoint="FB/RL(6-9)")),
+        (ForRollout, RolloutConfig(max_new=512)),
     ],
 )
 def test_settings_survive_the_command_line(options: type, config: object) -> None:
@@ -78,6 +80,69 @@ def test_qwen_is_the_study() -> None:
     assert {deviation["setting"] for deviation in other} == {"model", "rl.loss"}
     assert study.published == read_study(TABLE1).published
     assert study.evaluation == read_study(TABLE1).evaluation
+
+
+def test_an_option_that_leaves_the_study_is_a_deviation() -> None:
+    study = read_study(QWEN)
+    found = study.deviations("full", model=study.llm["model"], held=LLMConfig(rank=16, dropout=0.0))
+    assert [(one["setting"], one["study"], one["ours"]) for one in found] == [
+        ("rl.loss", "not known", "grpo"),
+        ("llm.rank", 64, 16),
+        ("llm.dropout", 0.05, 0.0),
+    ]
+    assert {one["reason"] for one in found[1:]} == {"an option of the command"}
+    usual = study.deviations("full", model=study.llm["model"], held=study.held())
+    assert [one["setting"] for one in usual] == ["rl.loss"]
+
+
+def some_jobs(tune: str) -> list[Job]:
+    config = replace(STUDY_SFT, tune=tune)
+    first = Job("F/SFT 0", "sft", config, Path("F_SFT"))
+    second = Job("F/RL 0", "rl", replace(STUDY_RL, tune=tune), Path("F_RL"))
+    return [first, second, Job("evaluate", "rollout", RolloutConfig(), Path("rollouts"))]
+
+
+@pytest.mark.filterwarnings("default::FutureWarning")  # what PEFT uses of transformers
+def test_the_disk_is_asked_for_adapters_or_whole_models(tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="needs the llm extra")
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from stratagem.models.llm import find_model
+
+    llm = LLMConfig(rank=8)
+    source = find_model(tiny_qwen2(tmp_path / "tiny"), llm)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny")
+    whole = model.num_parameters()
+    adapted = get_peft_model(model, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM"))
+    adapter = sum(one.numel() for one in adapted.parameters() if one.requires_grad)
+    assert disk_space(some_jobs("lora"), source, llm) - REST == (2 + 12) * 4 * adapter
+    assert disk_space(some_jobs("all"), source, llm) - REST == (2 + 12) * 4 * whole
+    merged = disk_space(some_jobs("lora"), source, replace(llm, merge=True))
+    assert merged - REST == 2 * 2 * whole + 12 * 4 * adapter
+
+
+def test_too_little_disk_is_said_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers", reason="needs the lab extra")
+    from stratagem.studies import table1
+
+    place = tiny_qwen2(tmp_path / "tiny")
+    usage = table1.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(table1.shutil, "disk_usage", lambda _: usage._replace(free=REST + 10_000))
+    with pytest.raises(StratagemError, match=r"0\.2 GiB are free and a study takes up to 0\.\d;") as caught:
+        table1.reproduce(
+            "full",
+            1,
+            tmp_path / "out",
+            progress=lambda *_: None,
+            engine="trl",
+            model=str(place),
+            llm=LLMConfig(),
+        )
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out" / "study.json").exists()
 
 
 def test_a_failed_stage_is_named_with_its_own_reason(tmp_path: Path) -> None:
@@ -121,6 +186,8 @@ def test_a_small_study_from_end_to_end(
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     found = {one["setting"]: one for one in summary["deviations"]}
     assert found["model"]["ours"] == str(taught_model)
+    assert found["llm.rank"]["ours"] == 2
+    assert summary["settings"]["llm"] == {"model": str(taught_model)} | asdict(LLMConfig(rank=2, alpha=2))
     assert found["sft.epochs"]["reason"] == "set in small.toml"
     before = (tmp_path / "out" / "seed0" / "FB_SFT").stat().st_mtime_ns
     again = stratagem(*line, "--rank", "2")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stratagem.records import StratagemError
 from stratagem.strategies import STRATEGIES
+from stratagem.strategies.trace import parse
 from stratagem.tasks import TASKS, FiniteField
 from stratagem.tasks.finite_field import LABELS, MAX_STEPS, PRIMES, SPLITS, Chain, Step
 
@@ -210,6 +211,7 @@ def test_other_errors():
 def test_instruction_explains_the_symbols():
     assert "e0=7" in TASK.instruction()
     assert "=" not in FiniteField(11, "problem").instruction()
+    assert "the state that you begin with" in TASK.instruction()
 
 
 # -- verify ------------------------------------------------------------------------------------------------
@@ -236,11 +238,41 @@ def test_instruction_explains_the_symbols():
         ("answer 6", None),
         ("answers e6", None),
         ("e6", None),
+        ("answer: e_6", "e6"),
+        ("answer: $e_{6}$", "e6"),
+        ("answer: e₆", "e6"),
+        ("answer: [e6]", "e6"),
+        ("answer: <e6>", "e6"),
+        ("answer → e6", "e6"),
+        ("; answer symbol e6", "e6"),
+        ("Answer: ### e6", "e6"),
+        ("Answer:\n\n### e6", "e6"),
+        ("Answer: The result is e6", "e6"),
+        ("Answer: the start of the chain is **e6**.", "e6"),
+        ("The answer to the problem is e6.", "e6"),
+        ("The answer to this inversion problem: e6", "e6"),
+        (r"final answer: \boxed{\text{e6}}", "e6"),
+        (r"The answer is $\mathrm{e}_{6}$", "e6"),
+        ("The answer is e3 + e2 = e6.", "e6"),
+        (r"The answer is $e_3 \times e_{10} = e_6$", "e6"),
+        ("The answer is e3 + e2", None),
+        ("The answer is not e6", None),
+        ("To find the answer, start with e6", None),
+        ("Before the answer we have e6", None),
+        ("Answer: start e6 ; #3 +e2", None),
+        ("Answer:\nStart: e6", None),
+        ("Answer: forward e6 #3 +e2 e3", None),
+        ("Answer: #3 e6", None),
+        ("The answer to step 3 is e6", None),
+        ("The answer depends on the state; that is e6", None),
+        ("answer e6. The answer to the next step is e1", "e6"),
+        (r"\boxed{e6}", None),
         ("answer", None),
         ("", None),
     ],
 )
 def test_the_last_answer_counts(completion, answer):
     assert TASK.answer_of(completion) == answer
+    assert parse(completion).answer in (answer, *(["e11", "f6"] if answer is None else []))
     problem = next(p for p in TASK.generate("eval", 200, (2, 5)) if p.answer == "e6")
     assert TASK.verify(problem, completion) == float(answer == "e6")

@@ -280,7 +280,7 @@ def test_the_commands_work_together(stratagem: Run, tiny: Path, tmp_path: Path) 
          "--checkpoint", "after", "--out", "after"],
         ["label", "before"],
         ["label", "after"],
-        ["decompose", "before", "after", "--draws", 50, "--json"],
+        ["decompose", "before", "after", "--draws", 100, "--json"],
     ):  # fmt: skip
         done = stratagem(*words, timeout=300)
         assert done.returncode == 0, f"{words}: {done.stderr}"

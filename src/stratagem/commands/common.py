@@ -1,10 +1,11 @@
-"""What subcommands share: reading options, a progress bar, a place for results."""
+"""What subcommands share: words read and checked, a progress bar, where messages go."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import tyro
@@ -19,23 +20,59 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from stratagem.records import StratagemError
+
 T = TypeVar("T")
+# Options of one name have the same limits in every command.
+LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "seed": (lambda x: 0 <= x < 2**31, "must lie within 0-2147483647"),
+    "draws": (lambda x: x >= 100, "must be at least 100"),
+    "level": (lambda x: 0 < x < 1, "must lie between 0 and 1"),
+    "sample": (lambda x: x >= 0, "must be at least 0"),
+}
 
 
 def read(options: type[T], name: str, words: list[str], text: str) -> T:
-    """Options from the words of a command line. A mistake exits with code 2 and says what it is."""
-    return tyro.cli(
+    """Options from the words of a command line. A mistake exits with code 2 and says what it is.
+
+    Raises:
+        StratagemError: a number outside its `LIMITS`.
+    """
+    found = tyro.cli(
         options,
         prog=f"stratagem {name}",
         args=words,
         description=f"{text}\n\n{(options.__doc__ or '').strip()}",
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
+    check(found)
+    return found
+
+
+def check(options: object) -> None:
+    """
+    Raises:
+        StratagemError: a number outside its `LIMITS`; the option is named.
+    """
+    if not is_dataclass(options):
+        return
+    for field in fields(options):
+        value = getattr(options, field.name)
+        within, must = LIMITS.get(field.name, (None, ""))
+        if within is not None and not within(value):
+            raise StratagemError(f"--{field.name} {value}: {must}")
+        check(value)
 
 
 def console() -> Console:
     """Messages and bars go to standard error, so that standard output holds results alone."""
     return Console(stderr=True)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """A line each, whatever marks are in it."""
+    for warning in warnings:
+        console().print(warning, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
 import tyro
+from rich.markup import escape
 
-from stratagem.commands.common import console, read
-from stratagem.lens.frames import label_log
+from stratagem.commands.common import console, read, warn
+from stratagem.commands.options import Reading, Right, checked_rules, make_folder, paths
+from stratagem.lens.match import KNOWN
+from stratagem.lens.side import Look, open_side, ordered, pooled
+from stratagem.mechanisms.correction import decompose_corrected
 from stratagem.mechanisms.decompose import decompose as split
-from stratagem.records import StratagemError, finite, read_table
+from stratagem.mechanisms.labels import validate
+from stratagem.mechanisms.sheet import read_sheet
+from stratagem.records import ROLLOUT_SCHEMA, StratagemError, finite, read_table
 from stratagem.rollouts.store import write_rollouts
 from stratagem.settings import Steps
 from stratagem.strategies import SETS, demonstrations
-from stratagem.strategies.table import label_table
+from stratagem.strategies.table import is_finite_field, label_table
 from stratagem.tasks.finite_field import FiniteField
 from stratagem.workspace import write_bytes, write_json
 
 LAB = ("kind", "difficulty")  # what makes strata in the lab
+OWN, TABLE = "rollouts.parquet", "labelled.parquet"  # in the folder of a `rollout`
 
 
 @dataclass(frozen=True)
@@ -52,23 +59,36 @@ class Problems:
 class LabelOptions:
     """Examples:
     stratagem label runs/before
-    stratagem label rollouts.parquet --out labelled.parquet
-    stratagem label completions.jsonl --strategies math --out labelled.parquet
+    stratagem label before.jsonl --strategies math
+    stratagem label run/completions --strategies rules.toml --score accuracy_reward --out labelled.parquet
     """
 
-    rollouts: Annotated[
-        Path,
+    log: Annotated[
+        str,
         tyro.conf.Positional,
-        tyro.conf.arg(help="rollout's --out, a rollout table, or any log with --strategies"),
+        tyro.conf.arg(
+            metavar="LOG", help="rollout's --out, or a log: a file, a folder, a glob or FILE,FILE,…"
+        ),
     ]
     strategies: Annotated[
         str | None,
         tyro.conf.arg(
-            help="math, code, a TOML file of rules, or module:function; else the finite-field recogniser"
+            metavar="RULES",
+            help="math, code, a TOML file of rules, or module:function; not needed for finite-field problems and for "
+            "logs with a column 'strategy'",
+            help_behavior_hint="",
         ),
     ] = None
+    right: Right = field(default_factory=Right)
+    reading: Reading = field(default_factory=Reading)
     out: Annotated[
-        Path | None, tyro.conf.arg(help="the table's file; labelled.parquet beside it by default")
+        Path | None,
+        tyro.conf.arg(
+            metavar="TABLE",
+            help="the table's file (default: before.labelled.parquet for before.jsonl; in rollout's --out "
+            "labelled.parquet)",
+            help_behavior_hint="",
+        ),
     ] = None
 
 
@@ -76,18 +96,28 @@ class LabelOptions:
 class Decompose:
     """Examples:
     stratagem decompose runs/before runs/after
-    stratagem decompose before.parquet after.parquet --by kind --out gain.json
+    stratagem decompose before.labelled.parquet after.labelled.parquet --by dataset --out gain.json
     """
 
     before: Annotated[
-        Path, tyro.conf.Positional, tyro.conf.arg(help="a labelled rollout table or its folder")
+        Path,
+        tyro.conf.Positional,
+        tyro.conf.arg(help="what `stratagem label` wrote, or the folder of a rollout"),
     ]
     after: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="the same of the later checkpoint")]
     by: Annotated[
         str | None,
         tyro.conf.arg(help="columns of the strata, joined by commas; kind,difficulty where they are there"),
     ] = None
-    draws: int = 2000
+    labels: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="SHEET.csv",
+            help="hand-labelled rows, as `validate-labels` makes them: the split as it would be without label error",
+            help_behavior_hint="",
+        ),
+    ] = None
+    draws: Annotated[int, tyro.conf.arg(help="bootstrap draws")] = 2000
     seed: int = 0
     out: Annotated[Path | None, tyro.conf.arg(help="a .json file for the result")] = None
 
@@ -115,6 +145,7 @@ def problems(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         for problem, completion in zip(made, gold, strict=True)
     ]
     if given.out is not None:
+        make_folder(given.out.parent)
         write_bytes(given.out, "".join(json.dumps(row) + "\n" for row in rows).encode())
         console().print(f"[green]done[/green] {len(rows)} problems in {given.out}", highlight=False)
         return {"out": str(given.out), "problems": len(rows)}
@@ -129,13 +160,25 @@ def problems(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(LabelOptions, "label", words, text)
-    own = given.rollouts / "rollouts.parquet"
-    source = own if own.is_file() else given.rollouts
-    if given.strategies is None:
-        table, keys = label_table(read_table(source)), ["kind", "strategy"]
+    own = Path(given.log) / OWN
+    log = str(own) if own.is_file() else given.log
+    out = given.out or named_after(log)
+    if out.resolve() == Path(log).resolve():
+        raise StratagemError(f"--out {out}: is the log itself; choose another")
+    look = Look(
+        rules=None if given.strategies is None else checked_rules(given.strategies),
+        score=given.right.score,
+        correct=given.right.correct,
+        read=given.reading.options(),
+    )
+    plain = given.strategies is None and given.right == Right() and given.reading == Reading()
+    found = lab_table(Path(log)) if plain else None
+    if found is None:
+        table, score, notes = label_log(log, look, out)
+        keys = ["strategy"]
     else:
-        table, keys = label_log(source, given.strategies), ["strategy"]
-    out = given.out or source.with_name("labelled.parquet")
+        make_folder(out.parent)
+        table, score, notes, keys = label_table(found), "column 'score'", [], ["kind", "strategy"]
     write_rollouts(out, table)
     counts = table.group_by(keys).agg(pl.len().alias("responses"), pl.col("score").mean().alias("accuracy"))
     rows = counts.sort(*keys[:-1], -pl.col("responses").cast(pl.Int64)).to_dicts()
@@ -143,36 +186,129 @@ def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         for row in rows:
             right = "" if row["accuracy"] is None else f"  {row['accuracy']:6.1%} right"
             print("".join(f"{row[key]:<12} " for key in keys) + f"{row['responses']:>7}{right}")
-        console().print(f"[green]done[/green] {out}", highlight=False)
-    return {"out": str(out), "counts": rows}
+        warn(notes)
+        by = f", right by {escape(score)}" if score else ""
+        console().print(f"[green]done[/green] {out}{by}", highlight=False, soft_wrap=True)
+    return {"out": str(out), "score": score, "counts": rows, "warnings": notes}
+
+
+def named_after(log: str) -> Path:
+    """Where the labels of a log go by default: a name of its own beside it, so that no two logs share one.
+
+    Raises:
+        StratagemError: the log is a glob or several files.
+    """
+    path = Path(log)
+    if path.name == OWN:
+        return path.with_name(TABLE)
+    if not path.exists():
+        raise StratagemError(
+            f"{log}: no such file or folder; for a glob or several files name the table with --out"
+        )
+    path = path if path.name not in ("", "..") else path.resolve()
+    while path.suffix in KNOWN:
+        path = path.with_suffix("")
+    return path.with_name(f"{path.name}.{TABLE}")
+
+
+def lab_table(path: Path) -> pl.DataFrame | None:
+    """The rollouts of a `rollout` as they are; None where it is another log."""
+    try:
+        known = path.is_file() and set(ROLLOUT_SCHEMA) <= set(pl.read_parquet_schema(path))
+    except (pl.exceptions.PolarsError, OSError):
+        return None
+    table = read_table(path) if known else None
+    return table if table is not None and is_finite_field(table) else None
+
+
+def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None, list[str]]:
+    """Any log as a labelled rollout table, what is right in it in words, and what a user has to know of it.
+
+    Raises:
+        StratagemError: as `open_side`; nothing names strategies, or there are counts in place of completions.
+    """
+    opened = open_side(paths(log), look, log, scoreless=True)
+    if opened.counted:
+        raise StratagemError(f"{log}: holds counts and no completions to label; `stratagem passk` reads it")
+    if opened.rules is not None and look.rules is None:
+        raise StratagemError(
+            f"{log}: nothing says which strategies there are; name them: stratagem label {log} --strategies math"
+        )
+    make_folder(out.parent)
+    table = pl.concat(list(opened.batches()), how="diagonal_relaxed")
+    notes = pooled(log, ordered(opened.log.checkpoints))
+    notes += [f"{log}: left out {count}: {reason}" for reason, count in opened.log.left_out.items()]
+    right = opened.correctness
+    if right is None:
+        mend = "name one with --score, or give --correct 'COLUMN > 0'"
+        return table, None, [*notes, f"{log}: no column says what is right; {mend}"]
+    if unscored := table["score"].null_count():
+        notes.append(f"{log}: no score for {unscored} of {table.height} responses")
+    return table, right.text, notes
 
 
 def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Decompose, "decompose", words, text)
     tables = [labelled(path) for path in (given.before, given.after)]
+    if given.out is not None:
+        make_folder(given.out.parent)
     known = all(name in table.columns for table in tables for name in LAB)
     by = LAB if given.by is None and known else tuple(name for name in (given.by or "").split(",") if name)
     # Sizes of strata are by design in the lab alone.
     rng = np.random.default_rng(given.seed)
     found = split(*tables, by=by, rng=rng, draws=given.draws, stratified=known)
     result = found.as_dict() | {"strata": found.strata.to_dicts()}
+    corrected = None
+    if given.labels is not None:
+        hand = read_sheet(given.labels)
+        used = [column for table in (*tables, hand) for column in table["strategy"].unique()]
+        confusion = validate(hand, names=sorted({*used, *hand["true_strategy"]})).confusion()
+        rng = np.random.default_rng([given.seed, 1])
+        before, after = tables
+        corrected = decompose_corrected(
+            before, after, confusion, by=by, rng=rng, draws=given.draws, stratified=known
+        )
+        result |= {"corrected": corrected.as_dict()}
     if given.out is not None:
         write_json(given.out, finite(result))
     if not as_json:
         print(found)
+        if corrected is not None:
+            print(f"\n{corrected}")
     return finite(result)
 
 
 def labelled(path: Path) -> pl.DataFrame:
-    """A labelled table of one checkpoint, without its greedy responses.
+    """A labelled table of one checkpoint, without its greedy responses and those without a score.
 
     Raises:
-        StratagemError: no such table, a column is missing, or it is not labelled.
+        StratagemError: no such table, a column is missing, it is not labelled, or has no scores.
     """
-    source = path / "labelled.parquet" if path.is_dir() else path
+    source = path / TABLE if path.is_dir() else path
+    try:
+        names = pl.read_parquet_schema(source)
+    except (pl.exceptions.PolarsError, OSError):
+        names = {}
+    if path.exists() and "strategy" not in names:
+        raise unlabelled(path)
     table = read_table(source, ("problem_id", "checkpoint", "sample", "strategy", "score", "length"))
     if table["strategy"].null_count():
+        raise unlabelled(path)
+    table = table.filter(pl.col("mode") == "sampled") if "mode" in table.columns else table
+    scored = table.filter(pl.col("score").is_not_null())
+    if scored.is_empty():
         raise StratagemError(
-            f"{source}: column 'strategy' has empty rows; run `stratagem label {path}` first"
+            f"{source}: column 'score' is empty; label the log again with --score COLUMN or --correct CONDITION"
         )
-    return table.filter(pl.col("mode") == "sampled") if "mode" in table.columns else table
+    if scored.height < table.height:
+        warn([f"{source}: left out {table.height - scored.height} responses without a score"])
+    return scored
+
+
+def unlabelled(path: Path) -> StratagemError:
+    """What to run so that a log can be decomposed."""
+    if (path / OWN).is_file():
+        return StratagemError(f"{path}: not labelled; run: stratagem label {path}")
+    return StratagemError(
+        f"{path}: not labelled; run: stratagem label {path} --strategies math, and give {named_after(str(path))}"
+    )

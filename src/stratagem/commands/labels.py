@@ -11,11 +11,12 @@ import polars as pl
 import tyro
 
 from stratagem.commands.common import console, read
+from stratagem.commands.options import make_folder
 from stratagem.mechanisms.labels import validate
 from stratagem.mechanisms.sheet import read_sheet, sheet, write_sheet
 from stratagem.records import StratagemError
 
-TABLE = "labelled.parquet"
+TABLE, SHEET = "labelled.parquet", ".csv"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ValidateLabels:
 
 def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(ValidateLabels, "validate-labels", words, text)
-    if given.source.suffix == ".csv":
+    if given.source.suffix.lower() == SHEET:
         quality = validate(read_sheet(given.source, partial=given.partial), level=given.level)
         if not as_json:
             print(quality)
@@ -53,6 +54,8 @@ def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any
     source = given.source / TABLE if given.source.is_dir() else given.source
     if given.out is None:
         raise StratagemError("--out: name the sheet's file, such as sheet.csv")
+    if given.out.suffix.lower() != SHEET:
+        raise StratagemError(f"--out {given.out}: a sheet is CSV; name it {given.out.with_suffix(SHEET)}")
     if given.out.exists():
         raise StratagemError(f"{given.out}: exists, and may be filled in; choose another --out or remove it")
     try:
@@ -66,6 +69,7 @@ def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any
             f"{source}: holds no completions to label; run `stratagem diagnose` without --no-text"
         )
     made = sheet(table, given.size, np.random.default_rng(given.seed))
+    make_folder(given.out.parent)
     write_sheet(made, given.out)
     console().print(
         f"[green]done[/green] {made.height} responses in {given.out}: fill in the column true_strategy, then "

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 
-from stratagem.commands.common import bars, console, read
+from stratagem.commands.common import bars, console, read, warn
 from stratagem.commands.condition import Condition
+from stratagem.commands.options import Reading, Right, checked_rules, listed, make_folder, paths
 from stratagem.lens.diagnose import diagnose as compare_logs
 from stratagem.lens.side import Look
-from stratagem.lens.survey import attempts_of, differences, survey
+from stratagem.lens.survey import Survey, attempts_of, differences, survey
 from stratagem.mechanisms.labels import validate
 from stratagem.mechanisms.sheet import read_sheet
 from stratagem.records import StratagemError
 from stratagem.report import diagnosis as page
 from stratagem.report.terminal import show_diagnosis, show_passk, show_survey
-from stratagem.rollouts.readers.row import ReadOptions
-from stratagem.strategies.rules import RuleSet, check_rules, read_rules
 from stratagem.workspace import write_bytes, write_json
 
 RESULT, REPORT, TABLE, RULES = "diagnosis.json", "report.html", "labelled.parquet", "rules.toml"
@@ -61,20 +59,16 @@ class Diagnose:
             help_behavior_hint="",
         ),
     ] = None
-    score: Annotated[
+    refine: Annotated[
         str | None,
         tyro.conf.arg(
-            metavar="COLUMN", help="the column that says what is right, within 0-1", help_behavior_hint=""
-        ),
-    ] = None
-    correct: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="CONDITION",
-            help="a condition that says what is right, such as 'score > 0'",
+            metavar="COLUMN,…",
+            help="columns of the logs or behaviours of the rules that split strategies, to see whether the answer "
+            "stays; none for no split (default: behaviours that are no form of the answer)",
             help_behavior_hint="",
         ),
     ] = None
+    right: Right = field(default_factory=Right)
     join: Annotated[
         str,
         tyro.conf.arg(
@@ -92,25 +86,7 @@ class Diagnose:
             help_behavior_hint="",
         ),
     ] = None
-    columns: Annotated[
-        tuple[str, ...],
-        tyro.conf.arg(
-            metavar="OURS=THEIRS",
-            help="what columns are called in the logs, such as completion=response",
-            help_behavior_hint="",
-        ),
-    ] = ()
-    turns: Annotated[
-        str,
-        tyro.conf.arg(
-            metavar="TURNS",
-            help="which assistant turns are labelled: last or all (default: last)",
-            help_behavior_hint="",
-        ),
-    ] = "last"
-    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line", help_behavior_hint="")] = (
-        False
-    )
+    reading: Reading = field(default_factory=Reading)
     names: Annotated[
         str | None, tyro.conf.arg(metavar="NAME,…", help="what to call the logs", help_behavior_hint="")
     ] = None
@@ -152,25 +128,7 @@ class Rollouts:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="LOG", help="files, folders or globs; each is one log", help_behavior_hint=""),
     ] = ()
-    columns: Annotated[
-        tuple[str, ...],
-        tyro.conf.arg(
-            metavar="OURS=THEIRS",
-            help="what columns are called in the logs, such as completion=response",
-            help_behavior_hint="",
-        ),
-    ] = ()
-    turns: Annotated[
-        str,
-        tyro.conf.arg(
-            metavar="TURNS",
-            help="which assistant turns count as the completion: last or all (default: last)",
-            help_behavior_hint="",
-        ),
-    ] = "last"
-    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line", help_behavior_hint="")] = (
-        False
-    )
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True)
@@ -189,14 +147,7 @@ class PassK:
         str | None,
         tyro.conf.arg(metavar="K,…", help="numbers of attempts (default: 1, 2, 4, …)", help_behavior_hint=""),
     ] = None
-    score: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="COLUMN", help="the column that says what is right", help_behavior_hint=""),
-    ] = None
-    correct: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="CONDITION", help="a condition that says what is right", help_behavior_hint=""),
-    ] = None
+    right: Right = field(default_factory=Right)
     join: Annotated[
         str,
         tyro.conf.arg(
@@ -205,32 +156,26 @@ class PassK:
             help_behavior_hint="",
         ),
     ] = "auto"
-    columns: Annotated[
-        tuple[str, ...],
-        tyro.conf.arg(
-            metavar="OURS=THEIRS",
-            help="what columns are called in the logs, such as completion=response",
-            help_behavior_hint="",
-        ),
-    ] = ()
+    reading: Reading = field(default_factory=Reading)
     level: float = 0.95
 
 
 def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Diagnose, "diagnose", words, text)
     condition = None if given.fail_if is None else Condition.parse(given.fail_if)
-    if not 0 < given.level < 1:
-        raise StratagemError(f"--level {given.level}: must lie between 0 and 1")
-    if given.draws < 100:
-        raise StratagemError(f"--draws {given.draws}: must be at least 100")
     look = Look(
         rules=None if given.strategies is None else checked_rules(given.strategies),
         by=None if given.by is None else tuple(listed(given.by)) if given.by != "none" else (),
-        score=given.score,
-        correct=given.correct,
+        score=given.right.score,
+        correct=given.right.correct,
         join=given.join,
         checkpoint=given.checkpoint,
-        read=read_options(given.columns, given.turns, given.strict),
+        refine=None
+        if given.refine is None
+        else tuple(listed(given.refine))
+        if given.refine != "none"
+        else (),
+        read=given.reading.options(),
     )
     if not given.logs:
         raise StratagemError("give two logs, BEFORE and AFTER, or one with --checkpoint COLUMN")
@@ -242,7 +187,7 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         found = compare_logs(
             [paths(log) for log in given.logs],
             look,
-            names=listed(given.names) if given.names else None,
+            names=None if given.names is None else listed(given.names),
             draws=given.draws,
             level=given.level,
             seed=given.seed,
@@ -274,8 +219,8 @@ def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Rollouts, "rollouts", words, text)
     if not given.logs:
         raise StratagemError("give a file, a folder or a glob of rollouts")
-    options = read_options(given.columns, given.turns, given.strict)
-    found: list[dict[str, Any]] = []
+    options = given.reading.options()
+    found: list[Survey] = []
     with bars() as show:
         for name in given.logs:
             found.append(
@@ -285,12 +230,11 @@ def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             )
     if not as_json:
         for one in found:
-            show_survey(one, Console())
+            show_survey(one.about, Console())
     warnings = differences(found)
     if not as_json:
-        for warning in warnings:
-            console().print(f"[yellow]{warning}[/yellow]", highlight=False)
-    return {"logs": found, "warnings": warnings}
+        warn(warnings)
+    return {"logs": [one.about for one in found], "warnings": warnings}
 
 
 def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
@@ -305,56 +249,22 @@ def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         raise StratagemError(f"--k {given.k}: numbers of at least 1")
     look = Look(
         by=(),
-        score=given.score,
-        correct=given.correct,
+        score=given.right.score,
+        correct=given.right.correct,
         join=given.join,
-        read=read_options(given.columns, "last", False),
+        read=given.reading.options(),
         label=False,
     )
     with bars() as show:
         result = attempts_of([paths(log) for log in given.logs], look, ks, given.level, show)
     if not as_json:
         show_passk(result, Console())
+        warn(result["warnings"])
     return result
-
-
-def checked_rules(source: str) -> RuleSet:
-    """
-    Raises:
-        StratagemError: a rule gets one of its own examples wrong.
-    """
-    rules = read_rules(source)
-    for failure in check_rules(rules):
-        raise StratagemError(f"--strategies {source}: {failure}")
-    return rules
-
-
-def listed(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def paths(text: str) -> list[str]:
-    """The paths of one log: a path that exists, as it is; else several joined by commas."""
-    return [text] if Path(text).exists() else listed(text) or [text]
-
-
-def read_options(columns: Sequence[str], turns: str, strict: bool) -> ReadOptions:
-    if turns not in ("last", "all"):
-        raise StratagemError(f"--turns {turns}: must be last or all")
-    pairs = [word.partition("=") for word in columns]
-    for ours, sign, theirs in pairs:
-        if not (ours and sign and theirs):
-            raise StratagemError(
-                f"--columns {ours}: write our name=the log's name, such as completion=response"
-            )
-    return ReadOptions(turns=turns, columns={ours: theirs for ours, _, theirs in pairs}, strict=strict)
 
 
 def claim(out: Path) -> None:
     """See that `out` is empty or holds an earlier diagnosis, before anything long is done."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RESULT).exists())):
         raise StratagemError(f"{out}: not empty and not a diagnosis of ours; choose another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StratagemError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+    make_folder(out)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from stratagem.lens.columns import parts
 from stratagem.lens.side import COUNTED, Side
 from stratagem.mechanisms.behaviours import BehaviourChange, compare_behaviours
 from stratagem.mechanisms.correction import decompose_corrected
 from stratagem.mechanisms.decompose import decompose
 from stratagem.mechanisms.facts import Facts, facts_from
+from stratagem.mechanisms.few import LEAST, settled
 from stratagem.mechanisms.headroom import Headroom, headroom
 from stratagem.mechanisms.labels import LabelQuality
-from stratagem.mechanisms.passk import passk, passk_difference, problem_counts
+from stratagem.mechanisms.passk import passk_difference, passk_mean, problem_counts
 from stratagem.mechanisms.result import Decomposition
 from stratagem.mechanisms.robustness import Change, robustness
 from stratagem.mechanisms.sensitivity import sensitivity
-from stratagem.mechanisms.uncertainty import mean_estimate
 from stratagem.mechanisms.unpaired import behaviours_unpaired, facts_unpaired
 from stratagem.mechanisms.verdict import verdict
 from stratagem.records import StratagemError
@@ -64,12 +66,16 @@ def compare(
         stratified=False,
         paired=paired,
     )
+    if found.problems < LEAST:
+        found = replace(settled(found), verdict="undecided", order_dependent=False)
     labelled = not counted(before, after)
     rooms, facts, behaviours, changes = (
         same_problems(found, before, after, draws, seed, labelled)
         if paired
         else other_problems(found, before, after, draws, seed, labelled)
     )
+    ends = pl.col(r"^.*_(low|high|se)$")
+    strata = found.strata.with_columns(pl.when(pl.col("problems") >= LEAST).then(ends))
     result: dict[str, Any] = {
         "before": before.name,
         "after": after.name,
@@ -80,21 +86,21 @@ def compare(
             for name, one in zip(("before", "after"), rooms, strict=True)
         },
         "strategies": strategies(found),
-        "strata": found.strata.to_dicts(),
+        "strata": strata.to_dicts(),
         "cells": found.cells.to_dicts(),
-        "behaviours": [one.as_dict() for one in behaviours],
+        "behaviours": [settled(one).as_dict() for one in behaviours],
         "passk": common_attempts(before.counts, after.counts, level) if paired else [],
         "label_error": label_error(
             before, after, by, labels, paired=paired, draws=draws, level=level, seed=seed
         )
-        if labelled
+        if labelled and found.problems >= LEAST
         else None,
         "robustness": [change.as_dict() for change in changes],
         "verdict": verdict(facts).as_dict(),
     }
     if labelled:
         return result
-    plain = found.strata.select(pl.exclude(r"^(selection|improvement|new_strategy).*$"))
+    plain = strata.select(pl.exclude(r"^(selection|improvement|new_strategy).*$"))
     return result | UNKNOWN | {"strata": plain.to_dicts()}
 
 
@@ -114,7 +120,11 @@ def same_problems(
     behaviours: Sequence[BehaviourChange] = ()
     if before.behaviours is not None and after.behaviours is not None:
         behaviours = compare_behaviours(before.behaviours, after.behaviours, level=level, stratified=False)
-    changes = robustness(before.counts, after.counts, by, level=level, stratified=False)
+    changes: Sequence[Change] = ()
+    if found.problems >= LEAST:
+        fine = [side.counts if side.fine is None else side.fine for side in (before, after)]
+        named = [name for name in fine[0].columns if name not in before.counts.columns and parts(fine, name)]
+        changes = robustness(fine[0], fine[1], by, refine=named, level=level, stratified=False)
     facts = facts_from(
         found,
         before.counts,
@@ -206,8 +216,9 @@ def label_error(
 def room(counts: pl.DataFrame, by: Sequence[str], draws: int, level: float, seed: int) -> Headroom | None:
     """Headroom, or None where a problem has too few responses for it."""
     try:
-        return headroom(
-            counts, by=by, rng=np.random.default_rng([seed, 3]), draws=min(draws, 1000), level=level
+        rng = np.random.default_rng([seed, 3])
+        return settled(
+            headroom(counts, by=by, rng=rng, draws=min(draws, 1000), level=level, stratified=False)
         )
     except StratagemError:
         return None
@@ -241,11 +252,11 @@ def attempts(both: pl.DataFrame, level: float, ks: Sequence[int] | None = None) 
     for k in ks if ks is not None else [2**i for i in range(fewest.bit_length())]:
         row: dict[str, Any] = {"k": k}
         for name, title in zip(sizes, ("before", "after"), strict=False):
-            each = passk(both[name.replace("n", "c", 1)].to_numpy(), both[name].to_numpy(), [k])[:, 0]
-            row[title] = mean_estimate(each[np.isfinite(each)], level=level).as_dict()
+            right, n = both[name.replace("n", "c", 1)].to_numpy(), both[name].to_numpy()
+            row[title] = settled(passk_mean(right, n, k, level=level)).as_dict()
         if len(sizes) == 2:
             c, n, c_after, n_after = (both[name].to_numpy() for name in ("c", "n", "c_after", "n_after"))
-            row["difference"] = passk_difference(c, n, c_after, n_after, k, level=level).as_dict()
+            row["difference"] = settled(passk_difference(c, n, c_after, n_after, k, level=level)).as_dict()
         found.append(row)
     return found
 

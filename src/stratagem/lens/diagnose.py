@@ -14,9 +14,11 @@ import numpy as np
 import polars as pl
 
 from stratagem.lens import match
+from stratagem.lens.columns import refinements
 from stratagem.lens.compare import compare
-from stratagem.lens.side import Look, Side, open_side, read_side, strata
+from stratagem.lens.side import Look, Side, open_side, pooled, read_side, strata
 from stratagem.lens.table import TableWriter, read_sample
+from stratagem.mechanisms.few import settled
 from stratagem.mechanisms.labels import LabelQuality
 from stratagem.mechanisms.path import path as path_of
 from stratagem.records import StratagemError, finite
@@ -91,20 +93,34 @@ def diagnose(
         )
     if len(sources) > 1 and look.checkpoint is not None:
         raise StratagemError("--checkpoint goes with a single log")
-    called = list(names or match.distinct_names(sources))
+    if names is not None and (len(names) != len(sources) or len(set(names)) < len(names)):
+        raise StratagemError(f"--names {','.join(names)}: must be {len(sources)} different names, one a log")
+    called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
-    by = strata([one.first for one in opened], look)
+    match.check_labels(opened)
+    firsts = [one.first for one in opened]
+    by = strata(firsts, look)
+    fine = () if opened[0].counted else refinements(firsts, opened[0].rules, look.refine, tuple(by))
     with contextlib.ExitStack() as stack:
         place = table or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "labelled.parquet"
-        writer = stack.enter_context(TableWriter(place, [name for name in by if name != "problem_id"], texts))
+        kept_by = {name: dtype for name, dtype in by.items() if name != "problem_id"}
+        writer = stack.enter_context(TableWriter(place, kept_by, texts))
         sides = [
-            read_side(one, by, writer.keeper(number), reading(progress, one.name), number)
+            read_side(one, by, writer.keeper(number), reading(progress, one.name), number, fine)
             for number, one in enumerate(opened)
         ]
-        writer.finish()
         summary, keys = summarise(
-            sides, look, by, draws=draws, level=level, seed=seed, labels=labels, progress=progress
+            sides,
+            look,
+            tuple(by),
+            fine,
+            draws=draws,
+            level=level,
+            seed=seed,
+            labels=labels,
+            progress=progress,
         )
+        writer.finish()
         kept = sample if texts and writer.rows else 0
         chosen = read_sample(place, kept, keys, np.random.default_rng([seed, 1])) if kept else None
     return Diagnosis(summary, chosen, sides[0].rules)
@@ -122,6 +138,7 @@ def summarise(
     sides: Sequence[Side],
     look: Look,
     by: tuple[str, ...],
+    fine: Sequence[str] = (),
     *,
     draws: int,
     level: float,
@@ -150,7 +167,7 @@ def summarise(
         )
     if look.by is None:
         by = match.usable_strata(stages, by)
-    stages = [match.in_strata(stage, by) for stage in stages]
+    stages = [match.in_strata(stage, by, fine) for stage in stages]
     comparisons: list[dict[str, Any]] = []
     for number, (a, b) in enumerate(pairs):
         if progress is not None:
@@ -174,9 +191,21 @@ def summarise(
         tables = [stage.counts for stage in stages]
         called = [stage.name for stage in stages]
         rng = np.random.default_rng([seed, 2])
-        way = path_of(tables, by=by, rng=rng, draws=min(draws, 1000), level=level, names=called)
+        way = settled(
+            path_of(
+                tables,
+                by=by,
+                rng=rng,
+                draws=min(draws, 1000),
+                level=level,
+                names=called,
+                stratified=False,
+            )
+        )
     if progress is not None:
         progress("compare", len(pairs), len(pairs), {})
+    if look.checkpoint is None:
+        notes = [*notes, *(note for side in sides for note in pooled(side.name, side.about["checkpoints"]))]
     rules = sides[0].rules
     summary: dict[str, Any] = {
         "sides": [side.about for side in sides],

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from stratagem.lens.side import Look, open_side
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers.row import ReadOptions
+from stratagem.strategies.function import rules_of
 from stratagem.strategies.rules import RuleSet, label_frame
 from stratagem.strategies.rules import read_rules as rules_from
 
@@ -48,21 +50,23 @@ def read_rollouts(
     return pl.concat(list(opened.batches()), how="diagonal_relaxed")
 
 
-def label_log(path: str | Path, strategies: str) -> pl.DataFrame:
-    """A log of any known format as a rollout table with labels, whatever is right in it."""
-    look = Look(rules=rules_from(strategies))
-    return pl.concat(list(open_side([path], look, str(path), ask=False).batches()), how="diagonal_relaxed")
-
-
-def label(rollouts: pl.DataFrame, strategies: str | Path | RuleSet = "math") -> pl.DataFrame:
+def label(
+    rollouts: pl.DataFrame, strategies: str | Path | RuleSet | Callable[..., Any] = "math"
+) -> pl.DataFrame:
     """The table with `strategy`, `evidence` and `behaviours`.
 
     Args:
         rollouts: has completion and finish_reason.
-        strategies: ``math``, ``code``, a TOML file of rules, ``module:function``, or rules that were read.
+        strategies: ``math``, ``code``, a TOML file of rules, ``module:function``, rules that were read, or a function
+            from a text to the name of its strategy (from a frame to a column, where its argument is annotated so).
 
     Raises:
         StratagemError: the rules are wrong, or a column is missing.
     """
-    rules = strategies if isinstance(strategies, RuleSet) else rules_from(str(strategies))
+    if isinstance(strategies, RuleSet):
+        rules = strategies
+    elif callable(strategies):
+        rules = rules_of(strategies, getattr(strategies, "__name__", "strategies"))
+    else:
+        rules = rules_from(str(strategies))
     return label_frame(rollouts, rules)

@@ -8,14 +8,30 @@ from pathlib import Path
 
 import polars as pl
 
-from stratagem.lens.side import Side
+from stratagem.lens.side import Opened, Side, ordered
 from stratagem.mechanisms.contrast import LEAST
 from stratagem.mechanisms.counts import MEASURES, merge
-from stratagem.records import UNPARSED
+from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.problems import Join
 
 MOST_CHECKPOINTS = 12  # of one log; more are joined into as many runs of neighbours
 FEW_PROBLEMS = 10  # a stratum's, on average; columns that make smaller ones are not taken by default
+
+
+def check_labels(opened: Sequence[Opened]) -> None:
+    """See that strategies mean the same in all logs.
+
+    Raises:
+        StratagemError: they come from different labellers.
+    """
+    if len({one.labels for one in opened}) < 2:
+        return
+    told = "; ".join(f"{one.name}: {one.labels}" for one in opened)
+    if any(one.counted for one in opened):
+        mend = "compare logs of counts with `stratagem passk`"
+    else:
+        mend = "name rules for all with --strategies, or give all a column 'strategy'"
+    raise StratagemError(f"strategies come from different labellers and cannot be compared ({told}): {mend}")
 
 
 def rekey(side: Side, keys: pl.DataFrame) -> Side:
@@ -61,18 +77,6 @@ def by_checkpoint(side: Side) -> list[Side]:
     return found
 
 
-def ordered(values: Sequence[str]) -> list[str]:
-    """Names of checkpoints in their order: numbers by size, other names as they are."""
-
-    def key(value: str) -> tuple[int, float, str]:
-        try:
-            return 0, float(value), value
-        except ValueError:
-            return 1, 0.0, value
-
-    return sorted(values, key=key)
-
-
 def usable_strata(sides: Sequence[Side], by: Sequence[str]) -> tuple[str, ...]:
     """Of columns that nobody named, those that describe a problem alike everywhere and make strata of some size."""
     kept: list[str] = []
@@ -85,10 +89,12 @@ def usable_strata(sides: Sequence[Side], by: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def in_strata(side: Side, by: Sequence[str]) -> Side:
-    """The side with counts by these strata alone."""
+def in_strata(side: Side, by: Sequence[str], fine: Sequence[str] = ()) -> Side:
+    """The side with counts by these strata alone, and, as `fine`, by these refinements too."""
     keys = dict.fromkeys(["checkpoint", "problem_id", *by, "strategy", "half", *MEASURES])
-    return replace(side, counts=merge([side.counts.select(list(keys))]))
+    counts = merge([side.counts.select(list(keys))])
+    finer = side.counts.select(*keys, *fine) if fine else None
+    return replace(side, counts=counts, fine=finer)
 
 
 def comparable(before: Side, after: Side, by: Sequence[str], most: bool = False) -> bool | None:
@@ -157,18 +163,33 @@ def differences(sides: Sequence[Side]) -> list[str]:
 
 
 def changed_prompts(sides: Sequence[Side], matched: Join) -> list[str]:
-    """A note where problems are the same but their prompts' text is not."""
+    """Notes where problems are the same but their prompts are not."""
     tables = [
-        side.problems.join(keys, on="problem_id").select("key", "by_prompt").unique("key")
-        for side, keys in zip(sides, matched.keys, strict=True)
+        side.problems.join(keys, on="problem_id") for side, keys in zip(sides, matched.keys, strict=True)
     ]
-    both = tables[0].join(tables[-1], on="key", suffix="_after").drop_nulls()
-    changed = both.filter(pl.col("by_prompt") != pl.col("by_prompt_after")).height
-    return (
-        [f"the prompt's text differs for {changed} of {both.height} problems (template or system prompt)"]
-        if changed
-        else []
-    )
+    return prompts_differ([side.name for side in sides], tables)
+
+
+def prompts_differ(names: Sequence[str], tables: Sequence[pl.DataFrame]) -> list[str]:
+    """Notes on prompts that are not those of the first log.
+
+    Args:
+        tables: of each log, the key of every problem and the hashes of its prompt and of the prompt's normal form.
+    """
+    found: list[str] = []
+    plain = [table.select("key", "by_prompt", "by_normalised").unique("key") for table in tables]
+    for name, table in zip(names[1:], plain[1:], strict=True):
+        both = plain[0].join(table, on="key", suffix="_after").drop_nulls()
+        other, text = (
+            both.filter(pl.col(column) != pl.col(f"{column}_after")).height
+            for column in ("by_normalised", "by_prompt")
+        )
+        where = f"of the {both.height} problems of both {names[0]} and {name}"
+        if other:
+            found.append(f"the prompt is another one for {other} ({other / both.height:.0%}) {where}")
+        if text > other:
+            found.append(f"the prompt's text differs for {text - other} {where} (template or system prompt)")
+    return found
 
 
 def distinct_names(sources: Sequence[Sequence[str | Path]]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from stratagem.lens.columns import refining, strata_types, typed
 from stratagem.mechanisms.behaviours import count_behaviours
 from stratagem.mechanisms.counts import MEASURES, count, merge
 from stratagem.records import UNPARSED, StratagemError
@@ -34,6 +35,7 @@ KINDS = (
 )
 MOST_STRATA = 60
 COUNTED = "counted"  # the strategy of all responses of a log that holds counts and no texts
+COUNTS = "counts alone"  # where the strategies of such a log come from, in words
 FORM = "answer_not_plain"  # the behaviour of a response that shows any behaviour of the answer's form
 STEPS = ("step", "global_step", "update")  # what readers call `checkpoint`
 MERGE_AT = 64
@@ -52,6 +54,7 @@ class Look:
         join: see `rollouts.problems.join`.
         checkpoint: a column whose values are the checkpoints of a single log.
         label: whether responses are labelled at all; else all have the strategy `COUNTED`.
+        refine: what strategies are split by beside the answer (`lens.columns.refinements`); None for the usual.
     """
 
     rules: RuleSet | None = None
@@ -62,6 +65,7 @@ class Look:
     checkpoint: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     label: bool = True
+    refine: tuple[str, ...] | None = None
 
     def columns(self) -> tuple[str, ...]:
         """Columns that name a problem beside its id and its prompt."""
@@ -75,6 +79,8 @@ class Side:
     `number` is its place among the logs, as in the labelled table's column `side`.
 
     `about` is its entry in `diagnosis.json`; `labels` says where its strategies come from, `rules` are those used.
+
+    `fine` has the counts by refinements of the strategies too, where there are some.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Side:
     about: dict[str, Any]
     labels: str
     rules: RuleSet | None
+    fine: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class Opened:
     """A log whose first rows have been read, so that it is known how it is scored, labelled and measured.
 
     Attributes:
-        correctness: None for counts alone, and where nobody asks what is right.
+        correctness: None for counts alone, and where there is no score and none is needed.
         labels: where the strategies come from, in words; `rules` are those used, if any.
     """
 
@@ -111,14 +118,13 @@ class Opened:
         """Whether the log holds counts and no texts."""
         return self.log.counts_only
 
-    def batches(self, keys: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+    def batches(self, keys: Mapping[str, pl.DataType] | None = None) -> Iterator[pl.DataFrame]:
         """Labelled batches: the log's columns with checkpoint, problem_id, sample, score (null where there is none),
-        length, strategy and what else the labels bring. `keys` become text without nulls."""
+        length, strategy and what else the labels bring. `keys` get the types given, text without nulls."""
         seen: dict[str, int] = {}
+        types = [typed(name, dtype) for name, dtype in (keys or {}).items()]
         for batch in self.log.batches():
-            batch = local_keys(batch, self.look.join).with_columns(
-                pl.col(keys).cast(pl.String).fill_null("(none)")
-            )
+            batch = local_keys(batch, self.look.join).with_columns(types)
             column = self.look.checkpoint
             if column in STEPS and column not in batch.columns:
                 column = "checkpoint"
@@ -131,11 +137,11 @@ class Opened:
             yield self.label(batch)
 
 
-def open_side(paths: Sequence[str | Path], look: Look, name: str, ask: bool = True) -> Opened:
+def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: bool = False) -> Opened:
     """Open a log, before anything long is done.
 
     Args:
-        ask: whether it matters what is right.
+        scoreless: whether a log without any score will do; what is right is open then.
 
     Raises:
         StratagemError: nothing there that can be read, no column that says what is right, or no such checkpoint.
@@ -155,15 +161,16 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, ask: bool = Tr
                 f"are {', '.join(first.columns)}"
             )
     counted = log.counts_only
-    labels, rules, label = ("counts alone", None, label_counted) if counted else labeller(first, look)
+    labels, rules, label = (COUNTS, None, label_counted) if counted else labeller(first, look)
+    unasked = scoreless and not log.score_names and look.score is None and look.correct is None
     return Opened(
         name=name,
         log=log,
         first=first,
         look=look,
-        correctness=choose(log.score_names, first, look.score, look.correct, name)
-        if ask and not counted
-        else None,
+        correctness=None
+        if counted or unasked
+        else choose(log.score_names, first, look.score, look.correct, name),
         labels=labels,
         rules=rules,
         label=label,
@@ -171,8 +178,8 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, ask: bool = Tr
     )
 
 
-def strata(firsts: Sequence[pl.DataFrame], look: Look) -> tuple[str, ...]:
-    """The columns of the strata.
+def strata(firsts: Sequence[pl.DataFrame], look: Look) -> dict[str, pl.DataType]:
+    """The columns of the strata, with their types.
 
     Raises:
         StratagemError: a column that the user named is not in all logs.
@@ -182,8 +189,8 @@ def strata(firsts: Sequence[pl.DataFrame], look: Look) -> tuple[str, ...]:
             for first in firsts:
                 if name not in first.columns and name != "problem_id":
                     raise StratagemError(f"--by {name}: no such column; there are {', '.join(first.columns)}")
-        return look.by
-    return tuple(
+        return strata_types(firsts, look.by)
+    usual = tuple(
         name
         for name in KINDS
         if all(
@@ -192,18 +199,25 @@ def strata(firsts: Sequence[pl.DataFrame], look: Look) -> tuple[str, ...]:
         )
         and sum(first[name].n_unique() for first in firsts) > len(firsts)
     )
+    return strata_types(firsts, usual)
 
 
 def read_side(
-    opened: Opened, by: Sequence[str], keep: Keep, progress: Callable[[int, int], None], number: int = 0
+    opened: Opened,
+    by: Mapping[str, pl.DataType],
+    keep: Keep,
+    progress: Callable[[int, int], None],
+    number: int = 0,
+    fine: Sequence[str] = (),
 ) -> Side:
     """Read a log to its end.
 
     Args:
         number: its place among the logs.
-        by: columns of the strata.
+        by: columns of the strata, with their types.
         keep: gets every labelled batch of scored responses, in order.
         progress: gets the number of rows read so far, and of all rows (0 where unknown).
+        fine: refinements of the strategies, by which responses are counted too; not for counts alone.
 
     Raises:
         StratagemError: a score outside [0, 1], or nothing that can be used.
@@ -212,8 +226,10 @@ def read_side(
     tables: list[pl.DataFrame] = []
     problems: list[pl.DataFrame] = []
     behaviours: list[pl.DataFrame] = []
-    keys = list(dict.fromkeys([*(name for name in by if name != "problem_id"), *opened.look.columns()]))
-    for batch in opened.batches(keys):
+    types = {name: dtype for name, dtype in by.items() if name != "problem_id"}
+    types |= dict.fromkeys(opened.look.columns(), pl.String())
+    keys = list(types)
+    for batch in opened.batches(types):
         rows += batch.height
         problems.append(problem_rows(batch, keys))
         if opened.counted:
@@ -222,7 +238,8 @@ def read_side(
             unscored += batch["score"].null_count()
             batch = batch.filter(pl.col("score").is_not_null())
             if batch.height:
-                tables.append(count(batch, by))
+                finer = batch.with_columns(refining(name, batch) for name in fine)
+                tables.append(count(finer, [*by, *fine]))
                 behaviours += [count_behaviours(batch)] if "behaviours" in batch.columns else []
                 keep(batch)
         if len(tables) >= MERGE_AT:
@@ -249,6 +266,7 @@ def read_side(
             "samples": spread(counts),
             "score": "counts of right responses" if opened.correctness is None else opened.correctness.text,
             "facts": {key: sorted(values) for key, values in log.facts.items()},
+            "checkpoints": ordered(log.checkpoints),
             "left_out": {**dict(log.left_out), **({"no score": unscored} if unscored else {})},
             "left_out_examples": examples(log),
             "length_unit": opened.unit,
@@ -298,9 +316,9 @@ def label_counted(batch: pl.DataFrame) -> pl.DataFrame:
 
 
 def scored(batch: pl.DataFrame, correctness: Correctness | None, name: str) -> pl.DataFrame:
-    """The batch with `score` in [0, 1], null where there is none; left as it is where nobody asks."""
+    """The batch with `score` in [0, 1], null where there is none."""
     if correctness is None:
-        return batch if "score" in batch.columns else batch.with_columns(score=pl.lit(None, pl.Float64))
+        return batch.with_columns(score=pl.lit(None, pl.Float64))
     try:
         found = batch.with_columns(score=correctness.expression.fill_nan(None))
     except pl.exceptions.PolarsError as error:
@@ -336,6 +354,29 @@ def spread(counts: pl.DataFrame) -> dict[str, float]:
     """Fewest, median and most responses of a problem."""
     each = counts.group_by("checkpoint", "problem_id").agg(pl.col("n").sum())["n"]
     return {"min": int(each.min() or 0), "median": float(each.median() or 0), "max": int(each.max() or 0)}  # type: ignore[arg-type]
+
+
+def ordered(checkpoints: Iterable[str]) -> list[str]:
+    """Names of checkpoints in their order: numbers by size, other names as they are."""
+
+    def key(name: str) -> tuple[int, float, str]:
+        try:
+            return 0, float(name), name
+        except ValueError:
+            return 1, 0.0, name
+
+    return sorted(checkpoints, key=key)
+
+
+def pooled(name: str, checkpoints: Sequence[str]) -> list[str]:
+    """A note where a log that is taken as one holds several checkpoints."""
+    if len(checkpoints) < 2:
+        return []
+    some = ", ".join(checkpoints if len(checkpoints) <= 4 else [*checkpoints[:3], "…", checkpoints[-1]])
+    return [
+        f"{name}: its responses are of {len(checkpoints)} steps ({some}) and are taken together; "
+        "`stratagem diagnose LOG --checkpoint step` tells them apart"
+    ]
 
 
 def examples(log: Log) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,43 @@ import numpy as np
 import polars as pl
 
 from stratagem.lens.compare import attempts
-from stratagem.lens.match import distinct_names, facts_differ
-from stratagem.lens.side import Look, Side, examples, open_side, read_side
+from stratagem.lens.match import distinct_names, facts_differ, prompts_differ
+from stratagem.lens.side import Look, Side, examples, open_side, pooled, read_side
 from stratagem.mechanisms.passk import problem_counts
 from stratagem.records import StratagemError, finite
 from stratagem.rollouts.log import read_rollouts
-from stratagem.rollouts.problems import join, local_keys
+from stratagem.rollouts.problems import join, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 
 Counting = Callable[[int, int], None]
+GROUPS = (
+    "group",
+    "group_id",
+    "group_index",
+    "group_idx",
+)  # what logs call the group that a response was drawn in
 
 
-def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting) -> dict[str, Any]:
-    """What was found in a log: format, files, rows, problems, samples a problem, columns, scores, what is left out.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found in a log: `about`, JSON-ready; `prompts` has its problems as `problem_rows` gives them."""
+
+    about: dict[str, Any]
+    prompts: pl.DataFrame
+
+
+def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting) -> Survey:
+    """What was found in a log: format, files, rows, problems, samples a problem, groups, columns, scores, what is
+    left out.
 
     Raises:
         StratagemError: nothing there that can be read.
     """
     log = read_rollouts(paths, options)
     rows, sizes, columns, keyed = 0, [], {}, True
+    prompts: list[pl.DataFrame] = []
+    groups: list[pl.DataFrame] = []
+    grouping = next((name for name in GROUPS if name in log.schema), None)
     held: dict[str, tuple[float, float]] = {}
     reasons = {"length": 0, "stop": 0}
     for batch in log.batches():
@@ -47,22 +66,25 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
             for reason in reasons:
                 reasons[reason] += int((batch["finish_reason"] == reason).sum())
         try:
-            sizes.append(local_keys(batch).group_by("problem_id", "checkpoint").len())
+            batch = local_keys(batch)
+            sizes.append(batch.group_by("problem_id", "checkpoint").len())
+            prompts.append(problem_rows(batch, ()))
+            if grouping is not None:
+                groups.append(batch.drop_nulls(grouping).group_by("problem_id", "checkpoint", grouping).len())
         except StratagemError:
             keyed = False
         progress(rows, 0)
     samples = (
         pl.concat(sizes).group_by("problem_id", "checkpoint").agg(pl.col("len").sum()) if sizes else None
     )
-    return {
+    about = {
         "files": [str(path) for path in log.files],
         "format": log.format,
         "rows": rows,
         "problems": samples["problem_id"].n_unique() if samples is not None and keyed else None,
         "checkpoints": samples["checkpoint"].drop_nulls().n_unique() if samples is not None else 0,
-        "samples": None
-        if samples is None
-        else {name: float(getattr(samples["len"], name)()) for name in ("min", "median", "max")},
+        "samples": None if samples is None else _spread(samples["len"]),
+        "groups": _groups(groups, grouping),
         "scores": {name: list(ends) for name, ends in held.items()},
         "finish_reasons": reasons,
         "columns": columns,
@@ -71,16 +93,35 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
         "left_out_examples": examples(log),
         "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],
     }
+    return Survey(about, pl.concat(prompts).unique() if prompts else pl.DataFrame())
 
 
-def differences(surveys: Sequence[Mapping[str, Any]]) -> list[str]:
+def _spread(sizes: pl.Series) -> dict[str, float]:
+    return {name: float(getattr(sizes, name)()) for name in ("min", "median", "max")}
+
+
+def _groups(tables: Sequence[pl.DataFrame], column: str | None) -> dict[str, Any] | None:
+    """How many groups a log has and how large they are; None where no column tells."""
+    if column is None or not sum(table.height for table in tables):
+        return None
+    sizes = pl.concat(tables).group_by("problem_id", "checkpoint", column).agg(pl.col("len").sum())["len"]
+    return {"column": column, "count": sizes.len(), "samples": _spread(sizes)}
+
+
+def differences(surveys: Sequence[Survey]) -> list[str]:
     """What differs between logs and might pass for an effect of training."""
-    names = distinct_names([one["files"] for one in surveys])
-    found = facts_differ(names, [one["facts"] for one in surveys])
-    if len({tuple(sorted(one["scores"])) for one in surveys}) > 1:
-        columns = (", ".join(one["scores"]) or "none" for one in surveys)
+    abouts = [one.about for one in surveys]
+    names = distinct_names([one["files"] for one in abouts])
+    found = facts_differ(names, [one["facts"] for one in abouts])
+    if len({tuple(sorted(one["scores"])) for one in abouts}) > 1:
+        columns = (", ".join(one["scores"]) or "none" for one in abouts)
         told = "; ".join(f"{name}: {value}" for name, value in zip(names, columns, strict=True))
         found.append(f"score columns differ: {told}")
+    # As `diagnose` joins problems: by id, and by the prompt without its trimmings where there is none.
+    key = pl.when("has_id").then("problem_id").otherwise("by_normalised").alias("key")
+    tables = [one.prompts.with_columns(key) for one in surveys if not one.prompts.is_empty()]
+    if len(tables) == len(surveys):
+        found += prompts_differ(names, tables)
     return found
 
 
@@ -103,7 +144,7 @@ def attempts_of(
     for paths in logs:
         name = str(paths[0])
         report = lambda done, total, name=name: progress(f"read {name}", done, total, {})  # noqa: E731
-        sides.append(read_side(open_side(paths, look, name), (), lambda _: None, report))
+        sides.append(read_side(open_side(paths, look, name), {}, lambda _: None, report))
     if len(sides) == 2:
         keys = join([side.problems for side in sides], look.join).keys
         tables = [
@@ -116,7 +157,14 @@ def attempts_of(
     both = counts[0] if len(counts) == 1 else counts[0].join(counts[1], on="problem_id", suffix="_after")
     rows = attempts(both, level, ks)
     left = [table.height - both.height for table in counts]
+    notes = [note for side in sides for note in pooled(side.name, side.about["checkpoints"])]
     found: dict[str, Any] = finite(
-        {"logs": [side.about for side in sides], "problems": both.height, "left_out": left, "passk": rows}
+        {
+            "logs": [side.about for side in sides],
+            "problems": both.height,
+            "left_out": left,
+            "passk": rows,
+            "warnings": notes,
+        }
     )
     return found

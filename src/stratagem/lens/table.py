@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,14 @@ class TableWriter:
 
     Args:
         path: the file.
-        by: further columns that are kept.
+        by: further columns that are kept, with their types.
         texts: whether prompts and completions are.
     """
 
-    def __init__(self, path: Path, by: Sequence[str], texts: bool = True) -> None:
+    def __init__(self, path: Path, by: Mapping[str, Any], texts: bool = True) -> None:
         self.path, self.aside = path, path.with_name(f".{path.name}.{os.getpid()}.aside")
         columns = {n: t for n, t in COLUMNS.items() if texts or n not in TEXTS}
-        self.schema: dict[str, Any] = columns | dict.fromkeys(by, pl.String)
+        self.schema: dict[str, Any] = columns | dict(by)
         self.rows = 0
         self._writer: Any = None
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stratagem.mechanisms.pairs import Floats, Pairs
 from stratagem.mechanisms.resampling import drawn, sums
-from stratagem.mechanisms.uncertainty import Term, bounded, middle_part, percentile
+from stratagem.mechanisms.uncertainty import Term, bounded, middle_part, percentile, widened
 from stratagem.records import Estimate
 
 LINKS: tuple[str, ...] = ("old", "kept", "swapped_low", "swapped_high", "seen", "now", "unsupported")
@@ -53,12 +53,15 @@ class Replicates:
 
 
 class Totals:
-    """Terms as signed sums of the links' totals; `swapped` opens into its bounds, a minus sign turns them."""
+    """Terms as signed sums of the links' totals; `swapped` opens into its bounds, a minus sign turns them.
 
-    def __init__(self, total_l: Floats, total_dl: Floats, level: float, n: int) -> None:
+    `n` problems leave `free` degrees of freedom: `level` is where draws have quantiles of intervals of the level asked.
+    """
+
+    def __init__(self, total_l: Floats, total_dl: Floats, level: float, n: int, free: float) -> None:
         self.total: dict[str, float] = dict(zip(LINKS, total_l.tolist(), strict=True))
         self.draw: dict[str, Floats] = dict(zip(LINKS, total_dl.T, strict=True))
-        self.level, self.n = level, n
+        self.level, self.n = widened(level, free), n
 
     def draws(self, **signs: float) -> Floats:
         return np.sum([sign * self.draw[name] for name, sign in signs.items()], axis=0)
@@ -180,7 +183,7 @@ def bootstrap(
         weight_d = weight_b[b] * number_d
         total_dl += weight_d[:, None] * found.links_l
         sums_d3s += weight_d[:, None, None] * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
-        stratum_g43[b] = stratum_ends(found.links_l[number_d > 0], level)
+        stratum_g43[b] = stratum_ends(found.links_l[number_d > 0], widened(level, size - 1))
     return Replicates(total_dl, mix(sums_d3s[:, 0], sums_d3s[:, 1], sums_d3s[:, 2]), stratum_g43)
 
 

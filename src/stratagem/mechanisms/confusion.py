@@ -14,6 +14,13 @@ from stratagem.mechanisms.pairs import Floats
 OUTCOMES = ("wrong", "right")
 
 
+def _spread(n: Floats) -> Floats:
+    """What Dirichlet weights of n hand labels and a prior of one response are multiplied by, so that their draws have
+    the variance p(1 - p) / n of a share seen in n responses: a posterior's own, with n + 2, is too small, and intervals
+    of small cells were too narrow."""
+    return np.maximum(n - 1.0, 0.5) / (n + 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Cells:
     """The cells (h) of a designed sheet: of one label each, drawn from `size_h` responses.
@@ -40,17 +47,16 @@ class Cells:
         each_hp = self.label_h[:, None] == np.arange(strategies)
         same_pt = each_hp.T @ self.hand_ht + 1.0 / strategies
         prior_ht = (same_pt / same_pt.sum(axis=1, keepdims=True))[self.label_h]
+        n_h = self.hand_ht.sum(axis=1)
         sides, outcomes = self.into_coh.shape[:2]
         if moved_dcop is None or moved_dcop.shape[1:3] != (sides, outcomes):
             # The log stays, and with it what of its responses is labelled already.
             moved_dcop = np.ones((number, sides, outcomes, strategies))
-            n_h = self.hand_ht.sum(axis=1)
             left_h = np.clip(1.0 - n_h / np.maximum(self.size_h, n_h), 1e-6, 1.0)
         else:
             left_h = np.ones(len(self.size_h))
-        gamma = rng.standard_gamma(
-            (self.hand_ht + prior_ht) / left_h[:, None], size=(number, *self.hand_ht.shape)
-        )
+        weight_ht = (self.hand_ht + prior_ht) * (_spread(n_h) / left_h)[:, None]
+        gamma = rng.standard_gamma(weight_ht, size=(number, *weight_ht.shape))
         theta_dht = gamma / gamma.sum(axis=-1, keepdims=True)
         # Responses of a cell in every scope; a cell has one label (h x c x o).
         size_hco = (self.into_coh * self.size_h).transpose(2, 0, 1)
@@ -101,7 +107,8 @@ class Confusion:
             return np.where(self.count[..., None] > 0, self.cells.draws(rng, number, moved_dcop), self.rate)
         drawn = np.broadcast_to(self.rate, (number, *self.rate.shape)).copy()
         guessed = np.isfinite(self.count) & (self.count > 0)
-        shape = self.rate[guessed] * self.count[guessed][:, None] + 1.0 / len(self.names)
+        n = self.count[guessed]
+        shape = (self.rate[guessed] * n[:, None] + 1.0 / len(self.names)) * _spread(n)[:, None]
         gamma = rng.standard_gamma(shape, size=(number, *shape.shape))
         drawn[:, guessed] = gamma / gamma.sum(axis=-1, keepdims=True)
         return drawn

@@ -21,7 +21,7 @@ from stratagem.mechanisms.influence import clustered
 from stratagem.mechanisms.levels import Sample
 from stratagem.mechanisms.pairs import Floats, Pairs, Side, side, strata_of
 from stratagem.mechanisms.resampling import pool_of, sums
-from stratagem.mechanisms.uncertainty import quantile
+from stratagem.mechanisms.uncertainty import quantile, widened
 from stratagem.records import Estimate, StratagemError
 
 LEAST = 2  # problems of a stratum on either side, below which it shows no variance and is left out
@@ -37,6 +37,7 @@ class Contrast:
         responses_cgs: responses before and after.
         samples: the problems of both sides, for what is said of one side alone.
         problems: of the side with fewer. left_out: problems that are not compared, before and after.
+        free: degrees of freedom of the gain.
     """
 
     strategies: tuple[str, ...]
@@ -48,6 +49,7 @@ class Contrast:
     point: Chain
     boot: Replicates
     gain: Estimate
+    free: float
     samples: tuple[Sample, Sample]
     lengths: tuple[float, float]
     problems: int
@@ -90,6 +92,7 @@ def paired(
             data_pk, pairs.sizes_g, width, rng=rng, draws=draws, stratified=stratified, level=level
         ),
         gain=gain if m < 2 else clustered(gain.value, psi_p, pool_p, level),
+        free=m - int(pool_p.max()) - 1,
         samples=(Sample(sides[0], np.full(m, 1 / m), pool_p), Sample(sides[1], np.full(m, 1 / m), pool_p)),
         lengths=(float(sides[0].length_p.mean()), float(sides[1].length_p.mean())),
         problems=m,
@@ -151,6 +154,7 @@ def apart(
         Sample(one, np.repeat(weight_g / size, size), np.repeat(np.arange(size.size), size))
         for one, size in zip(sides, size_cg, strict=True)
     ]
+    gain, free = _gain(sides, size_cg, weight_g, level)
     return Contrast(
         strategies=tuple(strategies),
         strata=strata,
@@ -165,7 +169,8 @@ def apart(
         ),
         point=chain(mean_gk, np.ones(len(mean_gk)), len(strategies)),
         boot=_replicates(blocks, size_cg, weight_g, len(strategies), rng=rng, draws=draws, level=level),
-        gain=_gain(sides, size_cg, weight_g, level),
+        gain=gain,
+        free=free,
         samples=(samples[0], samples[1]),
         lengths=(
             float(samples[0].weight_p @ sides[0].length_p),
@@ -188,7 +193,10 @@ def _sizes(home: pl.DataFrame, keys: list[str]) -> NDArray[np.int64]:
     return home.group_by(keys, maintain_order=True).agg(pl.len())["len"].cast(pl.Int64).to_numpy()
 
 
-def _gain(sides: Sequence[Side], size_cg: NDArray[np.int64], weight_g: Floats, level: float) -> Estimate:
+def _gain(
+    sides: Sequence[Side], size_cg: NDArray[np.int64], weight_g: Floats, level: float
+) -> tuple[Estimate, float]:
+    """The gain with its Welch interval, and the degrees of freedom of that."""
     means, parts, frees = [], [], []
     for one, size_g in zip(sides, size_cg, strict=True):
         right_p, stratum_p = one.right_ps.sum(axis=1), np.repeat(np.arange(size_g.size), size_g)
@@ -199,9 +207,9 @@ def _gain(sides: Sequence[Side], size_cg: NDArray[np.int64], weight_g: Floats, l
         frees.append(size_g - 1)
     part, n = np.concatenate(parts), int(size_cg.sum(axis=1).min())
     value, se = means[1] - means[0], math.sqrt(part.sum())
-    df = part.sum() ** 2 / (part**2 / np.concatenate(frees)).sum() if se > 0 else math.inf
-    reach = quantile(level, float(df)) * se
-    return Estimate(value, value - reach, value + reach, se, n)
+    df = float(part.sum() ** 2 / (part**2 / np.concatenate(frees)).sum()) if se > 0 else math.inf
+    reach = quantile(level, df) * se
+    return Estimate(value, value - reach, value + reach, se, n), df
 
 
 def _replicates(
@@ -228,5 +236,5 @@ def _replicates(
         found = chain(np.concatenate(means, axis=1), np.ones(draws), width)
         total_dl += weight * found.links_l
         parts_d3s += weight * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
-        stratum_g43[g] = stratum_ends(found.links_l, level)
+        stratum_g43[g] = stratum_ends(found.links_l, widened(level, int(size_cg[:, g].min()) - 1))
     return Replicates(total_dl, mix(parts_d3s[:, 0], parts_d3s[:, 1], parts_d3s[:, 2]), stratum_g43)

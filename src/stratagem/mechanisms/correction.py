@@ -21,7 +21,7 @@ from stratagem.mechanisms.confusion import OUTCOMES, Confusion
 from stratagem.mechanisms.decompose import decompose
 from stratagem.mechanisms.joint import by_outcome, settle, sums_of, unmix
 from stratagem.mechanisms.pairs import Floats, Pairs, pair
-from stratagem.mechanisms.resampling import drawn, steps
+from stratagem.mechanisms.resampling import drawn, pool_of, steps
 from stratagem.mechanisms.result import Split
 from stratagem.mechanisms.uncertainty import max_t, percentile
 from stratagem.records import Estimate, StratagemError, finite
@@ -174,17 +174,18 @@ def decompose_corrected(
     true_gcos = settle(raw_gcos, absent_gcos)
     sum_gk = sums_of(true_gcos)
     point = chain(sum_gk, number_g, width)
-    ends = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m)
+    free = m - int(pool_of(pairs.sizes_g, stratified).max()) - 1
+    ends = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m, free)
     selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
     new = ends.point("now", "seen")
     old, kept, seen = (ends.draw[name] for name in ("old", "kept", "seen"))
     family = max_t(
         [selection.value, improvement.value, new.value],
         np.stack([kept - old, seen - kept, ends.draw["now"] - seen], axis=1),
-        level=level,
+        level=ends.level,
         n=m,
     )
-    larger = percentile(0.0, np.abs(kept - old) - np.abs(seen - kept), level=level)
+    larger = percentile(0.0, np.abs(kept - old) - np.abs(seen - kept), level=ends.level)
     return Corrected(
         gain=gain,
         selection=selection,

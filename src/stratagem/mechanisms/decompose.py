@@ -67,14 +67,16 @@ def decompose(
     else:
         raise StratagemError("forced responses belong to problems that were answered before and after")
     point, boot, m = data.point, data.boot, data.problems
-    ends = Totals(data.weight_g @ point.links_l, boot.total_dl, level, m)
+    ends = Totals(data.weight_g @ point.links_l, boot.total_dl, level, m, data.free)
     selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
     new = ends.point("now", "seen")
     reverse = Split(ends.term(seen=1, swapped=-1), ends.term(swapped=1, old=-1), new)
     family_d3 = np.stack(
         [ends.draws(kept=1, old=-1), ends.draws(seen=1, kept=-1), ends.draws(now=1, seen=-1)], 1
     )
-    family = uncertainty.max_t([t.value for t in (selection, improvement, new)], family_d3, level=level, n=m)
+    family = uncertainty.max_t(
+        [t.value for t in (selection, improvement, new)], family_d3, level=ends.level, n=m
+    )
     mixed = float(mix(*(data.weight_g @ part_gs for part_gs in (point.used_s, point.shift_s, point.rate_s))))
     cells = _cells(data, by)
     verdict, dependent = _verdict(ends)
@@ -94,8 +96,8 @@ def decompose(
         threefold=ThreeFold(
             selection, reverse.improvement, ends.term(seen=1, swapped=-1, kept=-1, old=1), new
         ),
-        mix=percentile(mixed, boot.mix_d, level=level, n=m),
-        routing=percentile(selection.value - mixed, family_d3[:, 0] - boot.mix_d, level=level, n=m),
+        mix=percentile(mixed, boot.mix_d, level=ends.level, n=m),
+        routing=percentile(selection.value - mixed, family_d3[:, 0] - boot.mix_d, level=ends.level, n=m),
         simultaneous=Split(*family),
         accuracy_before=ends.total["old"],
         accuracy_after=ends.total["now"],
@@ -113,7 +115,7 @@ def decompose(
         level=level,
         paired=paired,
         choice=ends.sum_of(("kept", "old"), ("now", "seen")),
-        gap=percentile(gap, gap_d, level=level, n=m),
+        gap=percentile(gap, gap_d, level=ends.level, n=m),
         strategies=_strategies(data, cells, level),
         strata=_strata(data, by),
         cells=cells.drop("stood_in", "weight"),

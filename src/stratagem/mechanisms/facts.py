@@ -11,13 +11,14 @@ import polars as pl
 from scipy import stats
 
 from stratagem.mechanisms.behaviours import BehaviourChange
+from stratagem.mechanisms.few import LEAST, settled
 from stratagem.mechanisms.headroom import Headroom
 from stratagem.mechanisms.influence import terms
 from stratagem.mechanisms.pairs import Floats, Pairs, Side, pair
 from stratagem.mechanisms.passk import passk
 from stratagem.mechanisms.result import Decomposition
 from stratagem.mechanisms.robustness import Change
-from stratagem.mechanisms.uncertainty import mean_estimate, quantile
+from stratagem.mechanisms.uncertainty import mean_estimate, needed_n, quantile
 from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
 
 UNREAD = f"{UNPARSED} or {TRUNCATED}"
@@ -44,6 +45,17 @@ class Carried:
     accuracy_after: float
     part: Estimate
     rest: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """Responses in which the labels found no answer: their share, and the part of them that was right all the same
+    (NaN where there are none)."""
+
+    share_before: float
+    share_after: float
+    right_before: float
+    right_after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,8 @@ class Opposed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a verdict looks at. Accuracies, shares and gains are fractions; None means not known.
+    """All that a verdict looks at. Accuracies, shares and gains are fractions; None means not known. An estimate from
+    a handful of problems has no interval (`few.settled`).
 
     Attributes:
         gain, selection, improvement, new_strategy: select, then improve.
@@ -109,7 +122,8 @@ class Facts:
         by: the columns that make strata. labelled: strategies are known; else the logs are counts alone.
         strategies: with 1% of all responses or more, `other` among them, unread ones not.
         other_share: of responses that follow no named strategy, the larger of before and after.
-        unread: unparsed and truncated responses as one property. forms: behaviours of answer form.
+        unread: unparsed and truncated responses as one property. unparsed: the former by themselves.
+        forms: behaviours of answer form.
         room_before, room_after: headroom. levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
         opposed: parts of which some strata's are above 0 and others' below, all told together.
@@ -136,6 +150,7 @@ class Facts:
     unsupported_share: float = 0.0
     chance: float | None = None
     unread: Carried | None = None
+    unparsed: Unparsed | None = None
     forms: tuple[Carried, ...] = ()
     room_before: Room | None = None
     room_after: Room | None = None
@@ -148,8 +163,15 @@ class Facts:
 
     @property
     def problems_for_gain(self) -> int | None:
-        """About how many problems like these would tell the gain from 0, if it is as large as it looks."""
-        return needed_problems(self.gain, self.problems, self.level)
+        """About how many problems like these would tell the gain from 0, if it is as large as it looks.
+
+        A handful does not say how much problems vary: then the number is that of problems with one response each.
+        """
+        if self.problems >= LEAST or not self.gain.value:
+            return needed_problems(self.gain, self.problems, self.level)
+        accuracy = (self.accuracy_before + self.accuracy_after) / 2
+        needed = max(needed_n(self.gain.value, accuracy, level=self.level), LEAST)
+        return _round(needed) if needed <= 1000 * LEAST else None
 
     @property
     def problems_for_lead(self) -> int | None:
@@ -158,7 +180,7 @@ class Facts:
 
     def samples_instead(self, problems: int | None) -> int | None:
         """About how many responses a problem would do the same as that many problems; None where none would."""
-        if problems is None or self.chance is None:
+        if problems is None or self.chance is None or self.problems < LEAST:
             return None
         left = self.problems / problems - (1 - self.chance)
         return None if left <= 0 or self.chance <= 0 else _round(self.samples * self.chance / left)
@@ -216,7 +238,7 @@ def facts_from(
     column = difficulty or ("difficulty" if "difficulty" in found.by else None)
     lead = {change.lead for change in changes} - {found.verdict, "undecided"}
     same = sum(change.lead == found.verdict for change in changes)
-    return Facts(
+    facts = Facts(
         gain=found.gain,
         selection=found.selection,
         improvement=found.improvement,
@@ -237,6 +259,7 @@ def facts_from(
         unsupported_share=found.unsupported_share,
         chance=_chance(pairs),
         unread=_unread(pairs, unread_s, found.level, stratified) if unread_s.any() else None,
+        unparsed=unparsed_of(found),
         forms=forms_of(behaviours, answer_forms),
         room_before=room_of(headrooms[0]),
         room_after=room_of(headrooms[1]),
@@ -246,6 +269,14 @@ def facts_from(
         regrouped=(len(changes), same, sum(c.lead in lead for c in changes)) if changes else None,
         opposed=opposed_of(found),
     )
+    return settled(facts)
+
+
+def unparsed_of(found: Decomposition) -> Unparsed | None:
+    """What the table of strategies says of unparsed responses."""
+    names = ("share_before", "share_after", "accuracy_before", "accuracy_after")
+    rows = found.strategies.filter(pl.col("strategy") == UNPARSED).select(names).rows()
+    return Unparsed(*(math.nan if x is None else float(x) for x in rows[0])) if rows else None
 
 
 def opposed_of(found: Decomposition) -> tuple[Opposed, ...]:
@@ -261,7 +292,8 @@ def opposed_of(found: Decomposition) -> tuple[Opposed, ...]:
             value, se = row[part], row[f"{part}_se"]
             one = Estimate(value, value - z * se, value + z * se, se, row["problems"])
             if row["problems"] >= LARGE and (one.low > 0 or one.high < 0):
-                known.append((", ".join(str(row[name]) for name in found.by), one))
+                names = ("(none)" if row[name] is None else str(row[name]) for name in found.by)
+                known.append((", ".join(names), one))
         up, down = (pick(known, key=lambda one: one[1].value, default=None) for pick in (max, min))
         if up and down and up[1].value > 0 > down[1].value:
             table.append(Opposed(part, up, down))

@@ -13,10 +13,11 @@ import numpy as np
 import polars as pl
 
 from stratagem.mechanisms.counts import halves
+from stratagem.mechanisms.drawing import forest, text_row
 from stratagem.mechanisms.pairs import Floats, arrange, side, strata_of
 from stratagem.mechanisms.resampling import drawn, sums
 from stratagem.mechanisms.uncertainty import Term, bounded
-from stratagem.records import StratagemError
+from stratagem.records import StratagemError, points
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,19 @@ class Headroom:
         terms = {"selection": self.selection.as_dict(), "improvement": self.improvement.as_dict()}
         return {**terms, **{name: getattr(self, name) for name in names}}
 
+    def __str__(self) -> str:
+        lines = [
+            f"accuracy {points(self.accuracy)} over {self.problems} problems; still to be won, in points:"
+        ]
+        lines += [text_row(name, term) for name, term in self._rows()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return forest(self._rows(), f"still to be won, in points, {self.problems} problems", str(self))
+
+    def _rows(self) -> list[tuple[str, Term]]:
+        return [("by selection", self.selection), ("by improvement", self.improvement)]
+
 
 def headroom(
     table: pl.DataFrame | pl.LazyFrame,
@@ -54,6 +68,7 @@ def headroom(
     rng: np.random.Generator,
     draws: int = 1000,
     level: float = 0.95,
+    stratified: bool = True,
 ) -> Headroom:
     """Selection and improvement headroom of one checkpoint.
 
@@ -65,6 +80,7 @@ def headroom(
     Args:
         table: rollouts, or counts with `half`.
         by: strata; `("problem_id",)` lets every problem have its own best strategy.
+        stratified: as in `decompose.decompose`: problems are resampled within strata, or over all.
 
     Raises:
         StratagemError: no half-split in the counts, or no stratum with a strategy in both halves.
@@ -95,7 +111,7 @@ def headroom(
         weight_g
         @ (np.add.reduceat(data_pk[:, len(strategies) : 2 * len(strategies)].sum(1), starts) / size_g)
     )
-    draw_d4 = _draws(data_pk, size_g, ends_g4, len(strategies), rng, draws)
+    draw_d4 = _draws(data_pk, size_g, ends_g4, len(strategies), rng, draws, stratified)
     m = int(size_g[counts_g].sum())
     names = ("selection_low", "selection_high", "improvement_low", "improvement_high")
     columns: dict[str, Any] = {
@@ -159,15 +175,21 @@ def _ends(sum_gk: Floats, number_g: Floats, width: int) -> tuple[Floats, np.ndar
 
 
 def _draws(
-    data_pk: Floats, size_g: np.ndarray, ends_g4: Floats, width: int, rng: np.random.Generator, draws: int
+    data_pk: Floats,
+    size_g: np.ndarray,
+    ends_g4: Floats,
+    width: int,
+    rng: np.random.Generator,
+    draws: int,
+    stratified: bool,
 ) -> Floats:
-    """Bootstrap draws of the four ends' totals, problems resampled within strata."""
+    """Bootstrap draws of the four ends' totals."""
     several = int((size_g > 1).sum())
     size_b = [int(size) for size in size_g[:several]] + [size_g.size - several] * (several < size_g.size)
     sum_d4, weight_d = np.zeros((draws, 4)), np.zeros(draws)
     if len(data_pk) < 2 or not draws:
         return np.full((draws, 4), np.nan)
-    number_db, weight_b = drawn(rng, size_b, draws, stratified=True)
+    number_db, weight_b = drawn(rng, size_b, draws, stratified)
     start = 0
     for b, size in enumerate(size_b):
         block_pk = data_pk[start : start + size]

@@ -27,13 +27,16 @@ from stratagem.mechanisms.sheet import outcome
 from stratagem.mechanisms.uncertainty import quantile, wilson
 from stratagem.records import Estimate, StratagemError, finite
 
+MOST_WRONG = 5  # pairs of strategies that are named
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Label quality over all hand-labelled responses, or those of one side or outcome (None: all).
 
     `precision` (true | label) and `recall` (label | true) hold one Estimate a strategy, NaN where there is no
-    response. `confusion` is true x label: how many responses of the log each pair stands for.
+    response. `confusion` is true x label: how many responses of the log each pair stands for; `shares` holds of each
+    pair how many of those truly so are labelled so.
     """
 
     side: str | None
@@ -44,6 +47,7 @@ class Scope:
     precision: tuple[Estimate, ...]
     recall: tuple[Estimate, ...]
     confusion: Floats
+    shares: tuple[tuple[Estimate, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,6 @@ class LabelQuality:
         """JSON-ready; NaN becomes null."""
 
         def scope(one: Scope) -> dict[str, Any]:
-            share = one.confusion / np.maximum(one.confusion.sum(axis=1, keepdims=True), 1e-300)
             return {
                 "side": one.side,
                 "outcome": one.outcome,
@@ -117,7 +120,7 @@ class LabelQuality:
                         "true": self.names[t],
                         "label": self.names[p],
                         "responses": float(one.confusion[t, p]),
-                        "share": float(share[t, p]),
+                        "share": one.shares[t][p].as_dict(),
                     }
                     for t, p in np.argwhere(one.confusion > 0)
                 ],
@@ -153,6 +156,15 @@ class LabelQuality:
                     for other, value in zip(self.names, row, strict=True)
                 ]
                 lines.append(f"{name:<{wide}}  {'  '.join(cells)}")
+        wrong = [
+            (whole.shares[t][p], self.names[t], self.names[p])
+            for t, p in np.argwhere(whole.confusion > 0)
+            if t != p
+        ]
+        if wrong:
+            lines += ["", "most often wrong"]
+            for share, true, label in sorted(wrong, key=lambda one: -one[0].value)[:MOST_WRONG]:
+                lines.append(f"  {true} labelled {label}: {_percent(share)} %")
         if len(self.scopes) > 1:
             lines += ["", "agreement by side and outcome"]
         for one in (scope for scope in self.scopes[1:] if scope.labelled):
@@ -287,7 +299,13 @@ class _Sample:
             precision,
             recall,
             self.table(part),
+            self._shares(part),
         )
+
+    def _shares(self, part: Floats) -> tuple[tuple[Estimate, ...], ...]:
+        numbers = range(len(self.names))
+        bases = [part * (self.true == t) for t in numbers]
+        return tuple(tuple(self.proportion(base * (self.seen == p), base) for p in numbers) for base in bases)
 
     def _kappa(self, part: Floats, agreement: Estimate) -> Estimate:
         """Cohen's kappa; undefined (NaN) where one strategy is all there is."""

@@ -7,6 +7,7 @@ shares and accuracies, so it is no part of a decomposition.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from stratagem.mechanisms.counts import tally
 from stratagem.mechanisms.pairs import Floats
-from stratagem.mechanisms.uncertainty import paired_difference
+from stratagem.mechanisms.uncertainty import mean_estimate, paired_difference
 from stratagem.records import Estimate, StratagemError
 
 
@@ -35,9 +36,9 @@ def passk(counts_c: ArrayLike, counts_n: ArrayLike, ks: Sequence[int]) -> Floats
         raise ValueError("counts have to be whole numbers with 0 <= c <= n: pass@k is about right and wrong")
     if min(ks, default=0) < 1:
         raise ValueError("every k has to be at least 1")
-    found = np.empty((c.size, len(ks)))
+    found = np.full((c.size, len(ks)), np.nan)
     miss = np.ones(c.size)
-    for i in range(max(ks)):
+    for i in range(min(max(ks), int(n.max(initial=0)))):
         left = np.maximum(n - i, 0)
         miss *= np.divide(np.maximum(n - c - i, 0), left, out=np.full(c.size, np.nan), where=left > 0)
         for column, k in enumerate(ks):
@@ -58,6 +59,15 @@ def problem_counts(table: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     return found.sort("problem_id")
 
 
+def passk_mean(counts_c: ArrayLike, counts_n: ArrayLike, k: int, *, level: float = 0.95) -> Estimate:
+    """Mean over problems of pass@k, clustered standard error, the interval's part within 0 and 1.
+
+    Problems with fewer than k responses are left out; `n` counts those that stay.
+    """
+    each = passk(counts_c, counts_n, [k])[:, 0]
+    return _possible(mean_estimate(each[np.isfinite(each)], level=level), least=0.0)
+
+
 def passk_difference(
     before_c: ArrayLike,
     before_n: ArrayLike,
@@ -68,10 +78,14 @@ def passk_difference(
     level: float = 0.95,
 ) -> Estimate:
     """Mean over problems of pass@k after - before, the same problems in the same order, clustered standard
-    error.
+    error, the interval's part within -1 and 1.
 
     Problems with fewer than k responses in one of the two are left out; `n` counts those that stay.
     """
     before, after = passk(before_c, before_n, [k])[:, 0], passk(after_c, after_n, [k])[:, 0]
     both = np.isfinite(before) & np.isfinite(after)
-    return paired_difference(before[both], after[both], level=level)
+    return _possible(paired_difference(before[both], after[both], level=level), least=-1.0)
+
+
+def _possible(found: Estimate, least: float) -> Estimate:
+    return replace(found, low=max(found.low, least), high=min(found.high, 1.0))

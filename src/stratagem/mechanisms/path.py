@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 
 from stratagem.mechanisms.chain import LINKS, Totals, chain
 from stratagem.mechanisms.counts import tally
+from stratagem.mechanisms.drawing import forest, text_row
+from stratagem.mechanisms.influence import clustered
 from stratagem.mechanisms.pairs import Floats, arrange, side, strata_of
-from stratagem.mechanisms.resampling import drawn, sums
+from stratagem.mechanisms.resampling import drawn, pool_of, sums
+from stratagem.mechanisms.result import split_rows
 from stratagem.mechanisms.uncertainty import Term
 from stratagem.records import Estimate, StratagemError
 
@@ -71,6 +74,26 @@ class Path:
             "weak": list(self.weak),
         }
 
+    def __str__(self) -> str:
+        lines = [
+            f"{' -> '.join(map(str, self.problems))} problems, {'paired' if self.paired else 'by strata'}; in points"
+        ]
+        for title, step in (
+            *((f"{s.before} -> {s.after}", s) for s in self.steps),
+            ("first to last", self.endpoints),
+        ):
+            lines += ["", title, text_row("  gain", step.gain)]
+            lines += [text_row(f"  {name}", term) for name, term in split_rows(step)]
+        return "\n".join([*lines, *(f"weak: {reason}" for reason in self.weak)])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (f"{name}, {step.before} to {step.after}", term)
+            for step in (*self.steps, self.endpoints)
+            for name, term in split_rows(step)[:2]
+        ]
+        return forest(rows, "step by step, the first against the last below; in points", str(self))
+
 
 def path(
     tables: Sequence[pl.DataFrame | pl.LazyFrame],
@@ -81,15 +104,18 @@ def path(
     level: float = 0.95,
     names: Sequence[str] | None = None,
     paired: bool | None = None,
+    stratified: bool = True,
 ) -> Path:
     """Decompose the way from the first checkpoint to the last.
 
     Args:
         tables: rollouts or counts, one table a checkpoint, in order; at least two.
-        by: strata. Problems are resampled within them.
+        by: strata.
         names: of the checkpoints; else their numbers.
         paired: join on problem_id and keep the problems that all checkpoints answered; else compare strata.
             By default paired where these are at least half of every checkpoint's problems.
+        stratified: as in `decompose.decompose`: problems are resampled within strata, or, where they are paired, over
+            all.
 
     Raises:
         StratagemError: fewer than two tables, nothing in common, or as `counts.count`.
@@ -116,15 +142,22 @@ def path(
     if kept[0].is_empty():
         raise StratagemError("the checkpoints have no problem and no stratum in common")
     data = _data(counts, kept, by)
-    total_tl, total_tdl = _totals(data, paired, rng, draws)
+    stratified = stratified or not paired
+    total_tl, total_tdl = _totals(data, paired, rng, draws, stratified)
     n = min(home.height for home in kept)
+    sizes_g = data[0][1]
+    pool_g = pool_of(sizes_g, stratified)
 
-    def step(before: str, after: str, total_l: Floats, total_dl: Floats) -> Step:
-        ends = Totals(total_l, total_dl, level, n)
+    def step(a: int, b: int, total_l: Floats, total_dl: Floats) -> Step:
+        ends = Totals(total_l, total_dl, level, n, n - int(pool_g.max()) - 1)
+        gain = ends.point("now", "old")
+        if paired:  # the closed form, as `decompose` has it
+            right_p, pool_p = _right(data[b]) - _right(data[a]), np.repeat(pool_g, sizes_g)
+            gain = clustered(gain.value, right_p, pool_p, level)
         return Step(
-            before,
-            after,
-            ends.point("now", "old"),
+            labels[a],
+            labels[b],
+            gain,
             ends.term(kept=0.5, old=-0.5, seen=0.5, swapped=-0.5),
             ends.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
             ends.point("now", "seen"),
@@ -133,9 +166,9 @@ def path(
     last = len(labels) - 1
     fewest = min(int(size_g.min()) for _, size_g in data)
     return Path(
-        steps=tuple(step(labels[t], labels[t + 1], total_tl[t], total_tdl[t]) for t in range(last)),
-        along=step(labels[0], labels[-1], total_tl[:last].sum(0), total_tdl[:last].sum(0)),
-        endpoints=step(labels[0], labels[-1], total_tl[last], total_tdl[last]),
+        steps=tuple(step(t, t + 1, total_tl[t], total_tdl[t]) for t in range(last)),
+        along=step(0, last, total_tl[:last].sum(0), total_tdl[:last].sum(0)),
+        endpoints=step(0, last, total_tl[last], total_tdl[last]),
         paired=paired,
         problems=tuple(home.height for home in kept),
         left_out=tuple(home.height - stay.height for home, stay in zip(homes, kept, strict=True)),
@@ -144,6 +177,12 @@ def path(
 
 
 Checkpoint = tuple[Floats, NDArray[np.int64]]
+
+
+def _right(checkpoint: Checkpoint) -> Floats:
+    """The accuracy of every problem."""
+    data_pk = checkpoint[0]
+    return data_pk[:, data_pk.shape[1] // 2 :].sum(axis=1)
 
 
 def _data(counts: list[pl.DataFrame], kept: list[pl.DataFrame], by: Sequence[str]) -> list[Checkpoint]:
@@ -165,7 +204,7 @@ def _data(counts: list[pl.DataFrame], kept: list[pl.DataFrame], by: Sequence[str
 
 
 def _totals(
-    data: list[Checkpoint], paired: bool, rng: np.random.Generator, draws: int
+    data: list[Checkpoint], paired: bool, rng: np.random.Generator, draws: int, stratified: bool
 ) -> tuple[Floats, Floats]:
     """Links of every step and, last, of the endpoints: estimates (t x l) and draws (t x d x l)."""
     between = [(t, t + 1) for t in range(len(data) - 1)] + [(0, len(data) - 1)]
@@ -174,7 +213,7 @@ def _totals(
     total_tl, total_tdl = np.zeros((len(between), len(LINKS))), np.zeros((len(between), draws, len(LINKS)))
     sizes_g = data[0][1]
     blind = not draws or (paired and sizes_g.sum() < 2)
-    number_dg, share_g = drawn(rng, sizes_g.tolist(), 0 if blind else draws, stratified=True)
+    number_dg, share_g = drawn(rng, sizes_g.tolist(), 0 if blind else draws, stratified)
     starts = [np.concatenate([[0], np.cumsum(size_g)]) for _, size_g in data]
     for g in range(sizes_g.size):
         blocks = [block[start[g] : start[g + 1]] for (block, _), start in zip(data, starts, strict=True)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
-from stratagem.mechanisms.facts import Carried, Facts
+from stratagem.mechanisms.facts import Carried, Facts, Level
+from stratagem.mechanisms.few import LEAST
 from stratagem.records import Estimate
 
 SMALL = 0.02  # a change of accuracy within this is none; a headroom below it is used up
 HALF = 0.5  # of a gain, of responses or of groups: "most"
-UNREAD = 0.2  # of responses after RL that cannot be read
+UNREAD = 0.2  # of responses that cannot be read
+GRADED = 0.05  # of unparsed responses that are right, from which the grader reads what the labels do not
 LONGER = 1.25  # times as long
 WEAK = 0.1  # improvement headroom from which execution counts as weak
 HARD = 0.7  # accuracy at the greatest difficulty below which execution counts as weak
@@ -23,6 +25,13 @@ def told(estimate: Estimate) -> bool:
 
 def small(f: Facts) -> bool:
     return max(-f.gain.low, f.gain.high) < SMALL
+
+
+def misread(f: Facts) -> bool:
+    """The labels find no answer in many responses, before or after, of which the grader found some right."""
+    x = f.unparsed
+    sides = () if x is None else ((x.share_before, x.right_before), (x.share_after, x.right_after))
+    return any(share >= UNREAD and right > GRADED for share, right in sides)
 
 
 def carrier(f: Facts) -> Carried | None:
@@ -78,6 +87,12 @@ def nothing_to_select(f: Facts) -> bool:
     return f.room_before is not None and f.room_before.selection[1] < SMALL and weak(f)
 
 
+def hardest(f: Facts) -> Level | None:
+    """The greatest difficulty that more than a handful of problems have."""
+    return next((x for x in reversed(f.levels) if x.problems >= LEAST), None)
+
+
 def weak(f: Facts) -> bool:
-    hardest = bool(f.levels) and f.levels[-1].accuracy_after < HARD
-    return hardest or (f.room_after is not None and f.room_after.improvement[0] >= WEAK)
+    top = hardest(f)
+    hard = top is not None and top.accuracy_after < HARD
+    return hard or (f.room_after is not None and f.room_after.improvement[0] >= WEAK)

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.mechanisms.uncertainty import Bounded, Term
-from stratagem.records import Estimate
+from stratagem.mechanisms.drawing import forest, text_row
+from stratagem.mechanisms.uncertainty import Term
+from stratagem.records import Estimate, points
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +130,9 @@ class Decomposition:
             f"{self.problems} problems{differ}, "
             f"{self.left_out_before} left out before and {self.left_out_after} after",
             f"strata by {', '.join(self.by) or 'nothing'}; {self.level:.0%} intervals, in points",
-            f"accuracy {100 * self.accuracy_before:.1f} -> {100 * self.accuracy_after:.1f}",
+            f"accuracy {points(self.accuracy_before)} -> {points(self.accuracy_after)}",
             "",
-            _row("gain", self.gain),
+            text_row("gain", self.gain),
         ]
         for title, split in (
             ("select, then improve", self),
@@ -141,18 +142,18 @@ class Decomposition:
             lines += [
                 "",
                 title,
-                _row("  selection", split.selection),
-                _row("  improvement", split.improvement),
+                text_row("  selection", split.selection),
+                text_row("  improvement", split.improvement),
             ]
-            lines.append(_row("  new strategy", split.new_strategy))
+            lines.append(text_row("  new strategy", split.new_strategy))
         lines += [
             "",
             "selection once more",
-            _row("  mix", self.mix),
-            _row("  routing", self.routing),
+            text_row("  mix", self.mix),
+            text_row("  routing", self.routing),
             "",
             f"larger: {self.verdict}{' (depends on the order)' if self.order_dependent else ''}",
-            f"unsupported share {100 * self.unsupported_share:.1f} %",
+            f"unsupported share {points(self.unsupported_share)} %",
         ]
         if not math.isnan(self.length_before + self.length_after):
             lines.append(f"mean response length {self.length_before:.1f} -> {self.length_after:.1f}")
@@ -161,11 +162,14 @@ class Decomposition:
         lines += [f"weak: {reason}" for reason in self.weak]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        rows = [("gain", self.gain), *split_rows(self)]
+        return forest(rows, f"{self.problems} problems, {self.level:.0%} intervals, in points", str(self))
 
-def _row(name: str, term: Term) -> str:
-    if isinstance(term, Bounded):
-        value = f"[{100 * term.bounds[0]:+z.1f}, {100 * term.bounds[1]:+z.1f}]"
-    else:
-        value = f"{100 * term.value:+z.1f}"
-    interval = "" if math.isnan(term.low) else f"({100 * term.low:+z.1f} to {100 * term.high:+z.1f})"
-    return f"{name:<20} {value:>16}  {interval}".rstrip()
+
+def split_rows(split: Any) -> list[tuple[str, Term]]:
+    """The three terms that sum to a gain, by their names."""
+    return [
+        (name.replace("_", " "), getattr(split, name))
+        for name in ("selection", "improvement", "new_strategy")
+    ]

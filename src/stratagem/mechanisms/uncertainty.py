@@ -133,13 +133,24 @@ def bounded(
     ends = imbens_manski(lower, upper, low.se, high.se, level=level)
     widest = max(low.se, high.se)
     if quantiles and widest > 0:
-        # The level of the ends, from how many standard errors they reach out.
-        part = float(special.ndtr(-max(lower - ends[0], ends[1] - upper) / widest))
+        # As many standard errors out as the ends are.
+        reach = max(lower - ends[0], ends[1] - upper) / widest
         ends = (
-            min(ends[0], float(np.nanquantile(lower_draws, part))),
-            max(ends[1], float(np.nanquantile(upper_draws, 1 - part))),
+            min(ends[0], corrected_quantile(lower, lower_draws, -reach)),
+            max(ends[1], corrected_quantile(upper, upper_draws, reach)),
         )
     return Bounded((lower, upper), *ends, se=widest, n=n)
+
+
+def corrected_quantile(value: float, draws: Floats, z: float) -> float:
+    """The end of a one-sided interval, z standard errors out: the draws' quantile, corrected for their median's bias.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 14.3, without acceleration (BC).
+    """
+    x = draws[np.isfinite(draws)]
+    below = ((x < value).mean() + (x <= value).mean()) / 2
+    shift = 2 * special.ndtri(min(max(float(below), 1 / len(x)), 1 - 1 / len(x)))
+    return float(np.quantile(x, special.ndtr(shift + z)))
 
 
 def imbens_manski(
@@ -225,6 +236,18 @@ def detectable(
 def _effect(p: float, correlation: float, power: float, level: float) -> float:
     z = quantile(level, math.inf) + float(special.ndtri(power))
     return z**2 * 2 * p * (1 - p) * (1 - correlation)
+
+
+def widened(level: float, df: float) -> float:
+    """The level at which quantiles of bootstrap draws reach as far as a t interval of `df` degrees of freedom.
+
+    Draws spread as the data do, and so their quantiles, like normal ones, leave out that the spread itself is an
+    estimate.
+
+    Source: Hesterberg 2015, The American Statistician 69, 371 (expanded percentile interval; the other part of it, the
+    factor n / (n - 1), is in how problems are drawn).
+    """
+    return min(float(1 - 2 * special.ndtr(-quantile(level, df))), 1 - 1e-9) if df > 0 else level
 
 
 def quantile(level: float, df: float) -> float:

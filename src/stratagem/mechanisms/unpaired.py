@@ -15,7 +15,17 @@ import polars as pl
 from stratagem.mechanisms.behaviours import BehaviourChange
 from stratagem.mechanisms.contrast import apart
 from stratagem.mechanisms.decompose import decompose
-from stratagem.mechanisms.facts import LEAST_SHARE, UNREAD, Carried, Facts, forms_of, opposed_of, room_of
+from stratagem.mechanisms.facts import (
+    LEAST_SHARE,
+    UNREAD,
+    Carried,
+    Facts,
+    forms_of,
+    opposed_of,
+    room_of,
+    unparsed_of,
+)
+from stratagem.mechanisms.few import settled
 from stratagem.mechanisms.headroom import Headroom
 from stratagem.mechanisms.pairs import strata_of
 from stratagem.mechanisms.result import Decomposition
@@ -53,7 +63,7 @@ def facts_unpaired(
         sides = before.with_columns(named), after.with_columns(named)
         carried = _carried(UNREAD, sides, found.by, rng, draws, found.level)[0]
     sizes = [table.group_by("problem_id").agg(pl.col("n").sum())["n"].to_numpy() for table in (before, after)]
-    return Facts(
+    facts = Facts(
         gain=found.gain,
         selection=found.selection,
         improvement=found.improvement,
@@ -73,12 +83,14 @@ def facts_unpaired(
         other_share=max(other.row(0)) if other.height else 0.0,
         unsupported_share=found.unsupported_share,
         unread=carried,
+        unparsed=unparsed_of(found),
         forms=forms_of(behaviours, None),
         room_before=room_of(headrooms[0]),
         room_after=room_of(headrooms[1]),
         opposed=opposed_of(found),
         paired=False,
     )
+    return settled(facts)
 
 
 def behaviours_unpaired(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stratagem.mechanisms.facts import Facts, facts_from
+from stratagem.mechanisms.few import LEAST
 from stratagem.mechanisms.readings import (
     HALF,
     SMALL,
@@ -20,6 +21,7 @@ from stratagem.mechanisms.readings import (
     cancel,
     carrier,
     lead,
+    misread,
     nothing_to_select,
     open_gain,
     open_lead,
@@ -29,20 +31,21 @@ from stratagem.mechanisms.readings import (
 from stratagem.mechanisms.wording import (
     caveats,
     evidence,
-    hardest,
+    hard,
     headline,
     many,
     part,
     percent,
-    points,
     rooms,
     unseen,
 )
+from stratagem.records import points
 
 __all__ = ["ACTIONS", "RULES", "Facts", "Rule", "Verdict", "facts_from", "verdict"]
 
 ACTIONS = {
     "collect more samples": "the logs leave the question open",
+    "mend the parts of the rules": "the labels find no answer where the grader does",
     "fix the format first": "answers are lost, or won, by their form and not by their reasoning",
     "refine the strategy rules": "most responses follow no strategy that has a name",
     "rebalance the RL mix": "the choice of strategies got worse",
@@ -106,25 +109,45 @@ def _why_signal(kind: str) -> Callable[[Facts], str]:
     return why
 
 
+def _why_unread(f: Facts) -> str:
+    share, right = (0.0, 0.0) if f.unread is None else (f.unread.share_after, f.unread.accuracy_after)
+    some, they = (f", {percent(right)} of them right", "the others") if right > 0 else ("", "they")
+    return (
+        f"{percent(share)} of the responses after RL are unparsed or truncated{some}: what {they} would have answered "
+        "is not in these logs."
+    )
+
+
 def _why_room(f: Facts, text: str) -> str:
     return f"{text} {rooms(f)}".rstrip()
 
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "answers unread by the labels",
+        misread,
+        "mend the parts of the rules",
+        lambda f: (
+            "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
+            "model that loses them: say in [parts] of the rules where answers stand, and look again."
+        ),
+    ),
+    Rule(
         "no interval",
         lambda f: math.isnan(f.gain.low),
         "collect more samples",
-        lambda f: f"{many(f.problems, 'problem')} without an interval.",
+        lambda f: (
+            f"{many(f.problems, 'problem')}: of fewer than {LEAST} no interval is made, since even if all go the same "
+            "way that may be chance."
+            if f.problems < LEAST
+            else f"{many(f.problems, 'problem')} without an interval."
+        ),
     ),
     Rule(
         "unread answers",
         lambda f: f.unread is not None and f.unread.share_after >= UNREAD,
         "fix the format first",
-        lambda f: (
-            f"{percent(f.unread.share_after if f.unread else 0)} of the responses after RL are unparsed or "
-            "truncated: what they would have answered is not in these logs."
-        ),
+        _why_unread,
     ),
     Rule(
         "format",
@@ -231,13 +254,13 @@ RULES: tuple[Rule, ...] = (
         "selection exhausted",
         lambda f: f.room_after is not None and f.room_after.selection[1] < SMALL and weak(f),
         "raise the RL difficulty",
-        lambda f: _why_room(f, f"Choice is exhausted and execution still weak.{hardest(f)}"),
+        lambda f: _why_room(f, f"Choice is exhausted and execution still weak.{hard(f)}"),
     ),
     Rule(
         "improvement left",
         lambda f: lead(f) == "improvement" and f.improvement.low > 0 and weak(f),
         "continue RL on this mix",
-        lambda f: _why_room(f, f"Execution got better and has more to win.{hardest(f)}"),
+        lambda f: _why_room(f, f"Execution got better and has more to win.{hard(f)}"),
     ),
     Rule(
         "nothing against it",

@@ -14,15 +14,18 @@ from stratagem.mechanisms.readings import (
     UNREAD,
     UNSUPPORTED,
     carrier,
+    hardest,
     lead,
     longer,
+    misread,
     open_gain,
     open_lead,
     small,
     told,
 )
-from stratagem.records import Estimate
+from stratagem.records import Estimate, points
 
+LEVELS = 3  # of the easiest and of the hardest difficulties, where there are too many to name all
 _PLAIN = {"selection": "choice", "improvement": "execution"}
 
 
@@ -31,7 +34,8 @@ def headline(f: Facts) -> str:
     way = "problem by problem" if f.by == ("problem_id",) else way
     if math.isnan(f.gain.low):
         accuracies = f"from {percent(f.accuracy_before)} to {percent(f.accuracy_after)}"
-        return f"In these logs accuracy went {accuracies}; how sure that is they do not say."
+        found = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
+        return f"{found}{_settle('the change', f, f.problems_for_gain)}" if f.gain.value else found
     if told(f.gain):
         verb = "rose" if f.gain.low > 0 else "fell"
         ends = sorted(abs(x) for x in (f.gain.low, f.gain.high))
@@ -56,7 +60,8 @@ def _settles(f: Facts) -> str:
 def _settle(what: str, f: Facts, problems: int | None) -> str:
     if problems is None:
         return f" If {what} is as small as it looks, no reachable number of problems would tell."
-    text = f" If {what} is as large as it looks, about {problems:,} problems like these {f.problems:,} would tell"
+    these = "this one" if f.problems == 1 else f"these {f.problems:,}"
+    text = f" If {what} is as large as it looks, about {problems:,} problems like {these} would tell"
     samples = f.samples_instead(problems)
     if samples is not None:
         return f"{text}, or about {many(samples, 'response')} a problem instead of {f.samples:.0f}."
@@ -115,9 +120,11 @@ def caveats(f: Facts) -> list[str]:
             else "The problems before are not those after: this holds as far as they are alike."
         )
     one = carrier(f)
+    if misread(f):
+        found.append(_misread(f))
     if one is not None:
         found.append(carries(one, f))
-    if f.unread is not None and f.unread is not one and f.unread.share_after >= UNREAD:
+    if f.unread is not None and f.unread is not one and f.unread.share_after >= UNREAD and not misread(f):
         found.append(carries(f.unread, f))
     if f.other_share >= HALF:
         found.append(f"{percent(f.other_share)} of responses follow no named strategy.")
@@ -131,7 +138,7 @@ def caveats(f: Facts) -> list[str]:
         found.append(_unsupported(f))
     if f.regrouped is not None and f.regrouped[2]:
         found.append(_regrouped(f))
-    if f.weak:
+    if f.weak and not math.isnan(f.gain.low):
         found.append(_narrow(f))
     return found
 
@@ -142,6 +149,11 @@ def evidence(f: Facts) -> list[str]:
         f"Accuracy {percent(f.accuracy_before)} -> {percent(f.accuracy_after)} over {f.problems:,} problems, "
     ]
     found[0] += f"{f.samples:.0f} {'response' if f.samples == 1 else 'responses'} a problem."
+    if f.labelled and f.strategies == 1 and f.other_share < HALF:
+        found.append(
+            "That one strategy has nearly all responses may also mean that the rules are too coarse to tell strategies "
+            "apart: which it is, logs cannot tell. Read some responses, and split the rule if they differ."
+        )
     forms = [one for one in (f.unread, *f.forms) if one is not None and told(one.part)]
     found += [carries(one, f) for one in forms if abs(one.part.value) >= SMALL / 4]
     if f.lengths is not None:
@@ -154,10 +166,11 @@ def evidence(f: Facts) -> list[str]:
             f"Groups of {s.group} responses without signal: all wrong {percent(s.wrong_before)} -> "
             f"{percent(s.wrong_after)}, all right {percent(s.right_before)} -> {percent(s.right_after)}."
         )
+    few = len(f.levels) <= 2 * LEVELS
     found += [
         f"Difficulty {x.difficulty:g}: {percent(x.accuracy_before)} -> {percent(x.accuracy_after)} "
         f"over {many(x.problems, 'problem')}."
-        for x in f.levels
+        for x in (f.levels if few else (*f.levels[:LEVELS], *f.levels[-LEVELS:]))
     ]
     found += [_opposed(one) for one in f.opposed]
     if f.unsupported_share > 0:
@@ -171,6 +184,19 @@ def carries(one: Carried, f: Facts) -> str:
     how = f"are {one.name}" if one is f.unread else f'show "{one.name.replace("_", " ")}"'
     shares = f"{percent(one.share_before)} of responses before and {percent(one.share_after)} after {how}"
     return f"{shares}; {part('this change by itself', one.part)}, {part('all else', one.rest)}."
+
+
+def _misread(f: Facts) -> str:
+    x = f.unparsed
+    if x is None:
+        return ""
+    sides = (("before", x.share_before, x.right_before), ("after", x.share_after, x.right_after))
+    texts = [
+        f"{percent(share)} of responses {side} ({percent(right)} of them graded right)"
+        for side, share, right in sides
+        if share > 0
+    ]
+    return f"The labels find no answer in {_list(texts)}."
 
 
 def length(f: Facts) -> str:
@@ -207,11 +233,9 @@ def _span(ends: tuple[float, float]) -> str:
     return f"{points(ends[0])} to {points(ends[1])}"
 
 
-def hardest(f: Facts) -> str:
-    if not f.levels:
-        return ""
-    x = f.levels[-1]
-    return f" At difficulty {x.difficulty:g} accuracy is {percent(x.accuracy_after)}."
+def hard(f: Facts) -> str:
+    x = hardest(f)
+    return "" if x is None else f" At difficulty {x.difficulty:g} accuracy is {percent(x.accuracy_after)}."
 
 
 def _opposed(one: Opposed) -> str:
@@ -232,10 +256,11 @@ def _unsupported(f: Facts) -> str:
 
 def _regrouped(f: Facts) -> str:
     tried, same, opposite = f.regrouped or (0, 0, 0)
+    groupings = f"{many(tried, 'other grouping')} of strategies"
     if f.lead == "undecided":
-        return f"Under {tried} other groupings of strategies it stays undecided in {same} which of the two is larger."
+        return f"Under {groupings} it stays undecided in {same} which of the two is larger."
     turned = f" and turned round in {opposite}" if opposite else ""
-    return f"Under {tried} other groupings of strategies the lead is the same in {same}{turned}."
+    return f"Under {groupings} the lead is the same in {same}{turned}."
 
 
 def _narrow(f: Facts) -> str:
@@ -255,12 +280,8 @@ def many(n: int, thing: str) -> str:
     return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
-def points(x: float) -> str:
-    return f"{100 * x:z.1f}"
-
-
 def signed(x: float) -> str:
-    return f"{100 * x:+z.1f}"
+    return points(x, sign="+")
 
 
 def _range(e: Estimate) -> str:
@@ -268,7 +289,7 @@ def _range(e: Estimate) -> str:
 
 
 def percent(x: float) -> str:
-    return f"{100 * x:z.1f}%"
+    return f"{points(x)}%"
 
 
 def _list(words: tuple[str, ...] | list[str]) -> str:

@@ -56,6 +56,7 @@ def render(diagnosis: Raw, sample: pl.DataFrame | None) -> str:
         "path": None if len(steps) < 2 else kept.add(draw.path(steps), "The terms over checkpoints"),
         "steps": [lens.gain_of(step) for step in steps],
         "bars": draw.MOST_BARS,
+        "path_note": lens.path_note(diagnosis),
         "ways": _ways(diagnosis.get("path") or {}),
         "orders": {one.number: view.orders(one.gain) for one in found},
         "parts": [_parts(kept, one, by) for one in found],

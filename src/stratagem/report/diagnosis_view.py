@@ -123,6 +123,32 @@ def comparisons(diagnosis: Raw) -> list[Comparison]:
     return start[-1:] + start[:-1] + [one for one in found if one not in start]
 
 
+def problems_differ(found: list[Comparison]) -> bool:
+    """Whether comparisons are over different numbers of problems, so that their gains do not add up."""
+    return len({one.raw.get("problems") for one in found}) > 1
+
+
+def path_note(diagnosis: Raw) -> str:
+    """Which problems the steps of a path are over, and why their gains are not those of the comparisons."""
+    path = record(diagnosis, "path")
+    sizes = [size for size in path.get("problems") or [] if isinstance(size, int)]
+    if not sizes:
+        return ""
+    if not path.get("paired"):
+        ends = " to ".join(plain(size) for size in sorted({min(sizes), max(sizes)}))
+        return f"Each checkpoint has problems of its own ({ends}); strata weigh their mean part over all checkpoints."
+    text = f"Steps are over the {plain(sizes[0])} problems that all {len(sizes)} checkpoints answered"
+    found = comparisons(diagnosis)
+    others = [one for one in found if one.raw.get("problems") != sizes[0]]
+    if not others:
+        return f"{text}."
+    most = max(others, key=lambda one: one.raw.get("problems") or 0)
+    return (
+        f"{text}; a comparison is over all that its own two sides answered ({plain(most.raw.get('problems'))} for "
+        f"{most.title}), so that its gain may differ."
+    )
+
+
 def gain_of(raw: Raw, name: str | None = None) -> Gain:
     title = name or f"{raw.get('before')} → {raw.get('after')}"
     return Gain(title, number(raw.get("gain")), {term: number(raw.get(term)) for term in TERMS}, raw)
@@ -161,6 +187,8 @@ def notes(one: Comparison, by: list[str]) -> list[str]:
     if any(left):
         which = "of one side only" if paired else "of strata without two problems on either side"
         found.append(f"Problems {which}, left out: {plain(left[0])} before, {plain(left[1])} after.")
+    if not one.gain.gain.has_interval:
+        return [*found, f"{plain(raw.get('problems'))} problems: no interval is made of so few."]
     return [*found, *(f"Intervals may be too narrow: {reason}." for reason in raw.get("weak") or ())]
 
 
@@ -182,7 +210,9 @@ def robustness_text(one: Comparison) -> str:
     if not total:
         return "There are too few strategies to group them otherwise."
     lead = one.raw.get("lead")
-    where = f"In {same} of {total} other groupings of the strategies"
+    merged = sum(str(row.get("change")).startswith("merge") for row in records(one.raw, "robustness"))
+    kinds = f" ({merged} merged, {total - merged} split further)" if merged < total else ""
+    where = f"In {same} of {total} other groupings of the strategies{kinds}"
     if lead == "undecided":
         return f"{where} it stays undecided whether selection or improvement is larger."
     other = "improvement" if lead == "selection" else "selection"

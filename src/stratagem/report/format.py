@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from stratagem.records import points
+
 MISSING = "–"
 
 
@@ -47,12 +49,12 @@ def finite(x: Any) -> float | None:
 
 def percent(x: float | None, digits: int = 1) -> str:
     """0.957 as ``95.7``."""
-    return MISSING if x is None else _tidy(f"{100 * x:.{digits}f}")
+    return MISSING if x is None else _tidy(points(x, digits))
 
 
 def signed(x: float | None, digits: int = 1) -> str:
     """0.031 as ``+3.1``; zero has no sign."""
-    return MISSING if x is None else _tidy(f"{100 * x:+.{digits}f}")
+    return MISSING if x is None else _tidy(points(x, digits, "+"))
 
 
 def interval(n: Number, digits: int = 1) -> str:

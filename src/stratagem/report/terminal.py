@@ -111,9 +111,8 @@ def _of_all(n: Number) -> Text:
 
 
 def _term(n: Number, between: str = "\n") -> Text:
-    if n.bounds is not None:
-        return Text(bounds_text(n))
-    return Text.assemble((signed(n.value), "bold"), between, (signed_interval(n).replace(", ", ","), "dim"))
+    ends = between + signed_interval(n).replace(", ", ",") if n.has_interval else ""
+    return Text.assemble((bounds_text(n) or signed(n.value), "bold"), (ends, "dim"))
 
 
 def _claim(claim: view.Claim) -> Table:
@@ -163,20 +162,13 @@ def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
     steps = view.records(diagnosis.get("path") or {}, "steps")
     if len(steps) > 1:
         put()
-        weights = (
-            "" if diagnosis["path"].get("paired") else "; strata weigh their mean part over all checkpoints"
-        )
-        put(
-            Text(
-                f"Step by step in points, the mean of selecting first and improving first{weights}",
-                style="dim",
-            )
-        )
+        put(Text("Step by step in points, the mean of selecting first and improving first", style="dim"))
         put(
             _steps(
                 [lens.gain_of(step) for step in steps], lens.gain_of(diagnosis["path"]["along"], "all steps")
             )
         )
+        put(Text(lens.path_note(diagnosis), style="dim"))
     for one in start[1:]:
         put()
         put(Text.assemble((f"{one.title}: ", "bold"), one.headline[0]))
@@ -214,6 +206,11 @@ def show_survey(survey: dict[str, Any], console: Console) -> None:
         lines.append(("checkpoints", plain(survey["checkpoints"])))
     if any(reasons.values()):
         lines.append(("ended", ", ".join(f"{plain(count)} by {name}" for name, count in reasons.items())))
+    if groups := survey.get("groups"):
+        sizes = _spread([groups["samples"].get(name) for name in ("min", "median", "max")])
+        lines.append(
+            ("groups", f"{plain(groups['count'])} by column '{groups['column']}', {sizes} responses each")
+        )
     lines += [(name, plain(value)) for name, value in (survey.get("facts") or {}).items()]
     lines.append(("columns", ", ".join(survey.get("columns") or {}) or "none"))
     table = Table.grid(padding=(0, 2))
@@ -281,18 +278,20 @@ def _next(one: lens.Comparison, put: Callable[..., None], brief: bool = False) -
 def _comparisons(found: list[lens.Comparison]) -> Table:
     table = _grid("", "Gain", *view.TERMS.values(), fold=True)
     same = len({one.before for one in found}) == 1
+    differ = lens.problems_differ(found)
     for one in found:
         name = lens.short(one.after, 20)
         name = name if same else f"{lens.short(one.before, 18)} →\n{name}"
+        name += f"\n{plain(one.raw.get('problems'))} problems" if differ else ""
         table.add_row(name, *(_term(n) for n in (one.gain.gain, *one.gain.terms.values())))
     return table
 
 
 def _steps(steps: list[view.Gain], whole: view.Gain) -> Table:
-    """A line a step, without intervals; then the whole with them."""
+    """The steps, then the whole."""
     table = _grid("", "Gain", *view.TERMS.values(), fold=True)
     for i, step in enumerate(steps):
-        numbers = [bounds_text(n) or signed(n.value) for n in (step.gain, *step.terms.values())]
+        numbers = [_term(n) for n in (step.gain, *step.terms.values())]
         name = " →\n".join(lens.short(str(step.raw.get(end)), 18) for end in ("before", "after"))
         table.add_row(
             name if len(name) > 20 else name.replace("\n", " "), *numbers, end_section=i + 1 == len(steps)

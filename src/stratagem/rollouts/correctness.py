@@ -12,7 +12,9 @@ from stratagem.records import StratagemError
 
 # Rewards for the form of a response, by their usual names: no measure of its answer.
 FORM = re.compile(
-    r"format|xml|tag|think|length|len_|_len|style|structure|repetition|penalty|language|soft_|strict_", re.I
+    r"format|xml|think|length|overlong|style|structure|repetition|penalty|punish|language"
+    r"|(?<![a-z])(?:len|tags?)(?![a-z])",
+    re.IGNORECASE,
 )
 
 
@@ -41,8 +43,8 @@ def choose(
         where: what the log is called in messages.
 
     Raises:
-        StratagemError: several columns may be meant, a value lies outside [0, 1], no such column, or the condition
-            cannot be read; the message lists the candidates.
+        StratagemError: several columns may be meant, the only one is a reward for form by its name, a value lies
+            outside [0, 1], no such column, or the condition cannot be read; the message lists the candidates.
     """
     if score is not None and correct is not None:
         raise StratagemError("--score and --correct: give one of them")
@@ -61,6 +63,12 @@ def choose(
         raise StratagemError(
             f"{where}: several columns may say what is right: {_candidates(distinct, sample)}; "
             "name one with --score COLUMN, or give a condition with --correct 'COLUMN > 0'"
+        )
+    # Of copies too: a total that equals a reward for form is no more than that.
+    if any(FORM.search(name) for name in names):
+        raise StratagemError(
+            f"{where}: the only score looks like a reward for form, not for the answer: "
+            f"{_candidates(names, sample)}; --score {names[0]} takes it all the same"
         )
     return _column(distinct[0], sample, where, names)
 

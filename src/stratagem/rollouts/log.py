@@ -32,6 +32,7 @@ FACTS = (
     "seed",
 )
 MAX_FACTS = 20
+MAX_CHECKPOINTS = 1_000
 _FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
 
 
@@ -56,6 +57,7 @@ class Log:
         extra: names of further columns.
         counts_only: whether there are counts in place of completions.
         facts: what the log says of how it was sampled, such as ``{"temperature": {"0.6"}}``.
+        checkpoints: values of the column `checkpoint` that `batches` met, about a thousand at most.
         left_out: records that gave no row, counted by reason, while and after `batches` runs.
         examples: the first of them.
         lost: values that had no place in the columns, counted by reason.
@@ -79,6 +81,7 @@ class Log:
         self.counts_only = "count_n" in columns.fixed
         self.options = options
         self.facts: dict[str, set[str]] = {name: set(values) for name, values in facts.items()}
+        self.checkpoints: set[str] = set()
         self.left_out: Counter[str] = Counter()
         self.examples: list[LeftOut] = []
         self.lost: Counter[str] = Counter()
@@ -117,6 +120,8 @@ class Log:
 
     def _batch(self, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
         batch = pl.concat(tables)
+        if len(self.checkpoints) < MAX_CHECKPOINTS:
+            self.checkpoints.update(batch["checkpoint"].drop_nulls().unique().head(MAX_CHECKPOINTS))
         for name in FACTS:
             if name in batch.columns and len(self.facts.get(name, ())) < MAX_FACTS:
                 values = batch[name].drop_nulls().unique().cast(pl.String)

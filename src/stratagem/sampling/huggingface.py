@@ -11,7 +11,7 @@ import torch
 from transformers import GenerationConfig
 
 from stratagem.models.llm import Source, find_model, load_llm, load_tokenizer, prompting, token_budget
-from stratagem.records import Problem, StratagemError
+from stratagem.records import Problem, StratagemError, content_id
 from stratagem.sampling.answer import Answer
 from stratagem.sampling.rollout import Report, write_answers
 from stratagem.settings import LLMConfig, RolloutConfig
@@ -27,19 +27,27 @@ def rollout(
         StratagemError: there is no such model, or it cannot be loaded.
     """
     source = find_model(model, llm)
-    held = {"engine": "transformers", "model": source.fingerprint, "dtype": llm.dtype}
     task = FiniteField(config.p)
-    return write_answers(config, out, held, lambda: HuggingFace(source, llm, task, config.steps[1]), report)
+    held = {"engine": "transformers", "model": source.fingerprint, "dtype": llm.dtype}
+    held |= {"instruction": content_id(task.instruction())}
+
+    def sampler() -> HuggingFace:
+        return HuggingFace(source, llm, task, config.steps[1], config.max_new)
+
+    return write_answers(config, out, held, sampler, report)
 
 
 class HuggingFace:
-    """A model that answers problems of `task` of up to `steps` steps, `llm.device_batch` responses at once."""
+    """A model that answers problems of `task` of up to `steps` steps, `llm.device_batch` responses at once, each of at
+    most `max_new` tokens, by default the budget of the steps."""
 
-    def __init__(self, source: Source, llm: LLMConfig, task: FiniteField, steps: int) -> None:
+    def __init__(
+        self, source: Source, llm: LLMConfig, task: FiniteField, steps: int, max_new: int | None = None
+    ) -> None:
         self.tokenizer = load_tokenizer(source, llm)
         self.model = load_llm(source, llm, device_map="auto" if torch.cuda.is_available() else None).eval()
         self.prompting = prompting(self.tokenizer, task)
-        self.max_new = token_budget(self.tokenizer, task, steps)
+        self.max_new = max_new or token_budget(self.tokenizer, task, steps)
         self.batch = llm.device_batch
 
     def __call__(

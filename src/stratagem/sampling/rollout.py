@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def write_answers(
         source: what, beside `config`, makes the answers: the model's content, and the engine where it is not native.
         sampler: makes the sampler, only when there is something left to answer.
     """
-    stage = Stage("rollout", VERSION, asdict(config) | dict(source), out)
+    stage = Stage("rollout", VERSION, config.key() | dict(source), out)
     if not stage.done:
         with stage.open() as work:
             table = answers(config, sampler, report, work / "parts")
@@ -92,17 +91,18 @@ class Native:
 
     def __init__(self, folder: Path, config: RolloutConfig) -> None:
         self.model, self.tokenizer = load_model(folder)
-        self.limit = token_limit(config.steps[1])
+        self.config = config
 
     def __call__(
         self, problems: Any, opening: str, samples: int, temperature: float, seed: int
     ) -> list[Answer]:
         start = encode(self.tokenizer, opening) if opening else []
+        limit = self.config.max_new or token_limit(self.config.steps[1]) - len(start)
         found = generate(
             self.model,
             [encode(self.tokenizer, problem.prompt) + start for problem in problems],
             samples=samples,
-            max_new=self.limit - len(start),
+            max_new=limit,
             temperature=temperature,
             generator=torch.Generator().manual_seed(seed),
         )

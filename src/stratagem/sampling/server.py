@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
+import re
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,9 +24,15 @@ from stratagem.settings import RolloutConfig, ServerConfig
 from stratagem.strategies import STRATEGIES
 from stratagem.tasks.finite_field import FiniteField
 
+log = logging.getLogger(__name__)
+
 TRIES = 6  # of one request, with waits of 1, 2, 4, 8 and 16 seconds between them
 BUSY = (408, 409, 425, 429, 500, 502, 503, 504)
 KEY = "OPENAI_API_KEY"
+# What a server would else fill in from the model's generation_config: measured is the model's own distribution.
+# OpenAI's protocol has no such fields; vLLM and SGLang take them, where -1 is no top-k.
+NEUTRAL: dict[str, Any] = {"top_k": -1, "repetition_penalty": 1.0, "min_p": 0.0}
+TOKEN = re.compile(r"[a-z]+|[0-9]|[^\w\s]")
 
 
 def rollout(
@@ -38,25 +47,32 @@ def rollout(
     source = {"engine": "server", "model": model} | {
         name: value for name, value in asdict(server).items() if name not in ("parallel", "timeout", "url")
     }
-    return write_answers(config, out, source, lambda: Server(server, model, task, config.steps[1]), report)
+    max_new = config.max_new or token_budget(task, config.steps[1])
+    return write_answers(config, out, source, lambda: Server(server, model, task, max_new), report)
+
+
+def token_budget(task: FiniteField, steps: int) -> int:
+    """The longest of some demonstrations of `steps` steps, and a third more, as `models.llm.token_budget` has it.
+
+    A server does not tell how it splits a text; words, digits and signs are the tokens of Qwen2.5 and its like.
+    """
+    problems = task.generate("spare", 16, (steps, steps))
+    texts = [one.demonstrate(task, problem.data) for one in STRATEGIES.values() for problem in problems]
+    return (max(len(TOKEN.findall(text)) for text in texts) + 1) * 4 // 3
 
 
 class Server:
-    """A served model that answers problems of `task` of up to `steps` steps.
-
-    The token budget is the longest demonstration's length in characters: a token has at least one.
+    """A served model that answers problems of `task` in up to `max_new` tokens.
 
     Raises:
         StratagemError: the server cannot be reached or does not have the model.
     """
 
     def __init__(
-        self, config: ServerConfig, model: str, task: FiniteField, steps: int, pause: float = 1.0
+        self, config: ServerConfig, model: str, task: FiniteField, max_new: int, pause: float = 1.0
     ) -> None:
-        self.config, self.model, self.task, self.pause = config, model, task, pause
-        problems = task.generate("spare", 16, (steps, steps))
-        texts = [one.demonstrate(task, problem.data) for one in STRATEGIES.values() for problem in problems]
-        self.max_new = max(map(len, texts))
+        self.config, self.model, self.task, self.max_new, self.pause = config, model, task, max_new, pause
+        self.neutral, self.lock = NEUTRAL, threading.Lock()
         listed = [str(entry.get("id")) for entry in self.ask("GET", "models").get("data") or []]
         if listed and model not in listed:
             raise StratagemError(f"{config.url}: serves no {model!r}, only {', '.join(listed[:5])}")
@@ -85,11 +101,26 @@ class Server:
                 "n": samples - len(found),
                 "seed": (seed + len(found)) % 2**31,
             }
-            choices = self.ask("POST", self.path, body).get("choices") or []
+            choices = self.complete(body).get("choices") or []
             if not choices:
                 raise StratagemError(f"{self.config.url}: an answer without 'choices'")
             found += [self.read(choice) for choice in choices[: samples - len(found)]]
         return found
+
+    def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The reply to `body`, with `NEUTRAL` settings until the server refuses one of them."""
+        try:
+            return self.ask("POST", self.path, body | self.neutral)
+        except StratagemError as error:
+            if not any(name in str(error) for name in NEUTRAL):
+                raise
+        with self.lock:  # several requests are under way, and it is said once
+            if self.neutral:
+                log.warning(
+                    "%s: takes no %s; goes by its own settings of them", self.config.url, ", ".join(NEUTRAL)
+                )
+            self.neutral = {}
+        return self.ask("POST", self.path, body)
 
     @property
     def path(self) -> str:
@@ -97,7 +128,8 @@ class Server:
 
     def body(self, problem: Problem, opening: str, temperature: float) -> dict[str, Any]:
         text = f"{self.task.instruction()}\n\n{problem.prompt}"
-        body: dict[str, Any] = {"model": self.model, "max_tokens": self.max_new, "temperature": temperature}
+        body: dict[str, Any] = {"model": self.model, "max_tokens": self.max_new}
+        body |= {"temperature": temperature, "top_p": 1.0}
         if self.config.stop:
             body["stop"] = list(self.config.stop)
         if self.config.form == "text":
@@ -170,7 +202,7 @@ def said(content: bytes) -> str:
     try:
         found = json.loads(content)
         error = found.get("error", found)
-        text = error.get("message", "") if isinstance(error, dict) else str(error)
+        text = error.get("message") or error if isinstance(error, dict) else error
     except (ValueError, AttributeError):
         text = content.decode(errors="replace")
     return " ".join(str(text).split())[:200]

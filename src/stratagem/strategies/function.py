@@ -35,7 +35,14 @@ def read_function(source: str) -> RuleSet:
         found = getattr(found, part)
     if not callable(found):
         raise StratagemError(f"--strategies {source}: {name} is no function")
+    return rules_of(found, source, kind)
+
+
+def rules_of(found: Callable[..., Any], source: str, kind: str = "") -> RuleSet:
+    """A function as rules. `source` is what errors call it; `kind` is ``text`` or ``frame``, else told from its
+    argument."""
     kind = kind or _kind(found)
+    name = getattr(found, "__qualname__", type(found).__name__)
     label = _by_text(found, source) if kind == "text" else _by_frame(found, source)
     try:
         code = inspect.getsource(inspect.getmodule(found) or found)

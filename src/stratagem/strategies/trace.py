@@ -3,8 +3,8 @@
     forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6             the first state is given
     backward guess e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6      it is not, and has to be guessed
 
-`parse` also reads what an LLM makes of that form: capitals, ``#3: +e2 -> e3``, ``#3 e9 + e2 = e3``, a few
-words in between, line breaks, Markdown and ``Answer: e6.``
+`parse` also reads what an LLM makes of that form: capitals, ``#3: +e2 -> e3``, ``#3 e9 + e2 = e3``, ``Step 3:``, a few
+words in between, line breaks, Markdown, LaTeX, ``Answer: e6.`` and ``The answer to the problem is e6``.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ import re
 from typing import NamedTuple
 
 from stratagem.strategies.strategy import Path
-from stratagem.tasks.finite_field import ANSWER, FiniteField
+from stratagem.tasks.finite_field import FiniteField, last_answer, plain
 
 Span = tuple[int, int]
 GUESS, LAST = "guess", "last"
 
-# Of equal length on both sides, so that spans in the plain text are spans in the original.
-_PLAIN = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ×·∗÷−–", "abcdefghijklmnopqrstuvwxyz***/--")
 _ITEM = re.compile(
     r"""
     \#\s?(?P<label>[0-9]{1,4})(?!\w)
     (?:
         [^\w#;]{0,20}? (?:(?!answer)[a-z]+[^\w#;]{1,20}?){0,4}?     # filler
         (?:\b(?P<before>[a-z][0-9]+)\s*)?                           # the state before, said again
-        (?P<operator>[-+*/])\s*(?P<operand>[a-z][0-9]+)\b
+        (?P<operator>[-+/] | (?<!\*)\*(?!\*) | (?<=\*\*)\*)\s*    # ** is bold print
+        (?P<operand>[a-z][0-9]+)\b
     )?
     (?:
         [^\w#;]{0,20} (?:(?!answer)[a-z]+[^\w#;]{1,20}){0,6}        # filler, never on into the answer
@@ -35,6 +34,7 @@ _ITEM = re.compile(
     """,
     re.VERBOSE,
 )
+_STEP = re.compile(r"\bstep\s+(?=[0-9])")
 _WORD = re.compile(r"\b(?:([a-z][0-9]+)|([a-z]+))\b")
 
 
@@ -97,20 +97,18 @@ def write(task: FiniteField, opening: str, path: Path) -> str:
 
 def parse(completion: str) -> Trace:
     """Read a completion. Never raises; what is not there is None or empty."""
-    text = completion.translate(_PLAIN)
-    items: list[Item] = []
-    for match in _ITEM.finditer(text):
-        label, _, operator, operand, state = match.groups()
-        if operator is not None:
-            items.append(Item(int(label), operator + operand, state, match))
-        elif state is not None:
-            items.append(Item(int(label), None, state, match))
+    text = plain(completion)
+    items = _items(text)
+    if "step" in text and not any(item.state for item in items):
+        # Without labels as they should be, "step 3" is one; with them, it is the text's own numbering.
+        text = _STEP.sub(lambda match: "#".rjust(len(match[0])), text)
+        items = _items(text)
     if items and items[0].state is None:
         items = _without_restatement(items)
 
-    answers = list(ANSWER.finditer(text))
     size = len(text)
-    answer, answer_span = (answers[-1][1], answers[-1].span()) if answers else (None, (size, size))
+    found = last_answer(text)
+    answer, answer_span = (found[1], found.span()) if found else (None, (size, size))
 
     # An answer may come before the steps; it is no part of the head.
     head_end = items[0].match.start() if items else answer_span[0]
@@ -133,6 +131,17 @@ def parse(completion: str) -> Trace:
         answer=answer,
         answer_span=answer_span,
     )
+
+
+def _items(text: str) -> list[Item]:
+    items: list[Item] = []
+    for match in _ITEM.finditer(text):
+        label, _, operator, operand, state = match.groups()
+        if operator is not None:
+            items.append(Item(int(label), operator + operand, state, match))
+        elif state is not None:
+            items.append(Item(int(label), None, state, match))
+    return items
 
 
 def _without_restatement(items: list[Item]) -> list[Item]:

@@ -73,19 +73,29 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             where += " and probe"
         return made(RolloutConfig, where, settings, checkpoint=checkpoint, force=force)
 
-    def deviations(self, preset: str, parameters: int = 0, model: str | None = None) -> list[dict[str, Any]]:
-        """Each setting that is not the study's, with the reason. `model` names an LLM, `parameters` are the base's."""
+    def deviations(
+        self, preset: str, parameters: int = 0, model: str | None = None, held: LLMConfig | None = None
+    ) -> list[dict[str, Any]]:
+        """Each setting that is not the study's, with the reason.
+
+        `model` names an LLM, which is held and trained as `held` says; `parameters` are the base's.
+        """
         ours: dict[str, Any] = {
             "model": model or f"stratagem base, {parameters:,} parameters (Qwen2 architecture)",
         }
         for part, config in (("sft", self.sft(preset, "FB", 0)), ("rl", self.rl(preset, "6-9", 0))):
             ours |= {f"{part}.{name}": value for name, value in asdict(config).items()}
         ours["sft.steps"] = "{}-{}".format(*ours["sft.steps"])
+        known, reasons = self.study, self.reasons
+        if held is not None:  # the file's own values are the study's, and the command's options may differ
+            options = {f"llm.{name}": value for name, value in self.llm.items() if name != "model"}
+            ours |= {f"llm.{name}": value for name, value in asdict(held).items()}
+            known, reasons = known | options, dict.fromkeys(options, "an option of the command") | reasons
         found = []
-        for name, theirs in self.study.items():
+        for name, theirs in known.items():
             if ours[name] == theirs or (name == "rl.updates" and within(ours[name], theirs)):
                 continue
-            reason = self.reasons.get(name, "see the study file")
+            reason = reasons.get(name, "see the study file")
             found.append({"setting": name, "study": theirs, "ours": ours[name], "reason": reason})
         return found
 

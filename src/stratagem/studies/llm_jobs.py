@@ -12,11 +12,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
 from stratagem.studies.jobs import Job, Progress
+
+if TYPE_CHECKING:
+    from stratagem.models.llm import Source
+
+REST = 200 * 2**20  # bytes that a study takes up to beside an LLM's weights
+FLOAT = 4  # bytes of a trained weight on disk
 
 
 def words(config: Any) -> list[str]:
@@ -86,6 +92,35 @@ def run_one(job: Job, line: list[str], progress: Progress) -> None:
         raise StratagemError(f"{job.name}: {reason}; the same command resumes")
     log.unlink()
     progress(job.name, total or 1, total or 1, {})
+
+
+def disk_space(jobs: Sequence[Job], source: Source, llm: LLMConfig) -> int:
+    """Bytes that a study's folder takes up to while one stage after another runs, by the shape of its first model.
+
+    Each training leaves an adapter or a whole model. While it runs there are two checkpoints and a third that is being
+    written, of up to four times what is trained: itself, AdamW's two moments, and the adapter that RL started from.
+    """
+    from torch import device, nn
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    trust = llm.trust_remote_code
+    if "gguf_file" in source.where:  # whose shape is read with its weights
+        return REST
+    try:
+        config = AutoConfig.from_pretrained(**source.where, trust_remote_code=trust)
+        with device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
+    except (OSError, ValueError, KeyError, ImportError):  # said by the stage that loads it
+        return REST
+    linear = [one for one in model.modules() if isinstance(one, nn.Linear)]
+    adapted = [one for one in linear if one is not model.get_output_embeddings()]
+    trained = {
+        "all": FLOAT * model.num_parameters(),
+        "lora": FLOAT * llm.rank * sum(one.in_features + one.out_features for one in adapted),
+    }
+    left = trained | ({"lora": 2 * model.num_parameters()} if llm.merge else {})
+    tunes = [job.config.tune for job in jobs if job.stage != "rollout"]
+    return REST + sum(left[tune] for tune in tunes) + 12 * max(trained[tune] for tune in tunes)
 
 
 def updates_of(job: Job) -> int:

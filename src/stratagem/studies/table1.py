@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from stratagem.strategies.table import label_table
 from stratagem.studies import expected
 from stratagem.studies.config import PRESETS, QWEN, TABLE1, Study, read_study
 from stratagem.studies.jobs import Job, Progress, run_jobs
-from stratagem.studies.llm_jobs import run_llm_jobs
+from stratagem.studies.llm_jobs import REST, disk_space, run_llm_jobs
 from stratagem.studies.ray_jobs import Cluster
 from stratagem.studies.summary import summarise
 from stratagem.training.loop import product_speed
@@ -124,17 +125,19 @@ def reproduce(
     by_trl = engine == "trl"
     study = read_study(QWEN if by_trl else TABLE1, settings)
     study.check_field(preset)
-    plain, held = study_dict(study), None
+    plain, held, listed = study_dict(study), None, {}
     if by_trl:
         from stratagem.models.llm import find_model  # imports transformers, which the small models do without
 
         name = model or study.llm["model"]
         held = llm or study.held()
-        find_model(name, held)
-        base = Path(name)
-        deviations = study.deviations(preset, model=name)
+        source, base = find_model(name, held), Path(name)
+        deviations = study.deviations(preset, model=name, held=held)
+        listed = {"llm": {"model": name} | asdict(held)}
         claim_folder(
-            out, {"preset": preset, "study": plain, "engine": engine, "model": name, "llm": held.key()}
+            out,
+            {"preset": preset, "study": plain, "engine": engine, "model": name, "llm": held.key()},
+            disk_space(jobs(study, preset, seeds, out, base), source, held),
         )
     elif model is not None:
         raise StratagemError(
@@ -172,7 +175,7 @@ def reproduce(
             for cell, row in study.published.items()
         },
         "deviations": deviations,
-        "settings": plain[preset] | {"evaluation": study.evaluation, "probe": study.probe},
+        "settings": plain[preset] | listed | {"evaluation": study.evaluation, "probe": study.probe},
         "evaluation": {
             "problems": study.evaluation["size"],
             "samples": study.evaluation["samples"],
@@ -195,11 +198,11 @@ def study_dict(study: Study) -> dict[str, Any]:
     return found
 
 
-def claim_folder(out: Path, settings: dict[str, Any]) -> None:
-    """Make `out` this study's, or see that it is; the number of seeds may grow.
+def claim_folder(out: Path, settings: dict[str, Any], needed: int = REST) -> None:
+    """Make `out` this study's, or see that it is; the number of seeds may grow. A study takes up to `needed` bytes.
 
     Raises:
-        StratagemError: it holds another study or something that is not ours, or cannot be written.
+        StratagemError: it holds another study or something that is not ours, cannot be written, or is too small.
     """
     config = {
         "stage": "table1",
@@ -221,8 +224,10 @@ def claim_folder(out: Path, settings: dict[str, Any]) -> None:
         free = shutil.disk_usage(out).free
     except OSError as error:
         raise StratagemError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
-    if free < 200 * 2**20:
-        raise StratagemError(f"{out}: only {free // 2**20} MiB free; a study takes up to 200")
+    if free < needed:
+        raise StratagemError(
+            f"{out}: {free / 2**30:.1f} GiB are free and a study takes up to {needed / 2**30:.1f}; choose another --out"
+        )
     write_json(out / STUDY, config)
 
 

@@ -38,7 +38,7 @@ from stratagem.models.llm import (
     save_llm,
     token_budget,
 )
-from stratagem.records import Problem, StratagemError
+from stratagem.records import Problem, StratagemError, content_id
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.answer import Answer
 from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine
@@ -236,7 +236,8 @@ class Outcome:
 
 def settings(config: SFTConfig | GRPOConfig, source: Source, llm: LLMConfig) -> dict[str, Any]:
     """What a stage's key is made of."""
-    return asdict(config) | {"engine": "trl", "model": source.fingerprint, "llm": llm.key()}
+    prompt = {"instruction": content_id(FiniteField(config.p).instruction())}
+    return asdict(config) | {"engine": "trl", "model": source.fingerprint, "llm": llm.key()} | prompt
 
 
 def as_trained(source: Source, llm: LLMConfig) -> LLMConfig:

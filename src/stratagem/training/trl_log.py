@@ -92,6 +92,7 @@ def grpo_metrics(live: Live) -> Callable[[dict[str, Any]], dict[str, Any]]:
             "entropy": rounded(logs.get("entropy")),
             "grad_norm": rounded(logs.get("grad_norm")),
             "length": rounded(logs.get("completions/mean_length"), 3),
+            "tokens": rounded(logs.get("num_tokens"), 0),  # of prompts and completions since the start
             "truncated": round(float(logs.get("completions/clipped_ratio") or 0) * len(live.responses)),
             "cells": [[*cell, *counts] for cell, counts in sorted(cells.items())],
             "live": {name: rounded(value) for name, value in live.latest.items()},

@@ -1,0 +1,106 @@
+"""Options of the commands that read logs: how a log is read, what is right in it, and where results go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from stratagem.records import StratagemError
+from stratagem.rollouts.readers.row import ReadOptions
+from stratagem.strategies.rules import RuleSet, check_rules, read_rules
+
+
+@dataclass(frozen=True)
+class Right:
+    """What is right; asked for where a log leaves it open."""
+
+    score: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="COLUMN", help="the column that says what is right, within 0-1", help_behavior_hint=""
+        ),
+    ] = None
+    correct: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="CONDITION",
+            help="a condition that says what is right, such as 'score > 0'",
+            help_behavior_hint="",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a log is read."""
+
+    columns: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="OURS=THEIRS",
+            help="what columns are called in the logs, such as completion=response",
+            help_behavior_hint="",
+        ),
+    ] = ()
+    turns: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="TURNS",
+            help="which assistant turns count as the completion: last or all (default: last)",
+            help_behavior_hint="",
+        ),
+    ] = "last"
+    strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line", help_behavior_hint="")] = (
+        False
+    )
+
+    def options(self) -> ReadOptions:
+        """
+        Raises:
+            StratagemError: no such turns, or a column without its name in the log.
+        """
+        if self.turns not in ("last", "all"):
+            raise StratagemError(f"--turns {self.turns}: must be last or all")
+        pairs = [word.partition("=") for word in self.columns]
+        for ours, sign, theirs in pairs:
+            if not (ours and sign and theirs):
+                raise StratagemError(
+                    f"--columns {ours}: write our name=the log's name, such as completion=response"
+                )
+        columns = {ours: theirs for ours, _, theirs in pairs}
+        return ReadOptions(turns=self.turns, columns=columns, strict=self.strict)
+
+
+def listed(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def paths(text: str) -> list[str]:
+    """The paths of one log: a path that exists, as it is; else several joined by commas."""
+    return [text] if Path(text).exists() else listed(text) or [text]
+
+
+def checked_rules(source: str) -> RuleSet:
+    """
+    Raises:
+        StratagemError: a rule gets one of its own examples wrong.
+    """
+    rules = read_rules(source)
+    for failure in check_rules(rules):
+        raise StratagemError(f"--strategies {source}: {failure}")
+    return rules
+
+
+def make_folder(folder: Path) -> None:
+    """See that there is such a folder, before anything long is done for what it is to hold.
+
+    Raises:
+        StratagemError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StratagemError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None

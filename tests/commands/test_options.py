@@ -1,0 +1,90 @@
+"""Options that several commands share have the same limits in all of them, and a mistake is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.conftest import Run
+from tests.lens.test_diagnose import log
+
+SHARES = {"forward": (0.5, 0.9), "backward": (0.5, 0.1)}
+LOGS = ["a.jsonl", "b.jsonl"]
+SEED = "must lie within 0-2147483647"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["diagnose", *LOGS, "--seed", "-1"], f"--seed -1: {SEED}"),
+        (["decompose", *LOGS, "--seed", "-1"], f"--seed -1: {SEED}"),
+        (["validate-labels", "diagnosis", "--seed", "-1"], f"--seed -1: {SEED}"),
+        (["problems", "--seed", "-1"], f"--seed -1: {SEED}"),
+        (["sft", "--seed", "-1", "--out", "x"], f"--seed -1: {SEED}"),
+        (["rl", "--seed", 2**31, "--model", "x", "--out", "x"], f"--seed {2**31}: {SEED}"),
+        (["rollout", "--seed", "-1", "--model", "x", "--out", "x"], f"--seed -1: {SEED}"),
+        (["base", "--seed", "-1", "--out", "x"], f"--seed -1: {SEED}"),
+        (["diagnose", *LOGS, "--draws", "-1"], "--draws -1: must be at least 100"),
+        (["decompose", *LOGS, "--draws", "-1"], "--draws -1: must be at least 100"),
+        (["diagnose", *LOGS, "--level", "nan"], "--level nan: must lie between 0 and 1"),
+        (["passk", "a.jsonl", "--level", "2"], "--level 2.0: must lie between 0 and 1"),
+        (["validate-labels", "s.csv", "--level", "95"], "--level 95.0: must lie between 0 and 1"),
+        (["diagnose", *LOGS, "--sample", "-1"], "--sample -1: must be at least 0"),
+        (["diagnose", *LOGS, "--names", "x"], "--names x: must be 2 different names, one a log"),
+        (["diagnose", *LOGS, "--names", "x,x"], "--names x,x: must be 2 different names, one a log"),
+        (["label", "a.jsonl", "--turns", "first"], "--turns first: must be last or all"),
+        (["passk", "a.jsonl", "--columns", "response"], "--columns response: write our name=the log's name"),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_line(stratagem: Run, tmp_path: Path, words: list, said: str) -> None:
+    for name in LOGS:
+        log(tmp_path / name, SHARES, problems=10)
+    done = stratagem(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def labelled(path: Path) -> Path:
+    """A labelled table of 40 responses."""
+    rows = [
+        {"side": i % 2, "problem_id": f"p{i // 4}", "sample": i % 4, "score": float(i % 3 == 0),
+         "strategy": "a" if i % 5 else "b", "prompt": "p", "completion": "c"}
+        for i in range(40)
+    ]  # fmt: skip
+    pl.DataFrame(rows).write_parquet(path)
+    return path
+
+
+def test_a_sheet_gets_its_folder_and_the_ending_that_is_read(stratagem: Run, tmp_path: Path) -> None:
+    labelled(tmp_path / "labelled.parquet")
+    refused = stratagem("validate-labels", "labelled.parquet", "--size", 20, "--out", "s.tsv")
+    assert refused.returncode == 2
+    assert refused.stderr.strip().endswith("--out s.tsv: a sheet is CSV; name it s.csv")
+    for name in ("new/folder/s.csv", "S.CSV"):
+        done = stratagem("validate-labels", "labelled.parquet", "--size", 20, "--out", name)
+        assert done.returncode == 0, done.stderr
+        sheet = pl.read_csv(tmp_path / name, infer_schema=False)
+        sheet.with_columns(true_strategy="strategy").write_csv(tmp_path / name)
+        measured = stratagem("validate-labels", name)
+        assert measured.returncode == 0, measured.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(stratagem: Run, tmp_path: Path) -> None:
+    labelled(tmp_path / "labelled.parquet")
+    log(tmp_path / "a.jsonl", SHARES, problems=10)
+    (tmp_path / "file").write_text("mine")
+    for words in (
+        ["validate-labels", "labelled.parquet", "--size", 20, "--out", "file/s.csv"],
+        ["label", "a.jsonl", "--strategies", "math", "--out", "file/t.parquet"],
+        ["problems", "--out", "file/p.jsonl"],
+        ["diagnose", "a.jsonl", "a.jsonl", "--out", "file/x"],
+    ):
+        done = stratagem(*words)
+        assert done.returncode == 2
+        assert "cannot be made" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
