@@ -181,7 +181,7 @@ def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         table, score, notes, keys = label_table(found), "column 'score'", [], ["kind", "strategy"]
     write_rollouts(out, table)
     counts = table.group_by(keys).agg(pl.len().alias("responses"), pl.col("score").mean().alias("accuracy"))
-    rows = counts.sort(*keys[:-1], -pl.col("responses").cast(pl.Int64)).to_dicts()
+    rows = counts.sort(*keys[:-1], -pl.col("responses").cast(pl.Int64), keys[-1]).to_dicts()
     if not as_json:
         for row in rows:
             right = "" if row["accuracy"] is None else f"  {row['accuracy']:6.1%} right"
