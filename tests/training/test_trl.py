@@ -251,6 +251,18 @@ def test_processes_and_gpus_have_to_fit(monkeypatch: pytest.MonkeyPatch) -> None
         trl_checks.check_machine(SFT, LLM)
 
 
+def test_a_gpu_that_is_too_small_is_said(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for name in ("SFTTrainer", "run"):  # when the trainer is made, or while it trains
+        with monkeypatch.context() as patch:
+            patch.setattr(trl, name, full)
+            with pytest.raises(StratagemError, match="lower --device-batch"):
+                trl.sft(SFT, tmp_path / "x", tiny, LLM)
+    assert not (tmp_path / "x").exists()
+
+
 def test_all_weights_may_come_from_all_processes(
     taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

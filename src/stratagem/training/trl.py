@@ -77,7 +77,7 @@ def sft(
         for problem, text in zip(problems, texts, strict=True)
     ]
     updates = config.epochs * -(-len(rows) // config.batch)
-    with together(stage) as work:
+    with fitting(), together(stage) as work:
         args = TheirSFT(
             **shared(config, llm, work, config.batch),
             num_train_epochs=config.epochs,
@@ -143,7 +143,7 @@ def grpo(
     # All updates in one epoch, in the native engine's order: resumed in a later epoch, TRL's own shuffling would
     # begin again with the first one's.
     rows = [rows[i] for update in range(config.updates) for i in loop.asked(config, update)]
-    with together(stage) as work:
+    with fitting(), together(stage) as work:
         args = TheirGRPO(
             **shared(config, llm, work, config.batch * config.group),
             max_steps=config.updates * config.inner,
@@ -246,6 +246,20 @@ def as_trained(source: Source, llm: LLMConfig) -> LLMConfig:
         return llm
     theirs = read_json(source.adapter / ADAPTER)
     return replace(llm, rank=theirs["r"], alpha=theirs["lora_alpha"], dropout=theirs["lora_dropout"])
+
+
+@contextlib.contextmanager
+def fitting() -> Generator[None]:
+    """
+    Raises:
+        StratagemError: the memory of a GPU ran out, when the trainer was made or while it trained.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise StratagemError(
+            "the GPU's memory is too small: lower --device-batch, or add --checkpointing"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -353,12 +367,7 @@ def run(trainer: Any, work: Path) -> None:
     # The trainer's state is what a checkpoint writes last: without it, the machine stopped in the middle.
     whole = [path for path in found if (path / "trainer_state.json").is_file()]
     trainer.remove_callback(PrinterCallback)
-    try:
-        trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
-    except torch.OutOfMemoryError:
-        raise StratagemError(
-            "the GPU's memory is too small: lower --device-batch, or add --checkpointing"
-        ) from None
+    trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
 
 
 def finish(
