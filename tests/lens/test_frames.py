@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import stratagem
+from stratagem.lens.table import read_rows
 from tests.lens.test_diagnose import log
 
 
@@ -35,3 +40,18 @@ def test_a_function_of_ones_own_labels_a_table(tmp_path: Path) -> None:
     assert "select, then improve" in str(found)
     with pytest.raises(stratagem.StratagemError, match="len: row 0: gave int"):
         stratagem.label(before, len)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.data())
+def test_rows_of_a_table_in_any_row_groups(sizes: list[int], data: st.DataObject) -> None:
+    table = pl.DataFrame({"n": range(sum(sizes)), "names": [[str(i)] * (i % 3) for i in range(sum(sizes))]})
+    chosen = data.draw(st.sets(st.integers(0, table.height - 1), min_size=1).map(sorted))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.parquet"
+        with pq.ParquetWriter(path, table.to_arrow().schema) as writer:
+            start = 0
+            for size in sizes:
+                writer.write_table(table[start : start + size].to_arrow())
+                start += size
+        assert read_rows(path, np.array(chosen)).equals(table[chosen])

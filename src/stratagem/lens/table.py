@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from stratagem.records import StratagemError
 from stratagem.report.sample import sample_for_browser
@@ -95,14 +96,26 @@ def read_sample(
     Args:
         keys: for each side, problem_id and key.
     """
-    lazy = pl.scan_parquet(path).with_row_index("_row")
-    light = lazy.select("_row", "side", "checkpoint", "problem_id", "strategy", "score").collect()
+    names = ["side", "checkpoint", "problem_id", "strategy", "score"]
+    light = pl.read_parquet(path, columns=names).with_row_index("_row")
     common = pl.concat(
         [table.select("problem_id", "key", side=pl.lit(i, pl.Int32)) for i, table in enumerate(keys)]
     )
     light = light.join(common, on=["side", "problem_id"], how="left", maintain_order="left")
     light = light.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
-    rows = sample_for_browser(light, size, rng)["_row"]
-    chosen = lazy.filter(pl.col("_row").is_in(rows.implode())).collect(engine="streaming")
-    ids = light.filter(pl.col("_row").is_in(rows.implode())).select("_row", key="problem_id")
-    return chosen.join(ids, on="_row").sort("_row").with_columns(problem_id=pl.col("key")).drop("_row", "key")
+    rows = np.sort(sample_for_browser(light, size, rng)["_row"].to_numpy())
+    return read_rows(path, rows).with_columns(light["problem_id"].gather(rows))
+
+
+def read_rows(path: Path, rows: NDArray[np.integer]) -> pl.DataFrame:
+    """Rows of a Parquet file, by their ascending numbers; a row group is in memory at a time."""
+    parts: list[pl.DataFrame] = []
+    with pq.ParquetFile(path) as file:
+        start = 0
+        for i in range(file.num_row_groups):
+            stop = start + file.metadata.row_group(i).num_rows
+            inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+            if inside.size:
+                parts.append(pl.DataFrame(file.read_row_group(i).take(inside - start)))
+            start = stop
+    return pl.concat(parts)
