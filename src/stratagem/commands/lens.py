@@ -11,7 +11,15 @@ from rich.console import Console
 
 from stratagem.commands.common import bars, console, read, warn
 from stratagem.commands.condition import Condition
-from stratagem.commands.options import Reading, Right, checked_rules, listed, make_folder, paths
+from stratagem.commands.options import (
+    Reading,
+    Right,
+    checked_rules,
+    columns_or_none,
+    listed,
+    make_folder,
+    paths,
+)
 from stratagem.lens.diagnose import diagnose as compare_logs
 from stratagem.lens.side import Look
 from stratagem.lens.survey import Survey, attempts_of, differences, survey
@@ -165,16 +173,12 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     condition = None if given.fail_if is None else Condition.parse(given.fail_if)
     look = Look(
         rules=None if given.strategies is None else checked_rules(given.strategies),
-        by=None if given.by is None else tuple(listed(given.by)) if given.by != "none" else (),
+        by=columns_or_none(given.by),
         score=given.right.score,
         correct=given.right.correct,
         join=given.join,
         checkpoint=given.checkpoint,
-        refine=None
-        if given.refine is None
-        else tuple(listed(given.refine))
-        if given.refine != "none"
-        else (),
+        refine=columns_or_none(given.refine),
         read=given.reading.options(),
     )
     if not given.logs:

@@ -78,6 +78,13 @@ def listed(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def columns_or_none(text: str | None) -> tuple[str, ...] | None:
+    """None where nothing is said, no columns for the word ``none``, else those listed."""
+    if text is None:
+        return None
+    return () if text == "none" else tuple(listed(text))
+
+
 def paths(text: str) -> list[str]:
     """The paths of one log: a path that exists, as it is; else several joined by commas."""
     return [text] if Path(text).exists() else listed(text) or [text]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from stratagem.commands.common import bars, console, read
-from stratagem.records import StratagemError
+from stratagem.records import StratagemError, points
 from stratagem.settings import (
     STUDY_RL,
     STUDY_SFT,
@@ -288,8 +288,8 @@ def probe(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         found[name] = obeyed(config, out)
     if not as_json:
         for name, one in found.items():
-            right, kept = (f"{100 * one[key].value:.1f}%" for key in ("right", "kept_to"))
-            ends = f"[{100 * one['right'].low:.1f}, {100 * one['right'].high:.1f}]"
+            right, kept = (f"{points(one[key].value)}%" for key in ("right", "kept_to"))
+            ends = f"[{points(one['right'].low)}, {points(one['right'].high)}]"
             console().print(f"begun {name:<9} {right:>6} right {ends}, {kept} kept to it", highlight=False)
         console().print(f"[green]done[/green] {asked.out}", highlight=False)
     return {

@@ -183,14 +183,17 @@ def bootstrap(
         weight_d = weight_b[b] * number_d
         total_dl += weight_d[:, None] * found.links_l
         sums_d3s += weight_d[:, None, None] * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
-        stratum_g43[b] = stratum_ends(found.links_l[number_d > 0], widened(level, size - 1))
+        stratum_g43[b] = stratum_ends(found.links_l[number_d > 0], level, size)
     return Replicates(total_dl, mix(sums_d3s[:, 0], sums_d3s[:, 1], sums_d3s[:, 2]), stratum_g43)
 
 
-def stratum_ends(links_dl: Floats, level: float) -> Floats:
-    """Low, high and standard error of a stratum's gain, selection, improvement and new strategy (4 x 3), from draws."""
+def stratum_ends(links_dl: Floats, level: float, problems: int) -> Floats:
+    """Low, high and standard error of the gain, selection, improvement and new strategy (4 x 3) of a stratum of so many
+    problems, from draws."""
     old, kept, seen, now = (links_dl[:, LINKS.index(name)] for name in ("old", "kept", "seen", "now"))
     terms_d4 = np.stack([now - old, kept - old, seen - kept, now - seen], axis=1)
     if len(terms_d4) < 2:
         return np.full((4, 3), np.nan)
-    return np.stack([*middle_part(terms_d4, level), terms_d4.std(axis=0, ddof=1)], axis=1)
+    return np.stack(
+        [*middle_part(terms_d4, widened(level, problems - 1)), terms_d4.std(axis=0, ddof=1)], axis=1
+    )

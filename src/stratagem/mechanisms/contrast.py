@@ -20,8 +20,8 @@ from stratagem.mechanisms.counts import tally
 from stratagem.mechanisms.influence import clustered
 from stratagem.mechanisms.levels import Sample
 from stratagem.mechanisms.pairs import Floats, Pairs, Side, side, strata_of
-from stratagem.mechanisms.resampling import pool_of, sums
-from stratagem.mechanisms.uncertainty import quantile, widened
+from stratagem.mechanisms.resampling import freedom, pool_of, sums
+from stratagem.mechanisms.uncertainty import quantile
 from stratagem.records import Estimate, StratagemError
 
 LEAST = 2  # problems of a stratum on either side, below which it shows no variance and is left out
@@ -92,7 +92,7 @@ def paired(
             data_pk, pairs.sizes_g, width, rng=rng, draws=draws, stratified=stratified, level=level
         ),
         gain=gain if m < 2 else clustered(gain.value, psi_p, pool_p, level),
-        free=m - int(pool_p.max()) - 1,
+        free=freedom(pool_p, m),
         samples=(Sample(sides[0], np.full(m, 1 / m), pool_p), Sample(sides[1], np.full(m, 1 / m), pool_p)),
         lengths=(float(sides[0].length_p.mean()), float(sides[1].length_p.mean())),
         problems=m,
@@ -236,5 +236,5 @@ def _replicates(
         found = chain(np.concatenate(means, axis=1), np.ones(draws), width)
         total_dl += weight * found.links_l
         parts_d3s += weight * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
-        stratum_g43[g] = stratum_ends(found.links_l, widened(level, int(size_cg[:, g].min()) - 1))
+        stratum_g43[g] = stratum_ends(found.links_l, level, int(size_cg[:, g].min()))
     return Replicates(total_dl, mix(parts_d3s[:, 0], parts_d3s[:, 1], parts_d3s[:, 2]), stratum_g43)

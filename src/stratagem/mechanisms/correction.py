@@ -21,7 +21,7 @@ from stratagem.mechanisms.confusion import OUTCOMES, Confusion
 from stratagem.mechanisms.decompose import decompose
 from stratagem.mechanisms.joint import by_outcome, settle, sums_of, unmix
 from stratagem.mechanisms.pairs import Floats, Pairs, pair
-from stratagem.mechanisms.resampling import drawn, pool_of, steps
+from stratagem.mechanisms.resampling import drawn, freedom, pool_of, steps
 from stratagem.mechanisms.result import Split
 from stratagem.mechanisms.uncertainty import max_t, percentile
 from stratagem.records import Estimate, StratagemError, finite
@@ -174,7 +174,7 @@ def decompose_corrected(
     true_gcos = settle(raw_gcos, absent_gcos)
     sum_gk = sums_of(true_gcos)
     point = chain(sum_gk, number_g, width)
-    free = m - int(pool_of(pairs.sizes_g, stratified).max()) - 1
+    free = freedom(pool_of(pairs.sizes_g, stratified), m)
     ends = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m, free)
     selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
     new = ends.point("now", "seen")

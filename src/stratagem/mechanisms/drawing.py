@@ -14,8 +14,7 @@ NAMES, AXIS, VALUES, ROW = 190, 300, 170, 24  # pixels
 
 def text_row(name: str, term: Term) -> str:
     """A term in one line of a terminal, in points."""
-    ends = f"({points(term.low, sign='+')} to {points(term.high, sign='+')})"
-    return f"{name:<20} {_value(term):>16}  {'' if math.isnan(term.low) else ends}".rstrip()
+    return f"{name:<20} {_value(term):>16}  {_ends(term)}".rstrip()
 
 
 def forest(rows: Sequence[tuple[str, Term]], title: str, details: str) -> str:
@@ -37,7 +36,9 @@ def forest(rows: Sequence[tuple[str, Term]], title: str, details: str) -> str:
     for i, (name, term) in enumerate(rows, 1):
         y = ROW * i + ROW / 2
         texts.append(f'<text x="0" y="{y + 4}">{escape(name)}</text>')
-        texts.append(f'<text x="{NAMES + AXIS + 14}" y="{y + 4}">{escape(_said(term))}</text>')
+        texts.append(
+            f'<text x="{NAMES + AXIS + 14}" y="{y + 4}">{escape(f"{_value(term)}  {_ends(term)}".rstrip())}</text>'
+        )
         if math.isfinite(term.low):
             marks.append(f'<line x1="{x(term.low)}" x2="{x(term.high)}" y1="{y}" y2="{y}" stroke-width="2"/>')
         left, right = _middle(term)
@@ -63,8 +64,5 @@ def _value(term: Term) -> str:
     return points(term.value, sign="+")
 
 
-def _said(term: Term) -> str:
-    ends = (
-        "" if math.isnan(term.low) else f"  ({points(term.low, sign='+')} to {points(term.high, sign='+')})"
-    )
-    return _value(term) + ends
+def _ends(term: Term) -> str:
+    return "" if math.isnan(term.low) else f"({points(term.low, sign='+')} to {points(term.high, sign='+')})"

@@ -21,7 +21,7 @@ from stratagem.mechanisms.counts import tally
 from stratagem.mechanisms.drawing import forest, text_row
 from stratagem.mechanisms.influence import clustered
 from stratagem.mechanisms.pairs import Floats, arrange, side, strata_of
-from stratagem.mechanisms.resampling import drawn, pool_of, sums
+from stratagem.mechanisms.resampling import drawn, freedom, pool_of, sums
 from stratagem.mechanisms.result import split_rows
 from stratagem.mechanisms.uncertainty import Term
 from stratagem.records import Estimate, StratagemError
@@ -149,7 +149,7 @@ def path(
     pool_g = pool_of(sizes_g, stratified)
 
     def step(a: int, b: int, total_l: Floats, total_dl: Floats) -> Step:
-        ends = Totals(total_l, total_dl, level, n, n - int(pool_g.max()) - 1)
+        ends = Totals(total_l, total_dl, level, n, freedom(pool_g, n))
         gain = ends.point("now", "old")
         if paired:  # the closed form, as `decompose` has it
             right_p, pool_p = _right(data[b]) - _right(data[a]), np.repeat(pool_g, sizes_g)

@@ -46,6 +46,11 @@ def pool_of(sizes_b: NDArray[np.int64], stratified: bool) -> NDArray[np.int64]:
     return found
 
 
+def freedom(pool: NDArray[np.int64], n: int) -> int:
+    """Degrees of freedom that n problems in these pools leave: the mean of each pool takes one."""
+    return n - int(pool.max()) - 1
+
+
 def drawn(
     rng: np.random.Generator, sizes_b: Sequence[int], draws: int, stratified: bool
 ) -> tuple[NDArray[np.int64], Floats]:

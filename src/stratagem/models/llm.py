@@ -27,6 +27,7 @@ from transformers.utils import logging as their_logging
 from stratagem.models.memory import check_memory
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
+from stratagem.strategies import token_budget as budget_of
 from stratagem.tasks.finite_field import FiniteField
 from stratagem.workspace import read_json, write_json
 
@@ -355,10 +356,5 @@ def prompting(tokenizer: Any, task: FiniteField) -> Prompting:
 
 
 def token_budget(tokenizer: Any, task: FiniteField, steps: int) -> int:
-    """Most new tokens for chains of up to `steps` operations: the longest of some demonstrations, and a third more."""
-    from stratagem.strategies import STRATEGIES
-
-    problems = task.generate("spare", 16, (steps, steps))
-    texts = [one.demonstrate(task, problem.data) for one in STRATEGIES.values() for problem in problems]
-    longest = max(len(ids) for ids in tokenizer([f" {text}" for text in texts])["input_ids"])
-    return (longest + 1) * 4 // 3
+    """Most new tokens for chains of up to `steps` operations, in the tokenizer's own (`strategies.token_budget`)."""
+    return budget_of(task, steps, lambda text: len(tokenizer(f" {text}")["input_ids"]))

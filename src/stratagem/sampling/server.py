@@ -21,7 +21,7 @@ from stratagem.records import Problem, StratagemError
 from stratagem.sampling.answer import Answer
 from stratagem.sampling.rollout import Report, write_answers
 from stratagem.settings import RolloutConfig, ServerConfig
-from stratagem.strategies import STRATEGIES
+from stratagem.strategies import token_budget as budget_of
 from stratagem.tasks.finite_field import FiniteField
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,9 @@ def rollout(
 
 
 def token_budget(task: FiniteField, steps: int) -> int:
-    """The longest of some demonstrations of `steps` steps, and a third more, as `models.llm.token_budget` has it.
-
-    A server does not tell how it splits a text; words, digits and signs are the tokens of Qwen2.5 and its like.
-    """
-    problems = task.generate("spare", 16, (steps, steps))
-    texts = [one.demonstrate(task, problem.data) for one in STRATEGIES.values() for problem in problems]
-    return (max(len(TOKEN.findall(text)) for text in texts) + 1) * 4 // 3
+    """As `models.llm.token_budget`. A server does not tell how it splits a text: words, digits and signs are the tokens
+    of Qwen2.5 and its like."""
+    return budget_of(task, steps, lambda text: len(TOKEN.findall(text)))
 
 
 class Server:

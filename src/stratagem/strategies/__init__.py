@@ -5,7 +5,7 @@ A new strategy is one module of the shape `Strategy` and one line in `STRATEGIES
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from stratagem.records import Label, Problem, StratagemError, content_id
 from stratagem.strategies import backward, forward
@@ -36,12 +36,21 @@ __all__ = [
     "Strategy",
     "demonstrations",
     "label",
+    "token_budget",
 ]
 
 STRATEGIES: dict[str, Strategy] = {"forward": forward, "backward": backward}
 
 # What the SFT data may show, by the name that --strategy takes.
 SETS: dict[str, tuple[str, ...]] = {"F": ("forward",), "B": ("backward",), "FB": ("forward", "backward")}
+
+
+def token_budget(task: FiniteField, steps: int, tokens: Callable[[str], int]) -> int:
+    """Most new tokens for chains of up to `steps` operations: the longest of some demonstrations with its end, and a
+    third more. `tokens` counts those of a text."""
+    problems = task.generate("spare", 16, (steps, steps))
+    texts = [one.demonstrate(task, problem.data) for one in STRATEGIES.values() for problem in problems]
+    return (max(map(tokens, texts)) + 1) * 4 // 3
 
 
 def label(
