@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stratagem.records import Problem, StratagemError
+from stratagem.records import Problem, StratagemError, content_id
 from stratagem.sampling.answer import Answer
 from stratagem.sampling.rollout import Report, write_answers
 from stratagem.settings import RolloutConfig, ServerConfig
@@ -44,7 +44,7 @@ def rollout(
         StratagemError: the server cannot be reached, does not have the model, or refuses.
     """
     task = FiniteField(config.p)
-    source = {"engine": "server", "model": model} | {
+    source = {"engine": "server", "model": model, "instruction": content_id(task.instruction())} | {
         name: value for name, value in asdict(server).items() if name not in ("parallel", "timeout", "url")
     }
     max_new = config.max_new or token_budget(task, config.steps[1])
