@@ -35,8 +35,8 @@ from stratagem.models.folder import load_model
 from stratagem.models.vocabulary import EOS_ID, PAD_ID, encode
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import GRPOConfig, SFTConfig
-from stratagem.strategies import demonstrations
-from stratagem.tasks.finite_field import KINDS, FiniteField
+from stratagem.tasks.finite_field.field import KINDS, FiniteField
+from stratagem.tasks.finite_field.strategies import demonstrations
 from stratagem.training import grpo, loop, sft
 
 TASK = FiniteField(11)

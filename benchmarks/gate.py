@@ -21,9 +21,9 @@ import torch
 from stratagem.models.folder import SHIPPED, load_model, model_folder
 from stratagem.models.vocabulary import encode
 from stratagem.sampling.native import generate, token_limit
-from stratagem.strategies import STRATEGIES
 from stratagem.studies.config import read_study
-from stratagem.tasks.finite_field import KINDS, FiniteField
+from stratagem.tasks.finite_field.field import KINDS, FiniteField
+from stratagem.tasks.finite_field.strategies import STRATEGIES
 from stratagem.training import sft
 
 TASK, PROBLEMS, SAMPLES, LOW, HIGH = FiniteField(11), 480, 4, 30, 95

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from stratagem.mechanisms.confusion import Confusion
-from stratagem.mechanisms.correction import Corrected, decompose_corrected
-from stratagem.mechanisms.decompose import decompose
-from stratagem.mechanisms.labels import validate
-from stratagem.mechanisms.result import Decomposition
-from stratagem.mechanisms.sheet import sheet
-from stratagem.mechanisms.uncertainty import Bounded
+from stratagem.decomposition.decompose import decompose
+from stratagem.decomposition.result import Decomposition
+from stratagem.label_error.confusion import Confusion
+from stratagem.label_error.correction import Corrected, decompose_corrected
+from stratagem.label_error.quality import validate
+from stratagem.label_error.sheet import sheet
 from stratagem.records import StratagemError
+from stratagem.stats.uncertainty import Bounded
 
 NAMES = ("A", "B", "C")
 TERMS: tuple[str, ...] = (

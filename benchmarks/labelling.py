@@ -23,10 +23,10 @@ import polars as pl
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.strategies import reference  # noqa: E402
+from tests.labelling import reference  # noqa: E402
 
-from stratagem.strategies.compile import ascii_classes, merged  # noqa: E402
-from stratagem.strategies.rules import RuleSet, label_frame, read_rules  # noqa: E402
+from stratagem.labelling.compile import ascii_classes, merged  # noqa: E402
+from stratagem.labelling.rules import RuleSet, label_frame, read_rules  # noqa: E402
 
 BATCH = 50_000
 DATA = ROOT.parent / "shared" / "data" / "algebra-rl"

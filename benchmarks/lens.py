@@ -75,10 +75,10 @@ def whole(folder: Path, draws: int) -> None:
 
 def parts(folder: Path) -> dict[str, float]:
     """Seconds of each part over the log before."""
-    from stratagem.mechanisms.behaviours import count_behaviours
-    from stratagem.mechanisms.counts import count
+    from stratagem.decomposition.behaviours import count_behaviours
+    from stratagem.labelling.rules import label_frame, read_rules
     from stratagem.rollouts.log import read_rollouts
-    from stratagem.strategies.rules import label_frame, read_rules
+    from stratagem.stats.counts import count
 
     spent = dict.fromkeys(("read", "label", "count"), 0.0)
     rules = read_rules("math")

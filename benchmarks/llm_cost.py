@@ -27,10 +27,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from stratagem.models.llm import find_model, load_tokenizer, prompting, token_budget
 from stratagem.records import Problem
 from stratagem.settings import LLMConfig, RolloutConfig
-from stratagem.strategies import demonstrations
 from stratagem.studies.config import QWEN, read_study
 from stratagem.studies.table1 import cell_names, probes_of
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import demonstrations
 from stratagem.training.loop import asked
 
 PEAK = 989e12  # operations a second of an H100 in bfloat16

@@ -24,12 +24,12 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from stratagem.mechanisms.chain import LINKS, bootstrap, chain, matrix
-from stratagem.mechanisms.counts import count
-from stratagem.mechanisms.decompose import decompose
-from stratagem.mechanisms.pairs import pair
-from stratagem.mechanisms.uncertainty import percentile
+from stratagem.decomposition.counterfactuals import LINKS, bootstrap, chain, matrix
+from stratagem.decomposition.decompose import decompose
 from stratagem.records import Estimate
+from stratagem.stats.counts import count
+from stratagem.stats.pairs import pair
+from stratagem.stats.uncertainty import percentile
 
 STRATEGIES = np.array(["cases", "direct", "equations", "guess", "other", "program"])
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import tyro
 
 from stratagem.records import StratagemError
-from stratagem.strategies import SETS, STRATEGIES
-from stratagem.tasks.finite_field import MAX_STEPS, FiniteField
+from stratagem.tasks.finite_field.field import MAX_STEPS, FiniteField
+from stratagem.tasks.finite_field.strategies import SETS, STRATEGIES
 
 PRECISIONS = ("fp32", "bf16")
 LOSSES, SCALES, TUNES = ("grpo", "dapo", "dr_grpo"), ("group", "none"), ("embeddings", "all", "lora")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import Run
-from tests.lens.test_diagnose import RULES, log
+from tests.diagnosis.test_diagnose import RULES, log
 
 SHARES = {"forward": (0.5, 0.9), "backward": (0.5, 0.1)}
 BETTER = {"forward": (1.0, 0.9)}

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from stratagem.commands.condition import FIELDS, Fields
-from tests.lens.test_diagnose import RULES, log
+from tests.diagnosis.test_diagnose import RULES, log
 
 Run = Callable[..., CompletedProcess[str]]
 SHARES = {"forward": (0.5, 0.9), "backward": (0.5, 0.1)}

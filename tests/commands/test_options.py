@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import Run
-from tests.lens.test_diagnose import log
+from tests.diagnosis.test_diagnose import log
 
 SHARES = {"forward": (0.5, 0.9), "backward": (0.5, 0.1)}
 LOGS = ["a.jsonl", "b.jsonl"]

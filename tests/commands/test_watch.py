@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report import runs
+from tests.watch import runs
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -40,7 +40,7 @@ def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
 def test_it_needs_no_torch(tmp_path: Path) -> None:
     runs.stage(tmp_path / "run.partial", b"".join(runs.lines(6)))
     code = (
-        "import sys; from stratagem.report.watch import Watched, shell; from pathlib import Path\n"
+        "import sys; from stratagem.watch.page import Watched, shell; from pathlib import Path\n"
         "import stratagem.commands.watch\n"
         "shell(Watched(Path('run')).show(), 'run')\n"
         "assert not {'torch', 'transformers', 'tokenizers', 'safetensors'} & set(sys.modules)\n"

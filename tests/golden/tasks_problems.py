@@ -9,8 +9,8 @@ from pathlib import Path
 
 import galois
 
-from stratagem.strategies import STRATEGIES
 from stratagem.tasks import FiniteField
+from stratagem.tasks.finite_field.strategies import STRATEGIES
 
 SETTINGS = [
     (11, "study", "sft", 0),

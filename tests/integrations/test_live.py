@@ -11,11 +11,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from stratagem.decomposition.path import path
 from stratagem.integrations.live import Measures, Response, batch_measures, labeller
-from stratagem.mechanisms.path import path
 from stratagem.records import StratagemError
-from stratagem.strategies import demonstrations
-from stratagem.tasks.finite_field import FiniteField, find_prompt
+from stratagem.tasks.finite_field.field import FiniteField, find_prompt
+from stratagem.tasks.finite_field.strategies import demonstrations
 
 NAMES = ("forward", "backward", "other")
 

@@ -19,8 +19,8 @@ import pytest
 
 from stratagem.integrations.verl import RESERVED, Lines, Together, labelled
 from stratagem.records import UNPARSED, StratagemError
-from stratagem.strategies import demonstrations
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import demonstrations
 from tests.integrations.verl_calls import HERE, REAL, STAND_IN, Characters, dumped, validation
 
 TASK = FiniteField(11)

@@ -18,8 +18,8 @@ from stratagem.models import llm, memory
 from stratagem.models.llm import find_model, load_llm, load_tokenizer, prompting, save_llm, token_budget, why
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.strategies import demonstrations
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import demonstrations
 from tests.integrations.tiny import tiny_qwen2
 
 LLM, TASK = LLMConfig(rank=4, alpha=8), FiniteField(11)

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.models import primitives
 from stratagem.models.vocabulary import EOS, words
-from stratagem.tasks.finite_field import FiniteField, Step
+from stratagem.tasks.finite_field.field import FiniteField, Step
 
 WORDS = words()
 UPDATES = range(0, 3000, 6)

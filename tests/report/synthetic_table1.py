@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from stratagem.records import ROLLOUT_SCHEMA, Problem
-from stratagem.strategies import backward, forward
-from stratagem.tasks.finite_field import KINDS, FiniteField
+from stratagem.tasks.finite_field.field import KINDS, FiniteField
+from stratagem.tasks.finite_field.strategies import backward, forward
 
 CELLS = [f"{family}/{stage}" for family in ("F", "B", "FB") for stage in ("SFT", "RL(2-5)", "RL(6-9)")]
 RUNS = [cell for cell in CELLS if not cell.endswith("SFT")]

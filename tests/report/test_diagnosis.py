@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratagem.lens.diagnose import diagnose
+from stratagem.diagnosis.diagnose import diagnose
 from stratagem.report import diagnosis as page_of
 from stratagem.report.diagnosis import render
 from stratagem.report.diagnosis_view import apart, headline, seen, short, tidy

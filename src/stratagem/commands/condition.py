@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from stratagem.lens.side import COUNTS
+from stratagem.diagnosis.side import COUNTS
 from stratagem.records import StratagemError
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {

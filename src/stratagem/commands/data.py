@@ -14,18 +14,18 @@ from rich.markup import escape
 
 from stratagem.commands.common import console, read, warn
 from stratagem.commands.options import Reading, Right, checked_rules, make_folder, paths
-from stratagem.lens.match import KNOWN
-from stratagem.lens.side import Look, open_side, ordered, pooled
-from stratagem.mechanisms.correction import decompose_corrected
-from stratagem.mechanisms.decompose import decompose as split
-from stratagem.mechanisms.labels import validate
-from stratagem.mechanisms.sheet import read_sheet
+from stratagem.decomposition.decompose import decompose as split
+from stratagem.diagnosis.match import KNOWN
+from stratagem.diagnosis.side import Look, open_side, ordered, pooled
+from stratagem.label_error.correction import decompose_corrected
+from stratagem.label_error.quality import validate
+from stratagem.label_error.sheet import read_sheet
 from stratagem.records import ROLLOUT_SCHEMA, StratagemError, finite, read_table
 from stratagem.rollouts.store import write_rollouts
 from stratagem.settings import Steps
-from stratagem.strategies import SETS, demonstrations
-from stratagem.strategies.table import is_finite_field, label_table
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import SETS, demonstrations
+from stratagem.tasks.finite_field.table import is_finite_field, label_table
 from stratagem.workspace import write_bytes, write_json
 
 LAB = ("kind", "difficulty")  # what makes strata in the lab

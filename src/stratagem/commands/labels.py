@@ -12,8 +12,8 @@ import tyro
 
 from stratagem.commands.common import console, read
 from stratagem.commands.options import make_folder
-from stratagem.mechanisms.labels import validate
-from stratagem.mechanisms.sheet import read_sheet, sheet, write_sheet
+from stratagem.label_error.quality import validate
+from stratagem.label_error.sheet import read_sheet, sheet, write_sheet
 from stratagem.records import StratagemError
 
 TABLE, SHEET = "labelled.parquet", ".csv"

@@ -20,11 +20,11 @@ from stratagem.commands.options import (
     make_folder,
     paths,
 )
-from stratagem.lens.diagnose import diagnose as compare_logs
-from stratagem.lens.side import Look
-from stratagem.lens.survey import Survey, attempts_of, differences, survey
-from stratagem.mechanisms.labels import validate
-from stratagem.mechanisms.sheet import read_sheet
+from stratagem.diagnosis.diagnose import diagnose as compare_logs
+from stratagem.diagnosis.side import Look
+from stratagem.diagnosis.survey import Survey, attempts_of, differences, survey
+from stratagem.label_error.quality import validate
+from stratagem.label_error.sheet import read_sheet
 from stratagem.records import StratagemError
 from stratagem.report import diagnosis as page
 from stratagem.report.terminal import show_diagnosis, show_passk, show_survey

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import tyro
 
+from stratagem.labelling.rules import RuleSet, check_rules, read_rules
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers.row import ReadOptions
-from stratagem.strategies.rules import RuleSet, check_rules, read_rules
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,7 @@ def probe(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             "--force: probe forces each strategy in turn; for one alone `stratagem rollout --force`"
         )
     from stratagem.sampling.probes import obeyed
-    from stratagem.strategies import STRATEGIES
+    from stratagem.tasks.finite_field.strategies import STRATEGIES
 
     found: dict[str, Any] = {}
     for name in STRATEGIES:

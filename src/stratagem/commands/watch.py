@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import tyro
 
 from stratagem.commands.common import console, read
-from stratagem.report.watch import Watched
-from stratagem.report.watch_server import Server
+from stratagem.watch.page import Watched
+from stratagem.watch.server import Server
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stratagem.mechanisms.path import path
-from stratagem.mechanisms.uncertainty import Bounded, Term
+from stratagem.decomposition.path import path
 from stratagem.records import UNPARSED, Problem, StratagemError
-from stratagem.strategies import label
-from stratagem.strategies.table import field_of
-from stratagem.tasks.finite_field import FiniteField, find_prompt
+from stratagem.stats.uncertainty import Bounded, Term
+from stratagem.tasks.finite_field.field import FiniteField, find_prompt
+from stratagem.tasks.finite_field.strategies import label
+from stratagem.tasks.finite_field.table import field_of
 
 # From prompts, completions and why each ended ("stop" or "length") to one strategy each.
 Labeller = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[str]]
@@ -51,8 +51,8 @@ class Measures:
     """Running measures of the batches of one run, from its first batch on.
 
     The gain is between the first and the last `window` batches, fewer early in the run so that the two never
-    overlap: batches 1-5 against 6-10 after ten batches. It is split by `mechanisms.path`: over the problems that both
-    answered where these are most, else stratum by stratum.
+    overlap: batches 1-5 against 6-10 after ten batches. It is split by `decomposition.path`: over the problems that
+    both answered where these are most, else stratum by stratum.
 
     Args:
         by: names of the columns that make a stratum.
@@ -224,7 +224,7 @@ def recognised(prompts: Sequence[str], completions: Sequence[str], finish: Seque
 
 def by_rules(name: str) -> Labeller:
     """Strategies by a set of rules, read now, so that a mistake in them is met before training."""
-    from stratagem.strategies.rules import label_frame, read_rules
+    from stratagem.labelling.rules import label_frame, read_rules
 
     rules = read_rules(name)
 

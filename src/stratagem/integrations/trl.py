@@ -25,7 +25,7 @@ from transformers import TrainerCallback
 
 from stratagem.integrations.live import Measures, Response, labeller
 from stratagem.records import StratagemError, content_id
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
 from stratagem.workspace import read_json, write_json
 
 log = logging.getLogger(__name__)

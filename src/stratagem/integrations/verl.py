@@ -26,7 +26,7 @@ from typing import Any
 
 from stratagem.integrations.live import Labeller, labeller
 from stratagem.records import UNPARSED, StratagemError, content_id
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
 
 log = logging.getLogger(__name__)
 QUESTION = ("question", "prompt", "problem")  # where verl's own preprocessing keeps a problem's text

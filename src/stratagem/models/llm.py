@@ -27,8 +27,8 @@ from transformers.utils import logging as their_logging
 from stratagem.models.memory import check_memory
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.strategies import token_budget as budget_of
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import token_budget as budget_of
 from stratagem.workspace import read_json, write_json
 
 RECORD = "stratagem.json"  # beside the weights: what they were trained with

@@ -22,8 +22,8 @@ from __future__ import annotations
 import numpy as np
 
 from stratagem.models.vocabulary import EOS, FIELDS, words
-from stratagem.strategies.trace import GUESS, LAST
-from stratagem.tasks.finite_field import FiniteField, Step
+from stratagem.tasks.finite_field.field import FiniteField, Step
+from stratagem.tasks.finite_field.trace import GUESS, LAST
 
 MAX_LIST = 40
 GROWTH = 45  # updates until lists may be one operation longer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from stratagem.records import StratagemError
-from stratagem.tasks.finite_field import LABELS, FiniteField
+from stratagem.tasks.finite_field.field import LABELS, FiniteField
 
 PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2

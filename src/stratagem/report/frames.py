@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from stratagem.mechanisms.passk import passk
 from stratagem.records import TRUNCATED
+from stratagem.stats.passk import passk
 
 BINS = 80  # points of a curve: more cannot be told apart on a small chart
 UNREAD = "wrong, not read"

@@ -11,7 +11,7 @@ import polars as pl
 from markupsafe import Markup, escape
 
 from stratagem.report.format import words
-from stratagem.strategies import GUESSED_START
+from stratagem.tasks.finite_field.strategies import GUESSED_START
 
 LONGEST = 4000  # characters shown of a response
 PAIRS = 5  # problems shown a run

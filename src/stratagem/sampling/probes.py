@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from stratagem.mechanisms.uncertainty import mean_estimate
 from stratagem.records import Estimate
 from stratagem.sampling.rollout import TABLE
 from stratagem.settings import RolloutConfig
-from stratagem.strategies import label
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.stats.uncertainty import mean_estimate
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import label
 
 
 def obeyed(config: RolloutConfig, out: Path) -> dict[str, Estimate]:

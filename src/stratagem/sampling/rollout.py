@@ -15,8 +15,8 @@ from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.answer import Answer, Sampler
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import RolloutConfig
-from stratagem.strategies import STRATEGIES
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import STRATEGIES
 from stratagem.workspace import Stage
 
 VERSION = 3

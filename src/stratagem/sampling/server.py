@@ -21,8 +21,8 @@ from stratagem.records import Problem, StratagemError, content_id
 from stratagem.sampling.answer import Answer
 from stratagem.sampling.rollout import Report, write_answers
 from stratagem.settings import RolloutConfig, ServerConfig
-from stratagem.strategies import token_budget as budget_of
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import token_budget as budget_of
 
 log = logging.getLogger(__name__)
 

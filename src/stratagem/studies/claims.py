@@ -24,8 +24,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from stratagem.mechanisms.uncertainty import mean_estimate, t_interval
 from stratagem.records import Estimate
+from stratagem.stats.uncertainty import mean_estimate, t_interval
 
 UPHELD, REFUTED, UNDECIDED = "upheld", "refuted", "undecided"
 MARGIN, WIDE, EQUIVALENT, PERFECT = 0.08, 0.10, 0.05, 0.85

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stratagem.mechanisms.decompose import decompose
-from stratagem.mechanisms.uncertainty import t_interval
+from stratagem.decomposition.decompose import decompose
 from stratagem.records import Estimate, finite
 from stratagem.report.format import signed
+from stratagem.stats.uncertainty import t_interval
 from stratagem.studies.claims import Accuracies, judge
-from stratagem.tasks.finite_field import KINDS
+from stratagem.tasks.finite_field.field import KINDS
 
 BY = ("kind", "difficulty")
 DRAWS = 2000

@@ -20,14 +20,14 @@ from stratagem.records import StratagemError
 from stratagem.report import table1 as page
 from stratagem.rollouts.store import write_rollouts
 from stratagem.settings import LLMConfig
-from stratagem.strategies import SETS
-from stratagem.strategies.table import label_table
 from stratagem.studies import expected
 from stratagem.studies.config import PRESETS, QWEN, TABLE1, Study, read_study
 from stratagem.studies.jobs import Job, Progress, run_jobs
 from stratagem.studies.llm_jobs import REST, disk_space, run_llm_jobs
 from stratagem.studies.ray_jobs import Cluster
 from stratagem.studies.summary import summarise
+from stratagem.tasks.finite_field.strategies import SETS
+from stratagem.tasks.finite_field.table import label_table
 from stratagem.training.loop import product_speed
 from stratagem.workspace import difference, key, read_json, versions, write_bytes, write_json
 

@@ -1,5 +1,5 @@
 """What is asked. A task generates, renders and verifies problems."""
 
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
 
 TASKS = {"finite_field": FiniteField}

@@ -35,8 +35,8 @@ from stratagem.records import Problem
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import GRPOConfig
-from stratagem.strategies import label
-from stratagem.tasks.finite_field import KINDS, FiniteField
+from stratagem.tasks.finite_field.field import KINDS, FiniteField
+from stratagem.tasks.finite_field.strategies import label
 from stratagem.training import loop
 from stratagem.training.packing import Part, pack
 from stratagem.workspace import Stage, write_json

@@ -15,8 +15,8 @@ from stratagem.models.folder import SHIPPED, fingerprint, load_model, model_fold
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import EOS_ID, encode
 from stratagem.settings import SFTConfig
-from stratagem.strategies import demonstrations
-from stratagem.tasks.finite_field import FiniteField
+from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks.finite_field.strategies import demonstrations
 from stratagem.training import loop
 from stratagem.training.packing import Part, pack
 from stratagem.workspace import Stage, write_json

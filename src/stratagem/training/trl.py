@@ -42,8 +42,8 @@ from stratagem.records import Problem, StratagemError, content_id
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.answer import Answer
 from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine
-from stratagem.strategies import SETS, demonstrations, label
-from stratagem.tasks.finite_field import KINDS, FiniteField
+from stratagem.tasks.finite_field.field import KINDS, FiniteField
+from stratagem.tasks.finite_field.strategies import SETS, demonstrations, label
 from stratagem.training import loop
 from stratagem.training.trl_checks import check_machine, processes, sharded, state
 from stratagem.training.trl_log import Log, Report, grpo_metrics, sft_metrics

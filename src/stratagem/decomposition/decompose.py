@@ -1,0 +1,273 @@
+"""The gain between two checkpoints as selection, improvement and new strategies.
+
+Kitagawa 1955 (JASA 50, 1168), Das Gupta 1993 (US Census P23-186), Blinder 1973 and Oaxaca 1973 split a
+difference of rates in this way; the what-if accuracies that the terms are made of are in `chain`. Where this
+differs: new and dropped strategies, which have no rate on one side, are a term of their own or bounds, never
+a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from stratagem.decomposition import contrast
+from stratagem.decomposition.contrast import Contrast
+from stratagem.decomposition.counterfactuals import LINKS, Totals, mix
+from stratagem.decomposition.result import Decomposition, Split, ThreeFold
+from stratagem.records import StratagemError
+from stratagem.stats import uncertainty
+from stratagem.stats.pairs import Floats, Pairs, pair
+from stratagem.stats.strategy_rates import levels
+from stratagem.stats.uncertainty import percentile
+
+SUMS = ("responses_before", "responses_after", "selection", "improvement", "new_strategy", "contribution")
+ENOUGH_PROBLEMS, ENOUGH_RESPONSES, SPARSE_SHARE = 100, 10, 0.05
+
+
+def decompose(
+    before: pl.DataFrame | pl.LazyFrame,
+    after: pl.DataFrame | pl.LazyFrame,
+    *,
+    by: Sequence[str] = ("kind", "difficulty"),
+    rng: np.random.Generator,
+    draws: int = 2000,
+    level: float = 0.95,
+    forced: pl.DataFrame | None = None,
+    stratified: bool = True,
+    paired: bool = True,
+) -> Decomposition:
+    """Split the gain from one checkpoint to another over the problems that both answered.
+
+    Args:
+        before, after: rollouts or counts (`counts.count`) of one checkpoint each, joined on problem_id.
+        by: columns that make a stratum; `()` for a single one, `("problem_id",)` for every problem its own.
+        rng: for the bootstrap, which resamples problems, before and after together.
+        draws: bootstrap draws; 0 for no interval but that of the gain.
+        level: of all intervals.
+        forced: responses of the later checkpoint that were made to begin with a strategy's opening, as counts
+            with the columns *by, strategy, problem_id, n, right. They stand in for the accuracy of dropped
+            strategies.
+        stratified: resample within strata (their sizes are by design), or over all problems.
+        paired: join on problem_id. Else the problems differ and strata are compared, each with the mean of its
+            parts of both sides as weight; problems are resampled within strata, before and after by themselves.
+
+    Raises:
+        StratagemError: as `counts.count`, `pairs.pair` and `contrast.apart`; `forced` lacks a column or has no
+            problem of theirs, or the problems are not paired.
+    """
+    if paired:
+        pairs = pair(before, after, by)
+        forced_ps = None if forced is None else _forced(forced, pairs, by)
+        data = contrast.paired(pairs, forced_ps, rng=rng, draws=draws, level=level, stratified=stratified)
+    elif forced is None:
+        data = contrast.apart(before, after, by, rng=rng, draws=draws, level=level)
+    else:
+        raise StratagemError("forced responses belong to problems that were answered before and after")
+    point, boot, m = data.point, data.boot, data.problems
+    ends = Totals(data.weight_g @ point.links_l, boot.total_dl, level, m, data.free)
+    selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
+    new = ends.point("now", "seen")
+    reverse = Split(ends.term(seen=1, swapped=-1), ends.term(swapped=1, old=-1), new)
+    family_d3 = np.stack(
+        [ends.draws(kept=1, old=-1), ends.draws(seen=1, kept=-1), ends.draws(now=1, seen=-1)], 1
+    )
+    family = uncertainty.max_t(
+        [t.value for t in (selection, improvement, new)], family_d3, level=ends.level, n=m
+    )
+    mixed = float(mix(*(data.weight_g @ part_gs for part_gs in (point.used_s, point.shift_s, point.rate_s))))
+    cells = _cells(data, by)
+    verdict, dependent = _verdict(ends)
+    gap = abs(selection.value) - abs(improvement.value)
+    gap_d = np.abs(family_d3[:, 0]) - np.abs(family_d3[:, 1])
+    return Decomposition(
+        gain=data.gain,
+        selection=selection,
+        improvement=improvement,
+        new_strategy=new,
+        reverse=reverse,
+        symmetric=Split(
+            ends.term(kept=0.5, old=-0.5, seen=0.5, swapped=-0.5),
+            ends.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
+            new,
+        ),
+        threefold=ThreeFold(
+            selection, reverse.improvement, ends.term(seen=1, swapped=-1, kept=-1, old=1), new
+        ),
+        mix=percentile(mixed, boot.mix_d, level=ends.level, n=m),
+        routing=percentile(selection.value - mixed, family_d3[:, 0] - boot.mix_d, level=ends.level, n=m),
+        simultaneous=Split(*family),
+        accuracy_before=ends.total["old"],
+        accuracy_after=ends.total["now"],
+        length_before=data.lengths[0],
+        length_after=data.lengths[1],
+        problems=m,
+        left_out_before=data.left_out[0],
+        left_out_after=data.left_out[1],
+        unsupported_share=ends.total["unsupported"],
+        verdict=verdict,
+        order_dependent=dependent,
+        interventional=bool(cells["stood_in"].any()),
+        weak=_weak(m, cells),
+        by=tuple(by),
+        level=level,
+        paired=paired,
+        choice=ends.sum_of(("kept", "old"), ("now", "seen")),
+        gap=percentile(gap, gap_d, level=ends.level, n=m),
+        strategies=_strategies(data, cells, level),
+        strata=_strata(data, by),
+        cells=cells.drop("stood_in", "weight"),
+    )
+
+
+def _forced(forced: pl.DataFrame, pairs: Pairs, by: Sequence[str]) -> tuple[Floats, Floats]:
+    """Accuracy of every problem under every forced strategy, and 1 where there is one."""
+    for name in (*by, "strategy", "problem_id", "n", "right"):
+        if name not in forced.columns:
+            raise StratagemError(f"forced: no column {name!r}; there are {', '.join(forced.columns)}")
+    if forced.filter(
+        ~((pl.col("n") > 0) & pl.col("right").is_between(0, pl.col("n"))).fill_null(False)
+    ).height:
+        raise StratagemError("forced: every row needs n > 0 and 0 <= right <= n")
+    row = {name: i for i, name in enumerate(pairs.ids)}
+    column = {name: i for i, name in enumerate(pairs.strategies)}
+    n, right = np.zeros((2, len(row), len(column)))
+    for problem, strategy, count, correct in forced.select(
+        "problem_id", "strategy", "n", "right"
+    ).iter_rows():
+        if problem in row and strategy in column:
+            n[row[problem], column[strategy]] += count
+            right[row[problem], column[strategy]] += correct
+    if not n.any():
+        raise StratagemError("forced: no problem and strategy in common with before and after")
+    return np.divide(right, n, out=np.zeros_like(n), where=n > 0), (n > 0).astype(np.float64)
+
+
+def _verdict(ends: Totals) -> tuple[str, bool]:
+    """Which of selection and improvement is larger in size, selecting first, and whether the other order
+    agrees.
+
+    In either order a decided verdict depends on the order if the other order's value, anywhere in its bounds,
+    has the other sign. Between the bounds the comparison is monotone, so their ends are enough.
+    """
+
+    def lead(value: Sequence[float], draw: Sequence[Floats]) -> str:
+        low = percentile(min(value), np.minimum.reduce(draw), level=ends.level).low
+        high = percentile(max(value), np.maximum.reduce(draw), level=ends.level).high
+        return "selection" if low > 0 else "improvement" if high < 0 else "undecided"
+
+    old, kept, seen = (ends.total[name] for name in ("old", "kept", "seen"))
+    old_d, kept_d, seen_d = (ends.draw[name] for name in ("old", "kept", "seen"))
+    swapped = ("swapped_low", "swapped_high")
+    forward = abs(kept - old) - abs(seen - kept)
+    backward = [abs(seen - ends.total[name]) - abs(ends.total[name] - old) for name in swapped]
+    backward_d = [np.abs(seen_d - ends.draw[name]) - np.abs(ends.draw[name] - old_d) for name in swapped]
+    first = lead([forward], [np.abs(kept_d - old_d) - np.abs(seen_d - kept_d)])
+    second = lead(backward, backward_d)
+    sign = {"selection": 1, "improvement": -1, "undecided": 0}
+    other = [sign[first] * value for value in backward] + [sign[second] * forward]
+    return first, min(other) < -1e-12
+
+
+def _strata(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
+    link = dict(zip(LINKS, data.point.links_l.T, strict=True))
+    terms = {
+        "gain": link["now"] - link["old"],
+        "selection": link["kept"] - link["old"],
+        "improvement": link["seen"] - link["kept"],
+        "new_strategy": link["now"] - link["seen"],
+    }
+    columns = {"problems": data.problems_g, "accuracy_before": link["old"], "accuracy_after": link["now"]}
+    for i, (name, value) in enumerate(terms.items()):
+        columns[name] = value
+        for j, end in enumerate(("low", "high", "se")):
+            columns[f"{name}_{end}"] = data.boot.stratum_g43[:, i, j]
+    table = pl.concat([data.strata, pl.DataFrame(columns)], how="horizontal")
+    return _finish(table, by)
+
+
+def _cells(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
+    """One row a stratum and strategy. Contributions to selection are deviations from the stratum's old
+    accuracy, since otherwise they would hang on an arbitrary origin."""
+    point, mean_gk = data.point, data.mean_gk
+    shape_gs = point.used_s.shape
+    blocks = [mean_gk[:, i : i + shape_gs[1]] for i in range(0, mean_gk.shape[1], shape_gs[1])]
+    share0, right0, share1, right1 = blocks[:4]
+    link = dict(zip(LINKS, point.links_l[:, None, :].transpose(2, 0, 1), strict=True))
+    weight = np.broadcast_to(data.weight_g[:, None], shape_gs)
+    rate0, rate1 = _rate(right0, share0), _rate(right1, share1)
+    forced = _rate(blocks[4], blocks[5]) if len(blocks) > 4 else np.full(shape_gs, np.nan)
+    lives = point.used_s.any(axis=1, keepdims=True)
+    stay = np.where(lives, (share1 * point.used_s).sum(1, keepdims=True), 1.0)
+    selection = point.shift_s * (point.rate_s - link["old"])
+    improvement = np.where(
+        point.used_s & (share1 > 0), share1 / stay * (np.nan_to_num(rate1) - point.rate_s), 0.0
+    )
+    new = np.where((share0 == 0) & (share1 > 0), right1 - share1 * link["seen"], 0.0)
+    strata, strategy = np.indices(shape_gs)
+    columns: dict[str, NDArray] = {
+        "strategy": np.array(data.strategies)[strategy],
+        "share_before": share0,
+        "share_after": share1,
+        "accuracy_before": rate0,
+        "accuracy_after": rate1,
+        "accuracy_forced": forced,
+        "responses_before": np.rint(data.responses_cgs[0]).astype(np.int64),
+        "responses_after": np.rint(data.responses_cgs[1]).astype(np.int64),
+        "selection": weight * selection,
+        "improvement": weight * improvement,
+        "new_strategy": weight * new,
+        "contribution": weight * (selection + improvement + new),
+        "stood_in": point.used_s & (share1 == 0) & np.isfinite(forced),
+        "weight": weight,
+    }
+    keys = data.strata[strata.ravel()] if by else data.strata
+    table = pl.concat([keys, pl.DataFrame({k: v.ravel() for k, v in columns.items()})], how="horizontal")
+    present = (
+        (pl.col("share_before") > 0) | (pl.col("share_after") > 0) | pl.col("accuracy_forced").is_finite()
+    )
+    return _finish(table.filter(present), [*by, "strategy"])
+
+
+def _strategies(data: Contrast, cells: pl.DataFrame, level: float) -> pl.DataFrame:
+    """One row a strategy: shares and accuracies over all strata, responses, contributions summed over strata."""
+    columns: dict[str, list[object]] = {"strategy": list(data.strategies)}
+    for name, sample in zip(("before", "after"), data.samples, strict=True):
+        for what, found in zip(("share", "accuracy"), levels(sample, level), strict=True):
+            columns[f"{what}_{name}"] = [one.value for one in found]
+            for end in ("low", "high", "se"):
+                columns[f"{what}_{name}_{end}"] = [getattr(one, end) for one in found]
+    sums = cells.group_by("strategy").agg(pl.col(name).sum() for name in SUMS)
+    table = (
+        pl.DataFrame(columns)
+        .join(sums, on="strategy")
+        .sort("share_after", "strategy", descending=[True, False])
+    )
+    return _finish(table, ())
+
+
+def _weak(problems: int, cells: pl.DataFrame) -> tuple[str, ...]:
+    reasons: list[str] = []
+    if problems < ENOUGH_PROBLEMS:
+        reasons.append(f"{problems} problems, fewer than {ENOUGH_PROBLEMS}")
+    few = pl.col("responses_before").is_between(1, ENOUGH_RESPONSES - 1)
+    share = cells.filter(few).select(
+        (pl.col("weight") * (pl.col("share_before") + pl.col("share_after")) / 2).sum()
+    )
+    if (part := float(share.item())) > SPARSE_SHARE:
+        reasons.append(
+            f"{part:.0%} of responses use a strategy seen fewer than {ENOUGH_RESPONSES} times before"
+        )
+    return tuple(reasons)
+
+
+def _rate(right: Floats, share: Floats) -> Floats:
+    return np.divide(right, share, out=np.full_like(right, np.nan), where=share > 0)
+
+
+def _finish(table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    table = table.with_columns(pl.selectors.float().fill_nan(None))
+    return table.sort(list(by)) if by else table

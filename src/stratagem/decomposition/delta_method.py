@@ -1,0 +1,132 @@
+"""The terms of a decomposition with standard errors in closed form: for many variants at once, without draws.
+
+A term is a smooth function of a stratum's means. Its gradient there, times a problem's deviation from the means,
+is the problem's influence on the term; the variance of the influences gives the standard error (delta method).
+
+Source: Hampel 1974, JASA 69, 383; for means of clusters Miller 2024, arXiv 2411.00640. Where a strategy is rare
+the bootstrap of `decompose` is better: ratios of small means are far from linear.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stratagem.decomposition.counterfactuals import LINKS, chain
+from stratagem.records import Estimate
+from stratagem.stats.pairs import Floats
+from stratagem.stats.resampling import pool_of
+from stratagem.stats.uncertainty import quantile
+
+
+class Terms(NamedTuple):
+    """The parts of a gain, select first.
+
+    `choice` is selection and new strategy together; `gap` is |selection| - |improvement|, positive where selection
+    leads.
+    """
+
+    gain: Estimate
+    selection: Estimate
+    improvement: Estimate
+    new_strategy: Estimate
+    choice: Estimate
+    gap: Estimate
+
+    @property
+    def lead(self) -> str:
+        """`selection`, `improvement` or `undecided`: which is larger in size, if the interval of the gap tells."""
+        return "selection" if self.gap.low > 0 else "improvement" if self.gap.high < 0 else "undecided"
+
+
+def terms(
+    data_pk: Floats, size_g: NDArray[np.int64], *, level: float = 0.95, stratified: bool = True
+) -> Terms:
+    """The terms of a decomposition with t intervals in closed form.
+
+    Args:
+        data_pk: problems, stratum by stratum, x (share before, right before, share after, right after) of every
+            strategy, as `chain.matrix` makes it. Columns of strategies that are to count as one are added up.
+        size_g: problems of every stratum.
+        stratified: as in `decompose`: strata are resampled each by itself, or all problems together.
+
+    Returns:
+        NaN intervals where there are fewer problems than two more than strata.
+    """
+    m, width = len(data_pk), data_pk.shape[1] // 4
+    stratum_p = np.repeat(np.arange(size_g.size), size_g)
+    starts = np.concatenate([[0], np.cumsum(size_g)[:-1]])
+    mean_gk = np.add.reduceat(data_pk, starts, axis=0) / size_g[:, None]
+    link = dict(zip(LINKS, chain(mean_gk, np.ones(size_g.size), width).links_l.T, strict=True))
+    kept_gk, seen_gk = _gradients(mean_gk, link["kept"], link["seen"], width)
+    old_p, now_p = data_pk[:, width : 2 * width].sum(1), data_pk[:, 3 * width :].sum(1)
+    # Its gradient times a stratum's means is 0, so a problem's influence is the link itself plus its row times the
+    # gradient. A stratum of one problem is resampled whole; one that leaves all its old strategies has
+    # kept = seen = old and no gradient.
+    alone_p = np.repeat(size_g == 1, size_g)
+    left_p = np.repeat(~seen_gk.any(axis=1), size_g)
+    kept_p, seen_p = (
+        np.where(left_p, old_p, link[name][stratum_p] + ~alone_p * _along(data_pk, grad_gk, starts, size_g))
+        for name, grad_gk in (("kept", kept_gk), ("seen", seen_gk))
+    )
+    old, kept, seen, now = (float(size_g @ link[name]) / m for name in ("old", "kept", "seen", "now"))
+    influence = {
+        "gain": (now - old, now_p - old_p),
+        "selection": (kept - old, kept_p - old_p),
+        "improvement": (seen - kept, seen_p - kept_p),
+        "new_strategy": (now - seen, now_p - seen_p),
+        "choice": (kept - old + now - seen, kept_p - old_p + now_p - seen_p),
+    }
+    signs = [math.copysign(1.0, influence[name][0]) for name in ("selection", "improvement")]
+    selection, improvement = influence["selection"], influence["improvement"]
+    influence["gap"] = (
+        abs(selection[0]) - abs(improvement[0]),
+        signs[0] * selection[1] - signs[1] * improvement[1],
+    )
+    pool_p = pool_of(size_g, stratified)[stratum_p]
+    return Terms(
+        **{name: clustered(value, psi_p, pool_p, level) for name, (value, psi_p) in influence.items()}
+    )
+
+
+def clustered(value: float, psi_p: Floats, pool_p: NDArray[np.int64], level: float) -> Estimate:
+    """An estimate with the standard error of a mean of influences over pools of problems, t interval.
+
+    Args:
+        psi_p: influences; only their variance inside a pool counts.
+        pool_p: the number of every problem's pool, from 0.
+    """
+    m = psi_p.size
+    size_o = np.bincount(pool_p)
+    mean_o = np.bincount(pool_p, psi_p) / size_o
+    squares_o = np.bincount(pool_p, (psi_p - mean_o[pool_p]) ** 2)
+    if m <= size_o.size or size_o.min() < 2:
+        return Estimate(value, n=m)
+    se = math.sqrt(float((size_o * squares_o / (size_o - 1)).sum())) / m
+    reach = quantile(level, m - size_o.size) * se
+    return Estimate(value, value - reach, value + reach, se, m)
+
+
+def _gradients(mean_gk: Floats, kept_g: Floats, seen_g: Floats, width: int) -> tuple[Floats, Floats]:
+    """Derivatives of kept and seen by the stratum's means (g x k); all 0 where no old strategy is used any more."""
+    pi0_gs, q0_gs, pi1_gs = (mean_gk[:, i * width : (i + 1) * width] for i in range(3))
+    used_gs = pi0_gs > 0
+    stay_g = (pi1_gs * used_gs).sum(axis=1)
+    scale_gs = np.divide(used_gs, stay_g[:, None], out=np.zeros_like(pi0_gs), where=stay_g[:, None] > 0)
+    rate_gs = np.divide(q0_gs, pi0_gs, out=np.zeros_like(q0_gs), where=used_gs)
+    per_gs = np.divide(pi1_gs * scale_gs, pi0_gs, out=np.zeros_like(q0_gs), where=used_gs)
+    none = np.zeros_like(pi0_gs)
+    kept = [-per_gs * rate_gs, per_gs, scale_gs * (rate_gs - kept_g[:, None]), none]
+    seen = [none, none, -scale_gs * seen_g[:, None], scale_gs]
+    return np.concatenate(kept, axis=1), np.concatenate(seen, axis=1)
+
+
+def _along(data_pk: Floats, grad_gk: Floats, starts: NDArray[np.int64], size_g: NDArray[np.int64]) -> Floats:
+    """Every problem's row times the gradient of its stratum (p)."""
+    if size_g.size * 8 > len(data_pk):
+        return np.einsum("pk,pk->p", data_pk, np.repeat(grad_gk, size_g, axis=0))
+    found = [data_pk[s : s + n] @ grad_k for s, n, grad_k in zip(starts, size_g, grad_gk, strict=True)]
+    return np.concatenate(found)

@@ -1,0 +1,245 @@
+"""The gain over a sequence of checkpoints: when did selection happen, when improvement.
+
+Neighbours are compared with the symmetric split (the mean of both orders). The steps' terms sum to the gain
+from first to last, but the sum of the selections along the path differs in general from the selection between
+the endpoints, by the signed area between path and chord: both are returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from stratagem.decomposition.counterfactuals import LINKS, Totals, chain
+from stratagem.decomposition.delta_method import clustered
+from stratagem.decomposition.drawing import forest, text_row
+from stratagem.decomposition.result import split_rows
+from stratagem.records import Estimate, StratagemError
+from stratagem.stats.counts import tally
+from stratagem.stats.pairs import Floats, arrange, side, strata_of
+from stratagem.stats.resampling import drawn, freedom, pool_of, sums
+from stratagem.stats.uncertainty import Term
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What lies between two checkpoints: symmetric terms, which sum to the gain."""
+
+    before: str
+    after: str
+    gain: Estimate
+    selection: Term
+    improvement: Term
+    new_strategy: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        names = ("gain", "selection", "improvement", "new_strategy")
+        return {"before": self.before, "after": self.after} | {
+            name: getattr(self, name).as_dict() for name in names
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Steps between neighbouring checkpoints, their sum, and the first against the last.
+
+    `paired`: all checkpoints answered the same `problems`; else `problems` counts each checkpoint's, the
+    strata are compared, and their weights are the mean of their parts over the checkpoints. `left_out`
+    counts, for every checkpoint, the problems that are not compared. `weak` says why intervals may be too
+    narrow.
+    """
+
+    steps: tuple[Step, ...]
+    along: Step
+    endpoints: Step
+    paired: bool
+    problems: tuple[int, ...]
+    left_out: tuple[int, ...]
+    weak: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "steps": [step.as_dict() for step in self.steps],
+            "along": self.along.as_dict(),
+            "endpoints": self.endpoints.as_dict(),
+            "paired": self.paired,
+            "problems": list(self.problems),
+            "left_out": list(self.left_out),
+            "weak": list(self.weak),
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"{' -> '.join(map(str, self.problems))} problems, {'paired' if self.paired else 'by strata'}; in points"
+        ]
+        for title, step in (
+            *((f"{s.before} -> {s.after}", s) for s in self.steps),
+            ("first to last", self.endpoints),
+        ):
+            lines += ["", title, text_row("  gain", step.gain)]
+            lines += [text_row(f"  {name}", term) for name, term in split_rows(step)]
+        return "\n".join([*lines, *(f"weak: {reason}" for reason in self.weak)])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (f"{name}, {step.before} to {step.after}", term)
+            for step in (*self.steps, self.endpoints)
+            for name, term in split_rows(step)[:2]
+        ]
+        return forest(rows, "step by step, the first against the last below; in points", str(self))
+
+
+def path(
+    tables: Sequence[pl.DataFrame | pl.LazyFrame],
+    *,
+    by: Sequence[str] = ("kind", "difficulty"),
+    rng: np.random.Generator,
+    draws: int = 2000,
+    level: float = 0.95,
+    names: Sequence[str] | None = None,
+    paired: bool | None = None,
+    stratified: bool = True,
+) -> Path:
+    """Decompose the way from the first checkpoint to the last.
+
+    Args:
+        tables: rollouts or counts, one table a checkpoint, in order; at least two.
+        by: strata.
+        names: of the checkpoints; else their numbers.
+        paired: join on problem_id and keep the problems that all checkpoints answered; else compare strata.
+            By default paired where these are at least half of every checkpoint's problems.
+        stratified: as in `decompose.decompose`: problems are resampled within strata, or, where they are paired, over
+            all.
+
+    Raises:
+        StratagemError: fewer than two tables, nothing in common, or as `counts.count`.
+    """
+    if len(tables) < 2:
+        raise StratagemError("a path needs two checkpoints or more")
+    labels = [str(name) for name in (names or range(len(tables)))]
+    counts = [tally(table, by, label) for table, label in zip(tables, labels, strict=True)]
+    homes = [strata_of(table, by, label) for table, label in zip(counts, labels, strict=True)]
+    common = set.intersection(*(set(home["problem_id"].to_list()) for home in homes))
+    if paired is None:
+        paired = all(2 * len(common) >= home.height for home in homes)
+    if paired:
+        kept = [home.filter(pl.col("problem_id").is_in(list(common))) for home in homes]
+        if any(not home.sort("problem_id").equals(kept[0].sort("problem_id")) for home in kept):
+            raise StratagemError("a problem lies in different strata at different checkpoints")
+    elif by:
+        kept = [
+            reduce(lambda one, two: one.join(two, on=list(by), how="semi", nulls_equal=True), homes, h)
+            for h in homes
+        ]
+    else:
+        kept = homes
+    if kept[0].is_empty():
+        raise StratagemError("the checkpoints have no problem and no stratum in common")
+    data = _data(counts, kept, by)
+    stratified = stratified or not paired
+    total_tl, total_tdl = _totals(data, paired, rng, draws, stratified)
+    n = min(home.height for home in kept)
+    sizes_g = data[0][1]
+    pool_g = pool_of(sizes_g, stratified)
+
+    def step(a: int, b: int, total_l: Floats, total_dl: Floats) -> Step:
+        ends = Totals(total_l, total_dl, level, n, freedom(pool_g, n))
+        gain = ends.point("now", "old")
+        if paired:  # the closed form, as `decompose` has it
+            right_p, pool_p = _right(data[b]) - _right(data[a]), np.repeat(pool_g, sizes_g)
+            gain = clustered(gain.value, right_p, pool_p, level)
+        return Step(
+            labels[a],
+            labels[b],
+            gain,
+            ends.term(kept=0.5, old=-0.5, seen=0.5, swapped=-0.5),
+            ends.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
+            ends.point("now", "seen"),
+        )
+
+    last = len(labels) - 1
+    fewest = min(int(size_g.min()) for _, size_g in data)
+    return Path(
+        steps=tuple(step(t, t + 1, total_tl[t], total_tdl[t]) for t in range(last)),
+        along=step(0, last, total_tl[:last].sum(0), total_tdl[:last].sum(0)),
+        endpoints=step(0, last, total_tl[last], total_tdl[last]),
+        paired=paired,
+        problems=tuple(home.height for home in kept),
+        left_out=tuple(home.height - stay.height for home, stay in zip(homes, kept, strict=True)),
+        weak=(f"a stratum has only {fewest} problems",) if not paired and fewest < 5 else (),
+    )
+
+
+Checkpoint = tuple[Floats, NDArray[np.int64]]
+
+
+def _right(checkpoint: Checkpoint) -> Floats:
+    """The accuracy of every problem."""
+    data_pk = checkpoint[0]
+    return data_pk[:, data_pk.shape[1] // 2 :].sum(axis=1)
+
+
+def _data(counts: list[pl.DataFrame], kept: list[pl.DataFrame], by: Sequence[str]) -> list[Checkpoint]:
+    """Share and right (problems x 2 strategies) of every checkpoint, and the sizes of its strata."""
+    strategies = sorted(set().union(*(table["strategy"].unique().to_list() for table in counts)))
+    found: list[Checkpoint] = []
+    for table, home in zip(counts, kept, strict=True):
+        if by:
+            ordered = home.sort([*by, "problem_id"])
+            size_g = (
+                ordered.group_by(list(by), maintain_order=True).agg(pl.len())["len"].cast(pl.Int64).to_numpy()
+            )
+            ids = ordered["problem_id"].to_list()
+        else:
+            ids, _, size_g = arrange(home, by)
+        one = side(table, ids, strategies)
+        found.append((np.concatenate([one.share_ps, one.right_ps], axis=1), size_g))
+    return found
+
+
+def _totals(
+    data: list[Checkpoint], paired: bool, rng: np.random.Generator, draws: int, stratified: bool
+) -> tuple[Floats, Floats]:
+    """Links of every step and, last, of the endpoints: estimates (t x l) and draws (t x d x l)."""
+    between = [(t, t + 1) for t in range(len(data) - 1)] + [(0, len(data) - 1)]
+    width = data[0][0].shape[1] // 2
+    weight_g = np.mean([size_g / size_g.sum() for _, size_g in data], axis=0)
+    total_tl, total_tdl = np.zeros((len(between), len(LINKS))), np.zeros((len(between), draws, len(LINKS)))
+    sizes_g = data[0][1]
+    blind = not draws or (paired and sizes_g.sum() < 2)
+    number_dg, share_g = drawn(rng, sizes_g.tolist(), 0 if blind else draws, stratified)
+    starts = [np.concatenate([[0], np.cumsum(size_g)]) for _, size_g in data]
+    for g in range(sizes_g.size):
+        blocks = [block[start[g] : start[g + 1]] for (block, _), start in zip(data, starts, strict=True)]
+        means = [block.mean(axis=0) for block in blocks]
+        for i, (a, b) in enumerate(between):
+            total_tl[i] += weight_g[g] * _link(means[a], means[b], np.array(1.0), width)
+        if blind:
+            continue
+        if paired:
+            # The same draws for all checkpoints, so that problems stay paired.
+            number_d = number_dg[:, g].astype(np.float64)
+            together_dk = sums(rng, number_dg[:, g], np.concatenate(blocks, axis=1))
+            sum_dk = np.split(together_dk, len(blocks), axis=1)
+            for i, (a, b) in enumerate(between):
+                found = _link(sum_dk[a], sum_dk[b], number_d, width)
+                total_tdl[i] += (share_g[g] * number_d)[:, None] * found
+            continue
+        means_d = []
+        for block in blocks:
+            taken = max(len(block) - 1, 1)
+            number_d = np.full(draws, taken, dtype=np.int64)
+            means_d.append(sums(rng, number_d, block) / taken)
+        for i, (a, b) in enumerate(between):
+            total_tdl[i] += weight_g[g] * _link(means_d[a], means_d[b], np.ones(draws), width)
+    return total_tl, total_tdl if not blind else np.full_like(total_tdl, np.nan)
+
+
+def _link(before_k: Floats, after_k: Floats, number: Floats, width: int) -> Floats:
+    return chain(np.concatenate([before_k, after_k], axis=-1), number, width).links_l

@@ -1,0 +1,1 @@
+"""Logs in, diagnosis out: read, label, join, compare."""

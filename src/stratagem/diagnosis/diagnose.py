@@ -1,0 +1,230 @@
+"""From logs to the answer: what each side did, how the sides differ, what to do next."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from stratagem.decomposition.path import path as path_of
+from stratagem.diagnosis import match
+from stratagem.diagnosis.columns import refinements
+from stratagem.diagnosis.compare import compare
+from stratagem.diagnosis.side import Look, Side, open_side, pooled, read_side, strata
+from stratagem.diagnosis.table import TableWriter, read_sample
+from stratagem.label_error.quality import LabelQuality
+from stratagem.labelling.rules import RuleSet
+from stratagem.records import StratagemError, finite
+from stratagem.rollouts.problems import NONE, join
+from stratagem.stats.min_sample import settled
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a diagnosis found.
+
+    Attributes:
+        summary: what `diagnosis.json` holds.
+        sample: labelled responses for the report's browser, None without texts.
+        rules: that named the strategies, if rules did.
+    """
+
+    summary: dict[str, Any]
+    sample: pl.DataFrame | None
+    rules: RuleSet | None = None
+
+    def __str__(self) -> str:
+        verdict = self.summary.get("verdict")
+        return (
+            "no problem in common"
+            if verdict is None
+            else f"{verdict['sentence']}\nNext: {verdict['action']}."
+        )
+
+    def _repr_html_(self) -> str:
+        from stratagem.report.diagnosis import render
+
+        return render(self.summary, self.sample)
+
+
+def diagnose(
+    logs: Sequence[str | Path | Sequence[str | Path]],
+    look: Look | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    sample: int = 2000,
+    texts: bool = True,
+    labels: LabelQuality | None = None,
+    table: Path | None = None,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Compare rollouts before and after training.
+
+    Args:
+        logs: the log before, then one or more after it; each a file, folder or glob, or several. A single log has
+            its checkpoints in the column `look.checkpoint`.
+        names: what the sides are called; else their paths' last parts.
+        draws, level, seed: of the bootstrap and its intervals.
+        sample: how many labelled responses are kept with their texts for the report.
+        texts: whether any prompt or completion is kept.
+        labels: what hand labels say of the labels (`label_error.quality.validate`); the terms are corrected by them.
+        table: where the whole labelled table is written as Parquet; nowhere by default.
+
+    Raises:
+        StratagemError: a log cannot be read, leaves open what is right, or shares no problem with the others.
+    """
+    look = look or Look()
+    sources = [[log] if isinstance(log, str | Path) else list(log) for log in logs]
+    if len(sources) < 2 and look.checkpoint is None:
+        raise StratagemError(
+            "one log alone cannot be compared: give BEFORE and AFTER, or --checkpoint COLUMN"
+        )
+    if len(sources) > 1 and look.checkpoint is not None:
+        raise StratagemError("--checkpoint goes with a single log")
+    if names is not None and (len(names) != len(sources) or len(set(names)) < len(names)):
+        raise StratagemError(f"--names {','.join(names)}: must be {len(sources)} different names, one a log")
+    called = list(match.distinct_names(sources) if names is None else names)
+    opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
+    match.check_labels(opened)
+    firsts = [one.first for one in opened]
+    by = strata(firsts, look)
+    fine = () if opened[0].counted else refinements(firsts, opened[0].rules, look.refine, tuple(by))
+    with contextlib.ExitStack() as stack:
+        place = table or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "labelled.parquet"
+        kept_by = {name: dtype for name, dtype in by.items() if name != "problem_id"}
+        writer = stack.enter_context(TableWriter(place, kept_by, texts))
+        sides = [
+            read_side(one, by, writer.keeper(number), reading(progress, one.name), number, fine)
+            for number, one in enumerate(opened)
+        ]
+        summary, keys = summarise(
+            sides,
+            look,
+            tuple(by),
+            fine,
+            draws=draws,
+            level=level,
+            seed=seed,
+            labels=labels,
+            progress=progress,
+        )
+        writer.finish()
+        kept = sample if texts and writer.rows else 0
+        chosen = read_sample(place, kept, keys, np.random.default_rng([seed, 1])) if kept else None
+    return Diagnosis(summary, chosen, sides[0].rules)
+
+
+def reading(progress: Progress | None, name: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"read {name}", done, total, {})
+
+    return report
+
+
+def summarise(
+    sides: Sequence[Side],
+    look: Look,
+    by: tuple[str, ...],
+    fine: Sequence[str] = (),
+    *,
+    draws: int,
+    level: float,
+    seed: int,
+    labels: LabelQuality | None = None,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], list[pl.DataFrame]]:
+    """The summary of sides that were read, and for each the keys of its problems (problem_id, key)."""
+    if look.checkpoint is None and look.join == NONE:
+        keys, how, notes = [match.own_keys(side) for side in sides], NONE, []
+        stages = [match.rekey(side, key) for side, key in zip(sides, keys, strict=True)]
+        pairs = list(itertools.combinations(range(len(stages)), 2))
+    elif look.checkpoint is None:
+        matched = join([side.problems for side in sides], look.join)
+        keys, how = list(matched.keys), matched.method
+        notes = [*matched.notes, *match.changed_prompts(sides, matched)]
+        stages = [match.rekey(side, key) for side, key in zip(sides, keys, strict=True)]
+        pairs = list(itertools.combinations(range(len(stages)), 2))
+    else:
+        keys, how, notes = [sides[0].problems.select("problem_id", key="problem_id").unique()], "id", []
+        stages = match.by_checkpoint(sides[0])
+        pairs = [(0, len(stages) - 1)]
+    if len(stages) < 2:
+        raise StratagemError(
+            f"--checkpoint {look.checkpoint}: holds one value only, so there is nothing to compare"
+        )
+    if look.by is None:
+        by = match.usable_strata(stages, by)
+    stages = [match.in_strata(stage, by, fine) for stage in stages]
+    comparisons: list[dict[str, Any]] = []
+    for number, (a, b) in enumerate(pairs):
+        if progress is not None:
+            progress("compare", number, len(pairs), {})
+        paired = match.comparable(stages[a], stages[b], by, most=look.checkpoint is not None)
+        if paired is not None:
+            comparisons.append(
+                compare(
+                    stages[a],
+                    stages[b],
+                    by,
+                    paired=paired,
+                    draws=draws,
+                    level=level,
+                    seed=seed,
+                    labels=labels,
+                )
+            )
+    way = None
+    if len(stages) > 2:
+        tables = [stage.counts for stage in stages]
+        called = [stage.name for stage in stages]
+        rng = np.random.default_rng([seed, 2])
+        way = settled(
+            path_of(
+                tables,
+                by=by,
+                rng=rng,
+                draws=min(draws, 1000),
+                level=level,
+                names=called,
+                stratified=False,
+            )
+        )
+    if progress is not None:
+        progress("compare", len(pairs), len(pairs), {})
+    if look.checkpoint is None:
+        notes = [*notes, *(note for side in sides for note in pooled(side.name, side.about["checkpoints"]))]
+    rules = sides[0].rules
+    summary: dict[str, Any] = {
+        "sides": [side.about for side in sides],
+        "warnings": [*notes, *match.differences(sides)],
+        "join": how,
+        "by": list(by),
+        "level": level,
+        "strategies_from": sides[0].labels,
+        "strategy_names": [{"name": s.name, "description": s.description} for s in rules.strategies]
+        if rules
+        else [],
+        "behaviour_names": [b.name for b in rules.behaviours] if rules else [],
+        "comparisons": comparisons,
+        "path": None if way is None else way.as_dict(),
+    }
+    # The whole way, from the first side to the last, stands at the top level too.
+    ends = stages[0].name, stages[-1].name
+    whole = next((c for c in comparisons if (c["before"], c["after"]) == ends), {})
+    found: dict[str, Any] = finite(
+        {**{k: v for k, v in whole.items() if k not in ("before", "after")}, **summary}
+    )
+    return found, keys

@@ -1,0 +1,205 @@
+"""The sides of a comparison brought together: the same problems under the same keys, in the same strata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from stratagem.decomposition.contrast import LEAST
+from stratagem.diagnosis.side import Opened, Side, ordered
+from stratagem.records import UNPARSED, StratagemError
+from stratagem.rollouts.problems import Join
+from stratagem.stats.counts import MEASURES, merge
+
+MOST_CHECKPOINTS = 12  # of one log; more are joined into as many runs of neighbours
+FEW_PROBLEMS = 10  # a stratum's, on average; columns that make smaller ones are not taken by default
+
+
+def check_labels(opened: Sequence[Opened]) -> None:
+    """See that strategies mean the same in all logs.
+
+    Raises:
+        StratagemError: they come from different labellers.
+    """
+    if len({one.labels for one in opened}) < 2:
+        return
+    told = "; ".join(f"{one.name}: {one.labels}" for one in opened)
+    if any(one.counted for one in opened):
+        mend = "compare logs of counts with `stratagem passk`"
+    else:
+        mend = "name rules for all with --strategies, or give all a column 'strategy'"
+    raise StratagemError(f"strategies come from different labellers and cannot be compared ({told}): {mend}")
+
+
+def rekey(side: Side, keys: pl.DataFrame) -> Side:
+    """The side with the problems' common keys as their ids; problems without a key keep their own."""
+
+    def moved(table: pl.DataFrame) -> pl.DataFrame:
+        joined = table.join(keys, on="problem_id", how="left", maintain_order="left")
+        return joined.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
+
+    return replace(
+        side,
+        counts=merge([moved(side.counts)]),
+        behaviours=None if side.behaviours is None else merge([moved(side.behaviours)]),
+    )
+
+
+def own_keys(side: Side) -> pl.DataFrame:
+    """Keys that no other side has, for sides whose problems are not the same whatever their ids."""
+    key = pl.lit(f"{side.number}\x1f") + pl.col("problem_id")
+    return side.problems.select("problem_id", key=key).unique()
+
+
+def by_checkpoint(side: Side) -> list[Side]:
+    """The checkpoints of one log as sides, in their order; runs of neighbours where there are many."""
+    values = ordered(side.counts["checkpoint"].unique().drop_nulls().to_list())
+    size = -(-len(values) // MOST_CHECKPOINTS)
+    found: list[Side] = []
+    for start in range(0, len(values), size):
+        chosen = values[start : start + size]
+        name = chosen[0] if len(chosen) == 1 else f"{chosen[0]}-{chosen[-1]}"
+        inside = pl.col("checkpoint").is_in(chosen)
+        behaviours = side.behaviours
+        found.append(
+            replace(
+                side,
+                name=name,
+                counts=merge([side.counts.filter(inside).with_columns(checkpoint=pl.lit(name))]),
+                behaviours=None
+                if behaviours is None
+                else merge([behaviours.filter(inside).with_columns(checkpoint=pl.lit(name))]),
+            )
+        )
+    return found
+
+
+def usable_strata(sides: Sequence[Side], by: Sequence[str]) -> tuple[str, ...]:
+    """Of columns that nobody named, those that describe a problem alike everywhere and make strata of some size."""
+    kept: list[str] = []
+    for name in by:
+        trial = list(dict.fromkeys(["problem_id", *kept, name]))
+        homes = pl.concat([side.counts.select(trial) for side in sides]).unique()
+        one_home = homes["problem_id"].n_unique() == homes.height
+        if one_home and homes.height >= FEW_PROBLEMS * homes.select(*kept, name).n_unique():
+            kept.append(name)
+    return tuple(kept)
+
+
+def in_strata(side: Side, by: Sequence[str], fine: Sequence[str] = ()) -> Side:
+    """The side with counts by these strata alone, and, as `fine`, by these refinements too."""
+    keys = dict.fromkeys(["checkpoint", "problem_id", *by, "strategy", "half", *MEASURES])
+    counts = merge([side.counts.select(list(keys))])
+    finer = side.counts.select(*keys, *fine) if fine else None
+    return replace(side, counts=counts, fine=finer)
+
+
+def comparable(before: Side, after: Side, by: Sequence[str], most: bool = False) -> bool | None:
+    """Whether two sides are compared problem by problem (True), by strata (False), or not at all (None).
+
+    Args:
+        most: problem by problem only where half of either side's problems or more are those of the other, as
+            checkpoints of one log, which may repeat a few.
+    """
+    sides = [set(side.counts["problem_id"]) for side in (before, after)]
+    common = len(sides[0] & sides[1])
+    if common and (not most or 2 * common >= max(map(len, sides))):
+        return True
+    homes = [
+        side.counts.select("problem_id", *(name for name in by if name != "problem_id")).unique()
+        for side in (before, after)
+    ]
+    large = [
+        set(home.group_by(by).agg(pl.len().alias("_n")).filter(pl.col("_n") >= LEAST).select(by).rows())
+        if by
+        else {()}
+        for home in homes
+    ]
+    return False if large[0] & large[1] else None
+
+
+def facts_differ(names: Sequence[str], facts: Sequence[Mapping[str, Sequence[str]]]) -> list[str]:
+    """What logs say differently of how they were sampled, such as the temperature; the model may differ.
+
+    Args:
+        names: of the logs.
+        facts: of each log, all values of a fact.
+    """
+    found: list[str] = []
+    for fact in sorted(set().union(*facts) - {"model"}):
+        values = [", ".join(one.get(fact, ["not stated"])) for one in facts]
+        if len(set(values)) > 1:
+            told = "; ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
+            found.append(f"{fact} differs: {told}")
+    return found
+
+
+def differences(sides: Sequence[Side]) -> list[str]:
+    """What differs between sides and might pass for an effect of training."""
+    found = facts_differ([side.name for side in sides], [side.about["facts"] for side in sides])
+    if len({side.about["score"] for side in sides}) > 1:
+        found.append("scores differ: " + "; ".join(f"{side.name}: {side.about['score']}" for side in sides))
+    units = {side.about["length_unit"] for side in sides}
+    if len(units) > 1:
+        found.append(
+            "lengths are in tokens on one side and in characters on the other, and cannot be compared"
+        )
+    for side in sides:
+        unparsed = side.counts.filter(strategy=UNPARSED)["n"].sum()
+        if side.rules is not None and unparsed > side.about["responses"] / 2:
+            found.append(
+                f"{side.name}: no answer was found in {unparsed / side.about['responses']:.0%} of the responses; "
+                "say where it stands in [parts] of the rules (docs/rules.md)"
+            )
+        lost = sum(side.about["left_out"].values())
+        if lost > 0.02 * (lost + side.about["responses"]):
+            found.append(
+                f"{side.name}: {lost} of {lost + side.about['responses']} responses could not be used"
+            )
+    return found
+
+
+def changed_prompts(sides: Sequence[Side], matched: Join) -> list[str]:
+    """Notes where problems are the same but their prompts are not."""
+    tables = [
+        side.problems.join(keys, on="problem_id") for side, keys in zip(sides, matched.keys, strict=True)
+    ]
+    return prompts_differ([side.name for side in sides], tables)
+
+
+def prompts_differ(names: Sequence[str], tables: Sequence[pl.DataFrame]) -> list[str]:
+    """Notes on prompts that are not those of the first log.
+
+    Args:
+        tables: of each log, the key of every problem and the hashes of its prompt and of the prompt's normal form.
+    """
+    found: list[str] = []
+    plain = [table.select("key", "by_prompt", "by_normalised").unique("key") for table in tables]
+    for name, table in zip(names[1:], plain[1:], strict=True):
+        both = plain[0].join(table, on="key", suffix="_after").drop_nulls()
+        other, text = (
+            both.filter(pl.col(column) != pl.col(f"{column}_after")).height
+            for column in ("by_normalised", "by_prompt")
+        )
+        where = f"of the {both.height} problems of both {names[0]} and {name}"
+        if other:
+            found.append(f"the prompt is another one for {other} ({other / both.height:.0%}) {where}")
+        if text > other:
+            found.append(f"the prompt's text differs for {text - other} {where} (template or system prompt)")
+    return found
+
+
+def distinct_names(sources: Sequence[Sequence[str | Path]]) -> list[str]:
+    """What to call the sides: the shortest ends of their paths that differ."""
+    parts = [Path(paths[0]).absolute().parts for paths in sources]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return [str(Path(name).with_suffix("")) if Path(name).suffix in KNOWN else name for name in names]
+    return [f"{'/'.join(part[-1:])} ({number})" for number, part in enumerate(parts, start=1)]
+
+
+KNOWN = {".jsonl", ".json", ".parquet", ".csv", ".tsv", ".eval", ".gz", ".zst"}

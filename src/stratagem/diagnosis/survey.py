@@ -1,0 +1,170 @@
+"""What logs hold, before anything is made of them; and pass@k, which needs no strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from stratagem.diagnosis.compare import attempts
+from stratagem.diagnosis.match import distinct_names, facts_differ, prompts_differ
+from stratagem.diagnosis.side import Look, Side, examples, open_side, pooled, read_side
+from stratagem.records import StratagemError, finite
+from stratagem.rollouts.log import read_rollouts
+from stratagem.rollouts.problems import join, local_keys, problem_rows
+from stratagem.rollouts.readers.row import ReadOptions
+from stratagem.stats.passk import problem_counts
+
+Counting = Callable[[int, int], None]
+GROUPS = (
+    "group",
+    "group_id",
+    "group_index",
+    "group_idx",
+)  # what logs call the group that a response was drawn in
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found in a log: `about`, JSON-ready; `prompts` has its problems as `problem_rows` gives them."""
+
+    about: dict[str, Any]
+    prompts: pl.DataFrame
+
+
+def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting) -> Survey:
+    """What was found in a log: format, files, rows, problems, samples a problem, groups, columns, scores, what is
+    left out.
+
+    Raises:
+        StratagemError: nothing there that can be read.
+    """
+    log = read_rollouts(paths, options)
+    rows, sizes, columns, keyed = 0, [], {}, True
+    prompts: list[pl.DataFrame] = []
+    groups: list[pl.DataFrame] = []
+    grouping = next((name for name in GROUPS if name in log.schema), None)
+    held: dict[str, tuple[float, float]] = {}
+    reasons = {"length": 0, "stop": 0}
+    for batch in log.batches():
+        rows += batch.height
+        columns |= {
+            name: str(dtype)
+            for name, dtype in batch.schema.items()
+            if batch[name].null_count() < batch.height
+        }
+        for name in log.score_names:
+            values = batch[name].drop_nulls().drop_nans()
+            if values.len():
+                low, high = held.get(name, (np.inf, -np.inf))
+                held[name] = min(low, float(values.min())), max(high, float(values.max()))  # type: ignore[arg-type]
+        if "finish_reason" in batch.columns:
+            for reason in reasons:
+                reasons[reason] += int((batch["finish_reason"] == reason).sum())
+        try:
+            batch = local_keys(batch)
+            sizes.append(batch.group_by("problem_id", "checkpoint").len())
+            prompts.append(problem_rows(batch, ()))
+            if grouping is not None:
+                groups.append(batch.drop_nulls(grouping).group_by("problem_id", "checkpoint", grouping).len())
+        except StratagemError:
+            keyed = False
+        progress(rows, 0)
+    samples = (
+        pl.concat(sizes).group_by("problem_id", "checkpoint").agg(pl.col("len").sum()) if sizes else None
+    )
+    about = {
+        "files": [str(path) for path in log.files],
+        "format": log.format,
+        "rows": rows,
+        "problems": samples["problem_id"].n_unique() if samples is not None and keyed else None,
+        "checkpoints": samples["checkpoint"].drop_nulls().n_unique() if samples is not None else 0,
+        "samples": None if samples is None else _spread(samples["len"]),
+        "groups": _groups(groups, grouping),
+        "scores": {name: list(ends) for name, ends in held.items()},
+        "finish_reasons": reasons,
+        "columns": columns,
+        "facts": {key: sorted(values) for key, values in log.facts.items()},
+        "left_out": dict(log.left_out),
+        "left_out_examples": examples(log),
+        "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],
+    }
+    return Survey(about, pl.concat(prompts).unique() if prompts else pl.DataFrame())
+
+
+def _spread(sizes: pl.Series) -> dict[str, float]:
+    return {name: float(getattr(sizes, name)()) for name in ("min", "median", "max")}
+
+
+def _groups(tables: Sequence[pl.DataFrame], column: str | None) -> dict[str, Any] | None:
+    """How many groups a log has and how large they are; None where no column tells."""
+    if column is None or not sum(table.height for table in tables):
+        return None
+    sizes = pl.concat(tables).group_by("problem_id", "checkpoint", column).agg(pl.col("len").sum())["len"]
+    return {"column": column, "count": sizes.len(), "samples": _spread(sizes)}
+
+
+def differences(surveys: Sequence[Survey]) -> list[str]:
+    """What differs between logs and might pass for an effect of training."""
+    abouts = [one.about for one in surveys]
+    names = distinct_names([one["files"] for one in abouts])
+    found = facts_differ(names, [one["facts"] for one in abouts])
+    if len({tuple(sorted(one["scores"])) for one in abouts}) > 1:
+        columns = (", ".join(one["scores"]) or "none" for one in abouts)
+        told = "; ".join(f"{name}: {value}" for name, value in zip(names, columns, strict=True))
+        found.append(f"score columns differ: {told}")
+    # As `diagnose` joins problems: by id, and by the prompt without its trimmings where there is none.
+    key = pl.when("has_id").then("problem_id").otherwise("by_normalised").alias("key")
+    tables = [one.prompts.with_columns(key) for one in surveys if not one.prompts.is_empty()]
+    if len(tables) == len(surveys):
+        found += prompts_differ(names, tables)
+    return found
+
+
+def attempts_of(
+    logs: Sequence[Sequence[str | Path]],
+    look: Look,
+    ks: Sequence[int] | None,
+    level: float,
+    progress: Callable[[str, int, int, dict[str, Any]], None],
+) -> dict[str, Any]:
+    """pass@k of one log, or of two over their common problems with the difference.
+
+    Args:
+        ks: numbers of attempts; powers of two, as far as all problems have responses, by default.
+
+    Raises:
+        StratagemError: as `read_side`; scores are fractions; a problem has fewer responses than every k.
+    """
+    sides: list[Side] = []
+    for paths in logs:
+        name = str(paths[0])
+        report = lambda done, total, name=name: progress(f"read {name}", done, total, {})  # noqa: E731
+        sides.append(read_side(open_side(paths, look, name), {}, lambda _: None, report))
+    if len(sides) == 2:
+        keys = join([side.problems for side in sides], look.join).keys
+        tables = [
+            side.counts.join(key, on="problem_id").with_columns(problem_id=pl.col("key")).drop("key")
+            for side, key in zip(sides, keys, strict=True)
+        ]
+    else:
+        tables = [sides[0].counts]
+    counts = [problem_counts(table) for table in tables]
+    both = counts[0] if len(counts) == 1 else counts[0].join(counts[1], on="problem_id", suffix="_after")
+    rows = attempts(both, level, ks)
+    left = [table.height - both.height for table in counts]
+    notes = [note for side in sides for note in pooled(side.name, side.about["checkpoints"])]
+    found: dict[str, Any] = finite(
+        {
+            "logs": [side.about for side in sides],
+            "problems": both.height,
+            "left_out": left,
+            "passk": rows,
+            "warnings": notes,
+        }
+    )
+    return found

@@ -1,0 +1,1 @@
+"""How wrong the labels of strategies are, and what that does to a decomposition."""

@@ -1,0 +1,1 @@
+"""How responses of any origin get strategies: rules and functions."""

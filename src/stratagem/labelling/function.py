@@ -1,0 +1,154 @@
+"""A function of the user's own in place of rules."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stratagem.labelling.ruleset import Parts, RuleSet
+from stratagem.records import OTHER, TRUNCATED, StratagemError, content_id
+
+KINDS = ("text", "frame")
+
+
+def read_function(source: str) -> RuleSet:
+    """``module:function`` or ``file.py:function``, with ``text:`` or ``frame:`` in front if need be.
+
+    Raises:
+        StratagemError: it cannot be imported or called.
+    """
+    kind, _, rest = source.partition(":")
+    kind, place = (kind, rest) if kind in KINDS and ":" in rest else ("", source)
+    module_name, _, name = place.rpartition(":")
+    found: Any = _import(module_name, source)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise StratagemError(f"--strategies {source}: {module_name} has no {name!r}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise StratagemError(f"--strategies {source}: {name} is no function")
+    return rules_of(found, source, kind)
+
+
+def rules_of(found: Callable[..., Any], source: str, kind: str = "") -> RuleSet:
+    """A function as rules. `source` is what errors call it; `kind` is ``text`` or ``frame``, else told from its
+    argument."""
+    kind = kind or _kind(found)
+    name = getattr(found, "__qualname__", type(found).__name__)
+    label = _by_text(found, source) if kind == "text" else _by_frame(found, source)
+    try:
+        code = inspect.getsource(inspect.getmodule(found) or found)
+    except (OSError, TypeError):
+        code = ""
+    fingerprint = content_id("function", kind, name, code)
+    description = (inspect.getdoc(found) or "").partition("\n")[0]
+    return RuleSet(source, (), (), Parts(), fingerprint, description, label)
+
+
+def _import(name: str, source: str) -> Any:
+    try:
+        if name.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"not a Python file: {name}")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+        # As `python -m` does it; a console script does not look in the folder it is called in.
+        if "" not in sys.path:
+            sys.path.insert(0, "")
+        return importlib.import_module(name)
+    except Exception as error:
+        raise StratagemError(f"--strategies {source}: cannot be imported: {_told(error)}") from None
+
+
+def _kind(function: Callable[..., Any]) -> str:
+    try:
+        parameters = list(inspect.signature(function).parameters)
+        hints = typing.get_type_hints(function)
+    except (NameError, TypeError, ValueError):
+        parameters, hints = [], {}
+    argument = hints.get(parameters[0]) if parameters else None
+    return "frame" if argument is pl.DataFrame else "text"
+
+
+def _by_text(function: Callable[[str], Any], source: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def label(frame: pl.DataFrame) -> pl.DataFrame:
+        names: list[str | None] = []
+        for row, text in enumerate(frame["completion"].fill_null("")):
+            try:
+                name = function(text)
+            except Exception as error:
+                raise StratagemError(
+                    f"{source}: row {row}: {_told(error)} (it was called with a text; for a function over a frame "
+                    f"annotate its argument as pl.DataFrame, or write frame:{source})"
+                ) from None
+            if name is not None and not isinstance(name, str):
+                raise StratagemError(
+                    f"{source}: row {row}: gave {type(name).__name__}, has to give the name of a strategy or None"
+                )
+            names.append(name)
+        strategy = pl.Series("strategy", names, pl.String)
+        if "finish_reason" in frame.columns:
+            cut = (frame["finish_reason"] == "length").fill_null(False)
+            strategy = strategy.zip_with(~cut, pl.Series([TRUNCATED]))
+        return _complete(frame, strategy.to_frame())
+
+    return label
+
+
+def _by_frame(function: Callable[[pl.DataFrame], Any], source: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def label(frame: pl.DataFrame) -> pl.DataFrame:
+        try:
+            given: Any = function(frame)
+        except Exception as error:
+            raise StratagemError(f"{source}: {_told(error)}") from None
+        if isinstance(given, pl.Series):
+            given = given.alias("strategy").to_frame()
+        if not isinstance(given, pl.DataFrame) or "strategy" not in given.columns:
+            what = (
+                f"a frame of {', '.join(given.columns)}"
+                if isinstance(given, pl.DataFrame)
+                else type(given).__name__
+            )
+            raise StratagemError(
+                f"{source}: gave {what}, has to give a pl.Series or a frame with column 'strategy'"
+            )
+        if given.height != frame.height:
+            raise StratagemError(f"{source}: gave {given.height} labels for {frame.height} responses")
+        try:
+            casts = {"strategy": pl.String, "behaviours": pl.List(pl.String), "evidence": pl.String}
+            chosen = given.select(
+                pl.col(name).cast(kind) for name, kind in casts.items() if name in given.columns
+            )
+        except pl.exceptions.PolarsError as error:
+            raise StratagemError(
+                f"{source}: gave labels of a wrong type: {str(error).splitlines()[0]}"
+            ) from None
+        return _complete(frame, chosen)
+
+    return label
+
+
+def _complete(frame: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    defaults = {
+        "behaviours": pl.lit([], dtype=pl.List(pl.String)),
+        "evidence": pl.lit('{"marks":[]}'),
+    }
+    labels = labels.with_columns(pl.col("strategy").fill_null(OTHER)).with_columns(
+        default.alias(name) for name, default in defaults.items() if name not in labels.columns
+    )
+    return frame.with_columns(labels.get_columns())
+
+
+def _told(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,1 +1,0 @@
-"""The lens: the study's analysis for anybody's own rollouts."""

@@ -1,1 +1,0 @@
-"""What changed between two checkpoints: the choice of strategies, their execution, or both."""

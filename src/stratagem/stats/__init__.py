@@ -1,0 +1,1 @@
+"""Counts of rollouts, the same problems before and after, and intervals."""

@@ -1,0 +1,410 @@
+"""The numbers that a verdict is made of, and how they come from a decomposition and its counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from stratagem.decomposition.behaviours import BehaviourChange
+from stratagem.decomposition.delta_method import terms
+from stratagem.decomposition.headroom import Headroom
+from stratagem.decomposition.result import Decomposition
+from stratagem.decomposition.robustness import Change
+from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
+from stratagem.stats.min_sample import LEAST, settled
+from stratagem.stats.pairs import Floats, Pairs, Side, pair
+from stratagem.stats.passk import passk
+from stratagem.stats.uncertainty import mean_estimate, needed_n, quantile
+
+UNREAD = f"{UNPARSED} or {TRUNCATED}"
+LEAST_SHARE = 0.01  # of all responses: a strategy below it is none to select
+STEADY = 1.1  # a problem's answers kept their length if the mean rose by less than this factor
+GROUP = 8  # responses of a group, if a problem has as many
+LARGE = 20  # problems of a stratum, below which nothing is said of it alone
+FEWEST = 4  # responses of a group below which "all wrong" says little
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A property of responses, and what of the gain the change of its share carries.
+
+    `part` is what responses that got or lost the property bring at their old accuracies (select first, with the
+    property and its absence as the two strategies, new and dropped ones included); `rest` is the gain among
+    responses with the property and among those without it. They sum to the gain.
+    """
+
+    name: str
+    share_before: float
+    share_after: float
+    accuracy_before: float
+    accuracy_after: float
+    part: Estimate
+    rest: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """Responses in which the labels found no answer: their share, and the part of them that was right all the same
+    (NaN where there are none)."""
+
+    share_before: float
+    share_after: float
+    right_before: float
+    right_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Headroom at one checkpoint: for selection and improvement the interval of its bracket, as fractions."""
+
+    selection: tuple[float, float]
+    improvement: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Mean lengths of answers; `steady`: the gain over problems whose answers did not grow by 10% or more."""
+
+    before: float
+    after: float
+    unit: str
+    difference: Estimate
+    steady: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """How many problems' groups of `group` responses would be all right or all wrong: no signal for RL."""
+
+    group: int
+    right_before: float
+    right_after: float
+    wrong_before: float
+    wrong_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Accuracy at one difficulty."""
+
+    difficulty: float
+    problems: int
+    accuracy_before: float
+    accuracy_after: float
+    gain: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Opposed:
+    """A part that pulled in opposite directions: the stratum where it added most, and the one where it cost most."""
+
+    part: str
+    up: tuple[str, Estimate]
+    down: tuple[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a verdict looks at. Accuracies, shares and gains are fractions; None means not known. An estimate from
+    a handful of problems has no interval (`few.settled`).
+
+    Attributes:
+        gain, selection, improvement, new_strategy: select, then improve.
+        gap: |selection| - |improvement|, closed form.
+        lead: `selection`, `improvement` or `undecided`, of the decomposition.
+        problems, samples: that both checkpoints answered; median responses a problem, of the side with fewer.
+        chance: the part of the variance of a problem's gain that comes from having few responses.
+        by: the columns that make strata. labelled: strategies are known; else the logs are counts alone.
+        strategies: with 1% of all responses or more, `other` among them, unread ones not.
+        other_share: of responses that follow no named strategy, the larger of before and after.
+        unread: unparsed and truncated responses as one property. unparsed: the former by themselves.
+        forms: behaviours of answer form.
+        room_before, room_after: headroom. levels: by difficulty, ascending.
+        regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
+        opposed: parts of which some strata's are above 0 and others' below, all told together.
+        paired: the problems are the same before and after.
+    """
+
+    gain: Estimate
+    selection: Estimate
+    improvement: Estimate
+    new_strategy: Estimate
+    gap: Estimate
+    lead: str
+    problems: int
+    samples: float
+    accuracy_before: float
+    accuracy_after: float
+    by: tuple[str, ...] = ()
+    labelled: bool = True
+    level: float = 0.95
+    order_dependent: bool = False
+    weak: tuple[str, ...] = ()
+    strategies: int = 2
+    other_share: float = 0.0
+    unsupported_share: float = 0.0
+    chance: float | None = None
+    unread: Carried | None = None
+    unparsed: Unparsed | None = None
+    forms: tuple[Carried, ...] = ()
+    room_before: Room | None = None
+    room_after: Room | None = None
+    lengths: Lengths | None = None
+    signal: Signal | None = None
+    levels: tuple[Level, ...] = ()
+    regrouped: tuple[int, int, int] | None = None
+    opposed: tuple[Opposed, ...] = ()
+    paired: bool = True
+
+    @property
+    def problems_for_gain(self) -> int | None:
+        """About how many problems like these would tell the gain from 0, if it is as large as it looks.
+
+        A handful does not say how much problems vary: then the number is that of problems with one response each.
+        """
+        if self.problems >= LEAST or not self.gain.value:
+            return needed_problems(self.gain, self.problems, self.level)
+        accuracy = (self.accuracy_before + self.accuracy_after) / 2
+        needed = max(needed_n(self.gain.value, accuracy, level=self.level), LEAST)
+        return _round(needed) if needed <= 1000 * LEAST else None
+
+    @property
+    def problems_for_lead(self) -> int | None:
+        """About how many problems like these would tell selection and improvement apart."""
+        return needed_problems(self.gap, self.problems, self.level)
+
+    def samples_instead(self, problems: int | None) -> int | None:
+        """About how many responses a problem would do the same as that many problems; None where none would."""
+        if problems is None or self.chance is None or self.problems < LEAST:
+            return None
+        left = self.problems / problems - (1 - self.chance)
+        return None if left <= 0 or self.chance <= 0 else _round(self.samples * self.chance / left)
+
+
+def needed_problems(estimate: Estimate, problems: int, level: float = 0.95, power: float = 0.8) -> int | None:
+    """Problems for an interval that excludes 0 with this power: n ((z_level + z_power) se / value)^2.
+
+    Rounded up to two digits. None where the value is 0 or has no standard error, or more than 1000 times the
+    problems at hand would be needed.
+
+    Source: Miller 2024, arXiv 2411.00640, section 5, with the standard error at hand for the variance.
+    """
+    if math.isnan(estimate.se) or abs(estimate.value) < 1e-12:
+        return None
+    z = quantile(level, math.inf) + float(stats.norm.ppf(power))
+    ratio = (z * estimate.se / estimate.value) ** 2
+    return None if ratio > 1000 else _round(problems * max(ratio, 1.1))
+
+
+def facts_from(
+    found: Decomposition,
+    before: pl.DataFrame,
+    after: pl.DataFrame,
+    *,
+    headrooms: tuple[Headroom | None, Headroom | None] = (None, None),
+    difficulty: str | None = None,
+    length_unit: str = "characters",
+    behaviours: Sequence[BehaviourChange] = (),
+    answer_forms: Sequence[str] | None = None,
+    changes: Sequence[Change] = (),
+    labelled: bool = True,
+    stratified: bool = True,
+) -> Facts:
+    """The facts of one comparison.
+
+    Args:
+        found: the decomposition of `before` and `after`.
+        before, after: rollouts or counts of one checkpoint each (`counts.count`).
+        difficulty: a numeric column among the strata's; by default `difficulty` where there is one.
+        headrooms: before and after.
+        behaviours: as `compare_behaviours` gives them; of these, `answer_forms` names those that are about the
+            form of the answer and not about reasoning, by default those whose names begin with `answer`.
+        changes: as `robustness` gives them.
+        labelled: whether the strategies mean anything; not for counts alone.
+        stratified: as it was for `decompose`.
+    """
+    pairs = pair(before, after, found.by)
+    sides = (pairs.before, pairs.after)
+    shares = [side.share_ps.mean(axis=0) for side in sides]
+    names = list(pairs.strategies)
+    unread_s = np.isin(names, [UNPARSED, TRUNCATED])
+    usual = (shares[0] + shares[1]) / 2 >= LEAST_SHARE
+    data_pk = np.concatenate([block for side in sides for block in (side.share_ps, side.right_ps)], axis=1)
+    column = difficulty or ("difficulty" if "difficulty" in found.by else None)
+    lead = {change.lead for change in changes} - {found.verdict, "undecided"}
+    same = sum(change.lead == found.verdict for change in changes)
+    facts = Facts(
+        gain=found.gain,
+        selection=found.selection,
+        improvement=found.improvement,
+        new_strategy=found.new_strategy,
+        gap=terms(data_pk, pairs.sizes_g, level=found.level, stratified=stratified).gap,
+        lead=found.verdict,
+        problems=found.problems,
+        samples=min(float(np.median(side.n_p)) for side in sides),
+        accuracy_before=found.accuracy_before,
+        accuracy_after=found.accuracy_after,
+        labelled=labelled,
+        by=found.by,
+        level=found.level,
+        order_dependent=found.order_dependent,
+        weak=found.weak,
+        strategies=int((usual & ~unread_s).sum()),
+        other_share=max(float(share[names.index(OTHER)]) for share in shares) if OTHER in names else 0.0,
+        unsupported_share=found.unsupported_share,
+        chance=_chance(pairs),
+        unread=_unread(pairs, unread_s, found.level, stratified) if unread_s.any() else None,
+        unparsed=unparsed_of(found),
+        forms=forms_of(behaviours, answer_forms),
+        room_before=room_of(headrooms[0]),
+        room_after=room_of(headrooms[1]),
+        lengths=_lengths(pairs, length_unit, found.level),
+        signal=_signal(pairs),
+        levels=_levels(pairs, column, found.level) if column in found.by else (),
+        regrouped=(len(changes), same, sum(c.lead in lead for c in changes)) if changes else None,
+        opposed=opposed_of(found),
+    )
+    return settled(facts)
+
+
+def unparsed_of(found: Decomposition) -> Unparsed | None:
+    """What the table of strategies says of unparsed responses."""
+    names = ("share_before", "share_after", "accuracy_before", "accuracy_after")
+    rows = found.strategies.filter(pl.col("strategy") == UNPARSED).select(names).rows()
+    return Unparsed(*(math.nan if x is None else float(x) for x in rows[0])) if rows else None
+
+
+def opposed_of(found: Decomposition) -> tuple[Opposed, ...]:
+    """Selection and improvement where strata pull in opposite directions, with intervals that hold together
+    (Bonferroni)."""
+    if "problem_id" in found.by or found.strata.height < 2:
+        return ()
+    z = quantile(1 - (1 - found.level) / found.strata.height, math.inf)
+    table: list[Opposed] = []
+    for part in ("selection", "improvement"):
+        known: list[tuple[str, Estimate]] = []
+        for row in found.strata.filter(pl.col(f"{part}_se") > 0).iter_rows(named=True):
+            value, se = row[part], row[f"{part}_se"]
+            one = Estimate(value, value - z * se, value + z * se, se, row["problems"])
+            if row["problems"] >= LARGE and (one.low > 0 or one.high < 0):
+                names = ("(none)" if row[name] is None else str(row[name]) for name in found.by)
+                known.append((", ".join(names), one))
+        up, down = (pick(known, key=lambda one: one[1].value, default=None) for pick in (max, min))
+        if up and down and up[1].value > 0 > down[1].value:
+            table.append(Opposed(part, up, down))
+    return tuple(table)
+
+
+def forms_of(behaviours: Sequence[BehaviourChange], names: Sequence[str] | None) -> tuple[Carried, ...]:
+    """What behaviours of the answer's form carry; `names` as `answer_forms` of `facts_from`."""
+    return tuple(
+        Carried(
+            b.behaviour,
+            b.share_before,
+            b.share_after,
+            b.accuracy_before,
+            b.accuracy_after,
+            b.part,
+            b.rest,
+        )
+        for b in behaviours
+        if (b.behaviour.startswith("answer") if names is None else b.behaviour in names)
+    )
+
+
+def _unread(pairs: Pairs, unread_s: np.ndarray, level: float, stratified: bool) -> Carried:
+    blocks: list[Floats] = []
+    for side in (pairs.before, pairs.after):
+        for block_ps in (side.share_ps, side.right_ps):
+            blocks += [block_ps[:, unread_s].sum(axis=1), block_ps[:, ~unread_s].sum(axis=1)]
+    split = terms(np.stack(blocks, axis=1), pairs.sizes_g, level=level, stratified=stratified)
+    share0, right0, share1, right1 = (float(blocks[i].mean()) for i in (0, 2, 4, 6))
+    return Carried(
+        UNREAD,
+        share0,
+        share1,
+        right0 / share0 if share0 else math.nan,
+        right1 / share1 if share1 else math.nan,
+        split.choice,
+        split.improvement,
+    )
+
+
+def room_of(found: Headroom | None) -> Room | None:
+    """Headroom as a verdict looks at it; none where it has no interval."""
+    if found is None or not math.isfinite(found.selection.high + found.improvement.high):
+        return None
+    return Room(*((term.low, term.high) for term in (found.selection, found.improvement)))
+
+
+def _lengths(pairs: Pairs, unit: str, level: float) -> Lengths | None:
+    before_p, after_p = pairs.before.length_p, pairs.after.length_p
+    known_p = np.isfinite(before_p) & np.isfinite(after_p)
+    if not known_p.all():
+        return None
+    gain_p = pairs.after.right_ps.sum(axis=1) - pairs.before.right_ps.sum(axis=1)
+    return Lengths(
+        float(before_p.mean()),
+        float(after_p.mean()),
+        unit,
+        mean_estimate(after_p - before_p, level=level),
+        mean_estimate(gain_p[after_p < STEADY * before_p], level=level),
+    )
+
+
+def _counts(side: Side) -> tuple[Floats, Floats] | None:
+    """Right and all responses of every problem, None where scores are fractions."""
+    right_p = side.right_ps.sum(axis=1) * side.n_p
+    whole_p = np.rint(right_p)
+    return None if np.abs(right_p - whole_p).max() > 1e-6 else (whole_p, np.rint(side.n_p))
+
+
+def _signal(pairs: Pairs) -> Signal | None:
+    counts = [_counts(side) for side in (pairs.before, pairs.after)]
+    group = int(min(GROUP, *(np.median(side.n_p) for side in (pairs.before, pairs.after))))
+    if group < FEWEST or counts[0] is None or counts[1] is None:
+        return None
+    right, wrong = [], []
+    for c_p, n_p in (counts[0], counts[1]):
+        right.append(float(np.nanmean(1 - passk(n_p - c_p, n_p, [group]))))
+        wrong.append(float(np.nanmean(1 - passk(c_p, n_p, [group]))))
+    return Signal(group, right[0], right[1], wrong[0], wrong[1])
+
+
+def _chance(pairs: Pairs) -> float | None:
+    """Sampling variance of a problem's gain, a (1 - a) / (n - 1) on each side, over the variance of the gains."""
+    gain_p = pairs.after.right_ps.sum(axis=1) - pairs.before.right_ps.sum(axis=1)
+    inside_p = np.zeros_like(gain_p)
+    for side in (pairs.before, pairs.after):
+        if _counts(side) is None or side.n_p.min() < 2:
+            return None
+        a_p = side.right_ps.sum(axis=1)
+        inside_p += a_p * (1 - a_p) / (side.n_p - 1)
+    between = float(gain_p.var(ddof=1)) if gain_p.size > 1 else 0.0
+    return min(1.0, float(inside_p.mean()) / between) if between > 0 else None
+
+
+def _levels(pairs: Pairs, column: str | None, level: float) -> tuple[Level, ...]:
+    if column is None or not pairs.strata.schema[column].is_numeric():
+        return ()
+    value_p = pairs.strata[column].cast(pl.Float64).to_numpy()[pairs.stratum_p]
+    before_p, after_p = (side.right_ps.sum(axis=1) for side in (pairs.before, pairs.after))
+    found: list[Level] = []
+    for value in np.unique(value_p[np.isfinite(value_p)]):
+        here = value_p == value
+        gain = mean_estimate(after_p[here] - before_p[here], level=level)
+        found.append(
+            Level(float(value), gain.n, float(before_p[here].mean()), float(after_p[here].mean()), gain)
+        )
+    return tuple(found)
+
+
+def _round(x: float) -> int:
+    """Up to two digits: an estimate of an estimate has no more."""
+    size = 10 ** max(0, math.floor(math.log10(x)) - 1)
+    return math.ceil(x / size) * size

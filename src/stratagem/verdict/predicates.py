@@ -1,0 +1,98 @@
+"""What the facts of a comparison say: yes-or-no readings of the numbers, with their thresholds."""
+
+from __future__ import annotations
+
+import math
+
+from stratagem.records import Estimate
+from stratagem.stats.min_sample import LEAST
+from stratagem.verdict.facts import Carried, Facts, Level
+
+SMALL = 0.02  # a change of accuracy within this is none; a headroom below it is used up
+HALF = 0.5  # of a gain, of responses or of groups: "most"
+UNREAD = 0.2  # of responses that cannot be read
+GRADED = 0.05  # of unparsed responses that are right, from which the grader reads what the labels do not
+LONGER = 1.25  # times as long
+WEAK = 0.1  # improvement headroom from which execution counts as weak
+HARD = 0.7  # accuracy at the greatest difficulty below which execution counts as weak
+UNSUPPORTED = 0.1  # of responses, from which the sentence names the probe
+
+
+def told(estimate: Estimate) -> bool:
+    """Whether the interval excludes 0; one that is missing does not."""
+    return estimate.low > 0 or estimate.high < 0
+
+
+def small(f: Facts) -> bool:
+    return max(-f.gain.low, f.gain.high) < SMALL
+
+
+def misread(f: Facts) -> bool:
+    """The labels find no answer in many responses, before or after, of which the grader found some right."""
+    x = f.unparsed
+    sides = () if x is None else ((x.share_before, x.right_before), (x.share_after, x.right_after))
+    return any(share >= UNREAD and right > GRADED for share, right in sides)
+
+
+def carrier(f: Facts) -> Carried | None:
+    """The property of form whose change carries most of a gain (or of a loss) that is told from 0."""
+    found = [
+        one for one in (f.unread, *f.forms) if one and told(one.part) and one.part.value * f.gain.value > 0
+    ]
+    top = max(found, key=lambda one: abs(one.part.value), default=None)
+    return top if top and told(f.gain) and abs(top.part.value) >= HALF * abs(f.gain.value) else None
+
+
+def lead(f: Facts) -> str:
+    """The part that leads: `new_strategy` where it is more than either of the others, else of the two."""
+    if f.new_strategy.low > max(abs(f.selection.value), abs(f.improvement.value)) and f.gain.low > 0:
+        return "new_strategy"
+    return f.lead if f.lead != "undecided" and told(getattr(f, f.lead)) else "undecided"
+
+
+def by_length(f: Facts) -> bool:
+    """The gain goes along with longer answers: where they did not grow, less than half of it is found."""
+    steady = math.nan if f.lengths is None else f.lengths.steady.value
+    return longer(f) and f.gain.low > 0 and not steady >= HALF * f.gain.value
+
+
+def longer(f: Facts) -> bool:
+    return (
+        f.lengths is not None
+        and f.lengths.difference.low > 0
+        and f.lengths.after >= LONGER * f.lengths.before
+    )
+
+
+def cancel(f: Facts) -> bool:
+    """Selection and improvement went opposite ways, each by more than the gain."""
+    one, other = f.selection, f.improvement
+    return (
+        told(one)
+        and told(other)
+        and one.value * other.value < 0
+        and min(abs(one.value), abs(other.value)) >= abs(f.gain.value)
+    )
+
+
+def open_gain(f: Facts) -> bool:
+    return not (told(f.gain) or small(f) or cancel(f))
+
+
+def open_lead(f: Facts) -> bool:
+    return lead(f) == "undecided" and not (open_gain(f) or small(f) or cancel(f))
+
+
+def nothing_to_select(f: Facts) -> bool:
+    return f.room_before is not None and f.room_before.selection[1] < SMALL and weak(f)
+
+
+def hardest(f: Facts) -> Level | None:
+    """The greatest difficulty that more than a handful of problems have."""
+    return next((x for x in reversed(f.levels) if x.problems >= LEAST), None)
+
+
+def weak(f: Facts) -> bool:
+    top = hardest(f)
+    hard = top is not None and top.accuracy_after < HARD
+    return hard or (f.room_after is not None and f.room_after.improvement[0] >= WEAK)

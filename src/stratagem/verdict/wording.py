@@ -1,0 +1,296 @@
+"""The facts of a comparison in words.
+
+A direction is only named where its interval excludes 0; all accuracies are in points or percent.
+"""
+
+from __future__ import annotations
+
+import math
+
+from stratagem.records import Estimate, points
+from stratagem.verdict.facts import Carried, Facts, Opposed
+from stratagem.verdict.predicates import (
+    HALF,
+    SMALL,
+    UNREAD,
+    UNSUPPORTED,
+    carrier,
+    hardest,
+    lead,
+    longer,
+    misread,
+    open_gain,
+    open_lead,
+    small,
+    told,
+)
+
+LEVELS = 3  # of the easiest and of the hardest difficulties, where there are too many to name all
+_PLAIN = {"selection": "choice", "improvement": "execution"}
+
+
+def headline(f: Facts) -> str:
+    way = "with all problems as one stratum" if not f.by else f"at the level of {_list(f.by)}"
+    way = "problem by problem" if f.by == ("problem_id",) else way
+    if math.isnan(f.gain.low):
+        accuracies = f"from {percent(f.accuracy_before)} to {percent(f.accuracy_after)}"
+        found = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
+        return f"{found}{_settle('the change', f, f.problems_for_gain)}" if f.gain.value else found
+    if told(f.gain):
+        verb = "rose" if f.gain.low > 0 else "fell"
+        ends = sorted(abs(x) for x in (f.gain.low, f.gain.high))
+        size = f"{points(abs(f.gain.value))} points ({f.level:.0%} interval {points(ends[0])} to {points(ends[1])})"
+        found = f"In these logs accuracy {verb} by {size}"
+    else:
+        size = f"{signed(f.gain.value)} points ({f.level:.0%} interval {_range(f.gain)})"
+        what = "accuracy hardly changed" if small(f) else "no change of accuracy can be shown"
+        found = f"In these logs {what}: {size}"
+    if not f.labelled:
+        return f"{found}. They hold counts without texts, so that selection and improvement cannot be told apart."
+    return f"{found}{_leads(f, way)}: {_parts(f)}.{_settles(f)}"
+
+
+def _settles(f: Facts) -> str:
+    """How many problems would decide what is open."""
+    if open_gain(f):
+        return _settle("the change", f, f.problems_for_gain)
+    return _settle("the difference", f, f.problems_for_lead) if open_lead(f) else ""
+
+
+def _settle(what: str, f: Facts, problems: int | None) -> str:
+    if problems is None:
+        return f" If {what} is as small as it looks, no reachable number of problems would tell."
+    these = "this one" if f.problems == 1 else f"these {f.problems:,}"
+    text = f" If {what} is as large as it looks, about {problems:,} problems like {these} would tell"
+    samples = f.samples_instead(problems)
+    if samples is not None:
+        return f"{text}, or about {many(samples, 'response')} a problem instead of {f.samples:.0f}."
+    return (
+        f"{text}; more responses to the same problems would not be enough."
+        if f.chance is not None
+        else f"{text}."
+    )
+
+
+def _leads(f: Facts, way: str) -> str:
+    first = lead(f)
+    if first == "undecided":
+        return f"; {way} it is open whether selection or improvement moved it more"
+    if first == "new_strategy":
+        return f", most of it by strategies not seen before, {way}"
+    other = "improvement" if first == "selection" else "selection"
+    if f.gain.high < 0 and getattr(f, first).high < 0:
+        return f", more by worse {_PLAIN[first]} than by {_PLAIN[other]} {way}"
+    if f.gain.low > 0 and getattr(f, first).low > 0:
+        return f", more by {first} than by {other} {way}"
+    return f"; {way} {first} is larger in size than {other}"
+
+
+def _parts(f: Facts) -> str:
+    parts = [part("selection", f.selection), part("improvement", f.improvement)]
+    return _list([*parts, part("new strategies", f.new_strategy)] if _new(f) else parts)
+
+
+def _new(f: Facts) -> bool:
+    """Whether new strategies may matter: their interval reaches farther than half of what counts as small."""
+    return max(-f.new_strategy.low, f.new_strategy.high) >= SMALL / 2
+
+
+def part(name: str, e: Estimate) -> str:
+    """A term with its interval, as a direction only where the interval excludes 0."""
+    return f"{name} {_moved(e, 'added', 'cost')}"
+
+
+def _moved(e: Estimate, up: str, down: str) -> str:
+    if math.isnan(e.low):
+        return f"is {signed(e.value)} points (no interval)"
+    if not told(e):
+        return f"cannot be told from 0 ({signed(e.value)} points, {_range(e)})"
+    ends = sorted(abs(x) for x in (e.low, e.high))
+    verb = up if e.low > 0 else down
+    return f"{verb} {points(abs(e.value))} points ({points(ends[0])} to {points(ends[1])})"
+
+
+def caveats(f: Facts) -> list[str]:
+    found: list[str] = []
+    if not f.paired:
+        found.append(
+            "The problems before are not those after: this holds as far as those of a stratum are alike."
+            if f.by
+            else "The problems before are not those after: this holds as far as they are alike."
+        )
+    one = carrier(f)
+    if misread(f):
+        found.append(_misread(f))
+    if one is not None:
+        found.append(carries(one, f))
+    if f.unread is not None and f.unread is not one and f.unread.share_after >= UNREAD and not misread(f):
+        found.append(carries(f.unread, f))
+    if f.other_share >= HALF:
+        found.append(f"{percent(f.other_share)} of responses follow no named strategy.")
+    if longer(f):
+        found.append(length(f))
+    if f.order_dependent:
+        found.append(
+            "Which of the two is larger depends on the order of counting them; a forced-strategy probe would tell."
+        )
+    if f.unsupported_share >= UNSUPPORTED:
+        found.append(_unsupported(f))
+    if f.regrouped is not None and f.regrouped[2]:
+        found.append(_regrouped(f))
+    if f.weak and not math.isnan(f.gain.low):
+        found.append(_narrow(f))
+    return found
+
+
+def evidence(f: Facts) -> list[str]:
+    """The numbers beside the sentence, one line a fact."""
+    found = [
+        f"Accuracy {percent(f.accuracy_before)} -> {percent(f.accuracy_after)} over {f.problems:,} problems, "
+    ]
+    found[0] += f"{f.samples:.0f} {'response' if f.samples == 1 else 'responses'} a problem."
+    if f.labelled and f.strategies == 1 and f.other_share < HALF:
+        found.append(
+            "That one strategy has nearly all responses may also mean that the rules are too coarse to tell strategies "
+            "apart: which it is, logs cannot tell. Read some responses, and split the rule if they differ."
+        )
+    forms = [one for one in (f.unread, *f.forms) if one is not None and told(one.part)]
+    found += [carries(one, f) for one in forms if abs(one.part.value) >= SMALL / 4]
+    if f.lengths is not None:
+        found.append(length(f))
+    if rooms(f):
+        found.append(rooms(f))
+    if f.signal is not None:
+        s = f.signal
+        found.append(
+            f"Groups of {s.group} responses without signal: all wrong {percent(s.wrong_before)} -> "
+            f"{percent(s.wrong_after)}, all right {percent(s.right_before)} -> {percent(s.right_after)}."
+        )
+    few = len(f.levels) <= 2 * LEVELS
+    found += [
+        f"Difficulty {x.difficulty:g}: {percent(x.accuracy_before)} -> {percent(x.accuracy_after)} "
+        f"over {many(x.problems, 'problem')}."
+        for x in (f.levels if few else (*f.levels[:LEVELS], *f.levels[-LEVELS:]))
+    ]
+    found += [_opposed(one) for one in f.opposed]
+    if f.unsupported_share > 0:
+        found.append(_unsupported(f))
+    if f.regrouped is not None:
+        found.append(_regrouped(f))
+    return found
+
+
+def carries(one: Carried, f: Facts) -> str:
+    how = f"are {one.name}" if one is f.unread else f'show "{one.name.replace("_", " ")}"'
+    shares = f"{percent(one.share_before)} of responses before and {percent(one.share_after)} after {how}"
+    return f"{shares}; {part('this change by itself', one.part)}, {part('all else', one.rest)}."
+
+
+def _misread(f: Facts) -> str:
+    x = f.unparsed
+    if x is None:
+        return ""
+    sides = (("before", x.share_before, x.right_before), ("after", x.share_after, x.right_after))
+    texts = [
+        f"{percent(share)} of responses {side} ({percent(right)} of them graded right)"
+        for side, share, right in sides
+        if share > 0
+    ]
+    return f"The labels find no answer in {_list(texts)}."
+
+
+def length(f: Facts) -> str:
+    if f.lengths is None:
+        return ""
+    x = f.lengths
+    d, verb = x.difference, "went"
+    if told(d):
+        verb = "grew" if d.low > 0 else "shrank"
+    text = f"Answers {verb} from {x.before:,.0f} to {x.after:,.0f} {x.unit}"
+    if d.low > 0:
+        if not x.steady.n:
+            return f"{text}, on every problem: these logs cannot tell the change of accuracy from that of length."
+        some = many(x.steady.n, "problem")
+        text += f"; over the {some} whose answers grew by less than 10%"
+        if told(x.steady):
+            return f"{text} accuracy {_moved(x.steady, 'rose by', 'fell by')}."
+        return f"{text} a change of accuracy {_moved(x.steady, '', '')}."
+    return f"{text}."
+
+
+def rooms(f: Facts) -> str:
+    sides = [(name, x) for name, x in (("before", f.room_before), ("after", f.room_after)) if x is not None]
+    if not sides:
+        return ""
+    texts = [
+        f"{name} {_span(x.selection)} for selection and {_span(x.improvement)} for improvement"
+        for name, x in sides
+    ]
+    return f"Headroom in points: {'; '.join(texts)}."
+
+
+def _span(ends: tuple[float, float]) -> str:
+    return f"{points(ends[0])} to {points(ends[1])}"
+
+
+def hard(f: Facts) -> str:
+    x = hardest(f)
+    return "" if x is None else f" At difficulty {x.difficulty:g} accuracy is {percent(x.accuracy_after)}."
+
+
+def _opposed(one: Opposed) -> str:
+    (up, added), (down, cost) = one.up, one.down
+    return (
+        f"{one.part.capitalize()} differs between strata: in {up} it {_moved(added, 'added', 'cost')}, in {down} it "
+        f"{_moved(cost, 'added', 'cost')}."
+    )
+
+
+def _unsupported(f: Facts) -> str:
+    share = percent(f.unsupported_share)
+    return (
+        f"{share} of responses use strategies that only one checkpoint used; "
+        "a forced-strategy probe would tell unused from unable."
+    )
+
+
+def _regrouped(f: Facts) -> str:
+    tried, same, opposite = f.regrouped or (0, 0, 0)
+    groupings = f"{many(tried, 'other grouping')} of strategies"
+    if f.lead == "undecided":
+        return f"Under {groupings} it stays undecided in {same} which of the two is larger."
+    turned = f" and turned round in {opposite}" if opposite else ""
+    return f"Under {groupings} the lead is the same in {same}{turned}."
+
+
+def _narrow(f: Facts) -> str:
+    return f"The intervals may be too narrow: {_list(f.weak)}."
+
+
+def unseen(f: Facts) -> str:
+    if longer(f):
+        return "Whether length is the cause, logs cannot show; sampling both checkpoints under one token budget would."
+    return (
+        "What caused this, logs cannot show; a splice probe (opening from one checkpoint, the rest from the other) "
+        "would tell choice from execution."
+    )
+
+
+def many(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+def signed(x: float) -> str:
+    return points(x, sign="+")
+
+
+def _range(e: Estimate) -> str:
+    return f"{signed(e.low)} to {signed(e.high)}"
+
+
+def percent(x: float) -> str:
+    return f"{points(x)}%"
+
+
+def _list(words: tuple[str, ...] | list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

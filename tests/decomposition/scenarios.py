@@ -1,0 +1,403 @@
+"""Comparisons of two checkpoints, made up, with the verdict that each should get."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from stratagem.records import Estimate
+from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
+
+
+def est(value: float, reach: float, n: int = 400) -> Estimate:
+    return Estimate(value, round(value - reach, 9), round(value + reach, 9), reach / 1.96, n)
+
+
+BASE = Facts(
+    gain=est(0.12, 0.03),
+    selection=est(0.09, 0.02),
+    improvement=est(0.03, 0.02),
+    new_strategy=est(0, 0),
+    gap=est(0.06, 0.03),
+    lead="selection",
+    problems=400,
+    samples=8.0,
+    accuracy_before=0.4,
+    accuracy_after=0.52,
+    by=("kind", "difficulty"),
+)
+UND: dict[str, Any] = {
+    "gain": est(0.01, 0.03),
+    "selection": est(0.008, 0.02),
+    "improvement": est(0.002, 0.02),
+    "gap": est(0.006, 0.03),
+    "lead": "undecided",
+    "accuracy_after": 0.41,
+}
+IMP: dict[str, Any] = {
+    "selection": est(0.01, 0.02),
+    "improvement": est(0.11, 0.03),
+    "gap": est(-0.1, 0.04),
+    "lead": "improvement",
+}
+# What differs from BASE, the action, the sentence and the reason.
+SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "selection with more to select": (
+        {"room_before": Room((0.15, 0.2), (0.3, 0.4)), "room_after": Room((0.05, 0.09), (0.3, 0.4))},
+        "continue RL on this mix",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0).",
+        "A better choice among the strategies in use would still win. Headroom in points: before 15.0 to "
+        "20.0 for selection and 30.0 to 40.0 for improvement; after 5.0 to 9.0 for selection and 30.0 to "
+        "40.0 for improvement.",
+    ),
+    "selection exhausted, hard problems weak": (
+        {
+            "room_before": Room((0.1, 0.14), (0.3, 0.4)),
+            "room_after": Room((0.0, 0.015), (0.25, 0.35)),
+            "levels": (
+                Level(2.0, 200, 0.7, 0.9, est(0.2, 0.04)),
+                Level(6.0, 200, 0.1, 0.14, est(0.04, 0.03)),
+            ),
+        },
+        "raise the RL difficulty",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0).",
+        "Choice is exhausted and execution still weak. At difficulty 6 accuracy is 14.0%. Headroom in "
+        "points: before 10.0 to 14.0 for selection and 30.0 to 40.0 for improvement; after 0.0 to 1.5 for"
+        " selection and 25.0 to 35.0 for improvement.",
+    ),
+    "counts without texts": (
+        {
+            "labelled": False,
+            "selection": est(0, 0),
+            "improvement": est(0.12, 0.03),
+            "lead": "improvement",
+            "gap": est(-0.12, 0.03),
+        },
+        "log the completions",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0). They hold counts without texts, "
+        "so that selection and improvement cannot be told apart.",
+        "Without texts there are no strategies, and no telling what the change of accuracy is made of.",
+    ),
+    "one strategy": (
+        IMP | {"strategies": 1},
+        "diversify the SFT data",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
+        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
+        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
+        "One strategy has nearly all responses, before and after: there is nothing to select from.",
+    ),
+    "nothing to select from": (
+        IMP | {"room_before": Room((0.0, 0.01), (0.5, 0.6)), "room_after": Room((0.0, 0.01), (0.4, 0.48))},
+        "diversify the SFT data",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
+        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
+        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
+        "Even before RL no choice among the strategies in use would have won much. Headroom in points: "
+        "before 0.0 to 1.0 for selection and 50.0 to 60.0 for improvement; after 0.0 to 1.0 for selection"
+        " and 40.0 to 48.0 for improvement.",
+    ),
+    "improvement with more to win": (
+        IMP | {"room_after": Room((0.01, 0.06), (0.3, 0.4))},
+        "continue RL on this mix",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
+        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
+        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
+        "Execution got better and has more to win. Headroom in points: after 1.0 to 6.0 for selection and"
+        " 30.0 to 40.0 for improvement.",
+    ),
+    "undecided": (
+        UND | {"chance": 0.4},
+        "collect more samples",
+        "In these logs no change of accuracy can be shown: +1.0 points (95% interval -2.0 to +4.0); at "
+        "the level of kind and difficulty it is open whether selection or improvement moved it more: "
+        "selection cannot be told from 0 (+0.8 points, -1.2 to +2.8) and improvement cannot be told from "
+        "0 (+0.2 points, -1.8 to +2.2). If the change is as large as it looks, about 7,400 problems like "
+        "these 400 would tell; more responses to the same problems would not be enough.",
+        "The interval of the gain includes 0.",
+    ),
+    "undecided, one sample": (
+        UND | {"gain": est(0.0001, 0.05), "samples": 1.0, "by": ()},
+        "collect more samples",
+        "In these logs no change of accuracy can be shown: +0.0 points (95% interval -5.0 to +5.0); with "
+        "all problems as one stratum it is open whether selection or improvement moved it more: selection"
+        " cannot be told from 0 (+0.8 points, -1.2 to +2.8) and improvement cannot be told from 0 (+0.2 "
+        "points, -1.8 to +2.2). If the change is as small as it looks, no reachable number of problems "
+        "would tell.",
+        "The interval of the gain includes 0.",
+    ),
+    "lead open": (
+        {
+            "selection": est(0.07, 0.03),
+            "improvement": est(0.05, 0.03),
+            "gap": est(0.02, 0.05),
+            "lead": "undecided",
+            "chance": 0.9,
+        },
+        "collect more samples",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0); at the level of kind and "
+        "difficulty it is open whether selection or improvement moved it more: selection added 7.0 points"
+        " (4.0 to 10.0) and improvement added 5.0 points (2.0 to 8.0). If the difference is as large as "
+        "it looks, about 5,200 problems like these 400 would tell; more responses to the same problems "
+        "would not be enough.",
+        "Selection and improvement cannot be told apart in size.",
+    ),
+    "format": (
+        {"unread": Carried("unparsed or truncated", 0.3, 0.02, 0.0, 0.0, est(0.1, 0.015), est(0.02, 0.02))},
+        "fix the format first",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0). 30.0% of responses before and 2.0% after are unparsed"
+        " or truncated; this change by itself added 10.0 points (8.5 to 11.5), all else cannot be told "
+        "from 0 (+2.0 points, +0.0 to +4.0).",
+        "Most of the change lies in the form of answers.",
+    ),
+    "answer form": (
+        {"forms": (Carried("answer_as_equation", 0.4, 0.01, 0.1, 0.2, est(0.08, 0.01), est(0.04, 0.02)),)},
+        "fix the format first",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        'improvement added 3.0 points (1.0 to 5.0). 40.0% of responses before and 1.0% after show "answer'
+        ' as equation"; this change by itself added 8.0 points (7.0 to 9.0), all else added 4.0 points '
+        "(2.0 to 6.0).",
+        "Most of the change lies in the form of answers.",
+    ),
+    "still unread": (
+        UND
+        | {
+            "unread": Carried(
+                "unparsed or truncated", 0.3, 0.28, 0.0, 0.0, est(0.001, 0.01), est(0.009, 0.02)
+            )
+        },
+        "fix the format first",
+        "In these logs no change of accuracy can be shown: +1.0 points (95% interval -2.0 to +4.0); at "
+        "the level of kind and difficulty it is open whether selection or improvement moved it more: "
+        "selection cannot be told from 0 (+0.8 points, -1.2 to +2.8) and improvement cannot be told from "
+        "0 (+0.2 points, -1.8 to +2.2). If the change is as large as it looks, about 7,400 problems like "
+        "these 400 would tell. 30.0% of responses before and 28.0% after are unparsed or truncated; this "
+        "change by itself cannot be told from 0 (+0.1 points, -0.9 to +1.1), all else cannot be told from"
+        " 0 (+0.9 points, -1.1 to +2.9).",
+        "28.0% of the responses after RL are unparsed or truncated: what they would have answered is not "
+        "in these logs.",
+    ),
+    "unread by the labels alone": (
+        UND
+        | {
+            "unread": Carried(
+                "unparsed or truncated", 0.3, 0.28, 0.35, 0.36, est(0.001, 0.01), est(0.009, 0.02)
+            ),
+            "unparsed": Unparsed(0.3, 0.25, 0.35, 0.4),
+        },
+        "mend the parts of the rules",
+        "In these logs no change of accuracy can be shown: +1.0 points (95% interval -2.0 to +4.0); at "
+        "the level of kind and difficulty it is open whether selection or improvement moved it more: "
+        "selection cannot be told from 0 (+0.8 points, -1.2 to +2.8) and improvement cannot be told from "
+        "0 (+0.2 points, -1.8 to +2.2). If the change is as large as it looks, about 7,400 problems like "
+        "these 400 would tell. The labels find no answer in 30.0% of responses before (35.0% of them graded "
+        "right) and 25.0% of responses after (40.0% of them graded right).",
+        "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
+        "model that loses them: say in [parts] of the rules where answers stand, and look again.",
+    ),
+    "truncated, some right": (
+        {
+            "unread": Carried(
+                "unparsed or truncated", 0.3, 0.28, 0.02, 0.03, est(0.01, 0.02), est(0.11, 0.02)
+            ),
+            "unparsed": Unparsed(0.02, 0.01, 0.3, 0.5),
+        },
+        "fix the format first",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0). 30.0% of responses before and 28.0% after are unparsed "
+        "or truncated; this change by itself cannot be told from 0 (+1.0 points, -1.0 to +3.0), all else added "
+        "11.0 points (9.0 to 13.0).",
+        "28.0% of the responses after RL are unparsed or truncated, 3.0% of them right: what the others would have "
+        "answered is not in these logs.",
+    ),
+    "longer": (
+        IMP | {"lengths": Lengths(400.0, 900.0, "tokens", est(500.0, 30.0), est(0.01, 0.03, 120))},
+        "compare at one token budget",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
+        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
+        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0). Answers grew from 400 to 900 "
+        "tokens; over the 120 problems whose answers grew by less than 10% a change of accuracy cannot be"
+        " told from 0 (+1.0 points, -2.0 to +4.0).",
+        "Less than half of the gain is found where answers kept their length.",
+    ),
+    "longer everywhere": (
+        IMP | {"lengths": Lengths(400.0, 900.0, "tokens", est(500.0, 30.0), Estimate(math.nan))},
+        "compare at one token budget",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
+        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
+        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0). Answers grew from 400 to 900 "
+        "tokens, on every problem: these logs cannot tell the change of accuracy from that of length.",
+        "No problem's answers kept their length.",
+    ),
+    "loss by selection": (
+        {
+            "gain": est(-0.1, 0.02),
+            "selection": est(-0.12, 0.02),
+            "improvement": est(0.02, 0.01),
+            "gap": est(0.1, 0.02),
+            "accuracy_after": 0.3,
+        },
+        "rebalance the RL mix",
+        "In these logs accuracy fell by 10.0 points (95% interval 8.0 to 12.0), more by worse choice than"
+        " by execution at the level of kind and difficulty: selection cost 12.0 points (10.0 to 14.0) and"
+        " improvement added 2.0 points (1.0 to 3.0).",
+        "The choice of strategies got worse: selection cost 12.0 points (10.0 to 14.0).",
+    ),
+    "loss of execution": (
+        {
+            "gain": est(-0.05, 0.02),
+            "selection": est(0.0, 0.01),
+            "improvement": est(-0.05, 0.02),
+            "gap": est(-0.05, 0.02),
+            "lead": "improvement",
+            "accuracy_after": 0.35,
+        },
+        "go back to an earlier checkpoint",
+        "In these logs accuracy fell by 5.0 points (95% interval 3.0 to 7.0), more by worse execution "
+        "than by choice at the level of kind and difficulty: selection cannot be told from 0 (+0.0 "
+        "points, -1.0 to +1.0) and improvement cost 5.0 points (3.0 to 7.0).",
+        "Accuracy went from 40.0% to 35.0%.",
+    ),
+    "new strategies": (
+        {
+            "gain": est(0.2, 0.03),
+            "selection": est(0.02, 0.02),
+            "improvement": est(0.03, 0.02),
+            "new_strategy": est(0.15, 0.03),
+            "gap": est(-0.01, 0.03),
+            "lead": "undecided",
+            "unsupported_share": 0.22,
+            "accuracy_after": 0.6,
+        },
+        "probe the new strategies",
+        "In these logs accuracy rose by 20.0 points (95% interval 17.0 to 23.0), most of it by strategies"
+        " not seen before, at the level of kind and difficulty: selection cannot be told from 0 (+2.0 "
+        "points, +0.0 to +4.0), improvement added 3.0 points (1.0 to 5.0) and new strategies added 15.0 "
+        "points (12.0 to 18.0). 22.0% of responses use strategies that only one checkpoint used; a "
+        "forced-strategy probe would tell unused from unable.",
+        "New strategies added 15.0 points (12.0 to 18.0): more than either of the other parts. A strategy"
+        " that was not used before need not have been out of reach.",
+    ),
+    "all wrong": (
+        UND | {"gain": est(0.03, 0.01), "signal": Signal(8, 0.02, 0.03, 0.8, 0.74), "by": ("problem_id",)},
+        "lower the RL difficulty",
+        "In these logs accuracy rose by 3.0 points (95% interval 2.0 to 4.0); problem by problem it is "
+        "open whether selection or improvement moved it more: selection cannot be told from 0 (+0.8 "
+        "points, -1.2 to +2.8) and improvement cannot be told from 0 (+0.2 points, -1.8 to +2.2). If the "
+        "difference is as large as it looks, about 21,000 problems like these 400 would tell.",
+        "After RL 74.0% of the problems' groups of 8 responses are all wrong, so that their advantages "
+        "are 0. This concerns RL as far as these problems are like those of RL.",
+    ),
+    "all right": (
+        {"signal": Signal(8, 0.3, 0.66, 0.1, 0.02)},
+        "raise the RL difficulty",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0).",
+        "After RL 66.0% of the problems' groups of 8 responses are all right, so that their advantages "
+        "are 0. This concerns RL as far as these problems are like those of RL.",
+    ),
+    "no change": (
+        UND
+        | {
+            "gain": est(0.002, 0.008),
+            "selection": est(0.001, 0.004),
+            "improvement": est(0.001, 0.005),
+            "gap": est(0.0, 0.005),
+        },
+        "change the RL data",
+        "In these logs accuracy hardly changed: +0.2 points (95% interval -0.6 to +1.0); at the level of "
+        "kind and difficulty it is open whether selection or improvement moved it more: selection cannot "
+        "be told from 0 (+0.1 points, -0.3 to +0.5) and improvement cannot be told from 0 (+0.1 points, "
+        "-0.4 to +0.6).",
+        "The gain lies within 2.0 points of 0 and neither part leads.",
+    ),
+    "unnamed": (
+        {"other_share": 0.64},
+        "refine the strategy rules",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0). 64.0% of responses follow no named strategy.",
+        "64.0% of responses follow no named strategy, so choice among them is not seen.",
+    ),
+    "no interval": (
+        {
+            "gain": Estimate(0.12, n=1),
+            "selection": Estimate(0.09),
+            "improvement": Estimate(0.03),
+            "new_strategy": Estimate(0.0),
+            "gap": Estimate(0.06),
+            "lead": "undecided",
+            "problems": 1,
+        },
+        "collect more samples",
+        "In these logs accuracy went from 40.0% to 52.0%; how sure that is they do not say. If the change is as "
+        "large as it looks, about 280 problems like this one would tell.",
+        "1 problem: of fewer than 6 no interval is made, since even if all go the same way that may be chance.",
+    ),
+    "order, regrouping, weak": (
+        {
+            "order_dependent": True,
+            "regrouped": (12, 9, 1),
+            "weak": ("60 problems, fewer than 100",),
+            "problems": 60,
+        },
+        "continue RL on this mix",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0). Which of the two is larger depends on the order of "
+        "counting them; a forced-strategy probe would tell. Under 12 other groupings of strategies the "
+        "lead is the same in 9 and turned round in 1. The intervals may be too narrow: 60 problems, fewer"
+        " than 100.",
+        "Nothing in these logs speaks for another data set.",
+    ),
+    "parts that cancel, choice worse": (
+        {
+            "gain": est(0.01, 0.025),
+            "selection": est(-0.1, 0.02),
+            "improvement": est(0.11, 0.02),
+            "gap": est(-0.01, 0.03),
+            "lead": "undecided",
+            "accuracy_after": 0.41,
+        },
+        "rebalance the RL mix",
+        "In these logs no change of accuracy can be shown: +1.0 points (95% interval -1.5 to +3.5); at "
+        "the level of kind and difficulty it is open whether selection or improvement moved it more: "
+        "selection cost 10.0 points (8.0 to 12.0) and improvement added 11.0 points (9.0 to 13.0).",
+        "Execution got better and choice worse, each by more than the change of accuracy.",
+    ),
+    "nothing against it": (
+        {
+            "room_after": Room((0.01, 0.04), (0.02, 0.05)),
+            "levels": (Level(3.0, 400, 0.4, 0.93, est(0.12, 0.03)),),
+        },
+        "continue RL on this mix",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0).",
+        "Nothing in these logs speaks for another data set. Headroom in points: after 1.0 to 4.0 for "
+        "selection and 2.0 to 5.0 for improvement.",
+    ),
+    "parts that cancel": (
+        {
+            "gain": est(0.0, 0.025),
+            "selection": est(0.1, 0.02),
+            "improvement": est(-0.1, 0.02),
+            "gap": est(0.0, 0.03),
+            "lead": "undecided",
+            "accuracy_after": 0.4,
+        },
+        "go back to an earlier checkpoint",
+        "In these logs no change of accuracy can be shown: +0.0 points (95% interval -2.5 to +2.5); at "
+        "the level of kind and difficulty it is open whether selection or improvement moved it more: "
+        "selection added 10.0 points (8.0 to 12.0) and improvement cost 10.0 points (8.0 to 12.0).",
+        "Choice got better and execution worse, each by more than the change of accuracy.",
+    ),
+}

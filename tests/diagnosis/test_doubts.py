@@ -1,0 +1,287 @@
+"""What a diagnosis must not claim: of labels that fail, of a handful of problems, of sides that are not alike."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from stratagem.diagnosis.diagnose import diagnose
+from stratagem.diagnosis.side import Look
+from stratagem.diagnosis.survey import differences, survey
+from stratagem.labelling.rules import read_rules
+from stratagem.records import StratagemError
+from stratagem.report.diagnosis import render
+from stratagem.report.terminal import show_diagnosis, show_survey
+from stratagem.rollouts.readers.row import ReadOptions
+
+from .test_diagnose import RULES
+
+PARTS = "[parts]\nanswer = ['<answer>(.*?)</answer>']\n"
+Answer = Callable[[int, int], dict[str, Any]]
+
+
+def write(path: Path, answer: Answer, problems: Iterable[int] = range(40), samples: int = 4) -> Path:
+    """A log in which `answer` of problem and sample gives all but the prompt."""
+    rows = [{"prompt": f"problem {i}"} | answer(i, j) for i in problems for j in range(samples)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def looking(tmp_path: Path, rules: str = RULES, **more: Any) -> Look:
+    (tmp_path / "rules.toml").write_text(rules)
+    return Look(rules=read_rules(tmp_path / "rules.toml"), **more)
+
+
+def said(text: str, right: bool, **more: object) -> dict[str, Any]:
+    return {"response": text, "score": float(right), **more}
+
+
+def printed(summary: dict[str, Any]) -> str:
+    out = io.StringIO()
+    show_diagnosis(summary, Console(file=out, width=80))
+    return " ".join(out.getvalue().split())
+
+
+# -- answers that the labels do not find ---------------------------------------------------------------------
+
+
+def test_rules_that_miss_what_the_grader_reads_are_to_be_mended(tmp_path: Path) -> None:
+    logs = [
+        write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward. The answer: 4", j < k))
+        for name, k in (("a", 1), ("b", 3))
+    ]
+    found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100).summary
+    assert found["verdict"]["action"] == "mend the parts of the rules"
+    assert "[parts]" in found["verdict"]["evidence"][0]
+    text = (
+        "100.0% of responses before (25.0% of them graded right) and 100.0% of responses after (75.0% of them"
+    )
+    assert text in found["verdict"]["sentence"]
+    assert "not in these logs" not in json.dumps(found["verdict"])
+
+
+def test_answers_that_the_grader_cannot_read_either_are_a_matter_of_format(tmp_path: Path) -> None:
+    def answer(i: int, j: int) -> dict[str, Any]:
+        return said("I go forward.", False) if j < 2 else said("I go forward. <answer>4</answer>", i % 2 == 0)
+
+    logs = [write(tmp_path / f"{name}.jsonl", answer) for name in ("a", "b")]
+    found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100).summary
+    assert found["verdict"]["action"] == "fix the format first"
+    assert found["verdict"]["evidence"][0] == (
+        "50.0% of the responses after RL are unparsed or truncated: what they would have answered is not in these logs."
+    )
+
+
+# -- a handful of problems -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("problems", [2, 5])
+def test_few_problems_that_agree_show_no_fall(tmp_path: Path, problems: int) -> None:
+    logs = [
+        write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward.", j < k), range(problems))
+        for name, k in (("a", 2), ("b", 1))
+    ]
+    found = diagnose(logs, looking(tmp_path, by=()), draws=100).summary
+    assert found["gain"] == {"value": -0.25, "low": None, "high": None, "se": None, "n": problems}
+    assert found["lead"] == "undecided"
+    assert all(row["gain_low"] is None for row in found["strata"])
+    assert found["verdict"]["action"] == "collect more samples"
+    assert found["verdict"]["sentence"] == (
+        "In these logs accuracy went from 50.0% to 25.0%; how sure that is they do not say. If the change is as large "
+        f"as it looks, about 59 problems like these {problems} would tell."
+    )
+    assert "[" not in printed(found).split("New strategy")[1].split("Strategy")[0]
+
+
+def test_enough_problems_that_agree_show_one(tmp_path: Path) -> None:
+    logs = [
+        write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward.", j < k), range(6))
+        for name, k in (("a", 2), ("b", 1))
+    ]
+    found = diagnose(logs, looking(tmp_path, by=()), draws=100).summary
+    assert found["gain"]["high"] == -0.25
+    assert "fell by 25.0 points" in found["verdict"]["sentence"]
+
+
+# -- difficulty ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [int, float])
+def test_numbers_stay_numbers_and_weak_execution_on_hard_problems_is_found(
+    tmp_path: Path, after: type
+) -> None:
+    """All but the hardest tenth is always right after, so that headroom alone would not call execution weak."""
+
+    def answer(side: int, kind: type) -> Answer:
+        def one(i: int, j: int) -> dict[str, Any]:
+            level = i % 12 + 1
+            right = j == 0 or not (level == 12 or (side == 0 and level < 4))
+            return said(f"I go {'forward' if j % 2 else 'backward'}.", right, difficulty=kind(level))
+
+        return one
+
+    logs = [
+        write(tmp_path / "a.jsonl", answer(0, int), range(240), samples=3),
+        write(tmp_path / "b.jsonl", answer(1, after), range(240), samples=3),
+    ]
+    table = tmp_path / "labelled.parquet"
+    done = diagnose(logs, looking(tmp_path), draws=200, table=table)
+    found = done.summary
+    assert found["by"] == ["difficulty"]
+    assert [row["difficulty"] for row in found["strata"]] == list(range(1, 13))
+    assert pl.read_parquet(table).schema["difficulty"].is_numeric()
+    evidence = found["verdict"]["evidence"]
+    assert "At difficulty 12 accuracy is 33.3%." in evidence[0]
+    shown = [line.split(":")[0] for line in evidence if line.startswith("Difficulty")]
+    assert shown == [f"Difficulty {x}" for x in (1, 2, 3, 10, 11, 12)]
+    assert found["headroom"]["after"]["improvement"]["low"] < 0.1
+    page = render(found, done.sample)
+    rows = page[page.index('aria-label="Strata"') :]
+    assert rows.index('<td class="t">2</td>') < rows.index('<td class="t">10</td>')
+
+
+def test_numbers_beside_text_are_text(tmp_path: Path) -> None:
+    logs = [
+        write(
+            tmp_path / f"{k.__name__}.jsonl", lambda i, j, k=k: said("I go forward.", j > 0, level=k(i % 2))
+        )
+        for k in (int, str)
+    ]
+    found = diagnose(logs, looking(tmp_path), draws=100).summary
+    assert [row["level"] for row in found["strata"]] == ["0", "1"]
+
+
+# -- chains --------------------------------------------------------------------------------------------------
+
+
+def test_a_chain_says_which_problems_its_steps_are_over(tmp_path: Path) -> None:
+    def answer(k: int) -> Answer:
+        return lambda i, j: said(
+            f"I go {'forward' if (i + j) % 4 < k else 'backward'}.",
+            (i * (k + 1) + j) % 4 < k,
+            kind="ab"[i % 3 == 0],
+        )
+
+    logs = [
+        write(tmp_path / "base.jsonl", answer(1), range(60)),
+        write(tmp_path / "sft.jsonl", answer(2), range(60)),
+        write(tmp_path / "rl.jsonl", answer(3), range(10, 60)),
+    ]
+    found = diagnose(logs, looking(tmp_path), draws=200).summary
+    whole = next(c for c in found["comparisons"] if (c["before"], c["after"]) == ("base", "rl"))
+    assert found["by"] == ["kind"]
+    # Over the same problems the same gain, and just as sure.
+    assert found["path"]["along"]["gain"] == pytest.approx(whole["gain"])
+    text = printed(found)
+    note = (
+        "Steps are over the 50 problems that all 3 checkpoints answered; a comparison is over all that its own two "
+        "sides answered (60 for base → sft), so that its gain may differ."
+    )
+    assert note in text
+    assert "60 problems" in text
+    assert note in " ".join(render(found, None).split())
+    steps = text.split("Step by step")[1].split("all steps")[0]
+    assert steps.count("[") == 8  # gain, selection, improvement and new strategy of both steps
+
+
+# -- sides that are not alike --------------------------------------------------------------------------------
+
+
+def test_strategies_of_different_labellers_are_not_compared(tmp_path: Path) -> None:
+    before = write(tmp_path / "a.jsonl", lambda i, j: said("I go on.", True, strategy="alpha"))
+    after = write(tmp_path / "b.jsonl", lambda i, j: said("I go on.", True))
+    with pytest.raises(
+        StratagemError, match=r"\(a: column 'strategy'; b: math\): name rules for all with --strat"
+    ):
+        diagnose([before, after], draws=100)
+    assert diagnose([before, after], looking(tmp_path), draws=100).summary["gain"]["value"] == 0
+    (tmp_path / "c.jsonl").write_text("".join(f'{{"id": "{i}", "c": 2, "n": 4}}\n' for i in range(9)))
+    with pytest.raises(StratagemError, match="compare logs of counts with `stratagem passk`"):
+        diagnose([before, tmp_path / "c.jsonl"], draws=100)
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def surveyed(path: Path) -> Any:
+    return survey([path], ReadOptions(), lambda done, total: None)
+
+
+def test_prompts_that_differ_under_the_same_ids_are_told(tmp_path: Path) -> None:
+    def asked(system: str, odd: int = 0) -> Answer:
+        return lambda i, j: said(
+            "I go on.", True, id=i, prompt=f"{system}{'Why' if i < odd else 'What'} is {i}?"
+        )
+
+    logs = [
+        write(tmp_path / f"{name}.jsonl", answer)
+        for name, answer in (("a", asked("")), ("b", asked("", odd=3)), ("c", asked("<|im_start|> ", odd=40)))
+    ]
+    found = [surveyed(path) for path in logs]
+    assert differences(found[:1] * 2) == []
+    assert differences(found[:2]) == [
+        "the prompt is another one for 3 (8%) of the 40 problems of both a and b"
+    ]
+    assert len(differences(found)) == 2
+    assert diagnose(logs[:2], looking(tmp_path), draws=100).summary["warnings"] == differences(found[:2])
+    with pytest.raises(StratagemError, match="40 of 40 ids have another prompt"):
+        diagnose(logs[::2], looking(tmp_path), draws=100, table=tmp_path / "labelled.parquet")
+    assert not list(tmp_path.glob("*.parquet"))  # nothing is left that a next try would stumble over
+    forced = diagnose(logs[::2], looking(tmp_path, join="id"), draws=100).summary["warnings"]
+    assert forced == ["the prompt is another one for 40 (100%) of the 40 problems of both a and c"]
+    template = write(tmp_path / "d.jsonl", asked("<|im_start|> "))
+    assert differences([found[0], surveyed(template)]) == [
+        "the prompt's text differs for 40 of the 40 problems of both a and d (template or system prompt)"
+    ]
+
+
+def test_groups_are_counted_where_a_column_tells_them(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.jsonl", lambda i, j: said("I go on.", True, group=j // 2), range(10))
+    about = surveyed(log).about
+    assert about["groups"] == {
+        "column": "group",
+        "count": 20,
+        "samples": {"min": 2.0, "median": 2.0, "max": 2.0},
+    }
+    out = io.StringIO()
+    show_survey(about, Console(file=out, width=80))
+    assert "20 by column 'group', 2 responses each" in out.getvalue()
+    assert surveyed(write(tmp_path / "b.jsonl", lambda i, j: said("", True))).about["groups"] is None
+
+
+# -- finer strategies ----------------------------------------------------------------------------------------
+
+
+def test_strategies_are_split_by_behaviours_and_by_named_columns(tmp_path: Path) -> None:
+    """One strategy, whose careful form wins: selection is only seen where the strategy is split."""
+
+    def answer(careful: int) -> Answer:
+        def one(i: int, j: int) -> dict[str, Any]:
+            text = "I go forward. let me check" if j < careful else "I go forward."
+            return said(text, j < careful or i % 10 == 0, style="slow" if j < careful else "quick", same="x")
+
+        return one
+
+    logs = [write(tmp_path / f"{k}.jsonl", answer(k)) for k in (1, 3)]
+    usual = diagnose(logs, looking(tmp_path), draws=100).summary
+    assert usual["lead"] == "improvement"
+    assert [(row["change"], row["lead"]) for row in usual["robustness"]] == [
+        ("split strategies by checks", "selection")
+    ]
+    assert "turned round in 1" in usual["verdict"]["sentence"]
+    assert "(0 merged, 1 split further)" in printed(usual)
+    asked = diagnose(logs, looking(tmp_path, refine=("style", "same")), draws=100).summary
+    assert [row["change"] for row in asked["robustness"]] == ["split strategies by style"]
+    assert asked["robustness"][0]["selection"] == usual["robustness"][0]["selection"]
+    assert diagnose(logs, looking(tmp_path, refine=()), draws=100).summary["robustness"] == []
+    for name, told in (
+        ("nope", "no such column in all logs"),
+        ("strategy", "parts strategies or strata already"),
+    ):
+        with pytest.raises(StratagemError, match=f"--refine {name}: {told}"):
+            diagnose(logs, looking(tmp_path, refine=(name,)), draws=100)

@@ -1,0 +1,261 @@
+"""The verdict in full sentences for typical comparisons, and what no sentence may ever do."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stratagem.records import Estimate
+from stratagem.report.format import signed
+from stratagem.stats.min_sample import LEAST, settled
+from stratagem.stats.uncertainty import Bounded
+from stratagem.verdict import wording
+from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
+from stratagem.verdict.rules import ACTIONS, RULES, verdict
+
+from .scenarios import BASE, SCENARIOS, est
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "verdict.md"
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str) -> None:
+    changes, action, sentence, why = SCENARIOS[name]
+    found = verdict(replace(BASE, **changes))
+    assert (found.sentence, found.action, found.evidence[0]) == (sentence, action, why)
+
+
+def test_every_rule_can_be_the_first_to_hold() -> None:
+    first = {
+        next(rule.name for rule in RULES if rule.holds(replace(BASE, **changes)))
+        for changes, _, _, _ in SCENARIOS.values()
+    }
+    assert first == {rule.name for rule in RULES}
+
+
+def test_the_document_has_every_rule_and_action() -> None:
+    text = DOCUMENT.read_text()
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")
+    ]
+    assert [(row[1], row[3]) for row in rows if row[0].isdigit()] == [
+        (rule.name, rule.action) for rule in RULES
+    ]
+    assert {rule.action for rule in RULES} == set(ACTIONS)
+
+
+def test_where_one_strategy_has_all_the_evidence_names_the_other_reading() -> None:
+    coarse = [
+        [line for line in verdict(replace(BASE, **SCENARIOS[name][0])).evidence if "too coarse" in line]
+        for name in ("one strategy", "nothing to select from")
+    ]
+    assert [len(lines) for lines in coarse] == [1, 0]
+
+
+def test_equal_numbers_print_equal() -> None:
+    """-11.25 as a sum of floats, from above and from below."""
+    texts = {wording.signed(x) for x in (-0.1125, -0.11250000000000003, -0.11249999999999999)}
+    assert len(texts) == 1
+    assert len({signed(x) for x in (-0.1125, -0.11250000000000003, -0.11249999999999999)}) == 1
+    shown = verdict(
+        replace(BASE, gain=est(-0.11249999999999999, 0.03), improvement=est(-0.11250000000000003, 0.03))
+    ).sentence
+    assert shown.count("11.2 points") == 2
+
+
+def test_weak_execution_is_not_told_from_a_hardest_problem_or_two() -> None:
+    levels = (Level(2.0, 200, 0.7, 0.9, est(0.2, 0.04)), Level(6.0, 2, 0.1, 0.0, est(0.0, 0.03, 2)))
+    exhausted = {"room_after": Room((0.0, 0.01), (0.02, 0.05)), "levels": levels}
+    assert verdict(replace(BASE, **exhausted)).action == "continue RL on this mix"
+    hard = (*levels[:1], replace(levels[1], problems=6))
+    assert verdict(replace(BASE, **exhausted | {"levels": hard})).action == "raise the RL difficulty"
+
+
+def test_estimates_from_a_handful_of_problems_lose_their_intervals() -> None:
+    few, many = Estimate(-0.25, -0.25, -0.25, 0.0, LEAST - 1), est(0.1, 0.02, LEAST)
+    found = settled(replace(BASE, gain=few, improvement=many))
+    assert found.gain.value == -0.25
+    assert math.isnan(found.gain.low + found.gain.high + found.gain.se)
+    assert found.improvement == many
+    assert math.isnan(settled(Bounded((0.1, 0.2), 0.0, 0.3, 0.05, 2)).low)
+
+
+fractions = st.sampled_from([0.003, -0.005, 0.012]) | st.floats(-0.4, 0.4).map(lambda x: round(x, 3))
+
+
+@st.composite
+def estimates(draw: Any, problems: int = 400) -> Estimate:
+    return est(draw(fractions), draw(st.sampled_from([0.0, 0.004, 0.02, 0.06, 0.3])), problems)
+
+
+@st.composite
+def any_facts(draw: Any) -> Facts:
+    gap = draw(estimates())
+    rooms = st.none() | st.tuples(*[st.floats(0, 0.5)] * 4).map(
+        lambda x: Room((min(x[:2]), max(x[:2])), (min(x[2:]), max(x[2:])))
+    )
+    share = st.floats(0, 1)
+    carried = st.builds(
+        Carried,
+        st.sampled_from(["answer_in_latex", "x"]),
+        share,
+        share,
+        share,
+        share,
+        estimates(),
+        estimates(),
+    )
+    signal = st.builds(Signal, st.just(8), share, share, share, share)
+    lengths = st.builds(
+        Lengths, st.floats(10, 99), st.floats(10, 999), st.just("tokens"), estimates(), estimates()
+    )
+    return Facts(
+        gain=draw(estimates() | st.just(Estimate(0.1, n=1))),
+        selection=draw(estimates()),
+        improvement=draw(estimates()),
+        new_strategy=draw(estimates()),
+        gap=gap,
+        lead="selection" if gap.low > 0 else "improvement" if gap.high < 0 else "undecided",
+        problems=400,
+        samples=draw(st.sampled_from([1.0, 4.0, 16.0])),
+        accuracy_before=draw(share),
+        accuracy_after=draw(share),
+        by=draw(st.sampled_from([(), ("kind",), ("problem_id",)])),
+        order_dependent=draw(st.booleans()),
+        strategies=draw(st.integers(0, 3)),
+        other_share=draw(st.floats(0, 0.7)),
+        unsupported_share=draw(share),
+        chance=draw(st.none() | share),
+        unread=draw(st.none() | carried),
+        unparsed=draw(st.none() | st.builds(Unparsed, share, share, share, share)),
+        forms=tuple(draw(st.lists(carried, max_size=2))),
+        room_before=draw(rooms),
+        room_after=draw(rooms),
+        lengths=draw(st.none() | lengths),
+        signal=draw(st.none() | signal),
+        levels=tuple(
+            draw(
+                st.lists(
+                    st.builds(Level, st.sampled_from([2.0, 6.0]), st.just(90), share, share, estimates()),
+                    max_size=2,
+                )
+            )
+        ),
+        regrouped=draw(st.none() | st.tuples(*[st.integers(0, 9)] * 3)),
+    )
+
+
+def test_a_tiny_gain_stays_tiny_when_more_problems_tell_it_from_0() -> None:
+    for reach in (0.012, 0.003):
+        parts = {name: est(0.0025, reach) for name in ("selection", "improvement")}
+        found = verdict(replace(BASE, gain=est(0.005, reach), gap=est(0, reach), lead="undecided", **parts))
+        assert found.action == "change the RL data"
+
+
+def numbers(value: Any) -> set[float]:
+    """All numbers of the facts, as a sentence may show them: in points or percent, or whole."""
+    if isinstance(value, dict):
+        return set().union(*map(numbers, value.values()))
+    if isinstance(value, list | tuple):
+        return set().union(*map(numbers, value))
+    if isinstance(value, str):
+        return {float(x) for x in re.findall(r"\d+", value)}
+    if value is None or isinstance(value, bool) or math.isnan(value):
+        return set()
+    return {abs(round(float(x), 1)) for x in (100 * value, value)} | {abs(float(f"{value:.0f}"))}
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_facts())
+def test_a_sentence_has_no_number_that_is_not_in_the_facts(facts: Facts) -> None:
+    found = verdict(facts)
+    assert found.action in ACTIONS
+    needs = (facts.problems_for_gain, facts.problems_for_lead)
+    known = numbers(asdict(facts)) | numbers([*needs, *map(facts.samples_instead, needs)])
+    known |= {
+        0.0,
+        2.0,
+        10.0,
+        LEAST,
+    }  # "told from 0", the size of a small change, the growth that counts as none
+    for line in (found.sentence, *found.evidence):
+        for text in re.findall(r"\d[\d,]*(?:\.\d+)?", line):
+            value = float(text.replace(",", ""))
+            assert min(abs(value - x) for x in known) < 0.051, (text, line)
+
+
+CLAIM = re.compile(
+    r"(selection|improvement|new strategies|this change by itself|all else|accuracy) "
+    r"(added|cost|rose by|fell by) ([\d.]+) points \((?:95% interval )?([\d.]+) to ([\d.]+)\)",
+    re.IGNORECASE,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_facts())
+def test_a_sentence_claims_no_direction_whose_interval_includes_0(facts: Facts) -> None:
+    found = verdict(facts)
+    carried = [one for one in (facts.unread, *facts.forms) if one is not None]
+    sources = {
+        "selection": [facts.selection],
+        "improvement": [facts.improvement],
+        "new strategies": [facts.new_strategy],
+        "this change by itself": [one.part for one in carried],
+        "all else": [one.rest for one in carried],
+        "accuracy": [facts.gain] + ([facts.lengths.steady] if facts.lengths else []),
+    }
+    text = "\n".join((found.sentence, *found.evidence))
+    for name, verb, *shown in CLAIM.findall(text):
+        up = verb in ("added", "rose by")
+        ends = [float(x) / 100 for x in shown]
+        assert any(
+            (e.low > 0 if up else e.high < 0)
+            and abs(abs(e.value) - ends[0]) < 6e-4
+            and abs(min(abs(e.low), abs(e.high)) - ends[1]) < 6e-4
+            for e in sources[name.lower()]
+        ), (name, verb, shown)
+    claims = re.findall(r"\b(?:added|cost|rose|fell)\b", text)
+    assert len(claims) == len(CLAIM.findall(text))
+    if "more by" in found.sentence or "is larger in size" in found.sentence:
+        assert facts.gap.low > 0 or facts.gap.high < 0
+    if facts.lengths is not None:
+        d = facts.lengths.difference
+        assert "Answers grew" not in text or d.low > 0
+        assert "Answers shrank" not in text or d.high < 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_facts(), st.sampled_from([2, 10, 1000]))
+def test_more_problems_with_the_same_effects_undo_no_decision(facts: Facts, times: int) -> None:
+    def shrink(value: Any) -> Any:
+        if not isinstance(value, Estimate):
+            return value
+        reach = (value.high - value.low) / 2 / math.sqrt(times)
+        return Estimate(
+            value.value, value.value - reach, value.value + reach, value.se / math.sqrt(times), times
+        )
+
+    names = ("gain", "selection", "improvement", "new_strategy", "gap")
+    changes: dict[str, Any] = {name: shrink(getattr(facts, name)) for name in names}
+    gap = changes["gap"]
+    changes["lead"] = "selection" if gap.low > 0 else "improvement" if gap.high < 0 else "undecided"
+    for name in ("unread",):
+        one = getattr(facts, name)
+        changes[name] = one and replace(one, part=shrink(one.part), rest=shrink(one.rest))
+    changes["forms"] = tuple(
+        replace(one, part=shrink(one.part), rest=shrink(one.rest)) for one in facts.forms
+    )
+    if facts.lengths is not None:
+        changes["lengths"] = replace(
+            facts.lengths, difference=shrink(facts.lengths.difference), steady=shrink(facts.lengths.steady)
+        )
+    more = replace(facts, problems=facts.problems * times, **changes)
+    if verdict(facts).action != "collect more samples":
+        assert verdict(more).action != "collect more samples"

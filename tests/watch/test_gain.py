@@ -1,0 +1,114 @@
+"""The gain since the start: an identity, the truth of a made-up run, and intervals that cover it."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from stratagem.watch.gain import POINTS, WINDOW, Gains, gain_between, places
+from stratagem.watch.log import COUNTS
+from tests.watch.runs import cells
+
+PARTS = ("selection", "improvement", "new_strategy")
+
+
+def table(updates: range, drift: float, seed: int = 0) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = [(update, *cell) for update in updates for cell in cells(rng, update, drift)]
+    return pl.DataFrame(rows, schema=COUNTS, orient="row")
+
+
+def test_selection_is_found_where_only_shares_move() -> None:
+    """Shares of the suited strategy go from 0.5-0.59 to 0.8-0.89; each strategy is as right as before (0.9 or 0.1)."""
+    found = gain_between(table(range(10), 0.01), table(range(30, 40), 0.01, seed=1))
+    assert found is not None
+    assert found["selection"][0] == pytest.approx(0.8 * 0.3, abs=0.05)
+    assert found["improvement"][0] == pytest.approx(0, abs=0.04)
+    low, high = found["selection"][1:]
+    assert low is not None
+    assert high is not None
+    assert 0.1 < low < found["selection"][0] < high < 0.4
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_terms_sum_to_the_gain(seed: int) -> None:
+    start, now = table(range(4), 0.0, seed), table(range(20, 24), 0.02, seed + 100)
+    now = now.with_columns(
+        strategy=pl.when(pl.col("update") == 22).then(pl.lit("mixed")).otherwise("strategy")
+    )
+    found = gain_between(start, now)
+    assert found is not None
+    assert sum(found[part][0] for part in PARTS) == pytest.approx(found["gain"][0], abs=1e-12)
+    assert found["new_strategy"][0] != 0
+
+
+def test_a_stratum_weighs_as_its_part_of_the_responses() -> None:
+    """One type with 90% of the responses gains 0.5, the other loses 0.5: together 0.9 x 0.5 - 0.1 x 0.5."""
+
+    def side(first: float, second: float) -> pl.DataFrame:
+        rows = []
+        for update in range(4):
+            rows.append((update, "a", 1, "s", 90.0, 90 * first))
+            rows.append((update, "b", 1, "s", 10.0, 10 * second))
+        return pl.DataFrame(rows, schema=COUNTS, orient="row")
+
+    found = gain_between(side(0.2, 0.8), side(0.7, 0.3))
+    assert found is not None
+    assert found["gain"][0] == pytest.approx(0.9 * 0.5 - 0.1 * 0.5)
+    assert found["gain"][1:] == pytest.approx((0.4, 0.4))
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    """Nothing changes: of 100 runs' gains about 95 intervals hold 0."""
+    hits = 0
+    for seed in range(100):
+        found = gain_between(table(range(6), 0.0, seed), table(range(6, 12), 0.0, seed + 1000), draws=100)
+        assert found is not None
+        low, high = found["gain"][1:]
+        assert low is not None
+        assert high is not None
+        hits += low <= 0 <= high
+    assert 88 <= hits <= 100
+
+
+def test_one_update_a_side_has_no_interval() -> None:
+    found = gain_between(table(range(1), 0.0), table(range(1, 2), 0.0))
+    assert found is not None
+    assert found["gain"][1:] == (None, None)
+
+
+def test_nothing_in_common_is_no_gain() -> None:
+    start = table(range(3), 0.0)
+    assert gain_between(start, start.with_columns(kind=pl.lit("other"))) is None
+
+
+def test_the_curve_has_few_places_and_ends_now() -> None:
+    assert places(1) == []
+    assert places(2) == [2]
+    assert places(25) == [20, 25]
+    for updates in (160, 1_000, 10_007):
+        found = places(updates)
+        assert len(found) <= POINTS + 1
+        assert found[-1] == updates
+        assert found[0] >= 2 * WINDOW
+
+
+def test_early_halves_are_compared_and_later_the_first_and_last_ten() -> None:
+    counts = table(range(40), 0.01)
+    for done, window in ((6, 3), (40, 10)):
+        part = counts.filter(pl.col("update") < done)
+        sides = part.filter(pl.col("update") < window), part.filter(pl.col("update") >= done - window)
+        assert Gains().curve(part)[done] == gain_between(*sides)
+
+
+def test_what_was_split_is_not_split_again() -> None:
+    counts, calls = table(range(45), 0.01), []
+
+    def split(start: pl.DataFrame, now: pl.DataFrame) -> None:
+        calls.append(now["update"].max())
+
+    gains = Gains()
+    gains.curve(counts.filter(pl.col("update") < 40), split)
+    gains.curve(counts, split)
+    assert calls == [19, 29, 39, 44]

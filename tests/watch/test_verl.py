@@ -1,0 +1,182 @@
+"""The live page of a verl run, from the responses that it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stratagem.integrations.verl import labelled
+from stratagem.records import StratagemError
+from stratagem.watch.page import Watched
+from stratagem.watch.verl import VerlRun
+
+from .runs import KINDS, STRATEGIES
+
+
+def responses(step: int, rng: np.random.Generator, drift: float = 0.0) -> list[dict[str, Any]]:
+    """What verl 0.9 writes for a step, with the columns of `integrations.verl`: 16 problems, four responses each."""
+    rows: list[dict[str, Any]] = []
+    for problem in range(16):
+        kind = KINDS[problem % 2]
+        for _ in range(4):
+            strategy = STRATEGIES[int(rng.random() < 0.5 - drift * step) ^ (problem % 2)]
+            fits = (strategy == "forward") == (kind == "evaluation")
+            right = float(rng.random() < (0.9 if fits else 0.1))
+            row = {
+                "input": "q",
+                "output": "a",
+                "gts": "1",
+                "score": 2 * right - 1,
+                "step": step,
+                "acc": str(right),
+            }
+            row |= {
+                "strategy": strategy,
+                "problem_id": f"p{problem}",
+                "kind": kind,
+                "steps": str(2 + problem // 8),
+            }
+            rows.append(row)
+    return rows
+
+
+def write(folder: Path, step: int, rows: list[dict[str, Any]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{step}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_verl_run_is_watched_by_its_responses(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    watched = Watched(tmp_path / "dump")
+    assert "Waiting" in watched.show().html
+    for step in range(1, 13):
+        write(tmp_path / "dump", step, responses(step, rng, drift=0.03))
+    watched._next = 0.0
+    html = watched.show().html
+    assert "by selecting strategies" in html
+    assert "share, kind inversion" in html
+    assert "<span>steps</span>" in html
+    assert "left out" not in html
+
+
+def test_counts_and_rewards_are_those_of_the_lines(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = {step: responses(step, rng) for step in (1, 2, 3)}
+    for step in rows:
+        write(tmp_path / "dump", step, rows[step])
+    one = VerlRun(tmp_path / "dump").poll()
+    assert one.status.done == 3
+    assert one.counts["n"].sum() == 3 * 64
+    for step, lines in rows.items():
+        right = sum(float(row["acc"]) for row in lines)
+        assert one.counts.filter(update=step - 1)["right"].sum() == right
+        assert one.scalars["reward"][step - 1] == pytest.approx(right / 64)
+        by_problem = [{row["acc"] for row in lines if row["problem_id"] == f"p{i}"} for i in range(16)]
+        assert one.scalars["no_signal"][step - 1] == pytest.approx(sum(len(x) == 1 for x in by_problem) / 16)
+
+
+def test_lines_that_come_one_by_one_add_up(tmp_path: Path) -> None:
+    """As several processes append to their files, a line may be half there at a look."""
+    rng = np.random.default_rng(2)
+    lines = [json.dumps(row) + "\n" for step in (1, 2, 3, 4) for row in responses(step, rng)]
+    folder = tmp_path / "written"
+    folder.mkdir()
+    grown = VerlRun(folder)
+    for i, part in enumerate(np.array_split(np.arange(len(lines)), 7)):
+        text = "".join(lines[j] for j in part)
+        with open(folder / f"host-{i % 2}.jsonl", "a") as file:
+            file.write(text[:50])
+            file.flush()
+            grown.poll()
+            file.write(text[50:])
+        grown.poll()
+    whole = VerlRun(folder).poll()
+    assert grown.run.counts.equals(whole.counts)
+    assert whole.counts["n"].sum() == len(lines)
+    assert grown.run.gains == whole.gains
+
+
+def test_a_file_that_is_written_anew_is_counted_once(tmp_path: Path) -> None:
+    rows = responses(1, np.random.default_rng(6))
+    for row in rows[:5]:
+        del row["strategy"]
+    write(tmp_path / "dump", 1, rows)
+    run = VerlRun(tmp_path / "dump")
+    run.poll()
+    write(tmp_path / "dump", 1, rows[:32])
+    assert run.poll().notes[0].startswith("5 lines ")
+    assert run.run.counts["n"].sum() == 27
+
+
+def test_a_later_value_that_is_no_number_costs_no_more_than_itself(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    write(tmp_path / "dump", 1, responses(1, rng))
+    run = VerlRun(tmp_path / "dump")
+    run.poll()
+    later = responses(2, rng)
+    later[0] |= {"steps": "many", "acc": "unknown"}
+    write(tmp_path / "dump", 2, later)
+    (tmp_path / "dump" / "3.jsonl").write_text("[" * 100_000 + "\n")
+    assert run.poll().counts["n"].sum() == 2 * 64 - 1
+
+
+def test_a_run_that_begins_again_in_the_same_folder_replaces_what_was_there(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    write(tmp_path / "dump", 1, responses(1, rng))
+    run = VerlRun(tmp_path / "dump")
+    run.poll()
+    again = responses(1, rng)[:32]
+    write(tmp_path / "dump", 1, again)
+    assert run.poll().counts["n"].sum() == 32
+
+
+def test_what_the_reward_function_writes_is_watched(tmp_path: Path) -> None:
+    reward = labelled(
+        lambda **given: float(given["solution_str"].endswith("7")),
+        lambda text: "long" if len(text) > 10 else "short",
+        by=("level",),
+        write=tmp_path / "out",
+    )
+    for step in (1, 2, 3, 4):
+        for index in range(8):
+            for split in ("train", "test"):
+                info = {"index": index, "level": index % 2, "split": split, "global_steps": step}
+                reward(
+                    data_source="x",
+                    solution_str="x" * (step * index) + "7",
+                    ground_truth="7",
+                    extra_info=info | {"question": "?"},
+                )
+    one = VerlRun(tmp_path / "out").poll()
+    assert one.notes == []
+    assert one.counts["n"].sum() == 32  # those of validation are no training
+    assert set(one.counts["strategy"]) == {"long", "short"}
+    assert one.counts["right"].sum() == 32
+
+
+def test_a_score_that_is_not_known_has_to_be_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    for step in (1, 2):
+        rows = responses(step, rng)
+        for row in rows:
+            row["correct"] = row.pop("acc")
+            row["form"] = 0.5
+        write(tmp_path / "dump", step, rows)
+    assert "name it with --score COLUMN" in Watched(tmp_path / "dump").show().html
+    assert "--score COLUMN" not in Watched(tmp_path / "dump", "correct").show().html
+    with pytest.raises(StratagemError, match="--score nothing: no such column"):
+        Watched(tmp_path / "dump", "nothing").show()
+
+
+def test_lines_without_a_strategy_are_counted_and_named(tmp_path: Path) -> None:
+    rows = responses(1, np.random.default_rng(5))
+    for row in rows[:5]:
+        del row["strategy"]
+    write(tmp_path / "dump", 1, rows)
+    (tmp_path / "dump/2.jsonl").write_text("no json\n")
+    html = Watched(tmp_path / "dump").show().html
+    assert "6 lines without a step, a problem_id or a strategy are left out" in html
