@@ -19,8 +19,7 @@ from stratagem.decomposition.path import path
 from stratagem.records import StratagemError
 from stratagem.stats.passk import passk, passk_difference, passk_mean, problem_counts
 from stratagem.stats.uncertainty import Bounded
-
-from .tables import draw, shares, two
+from tests.decomposition.tables import draw, shares, two
 
 
 def test_passk_agrees_with_enumeration():

@@ -17,8 +17,7 @@ from stratagem.decomposition.support import unsupported, zero_bound
 from stratagem.records import StratagemError
 from stratagem.stats.counts import count, merge
 from stratagem.stats.uncertainty import Bounded, Term
-
-from .tables import shares, two
+from tests.decomposition.tables import shares, two
 
 NAMES = ("A", "B", "C", "D")
 

@@ -14,8 +14,7 @@ from stratagem.decomposition.decompose import decompose
 from stratagem.stats.counts import count
 from stratagem.stats.passk import passk, passk_difference
 from stratagem.stats.uncertainty import Bounded, detectable, needed_n, paired_difference
-
-from .tables import shares
+from tests.decomposition.tables import shares
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"

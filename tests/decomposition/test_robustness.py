@@ -12,8 +12,7 @@ from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.robustness import robustness
 from stratagem.records import StratagemError
 from stratagem.stats.counts import count
-
-from .tables import draw, two
+from tests.decomposition.tables import draw, two
 
 
 def test_every_merge_is_the_decomposition_of_merged_labels() -> None:

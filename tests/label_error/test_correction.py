@@ -20,9 +20,8 @@ from stratagem.label_error.unmixing import by_outcome, settle
 from stratagem.records import StratagemError
 from stratagem.stats.counts import tally
 from stratagem.stats.uncertainty import Bounded
-
-from .tables import two
-from .test_decomposition_laws import tables
+from tests.decomposition.tables import two
+from tests.decomposition.test_decomposition_laws import tables
 
 TERMS = ("gain", "selection", "improvement", "new_strategy")
 KINDS = ("kind", "difficulty")

@@ -16,8 +16,7 @@ from stratagem.label_error.correction import decompose_corrected
 from stratagem.label_error.sensitivity import Change, sensitivity
 from stratagem.records import TRUNCATED
 from stratagem.stats.pairs import pair
-
-from .tables import draw
+from tests.decomposition.tables import draw
 
 NAMES = ("A", "B", "C")
 KINDS = ("kind", "difficulty")

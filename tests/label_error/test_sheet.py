@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import CELL, SEALED, read_sheet, sheet, write_sheet
 from stratagem.records import StratagemError
-
-from .tables import two
+from tests.decomposition.tables import two
 
 COMPLETION = '=1+1, "a"\nsecond line'
 

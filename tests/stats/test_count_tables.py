@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from stratagem.records import StratagemError
 from stratagem.stats.counts import count, merge, tally
-
-from .tables import two
+from tests.decomposition.tables import two
 
 ROWS = st.lists(
     st.tuples(

@@ -9,8 +9,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from stratagem.decomposition.decompose import decompose
-
-from .tables import draw, two
+from tests.decomposition.tables import draw, two
 
 IDS = [f"p{i}" for i in range(120)]
 

@@ -15,9 +15,8 @@ from stratagem.stats.counts import count
 from stratagem.stats.pairs import pair
 from stratagem.verdict.facts import facts_from, needed_problems
 from stratagem.verdict.rules import ACTIONS, verdict
-
-from .scenarios import est
-from .tables import draw, two
+from tests.decomposition.tables import draw, two
+from tests.verdict.scenarios import est
 
 
 def test_as_many_problems_as_it_says_would_settle_it() -> None:

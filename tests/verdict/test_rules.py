@@ -19,8 +19,7 @@ from stratagem.stats.uncertainty import Bounded
 from stratagem.verdict import wording
 from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
 from stratagem.verdict.rules import ACTIONS, RULES, verdict
-
-from .scenarios import BASE, SCENARIOS, est
+from tests.verdict.scenarios import BASE, SCENARIOS, est
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "verdict.md"
 

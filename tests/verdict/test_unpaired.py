@@ -17,9 +17,8 @@ from stratagem.records import UNPARSED, StratagemError
 from stratagem.stats.counts import count
 from stratagem.verdict.rules import verdict
 from stratagem.verdict.unpaired import behaviours_unpaired, facts_unpaired
-
-from .tables import draw, two
-from .test_decomposition_laws import tables
+from tests.decomposition.tables import draw, two
+from tests.decomposition.test_decomposition_laws import tables
 
 TERMS = ("selection", "improvement", "new_strategy")
 KINDS = ("kind", "difficulty")
