@@ -35,8 +35,8 @@ from stratagem.models.folder import load_model
 from stratagem.models.vocabulary import EOS_ID, PAD_ID, encode
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import GRPOConfig, SFTConfig
-from stratagem.tasks.finite_field.field import KINDS, FiniteField
-from stratagem.tasks.finite_field.strategies import demonstrations
+from stratagem.tasks import FiniteField
+from stratagem.tasks.finite_field.chain import KINDS
 from stratagem.training import grpo, loop, sft
 
 TASK = FiniteField(11)
@@ -146,7 +146,7 @@ class Sampling:
         self.folder, self.config = model, config
         problems = TASK.generate("rl", config.batch, config.steps, kinds=KINDS, weights=[0.5, 0.5])
         self.prompts = [encode(self.tokenizer, problem.prompt) for problem in problems]
-        self.limit = token_limit(config.steps[1])
+        self.limit = token_limit(TASK, config.steps[1])
 
     def native(self) -> int:
         found = generate(
@@ -216,7 +216,7 @@ def sft_rows(model: Path, config: SFTConfig) -> tuple[list[list[int]], list[list
     problems = TASK.generate("sft", config.size, config.steps, seed=config.seed)
     ids, masks = [], []
     for problem, text in zip(
-        problems, demonstrations(TASK, problems, config.strategy, config.seed), strict=True
+        problems, TASK.demonstrations(problems, config.strategy, config.seed), strict=True
     ):
         prompt, response = encode(tokenizer, problem.prompt), [*encode(tokenizer, text), EOS_ID]
         ids.append(prompt + response)
@@ -268,7 +268,7 @@ def trl_grpo(model: Path, config: GRPOConfig, steps: int, work: Work, **options:
     with tempfile.TemporaryDirectory() as folder:
         settings = TRLConfig(
             **common(folder, steps), per_device_train_batch_size=config.batch * config.group,
-            num_generations=config.group, max_completion_length=token_limit(config.steps[1]), beta=config.beta,
+            num_generations=config.group, max_completion_length=token_limit(TASK, config.steps[1]), beta=config.beta,
             temperature=config.temperature, learning_rate=config.lr, loss_type=config.loss, **options,
         )  # fmt: skip
         GRPOTrainer(

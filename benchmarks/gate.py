@@ -22,8 +22,9 @@ from stratagem.models.folder import SHIPPED, load_model, model_folder
 from stratagem.models.vocabulary import encode
 from stratagem.sampling.native import generate, token_limit
 from stratagem.studies.config import read_study
-from stratagem.tasks.finite_field.field import KINDS, FiniteField
-from stratagem.tasks.finite_field.strategies import STRATEGIES
+from stratagem.tasks import FiniteField
+from stratagem.tasks.finite_field.chain import KINDS
+from stratagem.tasks.finite_field.field import STRATEGIES
 from stratagem.training import sft
 
 TASK, PROBLEMS, SAMPLES, LOW, HIGH = FiniteField(11), 480, 4, 30, 95
@@ -37,7 +38,7 @@ def answered(model: Path, steps: tuple[int, int]) -> dict[str, tuple[float, floa
         network,
         [encode(tokenizer, one.prompt) for one in problems],
         samples=SAMPLES,
-        max_new=token_limit(steps[1]),
+        max_new=token_limit(TASK, steps[1]),
         temperature=0.7,
         generator=torch.Generator().manual_seed(1),
     )

@@ -29,8 +29,7 @@ from stratagem.records import Problem
 from stratagem.settings import LLMConfig, RolloutConfig
 from stratagem.studies.config import QWEN, read_study
 from stratagem.studies.table1 import cell_names, probes_of
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import demonstrations
+from stratagem.tasks import FiniteField
 from stratagem.training.loop import asked
 
 PEAK = 989e12  # operations a second of an H100 in bfloat16
@@ -53,7 +52,7 @@ LAYERS, SHAPE = (
 def lengths(tokenizer: Any, task: FiniteField, problems: list[Problem]) -> tuple[list[int], list[int]]:
     """Tokens of the prompts, and of their demonstrations with the end token."""
     form = prompting(tokenizer, task)
-    texts = demonstrations(task, problems, "FB")
+    texts = task.demonstrations(problems, "FB")
     prompts = [len(form.ids(tokenizer, problem.prompt)) for problem in problems]
     return prompts, [len(tokenizer(f" {text}")["input_ids"]) + 1 for text in texts]
 

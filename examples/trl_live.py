@@ -11,7 +11,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from stratagem.integrations.trl import Live
 from stratagem.models.llm import load_tokenizer
-from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks import FiniteField
 
 task = FiniteField(11)
 problems = task.generate("rl", 256, (3, 6))

@@ -33,14 +33,16 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch", reason="needs the lab extra")
     from stratagem.models.folder import save_model
     from stratagem.models.transformer import Shape, Transformer
-    from stratagem.models.vocabulary import words
+    from stratagem.models.vocabulary import make_tokenizer, vocabulary
+    from stratagem.tasks import FiniteField
 
+    words = vocabulary(FiniteField())
     torch.manual_seed(7)
     shape = Shape(
-        len(words()), hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4
+        len(words), hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4
     )
     folder = tmp_path_factory.mktemp("random") / "model"
-    save_model(Transformer(shape), folder)
+    save_model(Transformer(shape), make_tokenizer(words), folder)
     return folder
 
 

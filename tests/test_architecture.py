@@ -77,7 +77,7 @@ def test_the_left_wing_works_without_torch() -> None:
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name.split('.')[0] in {sorted(HEAVY)}: raise ModuleNotFoundError(name, name=name)\n"
         "sys.meta_path.insert(0, Missing())\n"
-        "import stratagem, stratagem.report.table1, stratagem.settings, stratagem.decomposition.decompose\n"
+        "import stratagem, stratagem.report.study, stratagem.settings, stratagem.decomposition.decompose\n"
         "import stratagem.commands.data, stratagem.commands.lens, stratagem.commands.labels\n"
         "from stratagem.cli import run\n"
         "assert run(['problems', '--size', '2', '--strategy', 'FB']) == 0\n"

@@ -11,15 +11,15 @@ _PLACES = {
     "Label": "stratagem.records",
     "Problem": "stratagem.records",
     "StratagemError": "stratagem.records",
-    "FiniteField": "stratagem.tasks.finite_field.field",
+    "FiniteField": "stratagem.tasks",
     "TASKS": "stratagem.tasks",
-    "STRATEGIES": "stratagem.tasks.finite_field.strategies",
+    "Task": "stratagem.tasks",
+    "make_task": "stratagem.tasks",
     "diagnose": "stratagem.diagnosis.diagnose",
     "read_rollouts": "stratagem.diagnosis.frames",
     "label": "stratagem.diagnosis.frames",
     "read_rules": "stratagem.labelling.rules",
-    "demonstrations": "stratagem.tasks.finite_field.strategies",
-    "label_table": "stratagem.tasks.finite_field.table",
+    "label_table": "stratagem.tasks.table",
     "Look": "stratagem.diagnosis.side",
     "count": "stratagem.stats.counts",
     "decompose": "stratagem.decomposition.decompose",
@@ -33,7 +33,7 @@ _PLACES = {
     "GRPOConfig": "stratagem.settings",
     "RolloutConfig": "stratagem.settings",
     "rollout": "stratagem.sampling.rollout",
-    "reproduce": "stratagem.studies.table1",
+    "reproduce": "stratagem.studies.run",
 }
 
 __all__ = list(_PLACES)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # name: (module, function, one line of help)
@@ -120,6 +121,8 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
         if debug:
             raise
         print(f"stratagem {name}: {error}", file=sys.stderr)
+        if place := os.environ.get("STRATAGEM_ERROR_FILE"):
+            Path(place).write_text(str(error))
         return 2
     except ModuleNotFoundError as error:
         if debug or error.name not in ("torch", "transformers", "tokenizers", "safetensors"):

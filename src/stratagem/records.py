@@ -16,6 +16,8 @@ import polars as pl
 # strategies, one that could not be read, and one that was cut off by the token limit.
 MIXED, OTHER, UNPARSED, TRUNCATED = "mixed", "other", "unparsed", "truncated"
 
+ALL = "all"  # every kind of problem together
+
 FinishReason = Literal["stop", "length"]
 
 # One row a response. `kind` and `difficulty` are the group columns of the lab; foreign logs bring their own.

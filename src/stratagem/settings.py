@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
 from stratagem.records import StratagemError
-from stratagem.tasks.finite_field.field import MAX_STEPS, FiniteField
-from stratagem.tasks.finite_field.strategies import SETS, STRATEGIES
+from stratagem.tasks import DEFAULT, TASKS, Task, make_task, read_mix
+from stratagem.workspace import Stage
 
-PRECISIONS = ("fp32", "bf16")
-LOSSES, SCALES, TUNES = ("grpo", "dapo", "dr_grpo"), ("group", "none"), ("embeddings", "all", "lora")
-LLM_FREE = (
-    "device_batch",
-    "checkpointing",
-    "vllm_url",
-    "vllm_memory",
-    "save_every",
-    "report_to",
-    "attention",
-)
-DTYPES, VLLM = ("auto", "float32", "bfloat16", "float16"), ("off", "colocate", "server")
+Precision = Literal["fp32", "bf16"]
+Tune = Literal["embeddings", "all", "lora"]
 
 
 def read_steps(text: str) -> tuple[int, int]:
@@ -41,46 +33,74 @@ Steps = Annotated[
         nargs=1,
         metavar="LOW-HIGH",
         instance_from_str=lambda args: read_steps(args[0]),
-        is_instance=lambda found: isinstance(found, tuple) and len(found) == 2,
+        is_instance=lambda value: isinstance(value, tuple) and len(value) == 2,
         str_from_instance=lambda steps: [f"{steps[0]}-{steps[1]}"],
+    ),
+]
+TaskSpec = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="TASK[:OPTION=VALUE,…]",
+        help=f"what is asked: {', '.join(TASKS)}; a task's page in docs/ has its options",
     ),
 ]
 
 
-def check_training(tune: str, precision: str) -> None:
-    if tune not in TUNES:
-        raise StratagemError(f"--tune {tune}: must be one of {', '.join(TUNES)}")
-    if precision not in PRECISIONS:
-        raise StratagemError(f"--precision {precision}: must be one of {', '.join(PRECISIONS)}")
+def check_choices(config: object) -> None:
+    """
+    Raises:
+        StratagemError: a field whose type is a Literal holds another value.
+    """
+    for name, kind in get_type_hints(type(config)).items():
+        if get_origin(kind) is Literal and getattr(config, name) not in get_args(kind):
+            raise StratagemError(
+                f"--{name.replace('_', '-')} {getattr(config, name)}: must be one of {', '.join(get_args(kind))}"
+            )
 
 
-def check_engine(config: SFTConfig | GRPOConfig, engine: str) -> None:
+def check_engine(config: SFTConfig | GRPOConfig, engine: Literal["native", "trl"]) -> None:
     """What each engine can train, and how."""
     cannot = {"native": "lora", "trl": "embeddings"}[engine]
     if config.tune == cannot:
-        others = ", ".join(name for name in TUNES if name != cannot)
+        others = ", ".join(name for name in get_args(Tune) if name != cannot)
         raise StratagemError(f"--tune {config.tune}: not with --engine {engine}, which trains {others}")
     if engine == "trl" and config.precision != "fp32":
         raise StratagemError(f"--precision {config.precision}: not with --engine trl, which has --dtype")
 
 
-def check_field(p: int, steps: tuple[int, int]) -> None:
-    FiniteField(p)
-    if not 1 <= steps[0] <= steps[1] <= MAX_STEPS:
-        raise StratagemError(
-            f"--steps {steps[0]}-{steps[1]}: must lie within 1-{MAX_STEPS}, smaller number first"
-        )
+def checked_task(config: BaseConfig | SFTConfig | GRPOConfig | RolloutConfig) -> Task:
+    """The task of a config, whose `task` becomes the short form of what was said.
+
+    Raises:
+        StratagemError: no such task or option.
+    """
+    task = make_task(config.task)
+    object.__setattr__(config, "task", task.spec)
+    return task
+
+
+LLM_FREE = (
+    "device_batch",
+    "checkpointing",
+    "vllm_url",
+    "vllm_memory",
+    "save_every",
+    "report_to",
+    "attention",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class BaseConfig:
     """How the base model is trained.
 
-    `directions` is ``both`` for the shipped base, or ``forward`` for the ablation whose base never went backward.
-    Of the seeds 0, 1 and 2, 1 makes the base that passes its gate (LOG.md): it is the one that ships.
+    `primitives` names what it learns, the task's usual curriculum by default; others are ablations. A task without
+    primitives has a base that stays as it was drawn: SFT teaches all. Of the seeds 0, 1 and 2, 1 makes the base that
+    passes its gate (LOG.md): it is the one that ships.
     """
 
-    directions: str = "both"
+    task: TaskSpec = DEFAULT
+    primitives: str = "usual"
     updates: int = 3000
     tokens: int = 4096
     lr: float = 3e-3
@@ -88,10 +108,18 @@ class BaseConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.directions not in ("both", "forward"):
-            raise StratagemError(f"--directions {self.directions}: must be 'both' or 'forward'")
-        if self.updates < 1 or self.tokens < 256 or not self.lr > 0:
-            raise StratagemError("--updates must be at least 1, --tokens at least 256, --lr above 0")
+        primitives = checked_task(self).primitives
+        variants = () if primitives is None else tuple(primitives.VARIANTS)
+        if self.primitives not in ("usual", *variants):
+            raise StratagemError(
+                f"--primitives {self.primitives}: must be one of {', '.join(('usual', *variants))}"
+            )
+        if primitives is None:
+            object.__setattr__(self, "updates", 0)
+        elif self.primitives == "usual":
+            object.__setattr__(self, "primitives", next(iter(variants)))
+        if self.updates < 0 or self.tokens < 256 or not self.lr > 0:
+            raise StratagemError("--updates must be at least 0, --tokens at least 256, --lr above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,60 +130,70 @@ class SFTConfig:
     are trained. `precision` ``bf16`` is the native engine's: its layers' products, where the machine is fast in it.
     """
 
-    strategy: str = "FB"
+    task: TaskSpec = DEFAULT
+    strategy: Annotated[
+        str,
+        tyro.conf.arg(metavar="MIX", help="all, a mix that the task names, or strategies joined by commas"),
+    ] = "all"
     size: int = 2048
     steps: Steps = (2, 5)
     epochs: int = 6
     batch: int = 32
     lr: float = 3e-3
-    tune: str = "embeddings"
+    tune: Tune = "embeddings"
     weight_decay: float = 0.0
-    precision: str = "fp32"
-    p: int = 11
+    precision: Precision = "fp32"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.strategy not in SETS:
-            raise StratagemError(f"--strategy {self.strategy}: must be one of {', '.join(SETS)}")
-        check_training(self.tune, self.precision)
+        task = checked_task(self)
+        object.__setattr__(self, "strategy", ",".join(task.chosen(self.strategy)))
+        check_choices(self)
         if min(self.size, self.epochs, self.batch) < 1 or not self.lr > 0:
             raise StratagemError("--size, --epochs and --batch must be at least 1, --lr above 0")
-        check_field(self.p, self.steps)
+        task.check_steps(self.steps)
+
+    @property
+    def updates(self) -> int:
+        """Optimizer steps in all."""
+        return self.epochs * -(-self.size // self.batch)
 
 
 @dataclass(frozen=True, slots=True)
 class GRPOConfig:
-    """RL on the finite-field task with an outcome reward: 1 for a right answer, else 0.
+    """RL on a task with an outcome reward: 1 for a right answer, else 0.
 
     The study's values are 1,024 prompts, batch 32, group 8, beta 0.05, temperature 0.7, lr 1e-5 with LoRA and 500-1,000
     updates; here all parameters are trained, at a higher rate for fewer updates. `precision` as in SFT; samples are
-    always drawn in fp32.
+    always drawn in fp32. `mix` weighs the kinds of problem (`tasks.read_mix`); they are equal by default.
     """
 
+    task: TaskSpec = DEFAULT
     steps: Steps = (6, 9)
     updates: int = 100
     prompts: int = 1024
     batch: int = 32
     group: int = 8
     lr: float = 1e-4
-    tune: str = "all"
+    tune: Tune = "all"
     beta: float = 0.05
     temperature: float = 0.7
     clip: float = 0.2
     inner: int = 1
-    loss: str = "grpo"
-    scale: str = "group"
-    inversion: float = 0.5
-    precision: str = "fp32"
-    p: int = 11
+    loss: Literal["grpo", "dapo", "dr_grpo"] = "grpo"
+    scale: Literal["group", "none"] = "group"
+    mix: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="KIND=WEIGHT,…", help="how often each kind of problem is asked; equal by default"
+        ),
+    ] = ""
+    precision: Precision = "fp32"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise StratagemError(f"--loss {self.loss}: must be one of {', '.join(LOSSES)}")
-        check_training(self.tune, self.precision)
-        if self.scale not in SCALES:
-            raise StratagemError(f"--scale {self.scale}: must be one of {', '.join(SCALES)}")
+        task = checked_task(self)
+        check_choices(self)
         if min(self.updates, self.prompts, self.batch, self.inner) < 1 or self.group < 2:
             raise StratagemError(
                 "--updates, --prompts, --batch and --inner must be at least 1, --group at least 2"
@@ -166,9 +204,8 @@ class GRPOConfig:
             raise StratagemError(
                 "--lr and --temperature must be above 0, --beta at least 0, --clip within 0-1"
             )
-        if not 0 <= self.inversion <= 1:
-            raise StratagemError(f"--inversion {self.inversion}: a share, from 0 to 1")
-        check_field(self.p, self.steps)
+        read_mix(self.mix, task)
+        task.check_steps(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +218,7 @@ class RolloutConfig:
     an LLM that has not seen demonstrations exceeds.
     """
 
+    task: TaskSpec = DEFAULT
     steps: Steps = (6, 9)
     size: int = 480
     samples: int = 8
@@ -188,7 +226,6 @@ class RolloutConfig:
     greedy: bool = True
     force: str | None = None
     checkpoint: str = "model"
-    p: int = 11
     seed: int = 0
     max_new: int | None = None
 
@@ -197,13 +234,10 @@ class RolloutConfig:
             raise StratagemError("--samples and --size must be at least 1, --temperature above 0")
         if self.max_new is not None and self.max_new < 1:
             raise StratagemError(f"--max-new {self.max_new}: must be at least 1")
-        if self.force is not None and self.force not in STRATEGIES:
-            raise StratagemError(f"--force {self.force}: must be one of {', '.join(STRATEGIES)}")
-        check_field(self.p, self.steps)
-
-    def key(self) -> dict[str, Any]:
-        """All settings that were given: without `max_new` the key is the one of folders from before there was one."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("max_new", None)}
+        task = checked_task(self)
+        if self.force is not None and self.force not in task.strategies:
+            raise StratagemError(f"--force {self.force}: must be one of {', '.join(task.strategies)}")
+        task.check_steps(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +253,12 @@ class LLMConfig:
     rank: int = 64
     alpha: int = 128
     dropout: float = 0.05
-    dtype: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device_batch: int = 16
     attention: str | None = None
     checkpointing: bool = False
     merge: bool = False
-    vllm: str = "off"
+    vllm: Literal["off", "colocate", "server"] = "off"
     vllm_url: str | None = None
     vllm_memory: float = 0.3
     save_every: int = 25
@@ -237,10 +271,7 @@ class LLMConfig:
             raise StratagemError(
                 "--rank, --alpha, --device-batch and --save-every must be at least 1, --dropout within 0-1"
             )
-        if self.dtype not in DTYPES:
-            raise StratagemError(f"--dtype {self.dtype}: must be one of {', '.join(DTYPES)}")
-        if self.vllm not in VLLM:
-            raise StratagemError(f"--vllm {self.vllm}: must be one of {', '.join(VLLM)}")
+        check_choices(self)
         if self.vllm_url is not None and self.vllm != "server":
             raise StratagemError("--vllm-url: only with --vllm server")
         if not 0 < self.vllm_memory <= 1:
@@ -260,15 +291,14 @@ class ServerConfig:
     """
 
     url: str = "http://localhost:8000/v1"
-    form: str = "chat"
+    form: Literal["chat", "text"] = "chat"
     parallel: int = 16
     timeout: float = 600
     stop: tuple[str, ...] = ()
     logprobs: bool = False
 
     def __post_init__(self) -> None:
-        if self.form not in ("chat", "text"):
-            raise StratagemError(f"--form {self.form}: must be 'chat' or 'text'")
+        check_choices(self)
         if not self.url.startswith(("http://", "https://")):
             raise StratagemError(f"--url {self.url}: must begin with http:// or https://")
         if self.parallel < 1 or not self.timeout > 0:
@@ -278,3 +308,36 @@ class ServerConfig:
 # What the study trained with, where it is known; `--engine trl` begins from these.
 STUDY_SFT = SFTConfig(epochs=20, batch=16, lr=2e-4, tune="lora")
 STUDY_RL = GRPOConfig(updates=500, lr=1e-5, tune="lora")
+
+StageConfig = BaseConfig | SFTConfig | GRPOConfig | RolloutConfig
+
+
+# What a stage's result also depends on, beside its settings: raised when the same settings give another result.
+VERSIONS = {"base": 5, "sft": 3, "rl": 3, "rollout": 3}
+TRL_VERSIONS = VERSIONS | {"sft": 3, "rl": 3}
+
+
+def stage(name: str, config: StageConfig, out: Path, **inputs: Any) -> Stage:
+    """A stage's folder, keyed by its config and by what else it reads.
+
+    Args:
+        inputs: the input model's fingerprint, and the engine's own settings where it is not the native one.
+    """
+    settings = asdict(config) | inputs
+    return Stage(name, version_of(name, inputs), settings, out, defaults(config, inputs), modern)
+
+
+def version_of(name: str, inputs: Mapping[str, Any]) -> int:
+    versions = TRL_VERSIONS if inputs.get("engine") == "trl" else VERSIONS
+    return versions[name]
+
+
+def defaults(config: StageConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stage's settings are where nothing is said. Inputs have none, but for those of an LLM."""
+    plain = {"keep_rollouts": False} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
+    return asdict(type(config)(task=config.task)) | plain
+
+
+def modern(settings: dict[str, Any]) -> dict[str, Any]:
+    """A stage's settings as older versions wrote them, in today's words: without a task they are of the default one."""
+    return TASKS[DEFAULT].modern(settings)

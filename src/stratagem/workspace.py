@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from typing import Any
 from stratagem.records import StratagemError, content_id
 
 CONFIG = "config.json"
+ERROR_FILE = (
+    "STRATAGEM_ERROR_FILE"  # names the file that a command writes its error to, for whoever started it
+)
 LIBRARIES = (
     *("stratagem", "numpy", "polars", "torch", "transformers", "tokenizers", "safetensors"),
     *("trl", "peft", "accelerate", "datasets"),
@@ -75,29 +78,68 @@ def read_json(path: Path) -> Any:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the libraries that shape results; recorded, never part of a key."""
-    found = {"python": platform.python_version()}
+    known = {"python": platform.python_version()}
     for name in LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            known[name] = metadata.version(name)
+    return known
 
 
-def key(stage: str, version: int, config: dict[str, Any]) -> str:
-    """What a stage's folder must carry to be taken for its result."""
-    return content_id(stage, version, json.dumps(config, sort_keys=True))
+Settings = dict[str, Any]
+
+
+def essence(settings: Settings, defaults: Settings) -> Settings:
+    """The settings that differ from their defaults, in tables within tables too."""
+    different: Settings = {}
+    for name, value in settings.items():
+        usual = defaults.get(name)
+        if isinstance(value, dict) and isinstance(usual, dict):
+            if inner := essence(value, usual):  # pyright: ignore[reportUnknownArgumentType]
+                different[name] = inner
+        elif name not in defaults or plain(value) != plain(usual):
+            different[name] = value
+    return different
+
+
+def plain(value: Any) -> Any:
+    """A value as it is after a round trip through JSON."""
+    return json.loads(json.dumps(value))
+
+
+def key(stage: str, version: int, different: Settings) -> str:
+    """A name for a stage's result, made of what differs from the defaults: a new option leaves it as it is."""
+    return content_id(stage, version, json.dumps(different, sort_keys=True))
 
 
 class Stage:
     """One stage's folder. `work` is where it writes while it runs; `finish` gives it its name.
 
+    A folder that is there is taken for this stage's result where its recorded settings are those asked for. A setting
+    that it does not record, because there was no such option when it was made, had its default then.
+
+    Args:
+        settings: all of them, JSON-ready.
+        defaults: the values that settings have where nothing is said.
+        modern: turns settings as older versions wrote them into today's.
+
     Raises:
         StratagemError: `out` exists and was made by other settings or is not ours.
     """
 
-    def __init__(self, name: str, version: int, config: dict[str, Any], out: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        settings: Settings,
+        out: Path,
+        defaults: Settings | None = None,
+        modern: Callable[[Settings], Settings] = dict,
+    ) -> None:
         self.out, self.work = out, out.with_name(out.name + ".partial")
-        self.key = key(name, version, config)
-        self.config = {"stage": name, "version": version, "key": self.key, "settings": config}
+        self.name, self.version, self.settings = name, version, settings
+        self.defaults, self.modern = defaults or {}, modern
+        self.key = key(name, version, essence(settings, self.defaults))
+        self.config = {"stage": name, "version": version, "key": self.key, "settings": settings}
         self.done = self._matches(out)
 
     def _matches(self, folder: Path) -> bool:
@@ -108,13 +150,15 @@ class Stage:
         if not (folder / CONFIG).is_file():
             folder.rmdir()
             return False
-        found: dict[str, Any] = read_json(folder / CONFIG)
-        if found.get("key") != self.key:
-            was = difference(found, self.config)
+        if different := self.difference(read_json(folder / CONFIG)):
             raise StratagemError(
-                f"{folder}: made with other settings ({was}); choose another --out or remove it"
+                f"{folder}: made with other settings ({different}); choose another --out or remove it"
             )
         return True
+
+    def difference(self, recorded: Any) -> str:
+        """The first setting in which a recorded config is not this stage's, in words; empty where there is none."""
+        return differs(recorded, self.name, self.version, self.settings, self.defaults, self.modern)
 
     @contextlib.contextmanager
     def open(self) -> Generator[Path]:
@@ -142,18 +186,47 @@ class Stage:
 
     def _resumable(self) -> bool:
         try:
-            return read_json(self.work / CONFIG).get("key") == self.key
-        except (StratagemError, AttributeError):
+            return not self.difference(read_json(self.work / CONFIG))
+        except StratagemError:
             return False
 
 
-def difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """The first setting in which two configs differ, in words."""
-    if found.get("stage") != wanted["stage"]:
-        return f"it holds {found.get('stage', 'something else')!r}"
-    old: dict[str, Any] = found.get("settings", {})
-    new: dict[str, Any] = wanted["settings"]
+def differs(
+    recorded: Any,
+    name: str,
+    version: int,
+    settings: Settings,
+    defaults: Settings,
+    modern: Callable[[Settings], Settings] = dict,
+    partly: bool = False,
+) -> str:
+    """The first way in which a recorded config is not that of a stage, in words; empty where there is none.
+
+    Args:
+        partly: whether only the settings that are given count.
+    """
+    try:
+        was, before, old = (recorded[part] for part in ("stage", "version", "settings"))
+        old = modern(dict(old))
+    except (TypeError, KeyError, ValueError):
+        return f"its {CONFIG} is not a stage's"
+    if was != name:
+        return f"it holds {was!r}"
+    if before != version:
+        return f"stage version was {before}, now {version}"
+    if partly:
+        old = {part: old[part] for part in settings if part in old}
+    return difference(old, settings, defaults)
+
+
+def difference(old: Settings, new: Settings, defaults: Settings) -> str:
+    """The first setting in which two differ, in words; what one does not say has its default."""
     for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            return f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
-    return f"stage version was {found.get('version')}, now {wanted['version']}"
+        usual = defaults.get(name)
+        was, now = old.get(name, usual), new.get(name, usual)
+        if isinstance(was, dict) and isinstance(now, dict):
+            if inner := difference(was, now, usual if isinstance(usual, dict) else {}):  # pyright: ignore
+                return f"{name}.{inner}"
+        elif plain(was) != plain(now):
+            return f"{name} was {was!r}, now {now!r}"
+    return ""

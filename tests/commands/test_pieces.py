@@ -57,27 +57,36 @@ def test_the_pieces_work_together(stratagem: Run, tmp_path: Path) -> None:
     parts = sum(found[name]["value"] for name in ("selection", "improvement", "new_strategy"))
     assert parts == pytest.approx(found["gain"]["value"], abs=1e-12)
     again = stratagem("sft", "--strategy", "FB", "--size", 32, "--epochs", 1, "--out", "fb", "--json")
-    assert json.loads(again.stdout)["settings"]["strategy"] == "FB"
+    assert json.loads(again.stdout)["settings"]["strategy"] == "forward,backward"
 
 
 BAD = {
     "not a command": ["slect"],
-    "p is not prime": ["problems", "--p", 12],
+    "p is not prime": ["problems", "--task", "finite_field:p=12"],
+    "no such task": ["problems", "--task", "sudoku"],
+    "no such option of a task": ["problems", "--task", "finite_field:q=3"],
+    "no mix": ["problems", "--mix", "evaluation"],
+    "no such kind": ["problems", "--mix", "sideways=1"],
     "no steps": ["problems", "--steps", "0-3"],
     "steps the wrong way": ["problems", "--steps", "9-6"],
     "too long": ["problems", "--steps", "6-30"],
     "no such split": ["problems", "--split", "test"],
-    "too few problems exist": ["problems", "--p", 2, "--relabel", "study", "--steps", "1-1", "--size", 5000],
+    "too few problems exist": ["problems", "--task", "finite_field:p=2", "--steps", "1-1", "--size", 5000],
     "unknown strategy": ["sft", "--strategy", "X", "--out", "x"],
     "steps of zero": ["sft", "--steps", "0-0", "--out", "x"],
-    "field that the model does not know": ["sft", "--p", 7, "--out", "x"],
+    "field that the model does not know": ["sft", "--task", "finite_field:p=7", "--out", "x"],
     "no such model": ["rl", "--model", "nowhere", "--out", "x"],
     "group of one": ["rl", "--model", "nowhere", "--group", 1, "--out", "x"],
     "unknown loss": ["rl", "--model", "nowhere", "--loss", "ppo", "--out", "x"],
     "no such file": ["label", "nothing.parquet"],
     "no such study": ["report", "nowhere"],
+    "no such study that ships": ["reproduce", "table7"],
+    "no study named": ["reproduce"],
     "unknown preset": ["reproduce", "table1", "--preset", "fast"],
-    "no seeds": ["reproduce", "table1", "--seeds", 0],
+    "no replicates": ["reproduce", "table1", "--replicates", 0],
+    "no such option": ["rl", "--updats", 3],
+    "no number": ["rl", "--model", "x", "--out", "x", "--updates", "many"],
+    "nothing that is required": ["rl"],
     "no workers": ["reproduce", "table1", "--workers", 0],
 }
 

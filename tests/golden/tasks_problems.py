@@ -10,7 +10,7 @@ from pathlib import Path
 import galois
 
 from stratagem.tasks import FiniteField
-from stratagem.tasks.finite_field.strategies import STRATEGIES
+from stratagem.tasks.finite_field.field import STRATEGIES
 
 SETTINGS = [
     (11, "study", "sft", 0),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from stratagem.decomposition.path import path
 from stratagem.integrations.live import Measures, Response, batch_measures, labeller
 from stratagem.records import StratagemError
-from stratagem.tasks.finite_field.field import FiniteField, find_prompt
-from stratagem.tasks.finite_field.strategies import demonstrations
+from stratagem.tasks import FiniteField
+from stratagem.tasks.finite_field.answer import find_prompt
 
 NAMES = ("forward", "backward", "other")
 
@@ -133,7 +133,7 @@ def test_nothing_in_common_gives_no_gain() -> None:
 def test_the_recogniser_reads_the_problem_behind_an_instruction() -> None:
     task = FiniteField(11)
     problems = task.generate("rl", 6, (2, 5))
-    texts = demonstrations(task, problems, "B")
+    texts = task.demonstrations(problems, "B")
     prompts = [f"{task.instruction()}\n\n{problem.prompt}" for problem in problems]
     assert [find_prompt(prompt) for prompt in prompts] == [problem.prompt for problem in problems]
     name = labeller("finite_field")

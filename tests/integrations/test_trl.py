@@ -21,7 +21,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from stratagem.integrations.trl import STATE, Live, text_of
 from stratagem.records import StratagemError
-from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks import FiniteField
 from tests.integrations.tiny import tiny_qwen2
 
 # Deprecations between TRL and transformers are theirs.

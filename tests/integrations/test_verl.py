@@ -19,8 +19,7 @@ import pytest
 
 from stratagem.integrations.verl import RESERVED, Lines, Together, labelled
 from stratagem.records import UNPARSED, StratagemError
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import demonstrations
+from stratagem.tasks import FiniteField
 from tests.integrations.verl_calls import HERE, REAL, STAND_IN, Characters, dumped, validation
 
 TASK = FiniteField(11)
@@ -45,7 +44,7 @@ def rows(forward: float, samples: int = 4, size: int = 24, seed: int = 0) -> lis
     """Responses to problems of the field: demonstrations, forward ones with this probability, some of them spoilt."""
     rng = np.random.default_rng(seed)
     problems = TASK.generate("rl", size, (2, 4))
-    texts = {name: demonstrations(TASK, problems, name, 0) for name in ("F", "B")}
+    texts = {name: TASK.demonstrations(problems, name, 0) for name in ("F", "B")}
     found = []
     for i, problem in enumerate(problems):
         for _ in range(samples):

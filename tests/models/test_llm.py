@@ -18,8 +18,7 @@ from stratagem.models import llm, memory
 from stratagem.models.llm import find_model, load_llm, load_tokenizer, prompting, save_llm, token_budget, why
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import demonstrations
+from stratagem.tasks import FiniteField
 from tests.integrations.tiny import tiny_qwen2
 
 LLM, TASK = LLMConfig(rank=4, alpha=8), FiniteField(11)
@@ -175,7 +174,7 @@ def test_the_budget_holds_every_demonstration(tiny: Path, steps: int) -> None:
     tokenizer = load_tokenizer(find_model(tiny, LLM))
     budget = token_budget(tokenizer, TASK, steps)
     problems = TASK.generate("sft", 60, (steps, steps))
-    longest = max(len(tokenizer(text)["input_ids"]) + 1 for text in demonstrations(TASK, problems, "FB"))
+    longest = max(len(tokenizer(text)["input_ids"]) + 1 for text in TASK.demonstrations(problems, "FB"))
     assert longest <= budget <= 2 * longest
 
 

@@ -11,8 +11,10 @@ transformers = pytest.importorskip("transformers", reason="needs the lab extra")
 
 from stratagem.models.folder import load_model, save_model  # noqa: E402
 from stratagem.models.transformer import Gate, Normalise, RMSNorm, places  # noqa: E402
+from stratagem.models.vocabulary import make_tokenizer, vocabulary  # noqa: E402
 from stratagem.records import StratagemError  # noqa: E402
 from stratagem.sampling.native import generate  # noqa: E402
+from stratagem.tasks import FiniteField  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_the_tokenizer_reads_and_writes_words(random_model: Path) -> None:
 
 def test_a_truncated_weights_file_is_named(random_model: Path, tmp_path: Path) -> None:
     model, _ = load_model(random_model)
-    save_model(model, tmp_path)
+    save_model(model, make_tokenizer(vocabulary(FiniteField())), tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(StratagemError, match=r"model\.safetensors: corrupt"):

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from stratagem.report import table1
-from tests.report.synthetic_table1 import Inputs, make
+from stratagem.report import study
+from tests.report.synthetic_study import Inputs, make
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -39,7 +39,7 @@ def inputs() -> Inputs:
 
 @pytest.fixture(scope="session")
 def page(inputs: Inputs) -> str:
-    return table1.render(*inputs.all())
+    return study.render(*inputs.all())
 
 
 @pytest.fixture

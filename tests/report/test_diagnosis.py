@@ -20,7 +20,7 @@ from stratagem.report.diagnosis import render
 from stratagem.report.diagnosis_view import apart, headline, seen, short, tidy
 from tests.report.hostile import MARKUP
 from tests.report.synthetic_diagnosis import STRATEGIES, make, rollouts
-from tests.report.test_table1 import Reader, emptied, specs
+from tests.report.test_study import Reader, emptied, specs
 
 
 @pytest.fixture(scope="module")

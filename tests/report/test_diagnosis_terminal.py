@@ -13,7 +13,7 @@ from rich.console import Console
 from stratagem.report.terminal import show_diagnosis, show_passk, show_survey
 from tests.report.hostile import TEXTS
 from tests.report.synthetic_diagnosis import estimate, make
-from tests.report.test_table1 import emptied
+from tests.report.test_study import emptied
 
 SURVEY: dict[str, Any] = {
     "files": ["runs/a.jsonl", "runs/b.jsonl"],

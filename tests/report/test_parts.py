@@ -13,8 +13,10 @@ from rich.console import Console
 
 from stratagem.records import StratagemError
 from stratagem.report import charts, format, frames, terminal, traces, view
-from tests.report.synthetic_table1 import CELLS, Inputs, make
-from tests.report.test_table1 import emptied
+from tests.report.synthetic_study import CELLS, Inputs, make
+from tests.report.test_study import emptied
+
+KINDS = ("inversion", "evaluation")
 
 
 @pytest.mark.parametrize(
@@ -141,13 +143,22 @@ def test_overlapping_marks_keep_the_text_whole() -> None:
 
 
 def test_traces_pair_the_same_problem(inputs: Inputs) -> None:
-    found = traces.pairs(inputs.rollouts, "FB/SFT", "FB/RL(6-9)")
+    found = traces.pairs(inputs.rollouts, "FB/SFT", "FB/RL(6-9)", KINDS, {"guessed_start"})
     first = found[0]
     assert first.story == "Now right, by another strategy"
     assert not first.before.right
     assert first.after.right
     assert first.before.strategy != first.after.strategy
-    assert traces.pairs(inputs.rollouts, "FB/SFT", "no such") == []
+    assert traces.pairs(inputs.rollouts, "FB/SFT", "no such", KINDS, ()) == []
+
+
+def test_no_strategy_has_the_colour_of_what_is_none() -> None:
+    names = ["forward", "backward", "meet", "guess", "algebra", "mixed", "other", "unparsed", "truncated"]
+    colours = charts.strategy_colours(names)
+    assert list(colours) == names
+    assert len(set(colours.values())) == len(names)
+    assert {name: colours[name] for name in charts.VALUE_COLOURS} == charts.VALUE_COLOURS
+    assert charts.strategy_colours(names[:2]) == {name: colours[name] for name in names[:2]}
 
 
 def test_step_colours_run_from_cold_to_warm() -> None:
@@ -182,7 +193,7 @@ def test_the_terminal_says_the_answer_first_in_80_columns(inputs: Inputs) -> Non
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     for cell in CELLS:
-        assert format.cell_label(cell) in text
+        assert cell in text
     for word in (
         "✓ upheld",
         "✗ refuted",

@@ -18,7 +18,7 @@ from stratagem.models.llm import find_model, load_llm, load_tokenizer
 from stratagem.sampling.huggingface import HuggingFace, end_ids, generate
 from stratagem.sampling.rollout import Native
 from stratagem.settings import LLMConfig, RolloutConfig
-from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks import FiniteField
 from tests.integrations.tiny import tiny_qwen2
 
 LLM = LLMConfig(device_batch=3)

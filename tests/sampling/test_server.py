@@ -18,8 +18,9 @@ pytest.importorskip("torch", reason="needs the lab extra")
 from stratagem.records import StratagemError
 from stratagem.sampling.server import NEUTRAL, Server, rollout, token_budget
 from stratagem.settings import RolloutConfig, ServerConfig
-from stratagem.tasks.finite_field.field import FiniteField, find_prompt
-from stratagem.tasks.finite_field.strategies import STRATEGIES
+from stratagem.tasks import FiniteField
+from stratagem.tasks.finite_field.answer import find_prompt
+from stratagem.tasks.finite_field.field import STRATEGIES
 
 TASK = FiniteField(11)
 

@@ -1,17 +1,17 @@
-"""The study file with other values."""
+"""A study's file with other values."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from stratagem.studies.config import TABLE1
+from stratagem.studies.study import shipped
 
 
-def edited(path: Path, *changes: tuple[str, str]) -> Path:
-    """Write the study of Table 1 to `path` with each old text, where it stands first, replaced by a new one."""
-    text = TABLE1.read_text()
+def edited(path: Path, *changes: tuple[str, str], name: str = "table1") -> Path:
+    """Write a study to `path` with each old text, where it stands first, replaced by a new one."""
+    text = shipped()[name].read_text()
     for old, new in changes:
-        assert old in text
+        assert old in text, old
         text = text.replace(old, new, 1)
     path.write_text(text)
     return path

@@ -1,107 +1,171 @@
-"""The rules of the claims, on numbers whose verdict is known beforehand."""
+"""The rules of the claims and the language of quantities, on numbers whose verdict is known beforehand."""
 
 from __future__ import annotations
 
-import copy
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stratagem.records import Estimate
-from stratagem.studies.claims import (
-    REFUTED,
-    UNDECIDED,
-    UPHELD,
-    Accuracies,
-    above,
-    at_90,
-    below,
-    judge,
-    weakest,
-)
-from stratagem.studies.config import read_study
+from stratagem.records import ALL, Estimate, StratagemError
+from stratagem.stats.uncertainty import mean_estimate, t_interval
+from stratagem.studies.claims import REFUTED, UNDECIDED, UPHELD, judge, verdict, weakest
+from stratagem.studies.quantities import Name, Quantity, Vector, at_level
+from stratagem.studies.study import Part, read_study
 
-CHANCE = 1 / 11
-PUBLISHED = read_study().published
+STUDY = read_study("table1")
+CHANCE = STUDY.asked.chance
+assert STUDY.published is not None
+PUBLISHED = {arm: (row[1] / 100, row[2] / 100) for arm, row in STUDY.published.percent.items()}
 
 
-def table(
-    cells: dict[str, tuple[float, float]], seeds: int = 1, problems: int = 400, noise: float = 0.1
-) -> Accuracies:
-    """Problem accuracies around (inversion, evaluation) of each cell."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for seed in range(seeds):
-        for cell, means in cells.items():
-            for kind, mean in zip(("inversion", "evaluation"), means, strict=True):
-                values = np.clip(mean + noise * rng.standard_normal(problems // 2), 0, 1)
-                rows += [(seed, cell, kind, f"{kind}{i}", v) for i, v in enumerate(values)]
-    names = ["seed", "cell", "kind", "problem_id", "accuracy"]
-    return Accuracies(pl.DataFrame(rows, schema=names, orient="row"))
+def term(value: float, se: float = 0.005) -> Estimate:
+    return Estimate(value, value - 2 * se, value + 2 * se, se, 400)
 
 
-def term(value: float, se: float = 0.005) -> dict:
-    return Estimate(value, value - 2 * se, value + 2 * se, se, 400).as_dict()
-
-
-STUDY = {cell: (row[1] / 100, row[2] / 100) for cell, row in PUBLISHED.items()}
 GAINS = {
     "FB/RL(6-9)": {"selection": term(0.2), "improvement": term(0.28)},
     "FB/RL(2-5)": {"selection": term(0.15), "improvement": term(-0.02)},
 }
 
 
-def verdicts(cells: dict[str, tuple[float, float]], gains: dict, **options) -> dict[str, str]:
-    return {claim["id"]: claim["verdict"] for claim in judge(table(cells, **options), gains, CHANCE)}
+@dataclass
+class Made:
+    """Problem accuracies around (inversion, evaluation) of each arm, and terms as they are given."""
+
+    arms: dict[str, tuple[float, float]] = field(default_factory=lambda: PUBLISHED)
+    gains: dict[str, dict[str, Estimate]] = field(default_factory=lambda: GAINS)
+    replicates: int = 1
+    chance: float = CHANCE
+
+    def problems(self, name: Name, replicate: int) -> Vector:
+        places = {ALL: (0, 1), "inversion": (0,), "evaluation": (1,)}[name.kind]
+        noise = np.random.default_rng([replicate, *name.arm.encode()])
+        return np.concatenate(
+            [np.clip(self.arms[name.arm][i] + 0.1 * noise.standard_normal(200), 0, 1) for i in places]
+        )
+
+    def term(self, name: Name, replicate: int | None) -> Estimate:
+        return self.gains[name.arm][name.what]
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_the_studys_own_numbers_uphold_its_claims(seeds: int) -> None:
-    assert verdicts(STUDY, GAINS, seeds=seeds) == dict.fromkeys("1234", UPHELD)
+def verdicts(source: Made) -> dict[str, str]:
+    return {claim["id"]: claim["verdict"] for claim in judge(STUDY.claims, source)}
+
+
+@pytest.mark.parametrize("replicates", [1, 3])
+def test_the_studys_own_numbers_uphold_its_claims(replicates: int) -> None:
+    assert verdicts(Made(replicates=replicates)) == dict.fromkeys("1234", UPHELD)
 
 
 def test_a_single_strategy_model_that_learns_the_other_refutes_claim_1() -> None:
-    cells = STUDY | {"F/RL(6-9)": (0.9, 0.99)}
-    assert verdicts(cells, GAINS)["1"] == REFUTED
+    assert verdicts(Made(PUBLISHED | {"F/RL(6-9)": (0.9, 0.99)}))["1"] == REFUTED
 
 
 def test_execution_that_improves_on_easy_problems_refutes_claims_2_and_3() -> None:
-    gains = copy.deepcopy(GAINS)
-    gains["FB/RL(2-5)"]["improvement"] = term(0.2)
-    found = verdicts(STUDY | {"B/RL(2-5)": (0.7, 0.1)}, gains)
-    assert found["2"] == found["3"] == REFUTED
+    gains = GAINS | {"FB/RL(2-5)": {"selection": term(0.15), "improvement": term(0.2)}}
+    judged = verdicts(Made(PUBLISHED | {"B/RL(2-5)": (0.7, 0.1)}, gains))
+    assert judged["2"] == judged["3"] == REFUTED
 
 
 def test_noise_leaves_claims_undecided() -> None:
-    gains = copy.deepcopy(GAINS)
-    gains["FB/RL(2-5)"]["improvement"] = term(0.04, se=0.05)
-    assert verdicts(STUDY, gains)["3"] == UNDECIDED
+    gains = GAINS | {"FB/RL(2-5)": {"selection": term(0.15), "improvement": term(0.04, se=0.05)}}
+    assert verdicts(Made(gains=gains))["3"] == UNDECIDED
+
+
+def test_a_limit_of_chance_is_said_in_the_statement() -> None:
+    parts = judge(STUDY.claims, Made())[0]["parts"]
+    assert parts[2]["statement"] == "B on evaluation is near chance (below 17%)"
+    assert parts[2]["below"] == CHANCE + 0.08
 
 
 def test_verdicts_of_parts() -> None:
     wide, high, low = Estimate(0.1, -0.1, 0.3), Estimate(0.5, 0.4, 0.6), Estimate(-0.5, -0.6, -0.4)
-    assert [above("", e, 0.0).verdict for e in (wide, high, low)] == [UNDECIDED, UPHELD, REFUTED]
-    assert [below("", e, 0.05).verdict for e in (wide, high, low)] == [UNDECIDED, REFUTED, UPHELD]
-    # Between the threshold and its opposite lies what is neither shown nor refuted.
-    assert above("", Estimate(0.05, 0.02, 0.08), 0.10, 0.0).verdict == UNDECIDED
+    above, below = Part("", "x", above=0), Part("", "x", below=5)
+    assert [verdict(above, estimate, 0.0) for estimate in (wide, high, low)] == [UNDECIDED, UPHELD, REFUTED]
+    assert [verdict(below, estimate, 0.05) for estimate in (wide, high, low)] == [UNDECIDED, REFUTED, UPHELD]
+    # Between the limit and its opposite lies what is neither shown nor refuted.
+    between = Estimate(0.05, 0.02, 0.08)
+    assert verdict(Part("", "x", above=10, refuted_below=0), between, 0.10) == UNDECIDED
+    assert verdict(Part("", "x", above=10), between, 0.10) == REFUTED
     nothing = Estimate(math.nan)
-    assert above("", nothing, 0.0).verdict == below("", nothing, 0.0).verdict == UNDECIDED
-    assert weakest([above("", high, 0.0), above("", wide, 0.0)]) == UNDECIDED
-    assert weakest([above("", low, 0.0), above("", wide, 0.0)]) == REFUTED
+    assert verdict(above, nothing, 0.0) == verdict(below, nothing, 0.05) == UNDECIDED
+    assert weakest([UPHELD, UNDECIDED]) == weakest([]) == UNDECIDED
+    assert weakest([REFUTED, UNDECIDED]) == REFUTED
+    assert weakest([UPHELD, UPHELD]) == UPHELD
 
 
-def test_one_seed_has_intervals_over_problems_and_several_over_seeds() -> None:
-    cells = {"a": (0.3, 0.5), "b": (0.6, 0.7)}
-    one, three = table(cells), table(cells, seeds=3)
-    assert one.difference("b", "a").n == 400
-    assert three.difference("b", "a").n == 3
-    assert one.difference("b", "a", "inversion").value == pytest.approx(0.3, abs=0.03)
+# -- quantities --------------------------------------------------------------------------------------------
 
 
-def test_a_90_interval_lies_within_the_95_one() -> None:
-    estimate = Estimate(0.1, 0.1 - 1.966 * 0.02, 0.1 + 1.966 * 0.02, 0.02, 400)
-    narrow = at_90(estimate, seeds=1)
-    assert estimate.low < narrow.low < narrow.high < estimate.high
-    assert narrow.high - 0.1 == pytest.approx(1.6487 * 0.02, rel=1e-3)
+def value(text: str, source: Made | None = None, level: float = 0.95) -> Estimate:
+    return Quantity.parse(text).estimate(source or Made(), level)
+
+
+def test_one_replicate_has_intervals_over_problems_and_several_over_replicates() -> None:
+    text = "accuracy('FB/RL(6-9)') - accuracy('FB/SFT')"
+    alone, three = Made(), Made(replicates=3)
+    after, before = (Name("accuracy", arm) for arm in ("FB/RL(6-9)", "FB/SFT"))
+    differences = [three.problems(after, i) - three.problems(before, i) for i in range(3)]
+    assert value(text, alone) == mean_estimate(differences[0])
+    assert value(text, three) == t_interval([d.mean() for d in differences])
+    assert value(text, three, 0.9) == t_interval([d.mean() for d in differences], level=0.9)
+
+
+def test_kinds_together_have_other_problems_and_no_interval_of_one_replicate() -> None:
+    text = "accuracy('B/SFT', 'inversion') - accuracy('B/SFT', 'evaluation')"
+    alone = value(text)
+    assert alone.value == pytest.approx(0.27, abs=0.02)
+    assert math.isnan(alone.low)
+    assert value(text, Made(replicates=3)).n == 3
+
+
+def test_terms_are_taken_as_they_are_and_narrowed_to_other_levels() -> None:
+    assert value("improvement('FB/RL(6-9)')") == GAINS["FB/RL(6-9)"]["improvement"]
+    narrow = value("improvement('FB/RL(6-9)')", level=0.9)
+    assert narrow.high - narrow.value == pytest.approx(1.6487 * 0.005, rel=1e-3)
+    assert at_level(term(0.1), 0.9, replicates=3).high - 0.1 == pytest.approx(2.92 * 0.005, rel=1e-3)
+
+
+def test_numbers_are_points() -> None:
+    assert Quantity.parse("chance + 8").limit(Made()) == CHANCE + 0.08
+    assert Quantity.parse(85).limit(Made()) == 0.85
+    shifted = value("accuracy('B/SFT') - 50 - chance")
+    plain = value("accuracy('B/SFT')")
+    assert shifted.value == pytest.approx(plain.value - 0.5 - CHANCE)
+    assert shifted.high - shifted.low == pytest.approx(plain.high - plain.low)
+
+
+@given(st.lists(st.sampled_from(["B/SFT", "F/SFT", "FB/SFT"]), min_size=1, max_size=4), st.data())
+def test_a_sum_is_the_sum_of_its_parts(arms: list[str], data: st.DataObject) -> None:
+    signs = data.draw(st.lists(st.sampled_from([1, -1]), min_size=len(arms), max_size=len(arms)))
+    text = " ".join(
+        f"{'+' if sign > 0 else '-'} accuracy('{arm}')" for sign, arm in zip(signs, arms, strict=True)
+    )
+    expected = sum(sign * value(f"accuracy('{arm}')").value for sign, arm in zip(signs, arms, strict=True))
+    assert value(text.removeprefix("+ ")).value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("accuracy(", "not of the form"),
+        ("acuracy('FB/SFT')", "neither a number, chance, nor one of accuracy"),
+        ("accuracy(FB)", "each in quotes"),
+        ("accuracy('FB/SFT', kinds='inversion')", r"write accuracy\(ARM, KIND\)"),
+        ("accuracy('FB/SFT') * 2", "neither a number"),
+        ("__import__('os').system('true')", "neither a number"),
+        ("accuracy('FB/SF')", "no arm 'FB/SF'; there are F/SFT"),
+        ("accuracy('FB/SFT', 'inverse')", "no kind 'inverse'"),
+        ("accuracy('FB/SFT', on='long')", "no evaluation 'long'; there are held-out"),
+        ("share('FB/SFT', 'sideways')", "no strategy 'sideways'"),
+        ("selection('FB/SFT')", "starts from no arm"),
+        ("(" * 500 + "1" + ")" * 500, "not of the form"),
+    ],
+)
+def test_what_is_no_quantity_is_said(text: str, message: str) -> None:
+    with pytest.raises(StratagemError, match=message):
+        Quantity.parse(text).check(STUDY.tree, STUDY.asked, list(STUDY.evaluations))

@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 
 from stratagem.settings import GRPOConfig, RolloutConfig, SFTConfig
 from stratagem.studies import expected
-from stratagem.studies.config import read_study
-from stratagem.studies.table1 import jobs
+from stratagem.studies.graph import Job
+from stratagem.studies.plan import plan
+from stratagem.studies.study import read_study
+
+
+def jobs(preset: str, replicates: int, out: Path) -> list[Job]:
+    return plan(read_study("table1"), preset, replicates, out, out, "", {})
 
 
 def test_a_study_of_more_updates_or_seeds_takes_longer(tmp_path: Path) -> None:
-    study = read_study()
-
-    def hours(preset: str, seeds: int, workers: int = 1, speed: float = 1e11) -> float:
-        return expected.seconds(jobs(study, preset, seeds, tmp_path, tmp_path), workers, speed) / 3600
+    def hours(preset: str, replicates: int, workers: int = 1, speed: float = 1e11) -> float:
+        return expected.seconds(jobs(preset, replicates, tmp_path), workers, speed) / 3600
 
     quick, full = hours("quick", 1), hours("full", 1)
     assert 3 < full / quick < 6
@@ -29,7 +32,7 @@ def test_a_study_of_more_updates_or_seeds_takes_longer(tmp_path: Path) -> None:
 
 def test_workers_share_the_work_but_not_a_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expected.os, "cpu_count", lambda: 64)
-    all_jobs = jobs(read_study(), "quick", 1, tmp_path, tmp_path)
+    all_jobs = jobs("quick", 1, tmp_path)
     alone, two, many = (expected.seconds(all_jobs, workers, 1e11) for workers in (1, 2, 64))
     assert two == pytest.approx(alone / 2)
     longest = [job for job in all_jobs if job.name in ("F/SFT 0", "F/RL(6-9) 0", "evaluate F/RL(6-9) 0")]
@@ -40,7 +43,7 @@ def test_workers_share_the_work_but_not_a_chain(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_is_done_takes_no_time(tmp_path: Path) -> None:
-    all_jobs = jobs(read_study(), "quick", 1, tmp_path, tmp_path)
+    all_jobs = jobs("quick", 1, tmp_path)
     before = expected.seconds(all_jobs, 1, 1e11)
     all_jobs[0].out.mkdir(parents=True)
     after = expected.seconds(all_jobs, 1, 1e11)

@@ -130,7 +130,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(taught_model: Pa
 def test_evaluation_problems_are_never_trained_on(random_model: Path, tmp_path: Path) -> None:
     import json
 
-    from stratagem.tasks.finite_field.field import FiniteField
+    from stratagem.tasks import FiniteField
 
     config = SFTConfig(size=64, epochs=1, steps=(1, 3))
     sft.train(config, tmp_path / "sft", random_model)

@@ -13,7 +13,7 @@ pytest.importorskip("trl", reason="needs the llm extra")
 
 from stratagem.sampling.huggingface import rollout
 from stratagem.settings import GRPOConfig, LLMConfig, RolloutConfig, SFTConfig
-from stratagem.tasks.finite_field.table import label_table
+from stratagem.tasks.table import label_table
 from stratagem.training import trl
 
 pytestmark = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
@@ -33,20 +34,37 @@ LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
 
 
 def read(options: type[T], name: str, words: list[str], text: str) -> T:
-    """Options from the words of a command line. A mistake exits with code 2 and says what it is.
+    """Options from the words of a command line.
 
     Raises:
-        StratagemError: a number outside its `LIMITS`.
+        StratagemError: a word that is no option or no value of one, or a number outside its `LIMITS`.
     """
-    found = tyro.cli(
-        options,
-        prog=f"stratagem {name}",
-        args=words,
-        description=f"{text}\n\n{(options.__doc__ or '').strip()}",
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
-    check(found)
-    return found
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            values = tyro.cli(
+                options,
+                prog=f"stratagem {name}",
+                args=words,
+                description=f"{text}\n\n{(options.__doc__ or '').strip()}",
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise StratagemError(f"{first_sentence(said.getvalue())} (stratagem {name} --help)") from None
+    check(values)
+    return values
+
+
+def first_sentence(box: str) -> str:
+    """What a box of tyro's says, without its frame and its advice, in one line."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line[:1] == "│"]
+    parts = [part.strip() for part in " ".join(lines).split("─") if part.strip()]
+    text = parts[0] if parts else "not understood"
+    if len(parts) > 1 and parts[1].startswith("Perhaps you meant:"):
+        text += f"; {parts[1][0].lower()}{parts[1][1:]}"
+    return " ".join(text.split()).rstrip(".")
 
 
 def check(options: object) -> None:

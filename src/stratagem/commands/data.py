@@ -22,10 +22,9 @@ from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import read_sheet
 from stratagem.records import ROLLOUT_SCHEMA, StratagemError, finite, read_table
 from stratagem.rollouts.store import write_rollouts
-from stratagem.settings import Steps
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import SETS, demonstrations
-from stratagem.tasks.finite_field.table import is_finite_field, label_table
+from stratagem.settings import Steps, TaskSpec
+from stratagem.tasks import DEFAULT, make_task, read_mix
+from stratagem.tasks.table import is_of_a_task, label_table
 from stratagem.workspace import write_bytes, write_json
 
 LAB = ("kind", "difficulty")  # what makes strata in the lab
@@ -35,19 +34,27 @@ OWN, TABLE = "rollouts.parquet", "labelled.parquet"  # in the folder of a `rollo
 @dataclass(frozen=True)
 class Problems:
     """Examples:
-    stratagem problems --size 3 --strategy FB
+    stratagem problems --size 3 --strategy all
     stratagem problems --split rl --steps 6-9 --size 1024 --instruction --out rl.jsonl
     """
 
+    task: TaskSpec = DEFAULT
     split: Annotated[str, tyro.conf.arg(help="sft, rl or eval: disjoint by content")] = "sft"
     size: int = 8
     steps: Steps = (2, 5)
-    strategy: Annotated[str | None, tyro.conf.arg(help="F, B or FB: add gold demonstrations")] = None
-    inversion: Annotated[float, tyro.conf.arg(help="share of inversion problems")] = 0.5
-    p: int = 11
-    relabel: Annotated[str, tyro.conf.arg(help="study: one map of symbols; problem: a fresh one each")] = (
-        "study"
-    )
+    strategy: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="MIX",
+            help="add gold demonstrations: all, a mix that the task names, or strategies joined by commas",
+        ),
+    ] = None
+    mix: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="KIND=WEIGHT,…", help="how often each kind of problem is asked; equal by default"
+        ),
+    ] = ""
     instruction: Annotated[bool, tyro.conf.arg(help="put the instruction for an LLM before each prompt")] = (
         False
     )
@@ -74,7 +81,7 @@ class LabelOptions:
         str | None,
         tyro.conf.arg(
             metavar="RULES",
-            help="math, code, a TOML file of rules, or module:function; not needed for finite-field problems and for "
+            help="math, code, a TOML file of rules, or module:function; not needed for tasks of this package and for "
             "logs with a column 'strategy'",
             help_behavior_hint="",
         ),
@@ -124,14 +131,12 @@ class Decompose:
 
 def problems(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Problems, "problems", words, text)
-    task = FiniteField(given.p, given.relabel)
-    if not 0 <= given.inversion <= 1:
-        raise StratagemError(f"--inversion {given.inversion}: a share, from 0 to 1")
-    if given.strategy is not None and given.strategy not in SETS:
-        raise StratagemError(f"--strategy {given.strategy}: must be one of {', '.join(SETS)}")
-    weights = [1 - given.inversion, given.inversion]
+    task = make_task(given.task)
+    if given.strategy:
+        task.chosen(given.strategy)
+    weights = read_mix(given.mix, task)
     made = task.generate(given.split, given.size, given.steps, seed=given.seed, weights=weights)
-    gold = demonstrations(task, made, given.strategy, given.seed) if given.strategy else [None] * len(made)
+    gold = task.demonstrations(made, given.strategy, given.seed) if given.strategy else [None] * len(made)
     before = f"{task.instruction()}\n\n" if given.instruction else ""
     rows = [
         {
@@ -218,7 +223,7 @@ def lab_table(path: Path) -> pl.DataFrame | None:
     except (pl.exceptions.PolarsError, OSError):
         return None
     table = read_table(path) if known else None
-    return table if table is not None and is_finite_field(table) else None
+    return table if table is not None and is_of_a_task(table) else None
 
 
 def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None, list[str]]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from stratagem.commands.common import bars, console, read
-from stratagem.records import StratagemError, points
+from stratagem.records import ALL, Estimate, StratagemError, points
 from stratagem.settings import (
     STUDY_RL,
     STUDY_SFT,
@@ -25,6 +25,7 @@ from stratagem.settings import (
     SFTConfig,
     check_engine,
 )
+from stratagem.tasks import make_task
 from stratagem.workspace import read_json
 
 Out = Annotated[
@@ -211,13 +212,10 @@ def sft(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         )
     given = read(SFT, "sft", words, text)
     check_engine(given.config, "native")
-    from stratagem.models.folder import SHIPPED
     from stratagem.training import sft as stage
 
     one_thread()
-    return finish(
-        in_bars("sft", lambda r: stage.train(given.config, given.out, given.model or SHIPPED, r)), as_json
-    )
+    return finish(in_bars("sft", lambda r: stage.train(given.config, given.out, given.model, r)), as_json)
 
 
 def rl(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
@@ -279,22 +277,34 @@ def probe(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             "--force: probe forces each strategy in turn; for one alone `stratagem rollout --force`"
         )
     from stratagem.sampling.probes import obeyed
-    from stratagem.tasks.finite_field.strategies import STRATEGIES
 
-    found: dict[str, Any] = {}
-    for name in STRATEGIES:
+    probes: dict[str, dict[str, dict[str, Estimate]]] = {}
+    strategies = make_task(asked.config.task).strategies
+    for name in strategies:
         config = replace(asked.config, force=name, checkpoint=f"{asked.config.checkpoint}, {name}")
         out = in_bars(f"probe {name}", partial(run, config, asked.out / name))
-        found[name] = obeyed(config, out)
+        probes[name] = obeyed(config, out)
     if not as_json:
-        for name, one in found.items():
-            right, kept = (f"{points(one[key].value)}%" for key in ("right", "kept_to"))
-            ends = f"[{points(one['right'].low)}, {points(one['right'].high)}]"
-            console().print(f"begun {name:<9} {right:>6} right {ends}, {kept} kept to it", highlight=False)
+        width = max(map(len, strategies))
+        for name, kinds in probes.items():
+            for kind, measured in kinds.items():
+                right, kept = (f"{points(measured[key].value)}%" for key in ("right", "kept_to"))
+                ends = f"[{points(measured['right'].low)}, {points(measured['right'].high)}]"
+                where = "" if len(kinds) == 1 or kind == ALL else f" on {kind}"
+                console().print(
+                    f"begun {name:<{width}} {right:>6} right {ends}, {kept} kept to it{where}",
+                    highlight=False,
+                )
         console().print(f"[green]done[/green] {asked.out}", highlight=False)
     return {
         "out": str(asked.out),
-        "probes": {name: {key: value.as_dict() for key, value in one.items()} for name, one in found.items()},
+        "probes": {
+            name: {
+                kind: {key: value.as_dict() for key, value in measured.items()}
+                for kind, measured in kinds.items()
+            }
+            for name, kinds in probes.items()
+        },
     }
 
 

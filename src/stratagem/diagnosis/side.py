@@ -18,7 +18,7 @@ from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import METHODS, NONE, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 from stratagem.stats.counts import MEASURES, count, merge
-from stratagem.tasks.finite_field.table import is_finite_field, label_table
+from stratagem.tasks.table import is_of_a_task, label_table
 
 # Names under which logs keep what a problem is about; used as strata where the user names none.
 KINDS = (
@@ -289,8 +289,8 @@ def labeller(first: pl.DataFrame, look: Look) -> tuple[str, RuleSet | None, Labe
             None,
             lambda batch: batch.with_columns(pl.col("strategy").fill_null(UNPARSED)),
         )
-    if look.rules is None and is_finite_field(first):
-        return "the finite-field recogniser", None, label_table
+    if look.rules is None and is_of_a_task(first):
+        return "the task's recogniser", None, label_table
     rules = look.rules or read_rules("math")
     forms = [rule.name for rule in rules.behaviours if rule.name.startswith("answer")]
     if len(forms) < 2:

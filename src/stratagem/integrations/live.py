@@ -17,9 +17,8 @@ import polars as pl
 from stratagem.decomposition.path import path
 from stratagem.records import UNPARSED, Problem, StratagemError
 from stratagem.stats.uncertainty import Bounded, Term
-from stratagem.tasks.finite_field.field import FiniteField, find_prompt
-from stratagem.tasks.finite_field.strategies import label
-from stratagem.tasks.finite_field.table import field_of
+from stratagem.tasks import TASKS, Task
+from stratagem.tasks.table import parsed
 
 # From prompts, completions and why each ended ("stop" or "length") to one strategy each.
 Labeller = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[str]]
@@ -194,15 +193,15 @@ def batch_measures(responses: Sequence[Response], strategies: Sequence[str]) -> 
 # -- who names the strategies ------------------------------------------------------------------------------
 
 
-def labeller(strategies: str | FiniteField | Callable[[str], str]) -> Labeller:
+def labeller(strategies: str | Task | Callable[[str], str]) -> Labeller:
     """Who names the strategy of a response.
 
     Args:
-        strategies: ``"finite_field"`` or the task itself for the recogniser of this package; the rules that
-            `strategies.rules.read_rules` reads (``"math"``, ``"code"``, a TOML path, ``"module:function"``); or a
+        strategies: a task of this package or its name, for its own recogniser; the rules that
+            `labelling.rules.read_rules` reads (``"math"``, ``"code"``, a TOML path, ``"module:function"``); or a
             function from a completion's text to a strategy's name.
     """
-    if isinstance(strategies, FiniteField) or strategies == "finite_field":
+    if isinstance(strategies, Task) or strategies in TASKS:
         return recognised
     if isinstance(strategies, str):
         return by_rules(strategies)
@@ -210,15 +209,14 @@ def labeller(strategies: str | FiniteField | Callable[[str], str]) -> Labeller:
 
 
 def recognised(prompts: Sequence[str], completions: Sequence[str], finish: Sequence[str]) -> list[str]:
-    """Strategies of the finite-field task. The problem is read from the last one that the prompt states."""
-    problems: dict[str, tuple[FiniteField, Problem]] = {}
+    """Strategies by a task's own recogniser. The problem is read from the last one that the prompt states."""
+    problems: dict[str, tuple[Task, Problem]] = {}
     found: list[str] = []
     for prompt, completion, reason in zip(prompts, completions, finish, strict=True):
         if prompt not in problems:
-            asked = find_prompt(prompt)
-            task = field_of(asked)
-            problems[prompt] = task, task.parse(asked)
-        found.append(label(*problems[prompt], completion, reason).strategy)
+            problems[prompt] = parsed(prompt)
+        task, problem = problems[prompt]
+        found.append(task.label(problem, completion, reason).strategy)
     return found
 
 

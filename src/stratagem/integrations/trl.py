@@ -25,7 +25,7 @@ from transformers import TrainerCallback
 
 from stratagem.integrations.live import Measures, Response, labeller
 from stratagem.records import StratagemError, content_id
-from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks import Task
 from stratagem.workspace import read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ class Live(TrainerCallback):
 
     Args:
         strategies: who names a response's strategy: ``"math"`` or ``"code"``, a TOML file of rules,
-            ``"module:function"``, ``"finite_field"``, or a function from the completion's text to a name.
+            ``"module:function"``, a task of this package or its name, or a function from the completion's text to a
+            name.
         by: columns of the data set that describe a problem, such as its difficulty: the gain is split within them.
         problem: the column with the problem's id; without it the prompt's text is the id.
         correct: from a reward to correctness in [0, 1], for rewards that are no such number, as
@@ -55,7 +56,7 @@ class Live(TrainerCallback):
 
     def __init__(
         self,
-        strategies: str | FiniteField | Callable[[str], str],
+        strategies: str | Task | Callable[[str], str],
         *,
         by: Sequence[str] = (),
         problem: str | None = None,

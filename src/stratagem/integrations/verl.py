@@ -26,7 +26,7 @@ from typing import Any
 
 from stratagem.integrations.live import Labeller, labeller
 from stratagem.records import UNPARSED, StratagemError, content_id
-from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks import TASKS, Task
 
 log = logging.getLogger(__name__)
 QUESTION = ("question", "prompt", "problem")  # where verl's own preprocessing keeps a problem's text
@@ -52,7 +52,7 @@ RESERVED = frozenset(
 
 def labelled(
     function: Callable[..., Any],
-    strategies: str | FiniteField | Callable[[str], str],
+    strategies: str | Task | Callable[[str], str],
     *,
     by: Sequence[str] = (),
     problem: str | None = None,
@@ -88,7 +88,7 @@ def labelled(
         raise StratagemError(
             f"by {taken[0]!r}: verl has that name for something else; call the field otherwise"
         )
-    needs_question = isinstance(strategies, FiniteField) or strategies == "finite_field"
+    needs_question = isinstance(strategies, Task) or strategies in TASKS
     label = Together(labeller(strategies))
     out = None if write is None else Lines(Path(write))
     labelled_some = False

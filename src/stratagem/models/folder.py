@@ -11,20 +11,38 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from stratagem.models.transformer import Shape, Transformer
-from stratagem.models.vocabulary import EOS, PAD, UNK, tokenizer
+from stratagem.models.vocabulary import EOS, PAD, UNK
 from stratagem.records import StratagemError
+from stratagem.tasks.base import Task
 from stratagem.workspace import read_json, write_bytes, write_json
 
-SHIPPED = Path(__file__).parent / "base"
+# The base models that ship with the package, by task.
+SHIPPED = {"finite_field": Path(__file__).parent / "base"}
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
 
-def save_model(model: Transformer, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+def shipped_base(task: Task) -> Path:
+    """The folder of the task's base model.
+
+    Raises:
+        StratagemError: none ships for this task.
+    """
+    if task.name not in SHIPPED:
+        raise StratagemError(
+            f"no base model ships for {task.name}: make one with `stratagem base train --task {task.spec} --out BASE`, "
+            "and give --model BASE"
+        )
+    return SHIPPED[task.name]
+
+
+def save_model(
+    model: Transformer, tokenizer: Tokenizer, folder: Path, dtype: torch.dtype = torch.float32
+) -> None:
     """Write a folder that `transformers.AutoModelForCausalLM` loads as well."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: p.detach().to(dtype).contiguous() for name, p in model.named_parameters()}
     write_json(folder / CONFIG, model.shape.config() | {"dtype": str(dtype).removeprefix("torch.")})
-    write_bytes(folder / TOKENIZER, tokenizer().to_str(pretty=False).encode())
+    write_bytes(folder / TOKENIZER, tokenizer.to_str(pretty=False).encode())
     write_json(
         folder / "tokenizer_config.json",
         {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": PAD, "eos_token": EOS, "unk_token": UNK},

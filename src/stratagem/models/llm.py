@@ -27,8 +27,8 @@ from transformers.utils import logging as their_logging
 from stratagem.models.memory import check_memory
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import token_budget as budget_of
+from stratagem.tasks import Task
+from stratagem.tasks.base import token_budget as budget_of
 from stratagem.workspace import read_json, write_json
 
 RECORD = "stratagem.json"  # beside the weights: what they were trained with
@@ -346,7 +346,7 @@ class Prompting:
         return tokenizer(text + opening, add_special_tokens=False)["input_ids"]
 
 
-def prompting(tokenizer: Any, task: FiniteField) -> Prompting:
+def prompting(tokenizer: Any, task: Task) -> Prompting:
     """The form that suits a tokenizer: its chat template, plain text without one, and a bare problem where the words of
     the instruction are not in its vocabulary."""
     instruction = task.instruction()
@@ -355,6 +355,6 @@ def prompting(tokenizer: Any, task: FiniteField) -> Prompting:
     return Prompting("chat" if tokenizer.chat_template else "text", instruction)
 
 
-def token_budget(tokenizer: Any, task: FiniteField, steps: int) -> int:
-    """Most new tokens for chains of up to `steps` operations, in the tokenizer's own (`strategies.token_budget`)."""
+def token_budget(tokenizer: Any, task: Task, steps: int) -> int:
+    """Most new tokens for problems of difficulty `steps`, in the tokenizer's own (`tasks.base.token_budget`)."""
     return budget_of(task, steps, lambda text: len(tokenizer(f" {text}")["input_ids"]))

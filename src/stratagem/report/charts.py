@@ -14,21 +14,16 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from stratagem.records import StratagemError
+from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError
 from stratagem.report import view
-from stratagem.report.format import Number, bounds_text, cell_label, number, signed
+from stratagem.report.format import Number, bounds_text, number, signed
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#d8dee4"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 TERM_COLOURS = {"selection": "#0072B2", "improvement": "#E69F00", "new_strategy": "#009E73"}
-STRATEGY_COLOURS = {
-    "forward": "#0072B2",
-    "backward": "#D55E00",
-    "mixed": "#CC79A7",
-    "other": "#009E73",
-    "unparsed": "#8c959f",
-    "truncated": "#E69F00",
-}
+# What is no strategy has colours of its own, whatever strategies there are.
+VALUE_COLOURS = {MIXED: "#CC79A7", OTHER: "#009E73", UNPARSED: "#8c959f", TRUNCATED: "#E69F00"}
+STRATEGY_PALETTE = ("#0072B2", "#D55E00", "#56B4E9", "#B3A700", "#5E3C99", "#7A5195", "#004D40", "#8B5A2B")
 STAGE_COLOURS = ("#8c959f", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8c959f", "#B3A700")
 COLD_TO_WARM = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00")
@@ -82,6 +77,17 @@ def colours(domain: Sequence[Any], scale: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(domain), range=[scale[i % len(scale)] for i in range(len(domain))])
 
 
+def strategy_colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each strategy, none of them that of a value such as mixed; the same for the same names in order."""
+    named = [name for name in names if name not in VALUE_COLOURS]
+    return {
+        name: VALUE_COLOURS[name]
+        if name in VALUE_COLOURS
+        else STRATEGY_PALETTE[named.index(name) % len(STRATEGY_PALETTE)]
+        for name in names
+    }
+
+
 def step_colours(steps: Sequence[int]) -> dict[int, str]:
     """Colours from cold (few steps) to warm (many), blended where there are more than four."""
     if len(steps) == 1:
@@ -100,9 +106,9 @@ def step_colours(steps: Sequence[int]) -> dict[int, str]:
 
 
 def overview(summary: view.Summary) -> Spec:
-    """Selection, improvement and new strategies of every RL run, with their intervals."""
-    named = [(f"{cell_label(g.cell)}|gain {signed(g.gain.value)}", g.terms) for g in view.gains(summary)]
-    return split(named, "points of accuracy gained by RL")
+    """Selection, improvement and new strategies of every arm that starts from another, with their intervals."""
+    named = [(f"{g.cell}|gain {signed(g.gain.value)}", g.terms) for g in view.gains(summary)]
+    return split(named, "percentage points of accuracy gained")
 
 
 def split(named: Sequence[tuple[str, dict[str, Number]]], title: str, legend: bool = True) -> Spec:
@@ -282,7 +288,7 @@ def errors(frame: pl.DataFrame, cells: Sequence[str], scale: dict[str, str], top
     order = {name: i for i, name in enumerate(scale)}
     rows: Rows = [
         {
-            "cell": cell_label(row["checkpoint"]),
+            "cell": row["checkpoint"],
             "error": row["error"],
             "order": order[row["error"]],
             "share": round(100 * row["share"], 2),
@@ -293,7 +299,7 @@ def errors(frame: pl.DataFrame, cells: Sequence[str], scale: dict[str, str], top
         alt.Chart(data(rows))
         .mark_bar(height=alt.RelativeBandSize(0.72))
         .encode(
-            y=alt.Y("cell:N", title=None, scale=alt.Scale(domain=[cell_label(c) for c in cells])).axis(
+            y=alt.Y("cell:N", title=None, scale=alt.Scale(domain=list(cells))).axis(
                 labelColor=INK, ticks=False, domain=False, labelPadding=6
             ),
             x=alt.X("share:Q", title="% of responses", stack="zero", scale=alt.Scale(domain=[0, top])).axis(

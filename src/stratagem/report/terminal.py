@@ -1,4 +1,4 @@
-"""Results in a terminal of 80 columns, the answer first: the study "Table 1", a diagnosis, a log, pass@k."""
+"""Results in a terminal of 80 columns, the answer first: a study, a diagnosis, a log, pass@k."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from stratagem.report.format import (
     MISSING,
     Number,
     bounds_text,
-    cell_label,
     finite,
     interval,
     number,
@@ -41,23 +40,33 @@ def show(summary: Summary, console: Console) -> None:
 
     put(Text(str(summary["answer"]), style="bold"))
     put()
-    put(Text("Accuracy in % with 95% intervals, and the study's", style="dim"))
+    beside = ", and the study's" if summary["study"] else ""
+    put(Text(f"Accuracy in % with 95% intervals{beside}", style="dim"))
     put(_table(summary))
-    put()
-    put(Text("Gain over SFT in points, and its terms, with 95% intervals", style="dim"))
-    put(_gains(summary))
+    if summary["gains"]:
+        put()
+        put(
+            Text(
+                "Gain over the model it began from in percentage points, and its terms, with 95% intervals",
+                style="dim",
+            )
+        )
+        put(_gains(summary))
     for note in view.notes(summary):
         put(Text(note, style="dim"))
     put()
-    put(Text(f"The study's claims. {view.one_run_note(summary)}", style="dim"))
-    for claim in view.claims(summary):
+    put(Text(view.one_run_note(summary), style="dim"))
+    claims = view.claims(summary)
+    if claims:
+        put(Text("The study's claims:", style="dim"))
+    for claim in claims:
         put(_claim(claim))
     evaluation = view.record(summary, "evaluation")
     sizes = f"{plain(evaluation.get('problems'))} problems x {plain(evaluation.get('samples'))} samples"
     put()
     put(
         Text(
-            f"preset {plain(summary.get('preset'))}, seeds {plain(summary.get('seeds'))}, {sizes}",
+            f"preset {plain(summary.get('preset'))}, replicates {plain(len(summary['seeds']))}, {sizes}",
             style="dim",
         )
     )
@@ -75,15 +84,18 @@ def _grid(*columns: str, fold: bool = False) -> Table:
 
 
 def _table(summary: Summary) -> Table:
-    table = _grid("", *(part for name in view.COLUMNS.values() for part in (name, "study")))
+    published = bool(summary["study"])
+    titles = view.columns(summary).values()
+    table = _grid("", *(part for name in titles for part in ((name, "study") if published else (name,))))
     rows = view.table(summary)
     for i, row in enumerate(rows):
         cells: list[Text] = []
         for cell in row.cells.values():
             cells.append(_level(cell.ours))
-            cells.append(Text(_short(cell.study), style="dim"))
-        last = i + 1 < len(rows) and rows[i + 1].family != row.family
-        table.add_row(cell_label(row.cell), *cells, end_section=last)
+            if published:
+                cells.append(Text(_short(cell.study), style="dim"))
+        last = i + 1 < len(rows) and rows[i + 1].root != row.root
+        table.add_row(row.cell, *cells, end_section=last)
     return table
 
 
@@ -100,7 +112,7 @@ def _short(x: float | None) -> str:
 def _gains(summary: Summary) -> Table:
     table = _grid("", "Gain", *view.TERMS.values())
     for gain in view.gains(summary):
-        table.add_row(cell_label(gain.cell), *(_term(n) for n in (gain.gain, *gain.terms.values())))
+        table.add_row(gain.cell, *(_term(n) for n in (gain.gain, *gain.terms.values())))
     return table
 
 

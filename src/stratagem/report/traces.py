@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import polars as pl
 from markupsafe import Markup, escape
 
 from stratagem.report.format import words
-from stratagem.tasks.finite_field.strategies import GUESSED_START
 
 LONGEST = 4000  # characters shown of a response
 PAIRS = 5  # problems shown a run
@@ -48,10 +47,6 @@ def _switched(row: Row) -> bool:
     return row["strategy_before"] != row["strategy_after"]
 
 
-def _guessed(row: Row) -> bool:
-    return GUESSED_START in (row["error_before"], row["error_after"])
-
-
 # What is worth seeing, in this order; the first problem that fits each is shown.
 STORIES: dict[str, Callable[[Row], bool]] = {
     "Now right, by another strategy": lambda r: (
@@ -66,40 +61,48 @@ STORIES: dict[str, Callable[[Row], bool]] = {
 }
 
 
-def pairs(rollouts: pl.DataFrame, before: str, after: str) -> list[Pair]:
+def pairs(
+    rollouts: pl.DataFrame, before: str, after: str, kinds: Sequence[str], guesses: Collection[str]
+) -> list[Pair]:
     """A few problems with their responses from checkpoints `before` and `after`, one a story.
 
     Greedy responses where there are any (the model's first choice), else the first samples, of one seed.
+
+    Args:
+        kinds: of problem, those first in which the choice of strategy shows most.
+        guesses: kinds of error that say nothing about execution.
     """
+
+    def guessed(row: Row) -> bool:
+        return not {row["error_before"], row["error_after"]}.isdisjoint(guesses)
+
     scored = rollouts.filter(pl.col("score").is_not_null())
     greedy = scored.filter(pl.col("mode") == "greedy")
     if set(greedy["checkpoint"].unique()) >= {before, after}:
         scored = greedy
     keep = ["score", "strategy", "error", "completion", "evidence"]
     sides: list[pl.DataFrame] = []
-    for checkpoint, name in ((before, "before"), (after, "after")):
+    sides_of = ((before, "before"), (after, "after"))
+    for checkpoint, name in sides_of:
         side = scored.filter(pl.col("checkpoint") == checkpoint).sort("seed", "problem_id", "sample")
         side = side.unique("problem_id", keep="first", maintain_order=True)
         sides.append(
             side.select("problem_id", "kind", "difficulty", "prompt", pl.col(keep).name.suffix(f"_{name}"))
         )
     both = sides[0].join(sides[1].drop("kind", "difficulty", "prompt"), on="problem_id")
-    # Inversion first: there the choice of strategy shows most. Short problems are the easiest to read.
-    rows = both.sort("kind", "difficulty", "problem_id", descending=[True, False, False]).to_dicts()
-    found: list[Pair] = []
+    # Short problems are the easiest to read.
+    place = {kind: number for number, kind in enumerate(kinds)}
+    rows = both.sort("difficulty", "problem_id").to_dicts()
+    rows.sort(key=lambda row: place.get(row["kind"], len(place)))
+    shown: list[Pair] = []
     for story, fits in STORIES.items():
         fitting = [r for r in rows if fits(r)]
         # A lucky or unlucky guess says nothing about execution: shown only where there is nothing else.
-        row = next((r for r in fitting if _switched(r) or not _guessed(r)), fitting[0] if fitting else None)
-        if row is not None and len(found) < PAIRS:
-            shown = [
-                _response(row, checkpoint, name)
-                for checkpoint, name in ((before, "before"), (after, "after"))
-            ]
-            found.append(
-                Pair(story, str(row["kind"]), row["difficulty"], str(row["prompt"]), shown[0], shown[1])
-            )
-    return found
+        row = next((r for r in fitting if _switched(r) or not guessed(r)), fitting[0] if fitting else None)
+        if row is not None and len(shown) < PAIRS:
+            first, second = (_response(row, checkpoint, name) for checkpoint, name in sides_of)
+            shown.append(Pair(story, str(row["kind"]), row["difficulty"], str(row["prompt"]), first, second))
+    return shown
 
 
 def _response(row: Row, checkpoint: str, when: str) -> Response:

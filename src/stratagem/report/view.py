@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stratagem.report.format import Number, cell_label, finite, number, percent, signed
+from stratagem.records import ALL
+from stratagem.report.format import Number, finite, number, percent, signed, words
 
-COLUMNS = {"all": "All", "inversion": "Inversion", "evaluation": "Evaluation"}
 TERMS = {"selection": "Selection", "improvement": "Improvement", "new_strategy": "New strategy"}
 VERDICT_SIGNS = {"upheld": "✓", "refuted": "✗", "undecided": "?"}
 ORDERS = {
@@ -22,7 +22,7 @@ Summary = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """One number of Table 1: ours and the study's, both as fractions."""
+    """One number of the table: ours and the published one, both as fractions."""
 
     ours: Number
     study: float | None
@@ -36,22 +36,22 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    cell: str
-    cells: dict[str, TableCell]
+    """An arm's row; `root` is the arm that it comes from, first of all."""
 
-    @property
-    def family(self) -> str:
-        return self.cell.split("/")[0]
+    cell: str
+    root: str
+    cells: dict[str, TableCell]
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """One RL run: its gain over the SFT it began from, and the gain's terms."""
+    """One arm: its gain over the arm `before` that it began from, and the gain's terms."""
 
     cell: str
     gain: Number
     terms: dict[str, Number]
     raw: dict[str, Any]
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +77,48 @@ def records(source: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return source.get(key) or []
 
 
-def before(cell: str) -> str:
-    """The cell that an RL run began from: ``FB/SFT`` for ``FB/RL(6-9)``."""
-    return cell.split("/")[0] + "/SFT"
+def arms(summary: Summary) -> dict[str, dict[str, Any]]:
+    """What the study says of each arm, by name."""
+    return {arm["name"]: arm for arm in summary["arms"]}
 
 
-def table(summary: Summary) -> list[TableRow]:
-    """Table 1's rows in the order of `cells`; rows that only the study has come last."""
-    cells, study = summary["cells"], summary["study"]
+def columns(summary: Summary) -> dict[str, str]:
+    """The columns of the table with their titles: all problems, and each kind."""
+    return {name: words(name).capitalize() for name in summary["columns"]}
+
+
+def kinds(summary: Summary) -> list[str]:
+    """Kinds of problem in the order of the table."""
+    return [name for name in summary["columns"] if name != ALL]
+
+
+def table(summary: Summary, evaluation: str | None = None) -> list[TableRow]:
+    """The table's rows in the order of the arms, of the first evaluation or of another one, which nobody published."""
+    cells = summary["cells"] if evaluation is None else summary["others"][evaluation]
     rows: list[TableRow] = []
-    for cell in dict.fromkeys([*cells, *study]):
-        ours, theirs = record(cells, cell), record(study, cell)
-        found: dict[str, TableCell] = {}
-        for name in COLUMNS:
-            published = finite(theirs.get(name))
-            found[name] = TableCell(number(ours.get(name)), None if published is None else published / 100)
-        rows.append(TableRow(cell, found))
+    for name, arm in arms(summary).items():
+        published = record(summary["study"], name) if evaluation is None else {}
+        row: dict[str, TableCell] = {}
+        for column in summary["columns"]:
+            theirs = finite(published.get(column))
+            row[column] = TableCell(
+                number(record(cells, name).get(column)), None if theirs is None else theirs / 100
+            )
+        rows.append(TableRow(name, arm["root"], row))
     return rows
 
 
 def gains(summary: Summary) -> list[Gain]:
-    """The RL runs with their gains, in the order of summary.json."""
+    """The arms with their gains, in the order of summary.json."""
+    starts = arms(summary)
     return [
-        Gain(cell, number(raw.get("gain")), {term: number(raw.get(term)) for term in TERMS}, raw)
+        Gain(
+            cell,
+            number(raw.get("gain")),
+            {term: number(raw.get(term)) for term in TERMS},
+            raw,
+            starts[cell]["start"],
+        )
         for cell, raw in summary["gains"].items()
     ]
 
@@ -139,12 +158,12 @@ def notes(summary: Summary) -> list[str]:
     """What has to be said beside the gains: their level, the order, cells without support, lengths."""
     found: list[str] = []
     runs = gains(summary)
-    levels = sorted({str(run.raw["level"]) for run in runs if run.raw.get("level")})
+    levels = sorted({" x ".join(run.raw["by"]) for run in runs if run.raw.get("by")})
     if levels:
         found.append(f"Level: {', '.join(levels)}.")
-    if hangs := [cell_label(run.cell) for run in runs if run.raw.get("order_dependent")]:
-        found.append(f"Selecting first or improving first gives another verdict in {', '.join(hangs)}.")
-    shares = [(number(run.raw.get("unsupported_share")).value, cell_label(run.cell)) for run in runs]
+    if hangs := [run.cell for run in runs if run.raw.get("order_dependent")]:
+        found.append(f"Selecting first or improving first gives another lead in {', '.join(hangs)}.")
+    shares = [(number(run.raw.get("unsupported_share")).value, run.cell) for run in runs]
     known = [(share, cell) for share, cell in shares if share is not None]
     if known:
         share, cell = max(known)
@@ -154,7 +173,7 @@ def notes(summary: Summary) -> list[str]:
     for run in runs:
         first, last = (finite(run.raw.get(key)) for key in ("length_before", "length_after"))
         if first and last is not None:
-            changes.append((last / first - 1, cell_label(run.cell)))
+            changes.append((last / first - 1, run.cell))
     if changes:
         change, cell = max(changes, key=lambda it: abs(it[0]))
         found.append(f"Mean length changed most in {cell}, by {signed(change)}%.")
@@ -162,13 +181,11 @@ def notes(summary: Summary) -> list[str]:
 
 
 def one_run_note(summary: Summary) -> str:
-    """What the seeds allow one to say (STATISTICS.md, Uncertainty)."""
-    listed: list[Any] = summary.get("seeds") or []
-    if (seeds := len(listed)) == 1:
-        return (
-            "One training seed: each verdict holds in this run. Intervals cover the choice of problems only."
-        )
-    return f"{seeds} training seeds."
+    """What the replicates allow one to say."""
+    replicates = len(summary.get("seeds") or [])
+    if replicates == 1:
+        return "One replicate: each verdict holds in this run. Intervals cover the choice of problems only."
+    return f"{replicates} replicates, each with a training seed of its own; intervals are over replicates."
 
 
 def chance(summary: Summary) -> float | None:

@@ -15,7 +15,7 @@ from stratagem.records import Problem, StratagemError, content_id
 from stratagem.sampling.answer import Answer
 from stratagem.sampling.rollout import Report, write_answers
 from stratagem.settings import LLMConfig, RolloutConfig
-from stratagem.tasks.finite_field.field import FiniteField
+from stratagem.tasks import Task, make_task
 
 
 def rollout(
@@ -27,7 +27,7 @@ def rollout(
         StratagemError: there is no such model, or it cannot be loaded.
     """
     source = find_model(model, llm)
-    task = FiniteField(config.p)
+    task = make_task(config.task)
     held = {"engine": "transformers", "model": source.fingerprint, "dtype": llm.dtype}
     held |= {"instruction": content_id(task.instruction())}
 
@@ -42,7 +42,7 @@ class HuggingFace:
     most `max_new` tokens, by default the budget of the steps."""
 
     def __init__(
-        self, source: Source, llm: LLMConfig, task: FiniteField, steps: int, max_new: int | None = None
+        self, source: Source, llm: LLMConfig, task: Task, steps: int, max_new: int | None = None
     ) -> None:
         self.tokenizer = load_tokenizer(source, llm)
         self.model = load_llm(source, llm, device_map="auto" if torch.cuda.is_available() else None).eval()

@@ -22,6 +22,7 @@ from torch import Tensor
 from stratagem.models.decoder import Decoder
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import EOS_ID, PAD_ID
+from stratagem.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,9 @@ class Generation:
     finish_reason: str  # "stop" or "length"
 
 
-def token_limit(steps: int) -> int:
-    """Most new tokens for chains of up to `steps` operations: a demonstration's length and a third more."""
-    return (3 * steps + 6) * 4 // 3
+def token_limit(task: Task, steps: int) -> int:
+    """Most new tokens for problems of difficulty `steps`: a demonstration's words and a third more."""
+    return task.demonstration_words(steps) * 4 // 3
 
 
 @torch.inference_mode()

@@ -6,28 +6,33 @@ from pathlib import Path
 
 import polars as pl
 
-from stratagem.records import Estimate
+from stratagem.records import ALL, Estimate
 from stratagem.sampling.rollout import TABLE
 from stratagem.settings import RolloutConfig
 from stratagem.stats.uncertainty import mean_estimate
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import label
+from stratagem.tasks import make_task
 
 
-def obeyed(config: RolloutConfig, out: Path) -> dict[str, Estimate]:
+def obeyed(config: RolloutConfig, out: Path) -> dict[str, dict[str, Estimate]]:
     """How many of a forced rollout's sampled answers are right, and how many kept to the strategy that they were begun
-    with; means over problems with their clustered intervals."""
-    task = FiniteField(config.p)
-    problems = {one.id: one for one in task.generate("eval", config.size, config.steps, seed=config.seed)}
+    with, over all problems and by kind; means over problems with their clustered intervals."""
+    task = make_task(config.task)
+    problems = {
+        problem.id: problem for problem in task.generate("eval", config.size, config.steps, seed=config.seed)
+    }
     table = pl.read_parquet(out / TABLE).filter(pl.col("mode") == "sampled")
     kept = [
-        label(task, problems[row["problem_id"]], row["completion"], row["finish_reason"]).strategy
+        task.label(problems[row["problem_id"]], row["completion"], row["finish_reason"]).strategy
         == config.force
         for row in table.iter_rows(named=True)
     ]
     each = (
         table.with_columns(kept=pl.Series(kept, dtype=pl.Float64))
-        .group_by("problem_id")
+        .group_by("problem_id", "kind")
         .agg(pl.col("score").mean(), pl.col("kept").mean())
     )
-    return {"right": mean_estimate(each["score"]), "kept_to": mean_estimate(each["kept"])}
+    parts = {ALL: each} | {kind: each.filter(kind=kind) for kind in task.kinds if kind in each["kind"]}
+    return {
+        kind: {"right": mean_estimate(part["score"]), "kept_to": mean_estimate(part["kept"])}
+        for kind, part in parts.items()
+    }

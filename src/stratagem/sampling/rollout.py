@@ -14,12 +14,9 @@ from stratagem.models.vocabulary import encode
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.answer import Answer, Sampler
 from stratagem.sampling.native import generate, token_limit
-from stratagem.settings import RolloutConfig
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import STRATEGIES
-from stratagem.workspace import Stage
+from stratagem.settings import RolloutConfig, stage
+from stratagem.tasks import make_task
 
-VERSION = 3
 TABLE = "rollouts.parquet"
 CHUNK = 60  # problems of one batch
 Report = Callable[[int, int, dict[str, Any]], None]
@@ -44,9 +41,9 @@ def write_answers(
         source: what, beside `config`, makes the answers: the model's content, and the engine where it is not native.
         sampler: makes the sampler, only when there is something left to answer.
     """
-    stage = Stage("rollout", VERSION, config.key() | dict(source), out)
-    if not stage.done:
-        with stage.open() as work:
+    folder = stage("rollout", config, out, **source)
+    if not folder.done:
+        with folder.open() as work:
             table = answers(config, sampler, report, work / "parts")
             write_rollouts(work / TABLE, table)
             for part in (work / "parts").glob("*"):
@@ -59,10 +56,10 @@ def answers(
     config: RolloutConfig, sampler: Callable[[], Sampler], report: Report | None, parts: Path
 ) -> pl.DataFrame:
     """The table of `write_answers`. What an interrupted run answered is read from `parts` and not asked again."""
-    task = FiniteField(config.p)
+    task = make_task(config.task)
     problems = task.generate("eval", config.size, config.steps, seed=config.seed)
     problems.sort(key=lambda problem: problem.difficulty)  # rows of like length share a batch
-    opening = STRATEGIES[config.force].OPENING if config.force else ""
+    opening = task.strategies[config.force].OPENING if config.force else ""
     modes = [("sampled", config.samples, config.temperature)] + [("greedy", 1, 0.0)] * config.greedy
     parts.mkdir(exist_ok=True)
     ask: Sampler | None = None
@@ -91,13 +88,13 @@ class Native:
 
     def __init__(self, folder: Path, config: RolloutConfig) -> None:
         self.model, self.tokenizer = load_model(folder)
-        self.config = config
+        self.config, self.task = config, make_task(config.task)
 
     def __call__(
         self, problems: Any, opening: str, samples: int, temperature: float, seed: int
     ) -> list[Answer]:
         start = encode(self.tokenizer, opening) if opening else []
-        limit = self.config.max_new or token_limit(self.config.steps[1]) - len(start)
+        limit = self.config.max_new or token_limit(self.task, self.config.steps[1]) - len(start)
         found = generate(
             self.model,
             [encode(self.tokenizer, problem.prompt) + start for problem in problems],

@@ -21,8 +21,8 @@ from stratagem.records import Problem, StratagemError, content_id
 from stratagem.sampling.answer import Answer
 from stratagem.sampling.rollout import Report, write_answers
 from stratagem.settings import RolloutConfig, ServerConfig
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import token_budget as budget_of
+from stratagem.tasks import Task, make_task
+from stratagem.tasks.base import token_budget as budget_of
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def rollout(
     Raises:
         StratagemError: the server cannot be reached, does not have the model, or refuses.
     """
-    task = FiniteField(config.p)
+    task = make_task(config.task)
     source = {"engine": "server", "model": model, "instruction": content_id(task.instruction())} | {
         name: value for name, value in asdict(server).items() if name not in ("parallel", "timeout", "url")
     }
@@ -51,7 +51,7 @@ def rollout(
     return write_answers(config, out, source, lambda: Server(server, model, task, max_new), report)
 
 
-def token_budget(task: FiniteField, steps: int) -> int:
+def token_budget(task: Task, steps: int) -> int:
     """As `models.llm.token_budget`. A server does not tell how it splits a text: words, digits and signs are the tokens
     of Qwen2.5 and its like."""
     return budget_of(task, steps, lambda text: len(TOKEN.findall(text)))
@@ -65,7 +65,7 @@ class Server:
     """
 
     def __init__(
-        self, config: ServerConfig, model: str, task: FiniteField, max_new: int, pause: float = 1.0
+        self, config: ServerConfig, model: str, task: Task, max_new: int, pause: float = 1.0
     ) -> None:
         self.config, self.model, self.task, self.max_new, self.pause = config, model, task, max_new, pause
         self.neutral, self.lock = NEUTRAL, threading.Lock()

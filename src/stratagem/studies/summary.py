@@ -1,43 +1,164 @@
-"""From labelled rollouts of nine cells to `summary.json`: table, gains, claims and the answer in a sentence."""
+"""From labelled rollouts of a study's arms to `summary.json`: table, gains, claims and the answer in a sentence."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from stratagem.decomposition.decompose import decompose
-from stratagem.records import Estimate, finite
+from stratagem.records import ALL, Estimate, StratagemError, finite
 from stratagem.report.format import signed
-from stratagem.stats.uncertainty import t_interval
-from stratagem.studies.claims import Accuracies, judge
-from stratagem.tasks.finite_field.field import KINDS
+from stratagem.stats.uncertainty import mean_estimate, t_interval
+from stratagem.studies.arm import Arm
+from stratagem.studies.claims import judge
+from stratagem.studies.quantities import Name, Vector
+from stratagem.studies.study import Study
 
 BY = ("kind", "difficulty")
 DRAWS = 2000
-TERMS = ("gain", "selection", "improvement", "new_strategy")
+SEED = 2606  # of the bootstrap, with the replicate's number
+Result = dict[str, Any]
+
+
+class Results:
+    """The labelled responses of a study's arms, and the quantities that they give (`quantities.Source`).
+
+    Args:
+        rollouts: labelled, with mode, seed (the replicate) and evaluation; `checkpoint` names the arm.
+        probes: forced responses, with `forced` and seed.
+    """
+
+    def __init__(self, study: Study, rollouts: pl.DataFrame, probes: pl.DataFrame) -> None:
+        self.study, self.rollouts, self.probes = study, rollouts, probes
+        self.seeds: list[int] = sorted(rollouts["seed"].unique())
+        self.sampled = rollouts.filter(pl.col("mode") == "sampled")
+
+    @property
+    def replicates(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def chance(self) -> float:
+        return self.study.asked.chance
+
+    # -- measures of problems ------------------------------------------------------------------------------
+
+    @cached_property
+    def _accuracies(self) -> pl.DataFrame:
+        """Each problem's accuracy by replicate, evaluation and arm, from the sampled responses."""
+        return accuracy_table(self.sampled)
+
+    def problems(self, name: Name, replicate: int) -> Vector:
+        seed, on = self.seeds[replicate], name.on or self.study.main
+        match name.what:
+            case "accuracy":
+                table = self._accuracies.filter(seed=seed, arm=name.arm, evaluation=on)
+            case "share":
+                uses = (pl.col("strategy") == name.strategy).cast(pl.Float64).alias("score")
+                table = accuracy_table(
+                    self.sampled.filter(seed=seed, checkpoint=name.arm, evaluation=on).with_columns(uses)
+                )
+            case _:
+                rows = self.probes.filter(seed=seed, checkpoint=name.arm, forced=name.strategy)
+                if rows.is_empty():
+                    raise StratagemError(f"{name.arm!r} was not probed with {name.strategy!r}")
+                table = accuracy_table(rows.with_columns(evaluation=pl.lit(on)))
+        table = table if name.kind == ALL else table.filter(kind=name.kind)
+        return table.sort("problem_id")["accuracy"].to_numpy()
+
+    def cells(self, rollouts: pl.DataFrame, evaluation: str) -> dict[str, Result]:
+        """pass@1 of each arm by column of the table; fractions with 95% intervals."""
+        table = accuracy_table(rollouts.filter(evaluation=evaluation))
+
+        def estimate(arm: str, kind: str) -> Result:
+            rows = table.filter(arm=arm) if kind == ALL else table.filter(arm=arm, kind=kind)
+            values = [rows.filter(seed=seed).sort("problem_id")["accuracy"] for seed in self.seeds]
+            if len(values) == 1:
+                return mean_estimate(values[0].to_numpy()).as_dict()
+            return t_interval([part.to_numpy().mean() for part in values]).as_dict()
+
+        return {arm: {kind: estimate(arm, kind) for kind in self.study.columns} for arm in self.study.tree}
+
+    # -- gains ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def gains_by_replicate(self) -> dict[str, list[Result]]:
+        """The gain of every arm over the one that it starts from, replicate by replicate."""
+        return {
+            arm.name: [self.gain(arm, seed) for seed in self.seeds]
+            for arm in self.study.tree.values()
+            if arm.start is not None
+        }
+
+    @cached_property
+    def gains(self) -> dict[str, Result]:
+        return {arm: over_replicates(parts) for arm, parts in self.gains_by_replicate.items()}
+
+    def gain(self, arm: Arm, seed: int) -> Result:
+        """The decomposition of one run, one replicate, over the first evaluation."""
+        assert arm.start is not None
+        sampled = self.sampled.filter(seed=seed, evaluation=self.study.main)
+        before, after = (sampled.filter(checkpoint=name) for name in (arm.start.name, arm.name))
+        # A strategy that neither model ever chose has no place in the split.
+        chosen = pl.concat([before["strategy"], after["strategy"]]).unique().implode()
+        forced = self.probes.filter(
+            pl.col("seed") == seed, pl.col("checkpoint") == arm.name, pl.col("forced").is_in(chosen)
+        )
+        split = decompose(
+            before,
+            after,
+            by=BY,
+            rng=np.random.default_rng([SEED, seed]),
+            draws=DRAWS,
+            forced=forced_counts(forced) if len(forced) else None,
+        )
+        tables = {"strata": split.strata.to_dicts(), "cells": split.cells.to_dicts()}
+        return finite(split.as_dict() | tables | {"gap": split.gap.as_dict()})
+
+    def term(self, name: Name, replicate: int | None) -> Estimate:
+        result = self.gains[name.arm] if replicate is None else self.gains_by_replicate[name.arm][replicate]
+        entry = result[name.what]
+        value, low, high, se = (
+            math.nan if entry[key] is None else entry[key] for key in ("value", "low", "high", "se")
+        )
+        return Estimate(value, low, high, se, entry["n"])
+
+    # -- all of it -----------------------------------------------------------------------------------------
+
+    def summarise(self) -> Result:
+        """The scientific part of `summary.json`."""
+        study = self.study
+        greedy = self.rollouts.filter(pl.col("mode") == "greedy")
+        table = self.cells(self.sampled, study.main)
+        others = list(study.evaluations)[1:]
+        return {
+            "title": study.title,
+            "question": study.question,
+            "answer": answer(study, table, self.gains),
+            "task": study.task,
+            "chance": self.chance,
+            "columns": study.columns,
+            "arms": [arm.as_dict() for arm in study.tree.values()],
+            "cells": table,
+            "greedy": self.cells(greedy, study.main) if len(greedy) else {},
+            "others": {name: self.cells(self.sampled, name) for name in others},
+            "gains": self.gains,
+            "forced": forced_table(self.probes),
+            "claims": judge(study.claims, self),
+            "seeds": self.seeds,
+        }
 
 
 def accuracy_table(rollouts: pl.DataFrame) -> pl.DataFrame:
-    """Each problem's accuracy by seed and cell, from the sampled responses."""
-    return (
-        rollouts.filter(pl.col("mode") == "sampled")
-        .group_by("seed", pl.col("checkpoint").alias("cell"), "kind", "problem_id")
-        .agg(pl.col("score").mean().alias("accuracy"))
-    )
-
-
-def table_cells(accuracies: Accuracies, cells: Sequence[str]) -> dict[str, Any]:
-    """pass@1 of each cell: all, inversion, evaluation; fractions with 95% intervals."""
-    return {
-        cell: {
-            "all": accuracies.cell(cell).as_dict(),
-            **{kind: accuracies.cell(cell, kind).as_dict() for kind in reversed(KINDS)},
-        }
-        for cell in cells
-    }
+    """Each problem's accuracy by seed, evaluation and arm: seed, evaluation, arm, kind, problem_id, accuracy."""
+    keys = ["seed", "evaluation", pl.col("checkpoint").alias("arm"), "kind", "problem_id"]
+    return rollouts.group_by(keys).agg(pl.col("score").mean().alias("accuracy")).sort("seed", "problem_id")
 
 
 def forced_counts(probes: pl.DataFrame) -> pl.DataFrame:
@@ -47,131 +168,103 @@ def forced_counts(probes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def gain(rollouts: pl.DataFrame, probes: pl.DataFrame, before: str, after: str, seed: int) -> dict[str, Any]:
-    """The decomposition of one run, one seed."""
-    sampled = rollouts.filter(pl.col("mode") == "sampled", pl.col("seed") == seed)
-    # A strategy that neither model ever chose has no place in the split.
-    chosen = sampled.filter(pl.col("checkpoint").is_in([before, after]))["strategy"].unique().implode()
-    forced = probes.filter(
-        pl.col("seed") == seed, pl.col("checkpoint") == after, pl.col("forced").is_in(chosen)
-    )
-    found = decompose(
-        sampled.filter(checkpoint=before),
-        sampled.filter(checkpoint=after),
-        by=BY,
-        rng=np.random.default_rng([2606, seed]),
-        draws=DRAWS,
-        forced=forced_counts(forced) if len(forced) else None,
-    )
-    tables = {"strata": found.strata.to_dicts(), "cells": found.cells.to_dicts()}
-    return finite(found.as_dict() | tables | {"level": " x ".join(BY), "confidence": 0.95})
-
-
-def over_seeds(found: Sequence[Any]) -> Any:
-    """One result from the same one of several seeds: numbers are averaged, and estimates get t intervals.
+def over_replicates(results: Sequence[Any]) -> Any:
+    """One result from the same one of several replicates: numbers are averaged, and estimates get t intervals.
 
     Where only bounds exist, the bounds are averaged.
     """
-    first = found[0]
-    if len(found) == 1:
+    first = results[0]
+    if len(results) == 1:
         return first
     if isinstance(first, dict):
         if "value" in first and "se" in first:
-            values = [one["value"] for one in found]
+            values = [result["value"] for result in results]
             if None not in values:
-                estimate: dict[str, Any] = t_interval(values).as_dict()
+                estimate: Result = t_interval(values).as_dict()
                 return estimate
-            ends = [one["bounds"] if one.get("bounds") else [one["value"]] * 2 for one in found]
+            ends = [result["bounds"] if result.get("bounds") else [result["value"]] * 2 for result in results]
             if any(end is None for pair in ends for end in pair):
                 return Estimate(float("nan")).as_dict()
             low, high = (float(np.mean([pair[i] for pair in ends])) for i in (0, 1))
-            return Estimate(float("nan"), low, high, n=len(found)).as_dict() | {"bounds": [low, high]}
-        return {name: over_seeds([one.get(name) for one in found]) for name in first}
+            return Estimate(float("nan"), low, high, n=len(results)).as_dict() | {"bounds": [low, high]}
+        return {name: over_replicates([result.get(name) for result in results]) for name in first}
     if isinstance(first, bool):
-        return any(found)
+        return any(results)
     if isinstance(first, int | float) or first is None:
-        numbers = [one for one in found if isinstance(one, int | float)]
+        numbers = [result for result in results if isinstance(result, int | float)]
         return float(np.mean(numbers)) if numbers else None
     if isinstance(first, list) and first and isinstance(first[0], dict):
-        return join_rows(found)
-    return first if all(one == first for one in found) else "differs by seed"
+        return join_rows(results)
+    return first if all(result == first for result in results) else "differs by replicate"
 
 
-def join_rows(found: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Tables of several seeds as one: rows of the same names are averaged."""
-    grouped: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in (row for table in found for row in table):
-        key = tuple(row[name] for name in ("kind", "difficulty", "strategy") if name in row)
-        grouped.setdefault(key, []).append(row)
-    joined = []
+def join_rows(tables: Sequence[list[Result]]) -> list[Result]:
+    """Tables of several replicates as one: rows of the same names are averaged."""
+    keys = (*BY, "strategy")
+    grouped: dict[tuple[Any, ...], list[Result]] = {}
+    for row in (row for table in tables for row in table):
+        grouped.setdefault(tuple(row[name] for name in keys if name in row), []).append(row)
+    joined: list[Result] = []
     for rows in grouped.values():
         row = dict(rows[0])
         for name, value in row.items():
-            if name not in ("kind", "difficulty", "strategy"):
-                row[name] = over_seeds([one[name] for one in rows]) if len(rows) > 1 else value
+            if name not in keys:
+                row[name] = over_replicates([other[name] for other in rows]) if len(rows) > 1 else value
         joined.append(row)
     return joined
 
 
-def forced_table(probes: pl.DataFrame) -> dict[str, Any]:
-    """Accuracy under each forced strategy, by cell and kind: what a model can do, whatever it chooses."""
+def forced_table(probes: pl.DataFrame) -> Result:
+    """Accuracy under each forced strategy, by arm and kind: what a model can do, whatever it chooses."""
     rows = probes.group_by("checkpoint", "forced", "kind").agg(
         pl.col("score").mean().alias("value"),
         (pl.col("strategy") == pl.col("forced")).mean().alias("followed"),
         pl.len().alias("n"),
     )
-    found: dict[str, Any] = {}
+    table: Result = {}
     for row in rows.sort("checkpoint", "forced", "kind").to_dicts():
-        place = found.setdefault(row["checkpoint"], {}).setdefault(row["forced"], {})
+        place = table.setdefault(row["checkpoint"], {}).setdefault(row["forced"], {})
         place[row["kind"]] = {name: row[name] for name in ("value", "followed", "n")}
-    return found
+    return table
 
 
-def answer(cells: dict[str, Any], gains: dict[str, Any]) -> str:
-    """What RL did to the model that knows both strategies, in a sentence with its numbers."""
+# -- the answer in a sentence ------------------------------------------------------------------------------
 
-    def part(steps: str) -> str:
-        run, after = gains[f"FB/RL({steps})"], 100 * cells[f"FB/RL({steps})"]["all"]["value"]
-        selected, improved = (run[name]["value"] for name in ("selection", "improvement"))
-        way = "worse" if improved < 0 else "better"
-        parts = f"{signed(selected)} points by selecting a strategy, {signed(improved)} by executing it {way}"
-        return f"{after:.0f}% ({parts})"
+NAMED = re.compile(r"\{([^{}]+)\}")
 
-    before = 100 * cells["FB/SFT"]["all"]["value"]
+
+def answer(study: Study, cells: dict[str, Result], gains: dict[str, Result]) -> str:
+    """The study's sentence with numbers in the places of its arms; without one, what happened to the arm that gained
+    most."""
+
+    def level(arm: str) -> float | None:
+        return cells[arm][ALL]["value"]
+
+    def shown(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in cells:
+            return match[0]
+        value = f"{100 * (level(name) or 0):.0f}%"
+        return f"{value} ({parts(gains[name])})" if name in gains else value
+
+    if study.answer:
+        return NAMED.sub(shown, study.answer)
+    if not gains:
+        best = max(cells, key=lambda arm: level(arm) or 0)
+        return f"{best} is best, at {100 * (level(best) or 0):.0f}%."
+    most = max(gains, key=lambda arm: gains[arm]["gain"]["value"] or 0)
+    start = study.tree[most].start
+    assert start is not None
     return (
-        f"RL on problems harder than SFT took the model taught both strategies from {before:.0f}% to {part('6-9')}; "
-        f"RL at SFT's difficulty took it to {part('2-5')}."
+        f"{most} took {start.name} from {100 * (level(start.name) or 0):.0f}% to "
+        f"{100 * (level(most) or 0):.0f}% ({parts(gains[most])})."
     )
 
 
-def summarise(
-    rollouts: pl.DataFrame, probes: pl.DataFrame, cells: Sequence[str], chance: float
-) -> dict[str, Any]:
-    """The scientific part of `summary.json`.
-
-    Args:
-        rollouts: labelled, with mode and seed; `checkpoint` names the cell.
-        probes: forced responses, with `forced` and seed.
-        cells: their names, each ``SET/SFT`` or ``SET/RL(steps)``.
-        chance: accuracy of a guess.
-    """
-    accuracies = Accuracies(accuracy_table(rollouts))
-    gains = {
-        cell: over_seeds(
-            [gain(rollouts, probes, f"{cell.split('/')[0]}/SFT", cell, seed) for seed in accuracies.seeds]
-        )
-        for cell in cells
-        if not cell.endswith("/SFT")
-    }
-    table = table_cells(accuracies, cells)
-    greedy = rollouts.filter(pl.col("mode") == "greedy").with_columns(mode=pl.lit("sampled"))
-    return {
-        "answer": answer(table, gains),
-        "chance": chance,
-        "cells": table,
-        "greedy": table_cells(Accuracies(accuracy_table(greedy)), cells),
-        "gains": gains,
-        "forced": forced_table(probes),
-        "claims": judge(accuracies, gains, chance),
-        "seeds": [int(seed) for seed in accuracies.seeds],
-    }
+def parts(gain: Result) -> str:
+    """Selection and improvement in words."""
+    selected, improved = (gain[name]["value"] for name in ("selection", "improvement"))
+    if selected is None or improved is None:
+        return "not split"
+    way = "worse" if improved < 0 else "better"
+    return f"{signed(selected)} points by selecting a strategy, {signed(improved)} by executing it {way}"

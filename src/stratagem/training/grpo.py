@@ -20,7 +20,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,11 @@ from stratagem.models.vocabulary import encode
 from stratagem.records import Problem
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.native import generate, token_limit
-from stratagem.settings import GRPOConfig
-from stratagem.tasks.finite_field.field import KINDS, FiniteField
-from stratagem.tasks.finite_field.strategies import label
+from stratagem.settings import GRPOConfig, stage
+from stratagem.tasks import make_task, read_mix
 from stratagem.training import loop
 from stratagem.training.packing import Part, pack
-from stratagem.workspace import Stage, write_json
-
-VERSION = 3
+from stratagem.workspace import write_json
 
 
 def advantages(scores_BG: Tensor, scale: str) -> Tensor:
@@ -116,27 +112,20 @@ def train(
     Resumes, or returns at once when done. With `keep_rollouts` each update's rollouts are kept, labelled, in
     ``out/rollouts/``.
     """
-    folder = model_folder(model)
-    task = FiniteField(config.p)
-    problems = task.generate(
-        "rl",
-        config.prompts,
-        config.steps,
-        seed=config.seed,
-        kinds=KINDS,
-        weights=[1 - config.inversion, config.inversion],
-    )
-    settings = asdict(config) | {"model": fingerprint(folder), "keep_rollouts": keep_rollouts}
-    stage = Stage("rl", VERSION, settings, out)
-    if stage.done:
+    start = model_folder(model)
+    task = make_task(config.task)
+    weights = read_mix(config.mix, task)
+    problems = task.generate("rl", config.prompts, config.steps, seed=config.seed, weights=weights)
+    folder = stage("rl", config, out, model=fingerprint(start), keep_rollouts=keep_rollouts)
+    if folder.done:
         return out
-    policy, tokenizer = load_model(folder)
-    reference, _ = load_model(folder)
+    policy, tokenizer = load_model(start)
+    reference, _ = load_model(start)
     reference.requires_grad_(False)
     loop.set_precision((policy, reference), config.precision)
     prompts = [encode(tokenizer, problem.prompt) for problem in problems]
     optimizer = loop.optimizer_for(policy, config.lr, tune=config.tune)
-    max_new = token_limit(config.steps[1])
+    max_new = token_limit(task, config.steps[1])
 
     def update(number: int, step: Callable[[], float]) -> dict[str, Any]:
         started = time.perf_counter()
@@ -170,7 +159,7 @@ def train(
 
         # 5. What happened, by problem type, number of steps and strategy.
         labels = [
-            label(task, problem, text, g.finish_reason)
+            task.label(problem, text, g.finish_reason)
             for problem, text, g in zip(asked, texts, generations, strict=True)
         ]
         if keep_rollouts:
@@ -193,10 +182,10 @@ def train(
             "seconds": round(time.perf_counter() - started, 3),
         }
 
-    with stage.open() as work:
+    with folder.open() as work:
         rate = loop.constant(config.lr, warmup=min(5, config.updates))
         loop.run(work, policy, optimizer, config.updates, update, rate, save_every=25, report=report)
-        save_model(policy, work / "model")
+        save_model(policy, tokenizer, work / "model")
         write_json(work / "trained_on.json", [problem.id for problem in problems])
     return out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,14 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from stratagem.models.folder import SHIPPED, fingerprint, load_model, model_folder, save_model
+from stratagem.models.folder import fingerprint, load_model, model_folder, save_model, shipped_base
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import EOS_ID, encode
-from stratagem.settings import SFTConfig
-from stratagem.tasks.finite_field.field import FiniteField
-from stratagem.tasks.finite_field.strategies import demonstrations
+from stratagem.settings import SFTConfig, stage
+from stratagem.tasks import make_task
 from stratagem.training import loop
 from stratagem.training.packing import Part, pack
-from stratagem.workspace import Stage, write_json
-
-VERSION = 3
+from stratagem.workspace import write_json
 
 
 def cross_entropy(model: Transformer, part: Part) -> Tensor:
@@ -33,24 +29,26 @@ def cross_entropy(model: Transformer, part: Part) -> Tensor:
     return losses_M @ part.which.bincount().repeat_interleave(real.sum(1)).to(losses_M.dtype)
 
 
-def train(config: SFTConfig, out: Path, model: Path = SHIPPED, report: loop.Report = loop.quiet) -> Path:
-    """Train and write ``out/model``; resumes, or returns at once when done."""
-    folder = model_folder(model)
-    task = FiniteField(config.p)
+def train(config: SFTConfig, out: Path, model: Path | None = None, report: loop.Report = loop.quiet) -> Path:
+    """Train `model`, by default the base that ships for the task, and write ``out/model``.
+
+    Resumes, or returns at once when done.
+    """
+    task = make_task(config.task)
+    base = model_folder(model or shipped_base(task))
     problems = task.generate("sft", config.size, config.steps, seed=config.seed)
-    stage = Stage("sft", VERSION, asdict(config) | {"model": fingerprint(folder)}, out)
-    if stage.done:
+    folder = stage("sft", config, out, model=fingerprint(base))
+    if folder.done:
         return out
-    policy, tokenizer = load_model(folder)
+    policy, tokenizer = load_model(base)
     loop.set_precision((policy,), config.precision)
-    texts = demonstrations(task, problems, config.strategy, config.seed)
+    texts = task.demonstrations(problems, config.strategy, config.seed)
     rows = [
         (encode(tokenizer, problem.prompt), [*encode(tokenizer, text), EOS_ID])
         for problem, text in zip(problems, texts, strict=True)
     ]
     optimizer = loop.optimizer_for(policy, config.lr, config.weight_decay, tune=config.tune)
     per_epoch = -(-len(rows) // config.batch)
-    updates = config.epochs * per_epoch
 
     def update(number: int, step: Callable[[], float]) -> dict[str, Any]:
         epoch, index = divmod(number, per_epoch)
@@ -64,9 +62,9 @@ def train(config: SFTConfig, out: Path, model: Path = SHIPPED, report: loop.Repo
             loss += share.item()
         return {"epoch": epoch, "loss": round(loss, 6), "grad_norm": round(step(), 6)}
 
-    with stage.open() as work:
-        rate = loop.linear(config.lr, updates, warmup=min(50, updates // 10))
-        loop.run(work, policy, optimizer, updates, update, rate, save_every=200, report=report)
-        save_model(policy, work / "model")
+    with folder.open() as work:
+        rate = loop.linear(config.lr, config.updates, warmup=min(50, config.updates // 10))
+        loop.run(work, policy, optimizer, config.updates, update, rate, save_every=200, report=report)
+        save_model(policy, tokenizer, work / "model")
         write_json(work / "trained_on.json", [problem.id for problem in problems])
     return out

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import warnings
-from collections.abc import Generator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from datasets import (  # pyright: ignore[reportMissingImports]
     disable_progress_bars,
 )
 from peft import LoraConfig  # pyright: ignore[reportMissingImports]
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback
 from trl import GRPOConfig as TheirGRPO  # pyright: ignore
 from trl import GRPOTrainer, SFTTrainer  # pyright: ignore
@@ -41,15 +42,13 @@ from stratagem.models.llm import (
 from stratagem.records import Problem, StratagemError, content_id
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.answer import Answer
-from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine
-from stratagem.tasks.finite_field.field import KINDS, FiniteField
-from stratagem.tasks.finite_field.strategies import SETS, demonstrations, label
+from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine, stage
+from stratagem.tasks import Task, make_task, read_mix
 from stratagem.training import loop
 from stratagem.training.trl_checks import check_machine, processes, sharded, state
 from stratagem.training.trl_log import Log, Report, grpo_metrics, sft_metrics
 from stratagem.workspace import Stage, read_json, write_json
 
-VERSION = 2
 CHECKPOINTS, START = "checkpoints", "start"
 
 
@@ -64,39 +63,44 @@ def sft(
     check_engine(config, "trl")
     check_machine(config, llm)
     source = find_model(model, llm)
-    stage = Stage("sft", VERSION, settings(config, source, llm), out)
-    if stage.done:
+    task = make_task(config.task)
+    folder = stage("sft", config, out, **inputs(task, source, llm))
+    if folder.done:
         return out
-    task = FiniteField(config.p)
     problems = task.generate("sft", config.size, config.steps, seed=config.seed)
-    texts = demonstrations(task, problems, config.strategy, config.seed)
+    texts = task.demonstrations(problems, config.strategy, config.seed)
     tokenizer = load_tokenizer(source, llm)
     form = prompting(tokenizer, task)
     rows = [
         {"prompt": form.example(problem.prompt), "completion": form.response(text)}
         for problem, text in zip(problems, texts, strict=True)
     ]
-    updates = config.epochs * -(-len(rows) // config.batch)
-    with fitting(), together(stage) as work:
+    with fitting(), together(folder) as work:
         args = TheirSFT(
             **shared(config, llm, work, config.batch),
             num_train_epochs=config.epochs,
             weight_decay=config.weight_decay,
-            lr_scheduler_type="linear",
-            warmup_steps=min(50, updates // 10),
             completion_only_loss=True,
             max_length=None,
         )
-        trainer = SFTTrainer(
+        trainer = SFT(
+            rate=loop.linear(1.0, config.updates, warmup=min(50, config.updates // 10)),
             model=load_llm(source, llm, train=config.tune),
             args=args,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             peft_config=lora(config.tune, source, llm),
-            callbacks=[Log(work, updates, sft_metrics, report)],
+            callbacks=[Log(work, config.updates, sft_metrics, report)],
         )
         run(trainer, work)
-        finish(trainer, tokenizer, work, record(config, source, "sft", SETS[config.strategy]), llm, problems)
+        finish(
+            trainer,
+            tokenizer,
+            work,
+            record(config, source, "sft", task.chosen(config.strategy)),
+            llm,
+            problems,
+        )
     return out
 
 
@@ -120,14 +124,12 @@ def grpo(
     check_machine(config, llm)
     source = find_model(model, llm)
     llm = as_trained(source, llm)
-    stage = Stage("rl", VERSION, settings(config, source, llm) | {"keep_rollouts": keep_rollouts}, out)
-    if stage.done:
+    task = make_task(config.task)
+    folder = stage("rl", config, out, **inputs(task, source, llm), keep_rollouts=keep_rollouts)
+    if folder.done:
         return out
-    task = FiniteField(config.p)
-    weights = [1 - config.inversion, config.inversion]
-    problems = task.generate(
-        "rl", config.prompts, config.steps, seed=config.seed, kinds=KINDS, weights=weights
-    )
+    weights = read_mix(config.mix, task)
+    problems = task.generate("rl", config.prompts, config.steps, seed=config.seed, weights=weights)
     tokenizer = load_tokenizer(source, llm)
     form = prompting(tokenizer, task)
     rows = [
@@ -143,12 +145,10 @@ def grpo(
     # All updates in one epoch, in the native engine's order: resumed in a later epoch, TRL's own shuffling would
     # begin again with the first one's.
     rows = [rows[i] for update in range(config.updates) for i in loop.asked(config, update)]
-    with fitting(), together(stage) as work:
+    with fitting(), together(folder) as work:
         args = TheirGRPO(
             **shared(config, llm, work, config.batch * config.group),
             max_steps=config.updates * config.inner,
-            lr_scheduler_type="constant_with_warmup",
-            warmup_steps=min(5, config.updates // 10),
             num_generations=config.group,
             num_iterations=config.inner,
             max_completion_length=token_budget(tokenizer, task, config.steps[1]),
@@ -167,7 +167,9 @@ def grpo(
         live = Live(outcome.strategy_of, by=("kind", "difficulty"), problem="problem_id", budget=None)
         loaded = load_llm(start_of(source, config, llm, tokenizer, work), llm, train=config.tune)
         outcome.ends = ends_of(loaded, tokenizer)
-        trainer = GRPOTrainer(
+        rate = loop.constant(1.0, warmup=min(5, config.updates))
+        trainer = GRPO(
+            rate=lambda step: rate(step // config.inner),
             model=loaded,
             reward_funcs=live.reward(outcome.reward),
             args=args,
@@ -186,7 +188,7 @@ class Outcome:
     """The reward, and the labels that it finds on the way."""
 
     def __init__(
-        self, task: FiniteField, problems: list[Problem], config: GRPOConfig, work: Path, keep: bool
+        self, task: Task, problems: list[Problem], config: GRPOConfig, work: Path, keep: bool
     ) -> None:
         self.task, self.problems, self.config, self.work, self.keep = task, problems, config, work, keep
         self.ends: set[int] = set()
@@ -209,7 +211,7 @@ class Outcome:
             for text, ids in zip(texts, completion_ids, strict=True)
         ]
         labels = [
-            label(self.task, problem, text, answer.finish_reason)
+            self.task.label(problem, text, answer.finish_reason)
             for problem, text, answer in zip(asked, texts, answers, strict=True)
         ]
         self._names = [found.strategy for found in labels]
@@ -234,10 +236,34 @@ class Outcome:
 # -- what both stages share --------------------------------------------------------------------------------
 
 
-def settings(config: SFTConfig | GRPOConfig, source: Source, llm: LLMConfig) -> dict[str, Any]:
-    """What a stage's key is made of."""
-    prompt = {"instruction": content_id(FiniteField(config.p).instruction())}
-    return asdict(config) | {"engine": "trl", "model": source.fingerprint, "llm": llm.key()} | prompt
+def inputs(task: Task, source: Source, llm: LLMConfig) -> dict[str, Any]:
+    """What a stage's key is made of beside its config."""
+    instruction = content_id(task.instruction())
+    return {"engine": "trl", "model": source.fingerprint, "llm": llm.key(), "instruction": instruction}
+
+
+class Rated:
+    """A trainer whose learning rate is that of the native engine.
+
+    Args:
+        rate: the factor of the learning rate at each optimizer step, from 0.
+    """
+
+    def __init__(self, *, rate: Callable[[int], float], **arguments: Any) -> None:
+        self.rate = rate
+        super().__init__(**arguments)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:
+        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.rate)  # pyright: ignore
+        return self.lr_scheduler
+
+
+class SFT(Rated, SFTTrainer):
+    pass
+
+
+class GRPO(Rated, GRPOTrainer):
+    pass
 
 
 def as_trained(source: Source, llm: LLMConfig) -> LLMConfig:
@@ -353,7 +379,7 @@ def record(
     return {
         "base": source.base,
         "base_fingerprint": source.fingerprint.partition("+")[0],
-        "task": {"name": "finite_field", "p": config.p},
+        "task": config.task,
         "strategies": list(strategies),
         "stages": [*source.record.get("stages", []), stage],
         "tune": config.tune,

@@ -1,8 +1,9 @@
 """Chains that the tests of the recogniser speak of, and the strategy of a response to one."""
 
 from stratagem.tasks import FiniteField
-from stratagem.tasks.finite_field.field import EVALUATION, Chain, Step
-from stratagem.tasks.finite_field.strategies import label
+from stratagem.tasks.finite_field.chain import EVALUATION, Chain, Step
+from stratagem.tasks.finite_field.field import STRATEGIES
+from stratagem.tasks.finite_field.recognise import label_among
 
 TASK = FiniteField(11)
 
@@ -23,5 +24,5 @@ LONG = TASK.as_problem(chain_of(EVALUATION, 9, "#3+e2", "#4*e9", "#5+e1", "#6*e3
 ONE = TASK.as_problem(chain_of(EVALUATION, 9, "#3+e2"))
 
 
-def strategy_of(completion, problem=PROBLEM, **options):
-    return label(TASK, problem, completion, **options).strategy
+def strategy_of(completion, problem=PROBLEM, strategies=STRATEGIES, finish_reason="stop"):
+    return label_among(strategies, TASK, problem, completion, finish_reason).strategy

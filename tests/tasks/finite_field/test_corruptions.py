@@ -12,8 +12,9 @@ import pytest
 
 from stratagem.records import Problem
 from stratagem.tasks import FiniteField
-from stratagem.tasks.finite_field.field import KINDS, Step
-from stratagem.tasks.finite_field.strategies import (
+from stratagem.tasks.finite_field.chain import KINDS, Step
+from stratagem.tasks.finite_field.field import STRATEGIES
+from stratagem.tasks.finite_field.recognise import (
     ARITHMETIC_FACT,
     CARRIED_STATE,
     ERRORS,
@@ -21,8 +22,6 @@ from stratagem.tasks.finite_field.strategies import (
     OPERAND_LOOKUP,
     ORDER,
     STOPPING,
-    STRATEGIES,
-    label,
 )
 
 
@@ -80,7 +79,7 @@ class Draft:
 
 
 def draft(task, problem, strategy):
-    path = strategy.path(problem.data)
+    (path,) = strategy.path(problem.data).walks
     return Draft(task, problem, strategy.OPENING, path.given, path.states[0], path.steps, path.states[1:])
 
 
@@ -266,7 +265,7 @@ def test_named_in_the_right_step(strategy, kind, corrupt):
         if made is None:
             continue
         text, step, wrong, expected = made
-        found = label(task, problem, text)
+        found = task.label(problem, text)
         shown = (problem.prompt, text, found)
         assert (found.strategy, found.error, found.step) == (strategy, kind, step), shown
         first = next(mark for mark in found.marks if mark.error == kind)
@@ -298,7 +297,7 @@ def reworded(gold, text, first, final):
 
 def judged(task, problem, text):
     """Score and label, with marks by what they say and by the states in them instead of by place."""
-    found = label(task, problem, text)
+    found = task.label(problem, text)
     marks = [
         (mark.error, mark.expected, [w for w in text[mark.start : mark.end].split() if w not in WORDS])
         for mark in found.marks
@@ -345,7 +344,7 @@ def test_an_answer_of_the_wrong_end_is_wrong_by_its_symbol(strategy):
             continue
         for word in WORDS:
             text = reworded(gold, gold.text(wrong), gold.head[1:-1], [word])
-            found = label(gold.task, gold.problem, text)
+            found = gold.task.label(gold.problem, text)
             assert (found.strategy, found.error, found.step) == (strategy, CARRIED_STATE, gold.n)
             mark = found.marks[-1]
             symbol = gold.task.symbol
@@ -364,7 +363,7 @@ def test_a_mistake_is_counted_once(strategy):
     for _ in range(100):
         problem = task.problem("evaluation" if strategy == "forward" else "inversion", 6, rng)
         text, step, _, _ = wrong_fact(draft(task, problem, STRATEGIES[strategy]), rng)
-        errors = [mark.error for mark in label(task, problem, text).marks]
+        errors = [mark.error for mark in task.label(problem, text).marks]
         assert errors == [None, *([None] * step), ARITHMETIC_FACT, *([None] * (5 - step)), None]
         assert task.verify(problem, text) == 0
 
@@ -378,7 +377,7 @@ def test_a_wrong_guess_is_the_error_only_where_nothing_else_is(strategy):
         gold = draft(task, problem, STRATEGIES[strategy])
         guessed = replace(gold, first=other(rng, 11, gold.first)).continued(gold.steps, ())
         text, step, _, _ = wrong_fact(guessed, rng)
-        found = label(task, problem, text)
+        found = task.label(problem, text)
         assert (found.strategy, found.error, found.step) == (strategy, ARITHMETIC_FACT, step)
         assert found.marks[0].error == GUESSED_START
 
@@ -394,6 +393,6 @@ def test_a_random_wrong_state_is_seldom_taken_for_a_carried_one(relabel):
         gold = draft(task, problem, STRATEGIES["forward"])
         k = int(rng.integers(8))
         wrong = gold.continued(gold.steps, (*gold.states[:k], other(rng, 11, gold.states[k])))
-        kinds.append(label(task, problem, wrong.text()).error)
+        kinds.append(task.label(problem, wrong.text()).error)
     assert set(kinds) == {ARITHMETIC_FACT, CARRIED_STATE}
     assert kinds.count(CARRIED_STATE) / len(kinds) < 0.25

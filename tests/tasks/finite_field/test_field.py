@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from stratagem.records import StratagemError
 from stratagem.tasks import TASKS, FiniteField
-from stratagem.tasks.finite_field.field import LABELS, MAX_STEPS, PRIMES, SPLITS, Chain, Step
-from stratagem.tasks.finite_field.strategies import STRATEGIES
+from stratagem.tasks.base import SPLITS
+from stratagem.tasks.finite_field.chain import LABELS, MAX_STEPS, Chain, Step
+from stratagem.tasks.finite_field.field import PRIMES, STRATEGIES
 from stratagem.tasks.finite_field.trace import parse
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "tasks_problems.json"
@@ -176,7 +177,7 @@ def test_smallest_field():
 
 @pytest.mark.parametrize("p", [-3, 0, 1, 12, 91, 101])
 def test_p_must_be_a_prime_to_97(p):
-    with pytest.raises(StratagemError, match=f"--p {p}: must be a prime to 97"):
+    with pytest.raises(StratagemError, match=f"p={p}: must be a prime to 97"):
         FiniteField(p)
 
 
@@ -201,7 +202,7 @@ def test_impossible_settings(changes, message):
 
 
 def test_other_errors():
-    with pytest.raises(StratagemError, match="--relabel never"):
+    with pytest.raises(StratagemError, match="relabel=never"):
         FiniteField(11, "never")
     with pytest.raises(StratagemError, match="steps 21"):
         TASK.problem("evaluation", 21, np.random.default_rng(0))

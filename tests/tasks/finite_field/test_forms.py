@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stratagem.tasks import FiniteField
-from stratagem.tasks.finite_field.field import EVALUATION, KINDS
-from stratagem.tasks.finite_field.strategies import STRATEGIES, label
+from stratagem.tasks.finite_field.chain import EVALUATION, KINDS
+from stratagem.tasks.finite_field.field import STRATEGIES
 from tests.tasks.finite_field.chains import PROBLEM, TASK
 
 
@@ -34,7 +34,7 @@ from tests.tasks.finite_field.chains import PROBLEM, TASK
     ],
 )
 def test_forms_of_one_right_forward_response(completion):
-    found = label(TASK, PROBLEM, completion)
+    found = TASK.label(PROBLEM, completion)
     assert (found.strategy, found.error) == ("forward", None), found
     assert all(mark.error is None for mark in found.marks)
     assert len(found.marks) == 4
@@ -57,7 +57,7 @@ def test_forms_of_one_right_forward_response(completion):
     ],
 )
 def test_forms_of_one_right_backward_response(completion):
-    found = label(TASK, PROBLEM, completion)
+    found = TASK.label(PROBLEM, completion)
     assert (found.strategy, found.error) == ("backward", None), found
     assert TASK.verify(PROBLEM, completion) == 1
 
@@ -70,20 +70,20 @@ def test_an_answer_by_the_letter_of_the_instruction_is_clean(kind, relabel):
     name = "forward" if kind == EVALUATION else "backward"
     for seed in range(20):
         problem = task.problem(kind, 4, np.random.default_rng(seed))
-        path = STRATEGIES[name].path(problem.data)
+        (path,) = STRATEGIES[name].path(problem.data).walks
         steps = [
             f"#{step.label} {task.word(step)} {task.symbol(state)}"
             for step, state in zip(path.steps, path.states[1:], strict=True)
         ]
         text = f"{task.symbol(path.states[0])} {' '.join(steps)} ; answer {problem.answer}"
-        found = label(task, problem, text)
+        found = task.label(problem, text)
         assert (found.strategy, found.error) == (name, None)
         assert task.verify(problem, text) == 1
 
 
 def test_marks_of_latex_lie_where_it_is_written():
     text = r"e_9 #3 +e_2 e_{3} #4 *\text{e9} e_6 ; answer $e_{6}$"
-    found = label(TASK, PROBLEM, text)
+    found = TASK.label(PROBLEM, text)
     assert (found.strategy, found.error) == ("forward", None)
     assert [text[mark.start : mark.end] for mark in found.marks[1:]] == [
         "#3 +e_2 e_{3}",

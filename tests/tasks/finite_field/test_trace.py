@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratagem.tasks import FiniteField
-from stratagem.tasks.finite_field.field import KINDS, PRIMES
-from stratagem.tasks.finite_field.strategies import STRATEGIES
+from stratagem.tasks.finite_field.chain import KINDS
+from stratagem.tasks.finite_field.field import PRIMES, STRATEGIES
 from stratagem.tasks.finite_field.trace import parse
 
 CANONICAL = "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6"
@@ -71,7 +71,7 @@ def test_parse_reads_what_write_wrote(p, name, data):
             return numbers.randrange(*((low,) if high is None else (low, high)))
 
     problem = task.problem(data.draw(st.sampled_from(KINDS)), data.draw(st.integers(1, 20)), Rng())
-    path = strategy.path(problem.data)
+    (path,) = strategy.path(problem.data).walks
     text = strategy.demonstrate(task, problem.data)
     trace = parse(text)
     assert trace.words == (strategy.OPENING,) if path.given else (strategy.OPENING, "guess")

@@ -8,13 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED
-from stratagem.tasks.finite_field.strategies import (
-    ARITHMETIC_FACT,
-    CARRIED_STATE,
-    STOPPING,
-    STRATEGIES,
-    label,
-)
+from stratagem.tasks.finite_field.field import STRATEGIES
+from stratagem.tasks.finite_field.recognise import ARITHMETIC_FACT, CARRIED_STATE, STOPPING
 from tests.tasks.finite_field.chains import LONG, ONE, PROBLEM, TASK
 
 
@@ -23,47 +18,47 @@ from tests.tasks.finite_field.chains import LONG, ONE, PROBLEM, TASK
 def test_truncated_wherever_it_is_cut(strategy, cut):
     text = STRATEGIES[strategy].demonstrate(TASK, PROBLEM.data)
     assert len(text) == {"forward": 47, "backward": 55}[strategy]  # so that all cuts are tried
-    found = label(TASK, PROBLEM, text[:cut], finish_reason="length")
+    found = TASK.label(PROBLEM, text[:cut], finish_reason="length")
     assert (found.strategy, found.error) == (TRUNCATED, None)
 
 
 def test_truncated_is_judged_up_to_the_last_whole_step():
-    found = label(TASK, LONG, "forward e9 #3 +e2 e4 #4 *e9 e6 #5 +e", finish_reason="length")
+    found = TASK.label(LONG, "forward e9 #3 +e2 e4 #4 *e9 e6 #5 +e", finish_reason="length")
     assert (found.strategy, found.error, found.step) == (TRUNCATED, ARITHMETIC_FACT, 0)
 
 
 def test_a_right_answer_keeps_the_error_of_its_way():
     completion = "forward e9 #3 +e2 e4 #4 *e9 e6 ; answer e6"
     assert TASK.verify(PROBLEM, completion) == 1
-    assert label(TASK, PROBLEM, completion).error == ARITHMETIC_FACT
+    assert TASK.label(PROBLEM, completion).error == ARITHMETIC_FACT
 
 
 def test_answer_before_the_steps_and_steps_after_it():
-    early = label(TASK, PROBLEM, "Answer: e6. forward e9 #3 +e2 e3 #4 *e9 e6")
+    early = TASK.label(PROBLEM, "Answer: e6. forward e9 #3 +e2 e3 #4 *e9 e6")
     assert (early.strategy, early.error, early.step) == ("forward", STOPPING, 0)
     assert [mark.start for mark in early.marks] == [0, 12, 23, 33]
-    wrong_head = label(TASK, PROBLEM, "Answer: e6. forward e1 #3 +e2 e3 #4 *e9 e6")
+    wrong_head = TASK.label(PROBLEM, "Answer: e6. forward e1 #3 +e2 e3 #4 *e9 e6")
     assert (wrong_head.error, [mark.error for mark in wrong_head.marks][:2]) == (
         STOPPING,
         [STOPPING, CARRIED_STATE],
     )
-    spoken = label(TASK, PROBLEM, "Answer: last e6. forward e9 #3 +e2 e3 #4 *e9 e6")
+    spoken = TASK.label(PROBLEM, "Answer: last e6. forward e9 #3 +e2 e3 #4 *e9 e6")
     assert [(m.error, m.expected) for m in spoken.marks] == [(m.error, m.expected) for m in early.marks]
     assert [mark.start for mark in spoken.marks] == [0, 17, 28, 38]
-    late = label(TASK, PROBLEM, "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6 #3 +e2 e4")
+    late = TASK.label(PROBLEM, "forward e9 #3 +e2 e3 #4 *e9 e6 ; answer e6 #3 +e2 e4")
     assert (late.strategy, late.error, late.step) == ("forward", STOPPING, 2)
 
 
 def test_no_first_state():
-    found = label(TASK, PROBLEM, "forward #3 +e2 e3 #4 *e9 e6 ; answer e6")
+    found = TASK.label(PROBLEM, "forward #3 +e2 e3 #4 *e9 e6 ; answer e6")
     assert (found.error, found.step, found.marks[0].expected) == (CARRIED_STATE, 0, "e9")
     assert [mark.error for mark in found.marks[1:]] == [None, None, None]
-    found = label(TASK, PROBLEM, "forward #3 +e2 e4 #4 *e9 e6 ; answer e6")
+    found = TASK.label(PROBLEM, "forward #3 +e2 e4 #4 *e9 e6 ; answer e6")
     assert (found.marks[1].error, found.marks[1].expected) == (ARITHMETIC_FACT, "e3")
 
 
 def test_no_first_state_after_the_word_guess():
-    found = label(TASK, PROBLEM, "backward guess #4 /e9 e3 #3 -e2 e9 ; answer guess e6")
+    found = TASK.label(PROBLEM, "backward guess #4 /e9 e3 #3 -e2 e9 ; answer guess e6")
     assert (found.strategy, found.error, found.step) == ("backward", CARRIED_STATE, 0)
     assert (found.marks[0].start, found.marks[0].end, found.marks[0].expected) == (14, 14, "e6")
     assert [mark.error for mark in found.marks[1:]] == [None, None, None]
@@ -76,16 +71,16 @@ def test_the_expected_rest_is_canonical(name, rest):
     """What should stand where the answer is missing is what `write` writes there."""
     gold = STRATEGIES[name].demonstrate(TASK, PROBLEM.data)
     for end in (gold.index(";"), gold.index("answer"), gold.index("answer") + len("answer guess")):
-        found = label(TASK, PROBLEM, gold[:end])
+        found = TASK.label(PROBLEM, gold[:end])
         assert (found.strategy, found.error, found.step) == (name, STOPPING, 2)
         assert found.marks[-1].expected == rest
     assert gold.endswith(rest)
 
 
 def test_what_follows_a_missing_state_is_judged_by_the_right_one():
-    right = label(TASK, PROBLEM, "forward e9 #3 +e2 #4 *e9 e6 ; answer e6")
+    right = TASK.label(PROBLEM, "forward e9 #3 +e2 #4 *e9 e6 ; answer e6")
     assert [mark.error for mark in right.marks] == [None, CARRIED_STATE, None, None]
-    wrong = label(TASK, PROBLEM, "forward e9 #3 +e2 #4 *e9 e1 ; answer e1")
+    wrong = TASK.label(PROBLEM, "forward e9 #3 +e2 #4 *e9 e1 ; answer e1")
     assert [mark.error for mark in wrong.marks] == [None, CARRIED_STATE, ARITHMETIC_FACT, None]
 
 
@@ -130,7 +125,7 @@ WORDS += [
 @given(st.one_of(st.text(), st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join)), st.booleans())
 def test_never_raises_and_marks_lie_in_order(completion, cut):
     for problem in (PROBLEM, LONG, ONE):
-        found = label(TASK, problem, completion, "length" if cut else "stop")
+        found = TASK.label(problem, completion, "length" if cut else "stop")
         assert found.strategy in {*STRATEGIES, MIXED, OTHER, UNPARSED, TRUNCATED}
         assert (found.strategy == TRUNCATED) == cut
         assert (found.error is None) == (found.step is None)
@@ -170,7 +165,7 @@ def test_never_raises_and_marks_lie_in_order(completion, cut):
 )
 def test_no_text_takes_long(piece):
     began = time.process_time()
-    label(TASK, PROBLEM, piece * (20_000 // len(piece)))
-    label(TASK, PROBLEM, "answer " + piece * (20_000 // len(piece)))
-    label(TASK, PROBLEM, "#3" + piece * (20_000 // len(piece)))
+    TASK.label(PROBLEM, piece * (20_000 // len(piece)))
+    TASK.label(PROBLEM, "answer " + piece * (20_000 // len(piece)))
+    TASK.label(PROBLEM, "#3" + piece * (20_000 // len(piece)))
     assert time.process_time() - began < 2  # it takes hundredths; a backtracking pattern would take hours

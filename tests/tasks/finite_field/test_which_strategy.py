@@ -3,7 +3,7 @@
 import pytest
 
 from stratagem.records import MIXED, OTHER, UNPARSED
-from stratagem.tasks.finite_field.strategies import STRATEGIES, label
+from stratagem.tasks.finite_field.field import STRATEGIES
 from tests.tasks.finite_field.chains import LONG, ONE, TASK, strategy_of
 
 
@@ -85,7 +85,7 @@ def turned(first, second, at, back):
 @pytest.mark.parametrize(("first", "second"), [("forward", "backward"), ("backward", "forward")])
 def test_turning_round_is_mixed(first, second, at):
     completion = turned(first, second, at, at)
-    found = label(TASK, LONG, completion)
+    found = TASK.label(LONG, completion)
     if at == 1:  # one step and back: the second is as likely a slip
         assert found.strategy in (MIXED, first)
     else:

@@ -6,11 +6,15 @@ times.
 
 from __future__ import annotations
 
-from stratagem.tasks.finite_field.field import INVERSION, Chain, FiniteField
-from stratagem.tasks.finite_field.strategy import Path
+from typing import TYPE_CHECKING
+
+from stratagem.tasks.finite_field.chain import INVERSION, Chain
+from stratagem.tasks.finite_field.strategy import Path, Walk
 from stratagem.tasks.finite_field.trace import write
 
-NAME = "backward"
+if TYPE_CHECKING:
+    from stratagem.tasks.finite_field.field import FiniteField
+
 OPENING = "backward"
 OPERATORS = "-/"
 
@@ -18,9 +22,9 @@ OPERATORS = "-/"
 def path(chain: Chain) -> Path:
     """From the result to the start, each operation undone."""
     steps = tuple(step.undone() for step in reversed(chain.steps))
-    return Path(steps, chain.states[::-1], given=chain.kind == INVERSION)
+    return Path((Walk(steps, chain.states[::-1], given=chain.kind == INVERSION),))
 
 
-def demonstrate(task: FiniteField, chain: Chain) -> str:
+def demonstrate(task: FiniteField, content: Chain) -> str:
     """The gold response. A guessed result is the true one, so that the demonstration is right."""
-    return write(task, OPENING, path(chain))
+    return write(task, OPENING, path(content))

@@ -13,110 +13,28 @@ of the chain nor a step's distance from its ends.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from stratagem.records import Problem, StratagemError, content_id
+from stratagem.records import Label, Problem, StratagemError, content_id
+from stratagem.tasks import base
+from stratagem.tasks.finite_field import backward, forward
+from stratagem.tasks.finite_field.answer import find_prompt, last_answer, plain
+from stratagem.tasks.finite_field.chain import EVALUATION, INVERSION, KINDS, LABELS, MAX_STEPS, Chain, Step
+from stratagem.tasks.finite_field.recognise import GUESSED_START, label_among
+from stratagem.tasks.finite_field.strategy import Strategy
 
-EVALUATION, INVERSION = "evaluation", "inversion"
-KINDS = (EVALUATION, INVERSION)
-SPLITS = ("sft", "rl", "eval", "spare")
-LABELS = 64  # step labels #0 … #63
-MAX_STEPS = 20
+STRATEGIES: Mapping[str, Strategy] = {"forward": forward, "backward": backward}
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
-# The word "answer" and the symbol that it comes to: through a colon, "is", "the symbol", "last", "guess", "to the
-# problem", "the result is", Markdown, \boxed{} or the left side of an equation. Through no other words; an operation
-# such as *e3 is no answer, nor is a symbol that one follows, as in "e3 + e5". It reads what `plain` wrote.
-ANSWER = re.compile(
-    r"""
-    \banswer\b
-    (?:
-        [\s:=,`"'($\\{\[<>→] | \*\* | \#+(?=\s) | -(?=>)
-        | (?:is|be|was|would|should|the|symbol|element|last|guess|boxed)\b
-        | (?:to|for|of)\s+(?:the|this)\s+(?:[a-z]+\s+)?(?:problem|question|chain)\b
-        | (?:(?:final|start|starting|original)\s+)?(?:result|start|state|value)\s+(?:of\s+the\s+chain\s+)?(?=is\b)
-        | [a-z][0-9]+(?:[ ]*[-+*/][ ]*[a-z][0-9]+)++\s*=
-    )*+
-    \b([a-z][0-9]+)\b(?![ ]+[+*/][ ]+[a-z][0-9])
-    """,
-    re.ASCII | re.VERBOSE,
-)
-# Of equal length on both sides, as is what `plain` writes for LaTeX, so that places in the plain text are those in the
-# original.
-_PLAIN = str.maketrans(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ₀₁₂₃₄₅₆₇₈₉×·∗÷−–", "abcdefghijklmnopqrstuvwxyz0123456789***/--"
-)
-_LATEX = re.compile(
-    r"(?:\\(?:text|math)[a-z]*\{([a-z])\}?_?|\b([a-z])_)\{?([0-9]+)\b\}{0,2}|\\(times|cdot|div)\b", re.ASCII
-)
-_LATEX_OPERATORS = {"times": "*", "cdot": "*", "div": "/"}
-UNDO = {"+": "-", "*": "/", "-": "+", "/": "*"}
-# A problem as `render` writes it, wherever it stands in a text.
-PROMPT = re.compile(
-    r"(?:(?:[a-z][0-9]+=[0-9]+ )+; )?\b(?:start|result) [a-z][0-9]+ ; [^;]*? ; (?:evaluate|invert) :",
-    re.ASCII,
-)
-
-
-def find_prompt(text: str) -> str:
-    """The last problem that a text states, as an LLM's prompt does after its instruction; else the text itself."""
-    found = PROMPT.findall(text)
-    return found[-1] if found else text
-
-
-def plain(text: str) -> str:
-    """A completion in lower case, with ``+-*/`` for other signs and ``e1`` for LaTeX's ``e_{1}`` and ``\\text{e1}``."""
-    text = text.translate(_PLAIN)
-    return _LATEX.sub(_of_equal_length, text) if "_" in text or "\\" in text else text
-
-
-def _of_equal_length(match: re.Match[str]) -> str:
-    inside, letter, number, operator = match.groups()
-    word = _LATEX_OPERATORS[operator] if operator else (inside or letter) + number
-    return word.rjust(len(match[0]))
-
-
-def last_answer(text: str) -> re.Match[str] | None:
-    """The last statement of an answer in a `plain` text, its symbol in group 1: reward and labels both use it."""
-    return max(ANSWER.finditer(text), key=lambda match: match.start(), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One operation: label, operator (``+`` ``*``; undone ``-`` ``/``) and the operand's symbol index."""
-
-    label: int
-    operator: str
-    operand: int
-
-    def undone(self) -> Step:
-        return Step(self.label, UNDO[self.operator], self.operand)
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """A problem's content. States are symbol indices: ``states[0]`` the start, ``states[-1]`` the result."""
-
-    kind: str
-    steps: tuple[Step, ...]
-    states: tuple[int, ...]
-    residues: tuple[int, ...]  # residues[i] is what symbol i stands for
-
-    @property
-    def given(self) -> int:
-        return self.states[0] if self.kind == EVALUATION else self.states[-1]
-
-    @property
-    def asked(self) -> int:
-        return self.states[-1] if self.kind == EVALUATION else self.states[0]
 
 
 @dataclass(frozen=True)
-class FiniteField:
+class FiniteField(base.Task):
     """GF(p) with its symbols.
 
     `p` is a prime to 97. `relabel` is ``"study"`` (one permutation for all problems, made from p alone) or
@@ -127,15 +45,30 @@ class FiniteField:
         StratagemError: p is not a prime to 97, or `relabel` is neither.
     """
 
+    name = "finite_field"
+    kinds = KINDS
+    steps = (1, MAX_STEPS)
+    strategies: ClassVar[Mapping[str, base.Strategy]] = STRATEGIES
+    mixes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "F": ("forward",),
+        "B": ("backward",),
+        "FB": ("forward", "backward"),
+    }
+    guesses = frozenset({GUESSED_START})
+    about = (
+        "A problem is a chain of additions and multiplications in a finite field. Evaluation asks for the chain's "
+        "result, inversion for its start. A model can work forward (F) from the start or backward (B) from the "
+        "result; the way that does not suit the problem has to guess, and is right about one time in the field's size."
+    )
+
     p: int = 11
-    relabel: str = "study"
-    name: str = field(default="finite_field", init=False)
+    relabel: Literal["study", "problem"] = "study"
 
     def __post_init__(self) -> None:
         if self.p not in PRIMES:
-            raise StratagemError(f"--p {self.p}: must be a prime to 97, such as 11 or 13")
+            raise StratagemError(f"p={self.p}: must be a prime to 97, such as 11 or 13")
         if self.relabel not in ("study", "problem"):
-            raise StratagemError(f"--relabel {self.relabel}: must be 'study' or 'problem'")
+            raise StratagemError(f"relabel={self.relabel}: must be 'study' or 'problem'")
 
     @cached_property
     def letter(self) -> str:
@@ -192,24 +125,24 @@ class FiniteField:
                 steps.append(Step(first + i, "*", invertible[int(rng.integers(len(invertible)))]))
         return tuple(steps)
 
-    def problem(self, kind: str, n: int, rng: np.random.Generator) -> Problem:
-        """One problem of `n` steps (1 to 20).
+    def problem(self, kind: str, steps: int, rng: np.random.Generator) -> Problem:
+        """One problem of `steps` operations (1 to 20).
 
         Raises:
-            StratagemError: `kind` or `n` is out of range.
+            StratagemError: `kind` or `steps` is out of range.
         """
         if kind not in KINDS:
             raise StratagemError(f"kind {kind!r}: must be one of {', '.join(KINDS)}")
-        if not 1 <= n <= MAX_STEPS:
-            raise StratagemError(f"steps {n}: must be 1 to {MAX_STEPS}")
+        if not 1 <= steps <= MAX_STEPS:
+            raise StratagemError(f"steps {steps}: must be 1 to {MAX_STEPS}")
         residues = self.residues
         if self.relabel == "problem":
             residues = tuple(int(r) for r in rng.permutation(self.p))
         states = [int(rng.integers(self.p))]
-        steps = self.random_steps(n, rng, residues)
-        for step in steps:
+        operations = self.random_steps(steps, rng, residues)
+        for step in operations:
             states.append(self.apply(states[-1], step, residues))
-        return self.as_problem(Chain(kind, steps, tuple(states), residues))
+        return self.as_problem(Chain(kind, operations, tuple(states), residues))
 
     def as_problem(self, chain: Chain) -> Problem:
         prompt = self.render(chain)
@@ -223,73 +156,18 @@ class FiniteField:
             data=chain,
         )
 
-    def generate(
-        self,
-        split: str,
-        size: int,
-        steps: tuple[int, int],
-        *,
-        seed: int = 0,
-        kinds: Sequence[str] = KINDS,
-        weights: Sequence[float] | None = None,
-    ) -> list[Problem]:
-        """`size` different problems of one split, kinds and lengths drawn evenly.
+    @property
+    def chance(self) -> float:
+        return 1 / self.p
 
-        Problem i depends on (p, split, seed, i) alone. Splits are disjoint by content: a problem belongs to
-        the split that the hash of its operations, without labels and states, names, whatever asked for it.
+    @property
+    def entropy(self) -> tuple[int, ...]:
+        return (self.p,)
 
-        Args:
-            steps: fewest and most operations, both included.
-            weights: how often each kind is drawn; equal by default.
-
-        Raises:
-            StratagemError: an impossible setting, or fewer than `size` different problems exist.
-        """
-        low, high = steps
-        if split not in SPLITS:
-            raise StratagemError(f"split {split!r}: must be one of {', '.join(SPLITS)}")
-        if size < 1:
-            raise StratagemError(f"--size {size}: must be at least 1")
-        if not 1 <= low <= high <= MAX_STEPS:
-            raise StratagemError(f"--steps {low}-{high}: must lie within 1-{MAX_STEPS}, smaller number first")
-        if weights is not None and (len(weights) != len(kinds) or min(weights) < 0 or sum(weights) <= 0):
-            raise StratagemError(f"weights {list(weights)}: one at least 0 for each of {', '.join(kinds)}")
-        # Lengths are dealt in turn within a kind, so that each (kind, length) cell has its share.
-        share = np.asarray(weights or [1.0] * len(kinds), dtype=float)
-        share /= share.sum()
-        lengths = range(low, high + 1)
-        dealt = [0] * len(kinds)
-        seen: set[str] = set()
-        problems: list[Problem] = []
-        for index in range(size):
-            which = int(np.argmax(share * (index + 1) - dealt))
-            n = lengths[dealt[which] % len(lengths)]
-            dealt[which] += 1
-            problem = self._fresh(split, seed, index, kinds[which], n, seen)
-            seen.add(problem.id)
-            problems.append(problem)
-        return problems
-
-    def _fresh(self, split: str, seed: int, index: int, kind: str, n: int, seen: set[str]) -> Problem:
-        entropy = [self.p, SPLITS.index(split), seed, index]
-        for problem in self._candidates(np.random.SeedSequence(entropy), kind, n):
-            if self.split_of(problem) == split and problem.id not in seen:
-                return problem
-        raise StratagemError(
-            f"GF({self.p}) has too few different problems of {n} steps in split {split!r}: "
-            "ask for fewer or longer ones"
-        )
-
-    def _candidates(self, entropy: np.random.SeedSequence, kind: str, n: int) -> Iterator[Problem]:
-        rng = np.random.default_rng(entropy)
-        for _ in range(1000):
-            yield self.problem(kind, n, rng)
-
-    def split_of(self, problem: Problem) -> str:
-        """The split that the problem's content belongs to, a quarter of all problems each."""
+    def content(self, problem: Problem) -> tuple[int, str]:
+        """The operations, without labels and states."""
         chain: Chain = problem.data
-        words = " ".join(self.word(step) for step in chain.steps)
-        return SPLITS[int(content_id("split", self.p, words), 16) % len(SPLITS)]
+        return self.p, " ".join(self.word(step) for step in chain.steps)
 
     # -- render and verify -------------------------------------------------------------------------------
 
@@ -356,11 +234,66 @@ class FiniteField:
         )
         return "\n".join(lines)
 
+    @classmethod
+    def of_prompt(cls, prompt: str) -> FiniteField | None:
+        """The field by its symbols' letter."""
+        words = prompt.split()
+        known = next((i for i, word in enumerate(words[:-1]) if word in ("start", "result")), None)
+        rank = ord(words[known + 1][0]) - ord("a") if known is not None else -1
+        if not 0 <= rank < len(PRIMES):
+            return None
+        task = cls(PRIMES[rank], "problem" if "=" in words[0] else "study")
+        try:
+            task.parse(prompt)
+        except StratagemError:
+            return None
+        return task
+
+    @classmethod
+    def find_prompt(cls, text: str) -> str:
+        """The last problem that a text states."""
+        return find_prompt(text)
+
     def answer_of(self, completion: str) -> str | None:
         """The symbol after the last ``answer``, None where there is none or it is not of this field."""
-        found = last_answer(plain(completion))
-        return found[1] if found and found[1] in self.symbols else None
+        answer = last_answer(plain(completion))
+        return answer[1] if answer and answer[1] in self.symbols else None
 
     def verify(self, problem: Problem, completion: str) -> float:
         """1.0 where the completion's answer is the problem's, else 0.0. The way to it does not count."""
         return float(self.answer_of(completion) == problem.answer)
+
+    def label(self, problem: Problem, completion: str, finish_reason: str = "stop") -> Label:
+        """As `Task.label`; `recognise` states the rules and the kinds of error."""
+        return label_among(STRATEGIES, self, problem, completion, finish_reason)
+
+    # -- the small model -----------------------------------------------------------------------------------
+
+    def words(self) -> list[str]:
+        from stratagem.tasks.finite_field import words  # made of several fields, and so imports this module
+
+        return words.words()
+
+    @property
+    def primitives(self) -> ModuleType:
+        from stratagem.tasks.finite_field import primitives
+
+        return primitives
+
+    @classmethod
+    def modern(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings of before there were other tasks: p, the share of inversion, short names of mixes, directions."""
+        renamed = dict(settings)
+        if "p" in renamed:
+            renamed["task"] = cls(renamed.pop("p")).spec
+        if "inversion" in renamed:
+            share = renamed.pop("inversion")
+            renamed["mix"] = "" if share == 0.5 else f"{EVALUATION}={1 - share},{INVERSION}={share}"
+        if renamed.get("strategy") in cls.mixes:
+            renamed["strategy"] = ",".join(cls.mixes[renamed["strategy"]])
+        if "directions" in renamed:
+            renamed["primitives"] = renamed.pop("directions")
+        return renamed
+
+    def demonstration_words(self, steps: int) -> int:
+        return 3 * steps + 6

@@ -6,20 +6,24 @@ times.
 
 from __future__ import annotations
 
-from stratagem.tasks.finite_field.field import EVALUATION, Chain, FiniteField
-from stratagem.tasks.finite_field.strategy import Path
+from typing import TYPE_CHECKING
+
+from stratagem.tasks.finite_field.chain import EVALUATION, Chain
+from stratagem.tasks.finite_field.strategy import Path, Walk
 from stratagem.tasks.finite_field.trace import write
 
-NAME = "forward"
+if TYPE_CHECKING:
+    from stratagem.tasks.finite_field.field import FiniteField
+
 OPENING = "forward"
 OPERATORS = "+*"
 
 
 def path(chain: Chain) -> Path:
     """From the start to the result."""
-    return Path(chain.steps, chain.states, given=chain.kind == EVALUATION)
+    return Path((Walk(chain.steps, chain.states, given=chain.kind == EVALUATION),))
 
 
-def demonstrate(task: FiniteField, chain: Chain) -> str:
+def demonstrate(task: FiniteField, content: Chain) -> str:
     """The gold response. A guessed start is the true one, so that the demonstration is right."""
-    return write(task, OPENING, path(chain))
+    return write(task, OPENING, path(content))

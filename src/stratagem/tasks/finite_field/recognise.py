@@ -23,11 +23,15 @@ leaves that one. A truncated one is judged up to the last whole step. `other` an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Label, Mark, Problem
-from stratagem.tasks.finite_field.field import FiniteField, Step
-from stratagem.tasks.finite_field.strategy import Path, Strategy
+from stratagem.tasks.finite_field.chain import Step
+from stratagem.tasks.finite_field.strategy import Path, Strategy, Walk
 from stratagem.tasks.finite_field.trace import GUESS, LAST, Item, Span, Trace, parse
+
+if TYPE_CHECKING:
+    from stratagem.tasks.finite_field.field import FiniteField
 
 # The operation is not the prompt's for that label (undone where the strategy undoes), or there is none.
 OPERAND_LOOKUP = "operand_lookup"
@@ -55,7 +59,13 @@ def label_among(
     completion: str,
     finish_reason: str,
 ) -> Label:
-    """The label of one completion among `strategies`: see `stratagem.tasks.finite_field.strategies.label`."""
+    """The label of one completion among `strategies`.
+
+    There is one mark for each head, one for each step and one for the answer, in the order of the text. A mark without
+    error spans the whole of it; one with an error spans the part that is wrong (empty where something is missing), with
+    what should stand there as `expected`. `Label.step` counts the steps as written: an error in a head belongs to the
+    step behind it, one in the answer to the step that would come next. Never raises, on any text.
+    """
     trace = parse(completion)
     truncated = finish_reason == "length"
     if truncated and trace.answer is None:
@@ -135,25 +145,33 @@ class _Judge:
 
     def __init__(self, task: FiniteField, residues: Sequence[int], path: Path, trace: Trace) -> None:
         self.task, self.residues, self.path, self.trace = task, residues, path, trace
-        self.place = {step.label: i for i, step in enumerate(path.steps)}
-        self.found: list[tuple[Mark, int]] = []  # with the step each belongs to
+        self.steps = path.steps
+        self.place = {step.label: i for i, step in enumerate(self.steps)}
+        self.later: dict[int, Walk] = {}  # walks behind the first one, by the place of their first step
+        begin = 0
+        for walk in path.walks:
+            if begin:
+                self.later[begin] = walk
+            begin += len(walk.steps)
+        self.marks: list[tuple[Mark, int]] = []  # with the step each belongs to
         self.next = 0  # index on the path of the step that should come next
         self.state: int | None = None  # the state before the next step, None where it is unreadable
         self.earlier: int | None = None  # the state before that one
+        self.guess: str | None = None  # the guess as written
 
     def label(self, name: str) -> Label:
-        self.found.sort(key=lambda pair: pair[0].start)
-        errors = [(mark.error, step) for mark, step in self.found if mark.error is not None]
+        self.marks.sort(key=lambda pair: pair[0].start)
+        errors = [(mark.error, step) for mark, step in self.marks if mark.error is not None]
         errors.sort(key=lambda pair: pair[0] == GUESSED_START)
         error, step = errors[0] if errors else (None, None)
-        return Label(name, error, step, tuple(mark for mark, _ in self.found))
+        return Label(name, error, step, tuple(mark for mark, _ in self.marks))
 
     def mark(self, step: int, span: Span, error: str | None = None, expected: str | None = None) -> None:
-        self.found.append((Mark(span[0], span[1], error, expected), step))
+        self.marks.append((Mark(span[0], span[1], error, expected), step))
 
     def walk(self, truncated: bool) -> None:
         trace = self.trace
-        self.head()
+        self.head(self.path.walks[0], 0, trace.first, trace.head_span, trace.first_span)
         answered = trace.answer is None
         for i, item in enumerate(trace.items):
             if not answered and trace.answer_span[0] < item.span[0]:
@@ -165,27 +183,33 @@ class _Judge:
         elif trace.answer is None and not truncated:
             self.mark(len(trace.items), (trace.end, trace.end), STOPPING, self.rest())
 
-    def head(self) -> None:
-        """The state before the first step."""
-        true, written = self.path.states[0], self.trace.first
+    def head(self, walk: Walk, i: int, written: str | None, head_span: Span, state_span: Span) -> None:
+        """The state before the first step of a walk, which is item `i`."""
+        true = walk.states[0]
         self.state = None if written is None else self.task.symbols.get(written)
+        if not walk.given:
+            self.guess = written
         if self.state == true:
-            self.mark(0, self.trace.head_span)
-        elif self.path.given or self.state is None:
-            self.mark(0, self.trace.first_span, CARRIED_STATE, self.task.symbol(true))
-            if written is None and self.path.given:
+            self.mark(i, head_span)
+        elif walk.given or self.state is None:
+            self.mark(i, state_span, CARRIED_STATE, self.task.symbol(true))
+            if written is None and walk.given:
                 self.state = true  # unwritten, it can still be what the first step starts from
         else:
-            self.mark(0, self.trace.first_span, GUESSED_START, self.task.symbol(true))
+            self.mark(i, state_span, GUESSED_START, self.task.symbol(true))
 
     def item(self, i: int, item: Item, after_answer: bool) -> None:
-        task, steps = self.task, self.path.steps
+        task, steps = self.task, self.steps
         written = None if item.state is None else task.symbols.get(item.state)
         if self.next >= len(steps):
             self.mark(i, item.span, STOPPING, None if after_answer else self.rest())
             self.earlier, self.state = self.state, written
             return
         due, place = self.next, self.place.get(item.label)
+        if place in self.later:
+            before, span = self.trace.heads.get(i, (None, (item.span[0], item.span[0])))
+            self.head(self.later[place], i, before, span, span)
+            self.earlier = None
         step = steps[due if place is None else place]
         right = None if place is None else self.applied(self.state, step)
         expected = None if right is None else task.symbol(right)
@@ -211,7 +235,7 @@ class _Judge:
 
     def answer(self, i: int) -> None:
         carried, written = self.carried(), self.trace.answer
-        if self.next < len(self.path.steps):
+        if self.next < len(self.steps):
             self.mark(i, self.trace.answer_span, STOPPING, self.rest())
         elif written == carried or (carried is None and written in self.task.symbols):
             self.mark(i, self.trace.answer_span)
@@ -220,14 +244,14 @@ class _Judge:
 
     def carried(self) -> str | None:
         """The answer that the trace comes to as it is written, None where that is unreadable."""
-        if self.path.given:
+        if self.path.guess is None:
             return None if self.state is None else self.task.symbol(self.state)
-        return self.trace.first if self.trace.first in self.task.symbols else None
+        return self.guess if self.guess in self.task.symbols else None
 
     def rest(self) -> str:
         """What should stand next: the step that is due, or the answer."""
-        if self.next < len(self.path.steps):
-            step = self.path.steps[self.next]
+        if self.next < len(self.steps):
+            step = self.steps[self.next]
             return f"#{step.label} {self.task.word(step)}"
-        word = LAST if self.path.given else GUESS
+        word = LAST if self.path.guess is None else GUESS
         return f"; answer {word} {self.carried() or self.task.symbol(self.path.answer)}"

@@ -3,6 +3,9 @@
     forward e9 #3 +e2 e3 #4 *e9 e6 ; answer last e6             the first state is given
     backward guess e6 #4 /e9 e3 #3 -e2 e9 ; answer guess e6      it is not, and has to be guessed
 
+A way of several walks has a ``;`` between them, and each walk its own first state: ``e9 #3 +e2 e3 ; guess e6 #4 /e9
+e3``.
+
 `parse` also reads what an LLM makes of that form: capitals, ``#3: +e2 -> e3``, ``#3 e9 + e2 = e3``, ``Step 3:``, a few
 words in between, line breaks, Markdown, LaTeX, ``Answer: e6.`` and ``The answer to the problem is e6``.
 """
@@ -10,10 +13,13 @@ words in between, line breaks, Markdown, LaTeX, ``Answer: e6.`` and ``The answer
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from stratagem.tasks.finite_field.field import FiniteField, last_answer, plain
+from stratagem.tasks.finite_field.answer import last_answer, plain
 from stratagem.tasks.finite_field.strategy import Path
+
+if TYPE_CHECKING:
+    from stratagem.tasks.finite_field.field import FiniteField
 
 Span = tuple[int, int]
 GUESS, LAST = "guess", "last"
@@ -72,9 +78,9 @@ class Trace(NamedTuple):
     """A completion as read. Spans are in characters of the completion; symbols and words are in lower case.
 
     `words` are those before the first step, among them the opening; `first` is the state before the first
-    step, as a rule written before it, else within it. `end` is the place of the first ``;`` behind the steps,
-    else the text's end. `answer` is the last one. Symbols are not checked against a field: ``e99`` may stand
-    anywhere.
+    step, as a rule written before it, else within it. `heads` are the first states of later walks, by the item that
+    each stands before. `end` is the place of the first ``;`` behind the steps, else the text's end. `answer` is the
+    last one. Symbols are not checked against a field: ``e99`` may stand anywhere.
     """
 
     words: tuple[str, ...]
@@ -82,6 +88,7 @@ class Trace(NamedTuple):
     head_span: Span  # from the first word or symbol to the first state, empty where there is neither
     first_span: Span  # empty, at the head's end, where the head has no state
     items: tuple[Item, ...]
+    heads: dict[int, tuple[str, Span]]
     end: int
     answer: str | None
     answer_span: Span  # with the word "answer" itself
@@ -89,10 +96,13 @@ class Trace(NamedTuple):
 
 def write(task: FiniteField, opening: str, path: Path) -> str:
     """The canonical text of a path, ending in its answer. A first state that is guessed is called a guess."""
-    parts = [opening, *([] if path.given else [GUESS]), task.symbol(path.states[0])]
-    for step, state in zip(path.steps, path.states[1:], strict=True):
-        parts += [f"#{step.label}", task.word(step), task.symbol(state)]
-    return " ".join([*parts, ";", "answer", LAST if path.given else GUESS, task.symbol(path.answer)])
+    parts = [opening]
+    for number, walk in enumerate(path.walks):
+        parts += [*([";"] if number else []), *([] if walk.given else [GUESS]), task.symbol(walk.states[0])]
+        for step, state in zip(walk.steps, walk.states[1:], strict=True):
+            parts += [f"#{step.label}", task.word(step), task.symbol(state)]
+    called = LAST if path.guess is None else GUESS
+    return " ".join([*parts, ";", "answer", called, task.symbol(path.answer)])
 
 
 def parse(completion: str) -> Trace:
@@ -127,10 +137,23 @@ def parse(completion: str) -> Trace:
         head_span=head_span,
         first_span=first_span,
         items=tuple(items),
+        heads=_heads(text, items),
         end=size if end < 0 else end,
         answer=answer,
         answer_span=answer_span,
     )
+
+
+def _heads(text: str, items: list[Item]) -> dict[int, tuple[str, Span]]:
+    """The symbol written between a ``;`` behind one step and the next step."""
+    heads: dict[int, tuple[str, Span]] = {}
+    for i in range(1, len(items)):
+        end = items[i].match.start()
+        begin = text.find(";", items[i - 1].match.end(), end)
+        symbols = [token for token in _WORD.finditer(text, begin, end) if token[1]] if begin >= 0 else []
+        if symbols:
+            heads[i] = symbols[-1][1], symbols[-1].span()
+    return heads
 
 
 def _items(text: str) -> list[Item]:

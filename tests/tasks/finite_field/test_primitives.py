@@ -7,20 +7,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs the lab extra")
+from stratagem.tasks import FiniteField
+from stratagem.tasks.base import END
+from stratagem.tasks.finite_field import primitives
+from stratagem.tasks.finite_field.chain import Step
 
-from stratagem.models import primitives
-from stratagem.models.vocabulary import EOS, words
-from stratagem.tasks.finite_field.field import FiniteField, Step
-
-WORDS = words()
 UPDATES = range(0, 3000, 6)
 
 
 def lines(update: int, **options):
-    ids, targets = primitives.batch(update, 1024, **options)
-    for row, aims in zip(ids, targets, strict=True):
-        yield [WORDS[i] for i in row], aims != primitives.IGNORE
+    made = primitives.lines(update, 1024, **options)
+    longest = max(map(len, made)) + 1
+    for line in made:
+        ended = [*line, *[(END, False)] * (longest - len(line))]
+        yield [word for word, _ in ended], np.array([learnt for _, learnt in ended])
 
 
 def is_list(line: list[str]) -> bool:
@@ -45,11 +45,11 @@ def slots(response: list[str]) -> list[tuple[bool, bool]]:
     return found
 
 
-@pytest.mark.parametrize("directions", [("forward", "backward"), ("forward",)])
-def test_no_two_neighbouring_slots_are_right(directions: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("variant", primitives.VARIANTS)
+def test_no_two_neighbouring_slots_are_right(variant: str) -> None:
     lists = right = 0
     for update in UPDATES:
-        for line, learnt in lines(update, directions=directions):
+        for line, learnt in lines(update, variant=variant):
             if not is_list(line):
                 continue
             response = line[line.index(":") + 1 :]
@@ -62,7 +62,7 @@ def test_no_two_neighbouring_slots_are_right(directions: tuple[str, ...]) -> Non
             slot = start + first_state(response) + 3
             state_learnt = [bool(learnt[slot + 3 * i]) for i in range(len(flags))]
             assert state_learnt == computed
-            assert response[0] in directions
+            assert response[0] in ("forward", "backward")[: 2 if variant == "both" else 1]
             # The other words are all learnt, to the line's end.
             end = start + response.index(";")
             assert all(learnt[i] for i in range(slot - 2, end + 1) if (i - slot) % 3)
@@ -72,8 +72,8 @@ def test_no_two_neighbouring_slots_are_right(directions: tuple[str, ...]) -> Non
     assert right > 1000
 
 
-@pytest.mark.parametrize("directions", [("forward", "backward"), ("forward",)])
-def test_recalls_are_right_and_come_late(directions: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("variant", primitives.VARIANTS)
+def test_recalls_are_right_and_come_late(variant: str) -> None:
     """A recall says the last slot, or the guess where the first state is one; before RECALL_FROM there is none."""
     start_of_recalls = primitives.RECALL_FROM
     updates = sorted({*UPDATES, *range(start_of_recalls - 12, start_of_recalls + 12)})
@@ -83,7 +83,7 @@ def test_recalls_are_right_and_come_late(directions: tuple[str, ...]) -> None:
     recalled = {"last": 0, "guess": 0, "last of a guess": 0}
     for update in updates:
         late = update >= start_of_recalls
-        for line, learnt in lines(update, directions=directions):
+        for line, learnt in lines(update, variant=variant):
             if not is_list(line):
                 assert not {"guess", "recall", "last"} & set(line)
                 continue
@@ -103,7 +103,7 @@ def test_recalls_are_right_and_come_late(directions: tuple[str, ...]) -> None:
             rest_learnt = aims[response.index(";") + 1 :]
             if not late:
                 assert not {"guess", "recall", "last"} & set(line), line
-                assert set(rest) == {EOS}
+                assert set(rest) == {END}
                 assert not any(rest_learnt)
                 continue
             guessed[not suits] += 1
@@ -118,7 +118,7 @@ def test_recalls_are_right_and_come_late(directions: tuple[str, ...]) -> None:
                 assert not suits, line
                 assert rest[2] == response[2], line
             recalled[rest[1]] += 1
-            assert set(rest[3:]) == {EOS}
+            assert set(rest[3:]) == {END}
             assert rest_learnt == [True] * 4 + [False] * (len(rest) - 4)
     assert min(near.values()) > 50
     assert min(lists.values()) > 500
@@ -129,12 +129,12 @@ def test_recalls_are_right_and_come_late(directions: tuple[str, ...]) -> None:
     assert recalled["last"] + recalled["guess"] == lists[True]
 
 
-@pytest.mark.parametrize("directions", [("forward", "backward"), ("forward",)])
-def test_half_of_the_lists_ask_for_their_direction(directions: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("variant", primitives.VARIANTS)
+def test_half_of_the_lists_ask_for_their_direction(variant: str) -> None:
     asked = {"list": 0, "forward": 0, "backward": 0}
     answered = {"forward": 0, "backward": 0}
     for update in UPDATES:
-        for line, learnt in lines(update, directions=directions):
+        for line, learnt in lines(update, variant=variant):
             if is_list(line):
                 colon = line.index(":")
                 ask, answer = line[colon - 1], line[colon + 1]
@@ -143,7 +143,7 @@ def test_half_of_the_lists_ask_for_their_direction(directions: tuple[str, ...]) 
                 asked[ask] += 1
                 answered[answer] += ask == "list"
     assert 0.45 < asked["list"] / sum(asked.values()) < 0.55
-    if len(directions) == 1:
+    if variant == "forward":
         assert asked["backward"] == answered["backward"] == 0
     else:
         assert 0.45 < answered["forward"] / asked["list"] < 0.55
@@ -186,7 +186,16 @@ def test_lists_reach_forty_operations_both_ways() -> None:
 
 
 def test_a_batch_depends_on_its_number_and_seed_alone() -> None:
-    first, again = primitives.batch(77, 1024), primitives.batch(77, 1024)
-    np.testing.assert_array_equal(first[0], again[0])
-    other = primitives.batch(77, 1024, seed=1)
-    assert first[0].shape != other[0].shape or (first[0] != other[0]).any()
+    assert primitives.lines(77, 1024) == primitives.lines(77, 1024)
+    assert primitives.lines(77, 1024) != primitives.lines(77, 1024, seed=1)
+    assert primitives.lines(77, 1024) != primitives.lines(78, 1024)
+
+
+def test_every_word_is_one_of_the_small_models() -> None:
+    known = set(FiniteField().words()) | {END}
+    assert all(
+        word in known
+        for update in range(0, 3000, 60)
+        for line in primitives.lines(update, 1024)
+        for word, _ in line
+    )

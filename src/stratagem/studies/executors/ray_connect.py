@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stratagem.records import StratagemError
-from stratagem.studies.ray_jobs import Cluster, first_sentence
+from stratagem.studies.executors.ray import Cluster, first_sentence
 
 HERE = ""  # the address that means: a Ray that runs on this machine, or else a new one
 STORE = 80 * 2**20  # bytes of the object store of a Ray that is started here; tasks return nothing

@@ -14,9 +14,8 @@ import pytest
 from stratagem.commands.common import read
 from stratagem.records import StratagemError
 from stratagem.settings import STUDY_RL, STUDY_SFT, GRPOConfig, LLMConfig, RolloutConfig, SFTConfig
-from stratagem.studies.config import QWEN, TABLE1, read_study
-from stratagem.studies.jobs import Job
-from stratagem.studies.llm_jobs import REST, command, disk_space, run_llm_jobs, words
+from stratagem.studies.executors.trl import REST, TRL, Killed, Running, command, disk_space, words
+from stratagem.studies.graph import Job, run
 from tests.integrations.tiny import tiny_qwen2
 
 
@@ -42,9 +41,12 @@ class ForRollout:
     ("options", "config"),
     [
         (ForSFT, STUDY_SFT),
-        (ForSFT, replace(STUDY_SFT, p=13, steps=(3, 3), seed=4)),
+        (ForSFT, replace(STUDY_SFT, task="finite_field:p=13", steps=(3, 3), seed=4)),
         (ForRL, STUDY_RL),
-        (ForRL, replace(STUDY_RL, beta=0.0, loss="dapo", scale="none", lr=1e-7, inversion=0.25)),
+        (
+            ForRL,
+            replace(STUDY_RL, beta=0.0, loss="dapo", scale="none", lr=1e-7, mix="evaluation=3,inversion=1"),
+        ),
         (ForRollout, RolloutConfig()),
         (ForRollout, RolloutConfig(greedy=False, force="backward", checkpoint="FB/RL(6-9)")),
         (ForRollout, RolloutConfig(max_new=512)),
@@ -69,30 +71,6 @@ def test_training_is_launched_by_accelerate_and_answering_is_not() -> None:
     assert command(job, LLMConfig(), None)[:3] == plain
     answer = Job("x", "rollout", RolloutConfig(), Path("out/x"), Path("m"))
     assert command(answer, LLMConfig(), Path("eight.yaml"))[:3] == plain
-
-
-def test_qwen_is_the_study() -> None:
-    study = read_study(QWEN)
-    assert study.held() == LLMConfig(rank=64, alpha=128, dropout=0.05)
-    found = study.deviations("full", model=study.llm["model"])
-    assert [deviation["setting"] for deviation in found] == ["rl.loss"]
-    other = study.deviations("full", model="another")
-    assert {deviation["setting"] for deviation in other} == {"model", "rl.loss"}
-    assert study.published == read_study(TABLE1).published
-    assert study.evaluation == read_study(TABLE1).evaluation
-
-
-def test_an_option_that_leaves_the_study_is_a_deviation() -> None:
-    study = read_study(QWEN)
-    found = study.deviations("full", model=study.llm["model"], held=LLMConfig(rank=16, dropout=0.0))
-    assert [(one["setting"], one["study"], one["ours"]) for one in found] == [
-        ("rl.loss", "not known", "grpo"),
-        ("llm.rank", 64, 16),
-        ("llm.dropout", 0.05, 0.0),
-    ]
-    assert {one["reason"] for one in found[1:]} == {"an option of the command"}
-    usual = study.deviations("full", model=study.llm["model"], held=study.held())
-    assert [one["setting"] for one in usual] == ["rl.loss"]
 
 
 def some_jobs(tune: str) -> list[Job]:
@@ -126,17 +104,16 @@ def test_too_little_disk_is_said_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("transformers", reason="needs the lab extra")
-    from stratagem.studies import table1
+    from stratagem.studies import run as study
 
     place = tiny_qwen2(tmp_path / "tiny")
-    usage = table1.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(table1.shutil, "disk_usage", lambda _: usage._replace(free=REST + 10_000))
+    usage = study.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(study.shutil, "disk_usage", lambda _: usage._replace(free=REST + 10_000))
     with pytest.raises(StratagemError, match=r"0\.2 GiB are free and a study takes up to 0\.\d;") as caught:
-        table1.reproduce(
-            "full",
-            1,
+        study.reproduce(
+            "table1",
             tmp_path / "out",
-            progress=lambda *_: None,
+            "full",
             engine="trl",
             model=str(place),
             llm=LLMConfig(),
@@ -148,22 +125,37 @@ def test_too_little_disk_is_said_before_anything_runs(
 def test_a_failed_stage_is_named_with_its_own_reason(tmp_path: Path) -> None:
     job = Job("FB/SFT 0", "sft", STUDY_SFT, tmp_path / "FB_SFT", tmp_path / "nowhere")
     with pytest.raises(StratagemError, match=r"FB/SFT 0: .*; the same command resumes") as caught:
-        run_llm_jobs([job], LLMConfig(), lambda *_: None)
+        run([job], TRL(LLMConfig()), lambda *_: None, {})
     assert "no such folder" in str(caught.value) or "pip install 'stratagem[llm]'" in str(caught.value)
     assert not (tmp_path / "FB_SFT").exists()
 
 
+def test_a_stage_that_a_signal_ended_is_told_from_one_that_failed(tmp_path: Path) -> None:
+    job = Job("FB/SFT 0", "sft", STUDY_SFT, tmp_path / "FB_SFT", tmp_path / "nowhere")
+    killed = Running(job, [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    killed.process.wait()
+    with pytest.raises(Killed, match=r"FB/SFT 0: killed by signal 9"):
+        killed.has_ended(lambda *_: None)
+    failed = Running(job, [sys.executable, "-c", "raise SystemExit(1)"])
+    failed.process.wait()
+    with pytest.raises(
+        StratagemError, match=r"FB/SFT 0: failed; see .*FB_SFT\.log; the same command"
+    ) as caught:
+        failed.has_ended(lambda *_: None)
+    assert not isinstance(caught.value, Killed)
+
+
 SMALL = """
-[evaluation]
+[evaluations.held-out]
 steps = "1-2"
 size = 8
 
-[quick.sft]
+[presets.quick.sft]
 size = 8
 steps = "1-1"
 epochs = 1
 
-[quick.rl]
+[presets.quick.rl]
 updates = 1
 prompts = 4
 batch = 2
@@ -195,5 +187,5 @@ def test_a_small_study_from_end_to_end(
     assert (tmp_path / "out" / "seed0" / "FB_SFT").stat().st_mtime_ns == before
     other = stratagem(*line, "--rank", "4")
     assert other.returncode == 2
-    assert "holds another study" in other.stderr
+    assert "made with other settings (llm.rank was 2, now 4)" in other.stderr
     assert other.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Run a command that ends when whoever started it ends: `python -m stratagem.studies.guard COMMAND…`.
+"""Run a command that ends when whoever started it ends: `python -m stratagem.studies.executors.guard COMMAND…`.
 
 A worker of a cluster may be killed at any moment; a training that it started must not go on beside the one that takes
 its place. The command gets a process group of its own, which is killed whole.
@@ -13,11 +13,9 @@ import sys
 import time
 from typing import NoReturn
 
-KILLED = "killed by signal"
-
 
 def main(line: list[str]) -> int:
-    """The command's exit code; where it was killed, a last line that says so and 1."""
+    """The command's exit code; where a signal killed it, 128 and the signal's number, as shells have it."""
     parent = os.getppid()
 
     def leave(*_: object) -> NoReturn:
@@ -31,10 +29,7 @@ def main(line: list[str]) -> int:
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
-    if child.returncode < 0:
-        stage = next((word for word in line if word in ("sft", "rl", "rollout")), "")
-        print(f"stratagem {stage}: {KILLED} {-child.returncode} (out of memory?)", flush=True)
-    return 1 if child.returncode < 0 else child.returncode
+    return 128 - child.returncode if child.returncode < 0 else child.returncode
 
 
 if __name__ == "__main__":

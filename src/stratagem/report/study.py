@@ -1,14 +1,17 @@
-"""The report of the study "Table 1": one HTML page that needs nothing but itself."""
+"""The report of a study: one HTML page that needs nothing but itself."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
 
+from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED
 from stratagem.report import charts, format, frames, page, traces, view
 from stratagem.report.page import Charts, Placed
 from stratagem.report.view import Summary
+from stratagem.tasks import make_task
 
 HEALTH = {
     "reward": "Reward",
@@ -17,7 +20,6 @@ HEALTH = {
     "no_signal": "Groups without signal",
     "length": "Length, tokens",
 }
-KIND_ORDER = ("inversion", "evaluation")  # the order of the study's table
 
 
 def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metrics: pl.DataFrame) -> str:
@@ -35,38 +37,46 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         policy, so nothing that a model wrote can run.
     """
     kept = Charts()
-    gains = view.gains(summary)
+    gains, task = view.gains(summary), make_task(summary["task"])
     domain = charts.strata_domain(gains)
+    arms, kinds, figures = list(view.arms(summary)), view.kinds(summary), summary["figures"]
+    colours = charts.strategy_colours([*task.strategies, MIXED, OTHER, UNPARSED, TRUNCATED])
     context: dict[str, Any] = {
         "summary": summary,
+        "task": task.about,
         "facts": _facts(summary),
         "note": view.one_run_note(summary),
         "notes": view.notes(summary),
         "chance": view.chance(summary),
-        "columns": view.COLUMNS,
+        "columns": view.columns(summary),
         "terms": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "rows": view.table(summary),
+        "others": [(name, view.table(summary, name)) for name in summary["others"]],
         "claims": view.claims(summary),
         "gains": gains,
         "orders": {gain.cell: view.orders(gain) for gain in gains},
         "overview": kept.add(
-            charts.overview(summary), "Selection, improvement and new strategies of each RL run"
-        ),
-        "strata": _strata(kept, gains, domain),
-        "training": _training(kept, curves, view.chance(summary)),
+            charts.overview(summary), "Selection, improvement and new strategies of each arm"
+        )
+        if gains
+        else None,
+        "strata": _strata(kept, gains, domain, kinds) if "strata" in figures else None,
+        "training": _training(kept, curves, view.chance(summary), kinds, colours)
+        if "training" in figures
+        else None,
         "health": _health(kept, metrics),
-        "errors": _errors(kept, rollouts, [row.cell for row in view.table(summary)]),
-        "attempts": _attempts(kept, rollouts, [row.cell for row in view.table(summary)]),
-        "traces": _traces(rollouts, gains),
+        "errors": _errors(kept, rollouts, arms, kinds) if "errors" in figures else None,
+        "attempts": _attempts(kept, rollouts, summary) if "attempts" in figures else None,
+        "traces": _traces(rollouts, gains, kinds, task.guesses) if "traces" in figures else None,
     }
-    return page.render("table1.html", context, kept)
+    return page.render("study.html", context, kept)
 
 
 def _facts(summary: Summary) -> list[tuple[str, str]]:
     evaluation = view.record(summary, "evaluation")
     return [
         ("Preset", format.plain(summary.get("preset"))),
-        ("Seeds", format.plain(summary.get("seeds"))),
+        ("Replicates", format.plain(len(summary["seeds"]))),
         ("Held-out problems", format.plain(evaluation.get("problems"))),
         ("Samples a problem", format.plain(evaluation.get("samples"))),
         ("Temperature", format.plain(evaluation.get("temperature"))),
@@ -74,31 +84,36 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
-def _strata(kept: Charts, gains: list[view.Gain], domain: tuple[float, float]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def _strata(
+    kept: Charts, gains: list[view.Gain], domain: tuple[float, float], kinds: list[str]
+) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = []
     for gain in gains:
         there = {stratum.get("kind") for stratum in view.records(gain.raw, "strata")}
         panels = [
             kept.add(
                 charts.strata(gain, kind, domain), f"{gain.cell}, {kind}: terms by number of steps", kind
             )
-            for kind in _kinds(there)
+            for kind in kinds
+            if kind in there
         ]
         if panels:
-            found.append({"cell": gain.cell, "panels": panels})
-    return found
+            runs.append({"cell": gain.cell, "panels": panels})
+    return runs
 
 
-def _training(kept: Charts, curves: pl.DataFrame, chance: float | None) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def _training(
+    kept: Charts, curves: pl.DataFrame, chance: float | None, kinds: list[str], colours: dict[str, str]
+) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = []
     for cell in curves["cell"].unique(maintain_order=True):
         mine = curves.filter(pl.col("cell") == cell)
         steps = charts.step_colours(mine["difficulty"].unique().sort().to_list())
-        used = mine["strategy"].unique().sort().to_list()
-        strategies = {name: charts.STRATEGY_COLOURS.get(name, charts.PALETTE[3]) for name in used}
+        used = set(mine["strategy"].unique())
+        strategies = {name: colour for name, colour in colours.items() if name in used}
         reward: list[Placed] = []
         shares: list[Placed] = []
-        for kind in _kinds(set(mine["kind"].unique())):
+        for kind in _among(kinds, mine):
             spec = charts.rates(frames.reward_rates(mine, cell, kind), "difficulty", steps, chance)
             reward.append(
                 kept.add(spec, f"{cell}: reward on {kind} over updates, by steps", f"reward, {kind}")
@@ -108,11 +123,11 @@ def _training(kept: Charts, curves: pl.DataFrame, chance: float | None) -> list[
                 shares.append(
                     kept.add(spec, f"{cell}: strategies on {kind} over updates", f"strategies, {kind}")
                 )
-        only = used[0] if len(used) == 1 else None
-        found.append(
+        only = next(iter(used)) if len(used) == 1 else None
+        runs.append(
             {"cell": cell, "steps": steps, "strategies": strategies, "only": only, "panels": reward + shares}
         )
-    return found
+    return runs
 
 
 def _health(kept: Charts, metrics: pl.DataFrame) -> dict[str, Any]:
@@ -125,10 +140,10 @@ def _health(kept: Charts, metrics: pl.DataFrame) -> dict[str, Any]:
         part = means.filter(pl.col("name") == name)
         if part.height:
             panels.append(kept.add(charts.metric(part, scale), f"{HEALTH[name]} over updates", HEALTH[name]))
-    return {"scale": {format.cell_label(cell): colour for cell, colour in scale.items()}, "panels": panels}
+    return {"scale": scale, "panels": panels}
 
 
-def _errors(kept: Charts, rollouts: pl.DataFrame, cells: list[str]) -> dict[str, Any]:
+def _errors(kept: Charts, rollouts: pl.DataFrame, cells: list[str], kinds: list[str]) -> dict[str, Any]:
     shares = frames.error_shares(rollouts)
     names = (
         shares.group_by("error").agg(pl.col("share").sum()).sort("share", "error", descending=[True, False])
@@ -139,7 +154,7 @@ def _errors(kept: Charts, rollouts: pl.DataFrame, cells: list[str]) -> dict[str,
     top = 100 * float(totals.max() or 0)  # type: ignore[arg-type]
     panels: list[Placed] = []
     tables: list[dict[str, Any]] = []
-    for kind in _kinds(set(shares["kind"].unique())):
+    for kind in _among(kinds, shares):
         part = shares.filter(pl.col("kind") == kind)
         panels.append(
             kept.add(charts.errors(part, there, scale, top), f"Kinds of error on {kind} problems", kind)
@@ -152,28 +167,40 @@ def _errors(kept: Charts, rollouts: pl.DataFrame, cells: list[str]) -> dict[str,
     return {"scale": scale, "legend": legend, "panels": panels, "tables": tables}
 
 
-def _attempts(kept: Charts, rollouts: pl.DataFrame, cells: list[str]) -> dict[str, Any]:
-    found = frames.pass_at_k(rollouts)
-    stages = list(dict.fromkeys(cell.split("/")[-1] for cell in cells))
-    scale = {s: charts.STAGE_COLOURS[i % len(charts.STAGE_COLOURS)] for i, s in enumerate(stages)}
-    split = found.with_columns(
-        family=pl.col("checkpoint").str.split("/").list.first(),
-        checkpoint=pl.col("checkpoint").str.split("/").list.last(),
-    )
-    families = [f for f in dict.fromkeys(c.split("/")[0] for c in cells) if f in set(split["family"])]
+def _attempts(kept: Charts, rollouts: pl.DataFrame, summary: Summary) -> dict[str, Any]:
+    """A panel for each arm that starts from none, with the arms that come from it."""
+    attempts = frames.pass_at_k(rollouts)
+    arms = view.arms(summary)
+    there = {name: arm for name, arm in arms.items() if name in set(attempts["checkpoint"])}
+    families: dict[str, list[str]] = {}
+    for name, arm in there.items():
+        families.setdefault(arm["root"], []).append(name)
+    # What was done to an arm last tells it from its family, as a rule; else its name does.
+    labels = {name: arm["label"] for name, arm in there.items()}
+    if any(len({labels[name] for name in family}) < len(family) for family in families.values()):
+        labels = {name: name for name in there}
+    shown = list(dict.fromkeys(labels.values()))
+    scale = {label: charts.STAGE_COLOURS[i % len(charts.STAGE_COLOURS)] for i, label in enumerate(shown)}
     panels: list[Placed] = []
-    for family in families:
-        part = split.filter(pl.col("family") == family).drop("family")
-        panels.append(kept.add(charts.attempts(part, scale), f"pass@k of {family} models", family))
+    for root, family in families.items():
+        part = attempts.filter(pl.col("checkpoint").is_in(family))
+        spec = charts.attempts(part.with_columns(pl.col("checkpoint").replace(labels)), scale)
+        panels.append(kept.add(spec, f"pass@k of {root} and what comes from it", root))
     return {"scale": scale, "panels": panels}
 
 
-def _traces(rollouts: pl.DataFrame, gains: list[view.Gain]) -> list[dict[str, Any]]:
-    found = [{"cell": g.cell, "pairs": traces.pairs(rollouts, view.before(g.cell), g.cell)} for g in gains]
-    return [run for run in found if run["pairs"]]
+def _traces(
+    rollouts: pl.DataFrame, gains: list[view.Gain], kinds: list[str], guesses: Collection[str]
+) -> list[dict[str, Any]]:
+    runs = [
+        {"cell": gain.cell, "pairs": traces.pairs(rollouts, gain.before, gain.cell, kinds, guesses)}
+        for gain in gains
+    ]
+    return [run for run in runs if run["pairs"]]
 
 
-def _kinds(there: set[Any]) -> list[str]:
-    """The kinds that are there, in the study's order, others after them."""
-    known = [kind for kind in KIND_ORDER if kind in there]
-    return known + sorted(str(kind) for kind in there - set(KIND_ORDER) if kind is not None)
+def _among(kinds: list[str], frame: pl.DataFrame) -> list[str]:
+    """The kinds of problem that are in a frame, in the table's order, others after them."""
+    there = set(frame["kind"].unique())
+    known = [kind for kind in kinds if kind in there]
+    return known + sorted(str(kind) for kind in there - set(kinds) if kind is not None)

@@ -17,19 +17,19 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import stratagem
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.studies import jobs as local
-from stratagem.studies.guard import KILLED
-from stratagem.studies.jobs import Job, Progress
-from stratagem.studies.llm_jobs import command, run_one
+from stratagem.studies.executors import local
+from stratagem.studies.executors.trl import POLL, Killed, Running, command
+from stratagem.studies.graph import Job, Progress
 from stratagem.workspace import write_bytes
 
 SEEN = (
@@ -91,64 +91,9 @@ class Cluster:
     tasks: int | None = None
     retries: int = 3
 
-    def run(
-        self,
-        jobs: Sequence[Job],
-        home: Path,
-        progress: Progress,
-        llm: LLMConfig | None = None,
-        accelerate: Path | None = None,
-    ) -> None:
-        """Run all jobs of the study in `home`, those that others wait for first; by TRL where `llm` is given.
-
-        Raises:
-            StratagemError: as the job that failed, or its worker was lost too often; a node that cannot do the work.
-                What is done is kept.
-            KeyboardInterrupt: the tasks have been stopped; each stage resumes from its last saved state.
-        """
-        from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
-
-        home.mkdir(parents=True, exist_ok=True)
-        path = home.absolute() / f".ray-{secrets.token_hex(4)}"
-        mark = Mark(str(path), secrets.token_hex(16), version(), code())
-        write_bytes(path, mark.token.encode())
-        try:
-            self.see_nodes(mark)
-            self.run_all(jobs, progress, llm, accelerate and accelerate.absolute(), mark)
-        except RayTaskError:
-            raise  # a mistake in this package: its traceback, from where it happened
-        except RayError as error:
-            raise StratagemError(f"Ray failed ({first_sentence(error)}); the same command resumes") from None
-        finally:
-            path.unlink(missing_ok=True)
-
-    def see_nodes(self, mark: Mark) -> None:
-        """Let every node that can run a task look for the study's folder and for this package."""
-        import ray  # pyright: ignore[reportMissingImports]
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
-
-        def look(mark: tuple[str, str, str, str]) -> str:  # a function of a function travels whole
-            try:
-                from stratagem.studies import ray_jobs
-            except ImportError as error:
-                return f"cannot import stratagem {mark[2]} ({error}); install the same on every node"
-            return ray_jobs.complaint(ray_jobs.Mark(*mark))
-
-        nodes = self.able_nodes()
-        looks = {
-            ray.remote(look)
-            .options(
-                num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            )
-            .remote((mark.path, mark.token, mark.version, mark.code)): node["NodeManagerHostname"]
-            for node in nodes
-        }
-        _, silent = ray.wait(list(looks), num_returns=len(looks), timeout=120)
-        if silent:
-            raise StratagemError(f"node {looks[silent[0]]}: Ray starts no worker there within 2 minutes")
-        for answer, name in looks.items():
-            if wrong := ray.get(answer):
-                raise StratagemError(f"node {name}: {wrong}")
+    def executor(self, home: Path, llm: LLMConfig | None = None, accelerate: Path | None = None) -> Tasks:
+        """Runs the stages of the study in `home`; by TRL where `llm` is given."""
+        return Tasks(self, home, llm, accelerate and accelerate.absolute())
 
     def able_nodes(self) -> list[dict[str, Any]]:
         """The nodes with what a task asks for."""
@@ -167,63 +112,131 @@ class Cluster:
             )
         return able
 
-    def run_all(
-        self,
-        jobs: Sequence[Job],
-        progress: Progress,
-        llm: LLMConfig | None,
-        accelerate: Path | None,
-        mark: Mark,
+    def see_nodes(self, mark: Mark) -> None:
+        """Let every node that can run a task look for the study's folder and for this package."""
+        import ray  # pyright: ignore[reportMissingImports]
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
+
+        def look(mark: tuple[str, str, str, str]) -> str:  # a function of a function travels whole
+            try:
+                from stratagem.studies.executors import ray as there
+            except ImportError as error:
+                return f"cannot import stratagem {mark[2]} ({error}); install the same on every node"
+            return there.complaint(there.Mark(*mark))
+
+        looks = {
+            ray.remote(look)
+            .options(
+                num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            )
+            .remote((mark.path, mark.token, mark.version, mark.code)): node["NodeManagerHostname"]
+            for node in self.able_nodes()
+        }
+        _, silent = ray.wait(list(looks), num_returns=len(looks), timeout=120)
+        if silent:
+            raise StratagemError(f"node {looks[silent[0]]}: Ray starts no worker there within 2 minutes")
+        for answer, name in looks.items():
+            if wrong := ray.get(answer):
+                raise StratagemError(f"node {name}: {wrong}")
+
+
+class Tasks:
+    """The executor whose jobs are Ray tasks.
+
+    Raises:
+        StratagemError: a node cannot do the work, a job failed, or its worker was lost too often.
+    """
+
+    def __init__(self, cluster: Cluster, home: Path, llm: LLMConfig | None, accelerate: Path | None) -> None:
+        self.cluster, self.home, self.llm, self.accelerate = cluster, home, llm, accelerate
+        self.running: dict[Any, Job] = {}
+        self.lost: Counter[str] = Counter()
+
+    def __enter__(self) -> Tasks:
+        import ray  # pyright: ignore[reportMissingImports]
+
+        self.home.mkdir(parents=True, exist_ok=True)
+        path = self.home.absolute() / f".ray-{secrets.token_hex(4)}"
+        self.mark = Mark(str(path), secrets.token_hex(16), version(), code())
+        write_bytes(path, self.mark.token.encode())
+        try:
+            with own_words():
+                self.cluster.see_nodes(self.mark)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        self.reports: Any = ray.remote(Reports).options(num_cpus=0, max_restarts=-1).remote()
+        # Retries are counted here: where memory ran out Ray's own have no end, and nobody hears of them.
+        self.task: Any = ray.remote(num_cpus=1, num_gpus=self.cluster.gpus, max_retries=0)(run_stage)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        import ray  # pyright: ignore[reportMissingImports]
+
+        with own_words():
+            for task in self.running:
+                ray.cancel(task, force=True)
+            if self.running:
+                ray.wait(list(self.running), num_returns=len(self.running), timeout=10)
+            ray.kill(self.reports)  # pyright: ignore[reportArgumentType]
+        Path(self.mark.path).unlink(missing_ok=True)
+
+    def free(self) -> bool:
+        return self.cluster.tasks is None or len(self.running) < self.cluster.tasks
+
+    def start(self, job: Job) -> None:
+        with own_words():
+            task = self.task.options(name=job.name).remote(
+                portable(job), self.llm, self.accelerate, self.mark, Sink(self.reports)
+            )
+        self.running[task] = job
+
+    def ended(self, progress: Progress) -> list[Job]:
+        import ray  # pyright: ignore[reportMissingImports]
+
+        with own_words():
+            finished, _ = ray.wait(list(self.running), timeout=0.5)
+            drain(self.reports, progress)
+            return [job for task in finished if (job := self.settled(task)) is not None]
+
+    def settled(self, task: Any) -> Job | None:
+        """The job of a task that has ended; None where it was started again, since its worker was lost."""
         import ray  # pyright: ignore[reportMissingImports]
         from ray import exceptions  # pyright: ignore[reportMissingImports]
 
-        gone = (
-            exceptions.WorkerCrashedError,
-            exceptions.NodeDiedError,
-            exceptions.OutOfMemoryError,
-            Lost,
-        )
-        reports = ray.remote(Reports).options(num_cpus=0, max_restarts=-1).remote()
-        # Retries are counted here: where memory ran out Ray's own have no end, and nobody hears of them.
-        task = ray.remote(num_cpus=1, num_gpus=self.gpus, max_retries=0)(run_stage)
-        waiting, running, done, lost = list(jobs), dict[Any, Job](), set[str](), Counter[str]()
+        gone = (exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.OutOfMemoryError, Lost)
+        job = self.running.pop(task)
         try:
-            while waiting or running:
-                ready = [job for job in waiting if done.issuperset(job.needs)]
-                for job in ready[: None if self.tasks is None else self.tasks - len(running)]:
-                    waiting.remove(job)
-                    made = task.options(name=job.name).remote(
-                        portable(job), llm, accelerate, mark, Sink(reports)
-                    )
-                    running[made] = job
-                finished, _ = ray.wait(list(running), timeout=0.5)
-                drain(reports, progress)
-                for ended in finished:
-                    job = running.pop(ended)
-                    try:
-                        ray.get(ended)
-                    except gone as error:
-                        lost[job.name] += 1
-                        again(job, lost[job.name], self.retries, error)
-                        waiting.insert(0, job)
-                    except StratagemError as error:
-                        raise StratagemError(str(getattr(error, "cause", error))) from None
-                    else:
-                        if not appears(job.out):
-                            raise StratagemError(
-                                f"{job.out}: finished on its node, but not to be seen here; {SHARE}"
-                            )
-                        done.add(job.name)
-            drain(reports, progress)
-        except BaseException:
-            for one in running:
-                ray.cancel(one, force=True)
-            if running:
-                ray.wait(list(running), num_returns=len(running), timeout=10)
-            raise
-        finally:
-            ray.kill(reports)  # pyright: ignore[reportArgumentType]
+            ray.get(task)
+        except gone as error:
+            self.lost[job.name] += 1
+            again(job, self.lost[job.name], self.cluster.retries, error)
+            self.start(job)
+            return None
+        except StratagemError as error:
+            raise StratagemError(str(getattr(error, "cause", error))) from None
+        if not appears(job.out):
+            raise StratagemError(f"{job.out}: finished on its node, but not to be seen here; {SHARE}")
+        return job
+
+
+@contextlib.contextmanager
+def own_words() -> Iterator[None]:
+    """Ray's own errors as one line.
+
+    Raises:
+        StratagemError: Ray failed. A mistake in this package keeps its traceback, from where it happened.
+    """
+    from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
+
+    try:
+        yield
+    except RayTaskError:
+        raise
+    except RayError as error:
+        raise StratagemError(f"Ray failed ({first_sentence(error)}); the same command resumes") from None
 
 
 def again(job: Job, lost: int, retries: int, error: Exception) -> None:
@@ -252,12 +265,8 @@ def drain(reports: Any, progress: Progress) -> None:
 
 def portable(job: Job) -> Job:
     """The job for a machine with another working directory and this package in another place."""
-    from stratagem.models.folder import SHIPPED
-
     model = job.model
-    if model == SHIPPED:
-        model = None  # each worker has its own
-    elif model is not None and (job.needs or model.exists()):
+    if model is not None and (job.needs or model.exists()):
         model = model.absolute()  # else the id of a model on a hub
     return replace(job, out=job.out.absolute(), model=model)
 
@@ -271,26 +280,22 @@ def run_stage(job: Job, llm: LLMConfig | None, accelerate: Path | None, mark: Ma
     """
     if wrong := complaint(mark):
         raise StratagemError(f"node {socket.gethostname()}: {wrong}")
-    if job.model is None:
-        from stratagem.models.folder import SHIPPED
-
-        job = replace(job, model=SHIPPED)
-    elif job.needs:
+    if job.needs and job.model is not None:
         appears(job.model)
     wait_for_lock(job.out.with_name(f"{job.out.name}.partial"))
     if llm is None:
-        import torch
-
-        torch.set_num_threads(1)
-        local._reports = reports
+        local.report_to(reports)
         local.work(job)
     elif not job.out.exists():
+        running = Running(job, guarded(job, llm, accelerate))
         try:
-            run_one(job, guarded(job, llm, accelerate), lambda *report: reports.put(report))
-        except StratagemError as error:
-            if KILLED not in str(error):
-                raise
-            raise Lost(str(error).removeprefix(f"{job.name}: ").partition(";")[0]) from None
+            while not running.has_ended(lambda *report: reports.put(report)):
+                time.sleep(POLL)
+        except Killed as error:
+            raise Lost(str(error).removeprefix(f"{job.name}: ")) from None
+        except BaseException:
+            running.stop()
+            raise
 
 
 def guarded(job: Job, llm: LLMConfig, accelerate: Path | None) -> list[str]:
@@ -298,7 +303,7 @@ def guarded(job: Job, llm: LLMConfig, accelerate: Path | None) -> list[str]:
     line = command(job, llm, accelerate)
     if "--config_file" in line:
         line[3:3] = ["--main_process_port", "0"]  # any free port
-    return [line[0], "-m", "stratagem.studies.guard", *line]
+    return [line[0], "-m", "stratagem.studies.executors.guard", *line]
 
 
 def complaint(mark: Mark) -> str:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,18 @@ pytest.importorskip("ray", reason="needs the cluster extra: pip install 'stratag
 import ray  # pyright: ignore[reportMissingImports]
 
 from stratagem.commands.study import cluster_of, with_address
-from stratagem.models.folder import SHIPPED
 from stratagem.records import StratagemError
 from stratagem.settings import STUDY_SFT, LLMConfig
-from stratagem.studies import ray_connect, ray_jobs
-from stratagem.studies.config import read_study
-from stratagem.studies.jobs import Job, run_jobs
-from stratagem.studies.ray_connect import connect
-from stratagem.studies.ray_jobs import Cluster
-from stratagem.studies.table1 import jobs, reproduce
+from stratagem.studies import graph
+from stratagem.studies.executors import ray as ray_tasks
+from stratagem.studies.executors import ray_connect
+from stratagem.studies.executors.local import Local
+from stratagem.studies.executors.ray import Cluster
+from stratagem.studies.executors.ray_connect import connect
+from stratagem.studies.graph import Job
+from stratagem.studies.plan import plan
+from stratagem.studies.run import reproduce, start_of
+from stratagem.studies.study import read_study
 from stratagem.training import sft
 from tests.conftest import Run
 from tests.studies.edited import edited
@@ -44,7 +47,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of six conditions, whose RL is long enough to save a state (at update 25) before its end."""
     return edited(
         tmp_path_factory.mktemp("study") / "small.toml",
-        ('strategies = ["F", "B", "FB"]', 'strategies = ["F", "FB"]'),
+        *((f'"B/{stage}" = {{', f'# "B/{stage}" = {{') for stage in ("SFT", "RL(2-5)", "RL(6-9)")),
+        *((f'"B/{stage}" = [', f'# "B/{stage}" = [') for stage in ("SFT", "RL(2-5)", "RL(6-9)")),
         ("size = 480", "size = 8"),
         ("samples = 8", "samples = 2"),
         ("size = 2048", "size = 64"),
@@ -56,13 +60,25 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stages(study: Path, out: Path) -> list[Job]:
-    return jobs(read_study(study), "quick", 1, out, SHIPPED)
+    whole = read_study(study)
+    start = start_of(whole, "native", None, None)
+    return plan(whole, "quick", 1, out, start.folder, start.fingerprint, {})
+
+
+def run(
+    cluster: Cluster,
+    jobs: Sequence[Job],
+    home: Path,
+    progress: Any = lambda *_: None,
+    llm: LLMConfig | None = None,
+) -> None:
+    graph.run(jobs, cluster.executor(home, llm), progress, {})
 
 
 @pytest.fixture(scope="module")
 def by_processes(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "processes"
-    run_jobs(stages(small, out), 2, lambda *_: None)
+    graph.run(stages(small, out), Local(2), lambda *_: None, {})
     return out
 
 
@@ -149,7 +165,7 @@ def test_workers_are_killed_and_the_bits_are_those_of_local_processes(
         late: out / "seed0" / "F_RL_2-5.partial" / "state.safetensors",
     }
     with connect("") as cluster, Killer(files) as killer:
-        cluster.run(stages(small, out), out, lambda *report: seen.append(report[:3]))
+        run(cluster, stages(small, out), out, lambda *report: seen.append(report[:3]))
     assert killer.killed == {early, late}
     for name in (early, late):
         assert f"{name}: its worker was lost" in caplog.text
@@ -167,10 +183,10 @@ def test_a_worker_that_is_lost_every_time_ends_the_study(small: Path, tmp_path: 
     job = stages(small, tmp_path)[0]
     files = {job.name: job.out.with_name(f"{job.out.name}.partial") / "config.json"}
     with Killer(files), pytest.raises(StratagemError) as caught:
-        Cluster(retries=0).run([job], tmp_path, lambda *_: None)
+        run(Cluster(retries=0), [job], tmp_path)
     assert str(caught.value).startswith(f"{job.name}: its worker was lost 1 times (")
     assert str(caught.value).endswith("; the same command resumes")
-    Cluster(retries=0).run([job], tmp_path, lambda *_: None)
+    run(Cluster(retries=0), [job], tmp_path)
     assert_same_model(job, tmp_path)
 
 
@@ -191,14 +207,14 @@ def test_an_interrupt_stops_the_tasks_and_the_same_call_goes_on(small: Path, tmp
 
     with connect("") as cluster:
         with pytest.raises(KeyboardInterrupt):
-            cluster.run([job], tmp_path, stop)
+            run(cluster, [job], tmp_path, stop)
         assert not workers(job.name)
         partial = job.out.with_name(f"{job.out.name}.partial")
         with open(partial / ".lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it
         assert ray.is_initialized(), "a Ray that was there before is left running"
         job = replace(job, config=replace(job.config, epochs=2))
-        cluster.run([job], tmp_path, lambda *_: None)
+        run(cluster, [job], tmp_path)
     assert_same_model(job, tmp_path)
 
 
@@ -210,9 +226,9 @@ def test_an_error_of_a_stage_reads_as_without_ray_and_is_not_tried_again(
     job = next(job for job in stages(small, tmp_path) if job.stage == "rl")
     job = replace(job, model=tmp_path / "nothing", needs=())
     with pytest.raises(StratagemError) as alone:
-        run_jobs([job], 1, lambda *_: None)
+        graph.run([job], Local(1), lambda *_: None, {})
     with pytest.raises(StratagemError) as by_ray:
-        Cluster().run([job], tmp_path, lambda *_: None)
+        run(Cluster(), [job], tmp_path)
     assert str(by_ray.value) == str(alone.value)
     assert "no model here" in str(alone.value)
     assert "lost" not in caplog.text
@@ -222,7 +238,7 @@ def test_an_error_of_a_stage_reads_as_without_ray_and_is_not_tried_again(
 def test_a_stage_by_trl_fails_in_its_own_words(small: Path, tmp_path: Path) -> None:
     job = replace(stages(small, tmp_path)[0], config=STUDY_SFT, model=tmp_path / "nowhere")
     with pytest.raises(StratagemError, match=rf"^{job.name}: .*; the same command resumes$") as caught:
-        Cluster().run([job], tmp_path, lambda *_: None, LLMConfig())
+        run(Cluster(), [job], tmp_path, llm=LLMConfig())
     assert "no such folder" in str(caught.value) or "pip install 'stratagem[llm]'" in str(caught.value)
 
 
@@ -230,23 +246,23 @@ def test_a_stage_by_trl_fails_in_its_own_words(small: Path, tmp_path: Path) -> N
 def test_a_node_that_cannot_work_is_named_before_any_work(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run() -> None:
-        Cluster().run(stages(small, tmp_path / "out"), tmp_path / "out", lambda *_: None)
+    def begin() -> None:
+        run(Cluster(), stages(small, tmp_path / "out"), tmp_path / "out")
 
-    monkeypatch.setattr(ray_jobs, "code", lambda: "another")
+    monkeypatch.setattr(ray_tasks, "code", lambda: "another")
     with pytest.raises(
         StratagemError, match=r"^node \S+: its stratagem \(\S+\) is not the code that .*install the same"
     ):
-        run()
+        begin()
     monkeypatch.undo()
-    real = ray_jobs.Mark
+    real = ray_tasks.Mark
     monkeypatch.setattr(
-        ray_jobs, "Mark", lambda path, *rest: real(path.replace("/out/", "/elsewhere/"), *rest)
+        ray_tasks, "Mark", lambda path, *rest: real(path.replace("/out/", "/elsewhere/"), *rest)
     )
     with pytest.raises(
         StratagemError, match=r"^node \S+: does not see .*/elsewhere; --out has to be on a file system"
     ):
-        run()
+        begin()
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -256,7 +272,7 @@ def test_more_gpus_than_a_node_has_are_refused_before_any_work(small: Path, tmp_
         connect("", gpus=0.5) as cluster,
         pytest.raises(StratagemError, match=r"^--ray-gpus 0.5: .*the most is 0"),
     ):
-        cluster.run(stages(small, tmp_path / "out"), tmp_path / "out", lambda *_: None)
+        run(cluster, stages(small, tmp_path / "out"), tmp_path / "out")
     with (
         pytest.raises(StratagemError, match=r"--ray-gpus 1.5: must be a whole number"),
         connect("", gpus=1.5),
@@ -324,6 +340,7 @@ def test_what_ray_prints_is_no_part_of_a_result(capsys: pytest.CaptureFixture[st
     [
         (["table1", "--ray"], ["table1", "--ray", ""]),
         (["--ray", "table1"], ["--ray", "", "table1"]),
+        (["--ray", "mine.toml"], ["--ray", "", "mine.toml"]),
         (["table1", "--ray", "--seeds", "2"], ["table1", "--ray", "", "--seeds", "2"]),
         (["table1", "--ray", "auto", "--seeds", "2"], ["table1", "--ray", "auto", "--seeds", "2"]),
         (["table1", "--ray=head:6379"], ["table1", "--ray=head:6379"]),
@@ -335,16 +352,16 @@ def test_the_address_may_be_left_out(words: list[str], read: list[str]) -> None:
 
 def test_the_study_hands_its_stages_to_ray(tmp_path: Path) -> None:
     class Recorder(Cluster):
-        def run(self, jobs: Any, home: Path, *rest: Any) -> None:
-            raise StratagemError(f"{len(jobs)} stages in {home.name}, {rest[1:]}")
+        def executor(self, home: Path, llm: Any = None, accelerate: Any = None) -> Any:
+            raise StratagemError(f"stages in {home.name}, {llm}, {accelerate}")
 
-    with pytest.raises(StratagemError, match=r"^24 stages in out, \(None, None\)$"):
-        reproduce("quick", 1, tmp_path / "out", progress=print, cluster=Recorder())
+    with pytest.raises(StratagemError, match=r"^stages in out, None, None$"):
+        reproduce("table1", tmp_path / "out", "quick", cluster=Recorder())
 
 
 def test_ray_is_not_imported_unless_asked_for() -> None:
     code = (
-        "import sys, stratagem.commands.study, stratagem.studies.table1, stratagem.studies.ray_connect\n"
+        "import sys, stratagem.commands.study, stratagem.studies.run, stratagem.studies.executors.ray_connect\n"
         "assert 'ray' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,6 @@
 """What the base model is trained on: primitives, and nothing else.
 
-Three kinds of line, all made from the words of `vocabulary`:
+Three kinds of line, all made from the task's `words`:
 
 - facts: unconnected single operations, ``e3 +e5 e8 ; e1 /e4 e9 ;`` with inverses and negatives;
 - lists: a list of operations, then its traversal in one direction, ``forward`` in order or ``backward`` in reverse with
@@ -19,29 +19,32 @@ demonstration: the model card says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
-from stratagem.models.vocabulary import EOS, FIELDS, words
-from stratagem.tasks.finite_field.field import FiniteField, Step
+from stratagem.tasks.base import END, Line
+from stratagem.tasks.finite_field.chain import Step
+from stratagem.tasks.finite_field.field import FiniteField
 from stratagem.tasks.finite_field.trace import GUESS, LAST
+from stratagem.tasks.finite_field.words import FIELDS, words
 
+VARIANTS = (
+    "both",
+    "forward",
+)  # directions of traversal; "forward" is the ablation whose base never went backward
 MAX_LIST = 40
 GROWTH = 45  # updates until lists may be one operation longer
-IGNORE = -100
 FORWARD, BACKWARD = "forward", "backward"
 OPEN = "list"  # asks for a traversal in either direction
 TASKS = {p: FiniteField(p) for p in FIELDS}
-IDS = {word: i for i, word in enumerate(words())}
 
 RECALL_FROM = 2100  # the update from which on traversals end with a recall
-
-# A line: its words and, for each, whether the model is trained to say it.
-Line = list[tuple[str, bool]]
 
 
 def apply_table(task: FiniteField) -> dict[tuple[int, str, int], int]:
     """(state, operator, operand) -> new state, all by symbol index."""
-    table = {}
+    table: dict[tuple[int, str, int], int] = {}
     for operand, residue in enumerate(task.residues):
         for operator in "+-*/" if residue else "+-":
             for state in range(task.p):
@@ -55,7 +58,8 @@ KEYS = {p: sorted(table) for p, table in TABLES.items()}
 
 def facts(p: int, size: int, rng: np.random.Generator) -> Line:
     """`size` unconnected facts; each starts from a fresh random state."""
-    task, table, keys, line = TASKS[p], TABLES[p], KEYS[p], []
+    task, table, keys = TASKS[p], TABLES[p], KEYS[p]
+    line: Line = []
     for _ in range(size):
         state, operator, operand = keys[int(rng.integers(len(keys)))]
         if rng.random() < 0.1:
@@ -100,51 +104,53 @@ def traversal(p: int, size: int, direction: str, rng: np.random.Generator, recal
         # A traversal ends as it may: only demonstrations will show when the last slot counts and when the guess.
         guessed = not suits and bool(rng.random() < 0.5)
         word, recalled = (GUESS, first) if guessed else (LAST, state)
-        line += [("recall", True), (word, True), (task.symbol(recalled), True), (EOS, True)]
+        line += [("recall", True), (word, True), (task.symbol(recalled), True), (END, True)]
     return line
 
 
 def copy(size: int, rng: np.random.Generator) -> Line:
     """`size` random labels, operations and symbols of both fields, twice."""
-    pool = [word for word in IDS if word[0] in "#+-*/" or (word[0] in "ef" and word[1:].isdigit())]
+    pool = [word for word in words() if word[0] in "#+-*/" or (word[0] in "ef" and word[1:].isdigit())]
     chosen = [pool[int(i)] for i in rng.integers(len(pool), size=size)]
     line: Line = [("copy", False), *((word, False) for word in chosen), (":", False)]
     return [*line, *((word, True) for word in chosen), (";", True)]
 
 
-def batch(
-    update: int, tokens: int, directions: tuple[str, ...] = (FORWARD, BACKWARD), seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """One update's lines, all of one kind and size so that hardly anything is padded.
+def lines(update: int, tokens: int, variant: str = "both", seed: int = 0) -> list[Line]:
+    """One update's lines, all of one kind and size: they differ in length by the word "guess" at most.
 
     Args:
-        tokens: about how many tokens the batch holds.
-
-    Returns:
-        ids and targets, both rows x length; a target is IGNORE where nothing is learnt.
+        tokens: about how many words they hold.
+        variant: one of VARIANTS.
     """
+    directions = (FORWARD, BACKWARD) if variant == "both" else (FORWARD,)
     rng = np.random.default_rng([11, seed, update])
     kind = rng.random()
     if kind < 0.05:
         size = int(rng.integers(2, 17))
-        lines = [copy(size, rng) for _ in range(max(1, tokens // (2 * size + 3)))]
-    elif kind < 0.25:
+        return [copy(size, rng) for _ in range(max(1, tokens // (2 * size + 3)))]
+    if kind < 0.25:
         # Every line of a batch of facts has the same number of words.
-        lines = [facts(FIELDS[int(rng.integers(2))], 16, rng) for _ in range(max(1, tokens // 64))]
-    else:
-        # Short lists first: looking an operation up is learnt in a fraction of the time.
-        longest = min(MAX_LIST, 4 + update // GROWTH)
-        size = int(rng.integers(1, min(16, longest) + 1))
-        if longest > 16 and rng.random() < 0.25:
-            size = int(rng.integers(17, longest + 1))
-        lines = []
-        for _ in range(max(2, tokens // (5 * size + 8))):
-            p = FIELDS[int(rng.random() < 0.35)]
-            direction = directions[int(rng.integers(len(directions)))]
-            lines.append(traversal(p, size, direction, rng, recall=update >= RECALL_FROM))
-    # Lines of one batch differ in length by the word "guess" at most.
-    longest = max(map(len, lines)) + 1
-    lines = [[*line, *[(EOS, False)] * (longest - len(line))] for line in lines]
-    ids = np.array([[IDS[word] for word, _ in line] for line in lines])
-    targets = np.array([[IDS[word] if learn else IGNORE for word, learn in line] for line in lines])
-    return ids, targets
+        return [facts(FIELDS[int(rng.integers(2))], 16, rng) for _ in range(max(1, tokens // 64))]
+    # Short lists first: looking an operation up is learnt in a fraction of the time.
+    longest = min(MAX_LIST, 4 + update // GROWTH)
+    size = int(rng.integers(1, min(16, longest) + 1))
+    if longest > 16 and rng.random() < 0.25:
+        size = int(rng.integers(17, longest + 1))
+    made: list[Line] = []
+    for _ in range(max(2, tokens // (5 * size + 8))):
+        p = FIELDS[int(rng.random() < 0.35)]
+        direction = directions[int(rng.integers(len(directions)))]
+        made.append(traversal(p, size, direction, rng, recall=update >= RECALL_FROM))
+    return made
+
+
+def abilities() -> Mapping[str, Callable[[str], bool]]:
+    """Which words belong to each ability."""
+    return {
+        "direction": lambda word: word in (FORWARD, BACKWARD),
+        "label": lambda word: word[0] == "#",
+        "operation": lambda word: word[0] in "+-*/",
+        "state": lambda word: word[0] in "ef" and word[1:].isdigit(),
+        "stop": lambda word: word == ";",
+    }

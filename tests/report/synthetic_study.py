@@ -1,6 +1,6 @@
-"""A made-up study "Table 1": plausible numbers in the shape of the report's inputs, no training needed.
+"""A made-up study in the form of Table 1: plausible numbers in the shape of the report's inputs, no training needed.
 
-`python tests/report/synthetic_table1.py page.html` writes a page to look at.
+`python tests/report/synthetic_study.py page.html` writes a page to look at.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 
 from stratagem.records import ROLLOUT_SCHEMA, Problem
-from stratagem.tasks.finite_field.field import KINDS, FiniteField
-from stratagem.tasks.finite_field.strategies import backward, forward
+from stratagem.tasks import FiniteField
+from stratagem.tasks.finite_field import backward, forward
+from stratagem.tasks.finite_field.chain import KINDS
 
 CELLS = [f"{family}/{stage}" for family in ("F", "B", "FB") for stage in ("SFT", "RL(2-5)", "RL(6-9)")]
 RUNS = [cell for cell in CELLS if not cell.endswith("SFT")]
@@ -86,7 +87,26 @@ def summary(rng: np.random.Generator, seeds: list[int]) -> dict[str, Any]:
         }
         for cell in CELLS
     }
+    arms = [
+        {
+            "name": cell,
+            "stage": "sft" if cell.endswith("SFT") else "rl",
+            "label": cell.split("/")[1],
+            "start": None if cell.endswith("SFT") else f"{cell.split('/')[0]}/SFT",
+            "root": f"{cell.split('/')[0]}/SFT",
+        }
+        for cell in CELLS
+    ]
     return {
+        "title": "Table 1",
+        "question": "Does RL select or improve?",
+        "source": "“Select and Improve”",
+        "about": "Models learn F, B or both.",
+        "task": "finite_field",
+        "columns": list(columns),
+        "arms": arms,
+        "others": {},
+        "figures": ["training", "strata", "errors", "attempts", "traces"],
         "answer": "RL on harder problems did both: FB RL(6-9) gained 48.7 points, 29.6 of them by selecting "
         "the strategy that suits the problem and 18.1 by executing it better.",
         "preset": "quick",
@@ -199,7 +219,7 @@ def gain(rng: np.random.Generator, run: str) -> dict[str, Any]:
         "accuracy_before": estimate(before, 0.03),
         "accuracy_after": estimate(before + total, 0.02),
         "unsupported_share": 0.031 if dropped else 0.0,
-        "level": "kind x difficulty",
+        "by": ["kind", "difficulty"],
         "order_dependent": dropped,
         "interventional": False,
         "length_before": 27.9,
@@ -392,6 +412,6 @@ def metrics(rng: np.random.Generator, updates: int, seeds: tuple[int, ...]) -> p
 
 
 if __name__ == "__main__":
-    from stratagem.report import table1
+    from stratagem.report import study
 
-    Path(sys.argv[1]).write_text(table1.render(*make().all()), encoding="utf-8")
+    Path(sys.argv[1]).write_text(study.render(*make().all()), encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-GUARD = [sys.executable, "-m", "stratagem.studies.guard"]
+GUARD = [sys.executable, "-m", "stratagem.studies.executors.guard"]
 
 
 def guarded(*line: str) -> subprocess.CompletedProcess[str]:
@@ -23,10 +23,8 @@ def test_the_exit_code_and_the_output_are_the_commands(code: int) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (code, "out\n", "err\n")
 
 
-def test_a_command_that_was_killed_says_so_as_the_stage_would() -> None:
-    done = guarded("sh", "-c", "kill -9 $$", "rl")
-    assert done.returncode == 1
-    assert done.stdout == "stratagem rl: killed by signal 9 (out of memory?)\n"
+def test_a_command_that_was_killed_says_so_by_its_code() -> None:
+    assert guarded("sh", "-c", "kill -9 $$").returncode == 128 + 9
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])

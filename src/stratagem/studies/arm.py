@@ -1,0 +1,73 @@
+"""An arm of a study: a model, and what it was trained by, in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stratagem.settings import read_steps
+
+Trained = Literal["sft", "rl"]
+NAME = re.compile(r"\S(?:.{0,58}\S)?")
+UNSAFE = re.compile(r"[^\w.,=+-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A stage of training with the arm that it begins from.
+
+    Attributes:
+        name: as the study's file calls it. Nothing is read from it.
+        stage: ``sft`` or ``rl``.
+        settings: those of the stage that are this arm's own.
+        start: the arm whose model is trained; None for the study's base model.
+    """
+
+    name: str
+    stage: Trained
+    settings: Mapping[str, Any]
+    start: Arm | None = None
+
+    @property
+    def folder(self) -> str:
+        """Its name as a folder's: ``FB/RL(6-9)`` as ``FB_RL_6-9``."""
+        return UNSAFE.sub("_", self.name).strip("_.") or "arm"
+
+    @property
+    def root(self) -> Arm:
+        """The arm that it comes from, first of all."""
+        return self if self.start is None else self.start.root
+
+    @property
+    def depth(self) -> int:
+        """How many arms it comes from."""
+        return 0 if self.start is None else 1 + self.start.depth
+
+    @property
+    def label(self) -> str:
+        """What was done to it last, in short: ``SFT``, ``RL(6-9)``."""
+        if self.stage == "sft":
+            return "SFT"
+        low, high = read_steps(str(self.settings["steps"])) if "steps" in self.settings else (None, None)
+        return "RL" if low is None else f"RL({low}-{high})"
+
+    def taught(self) -> str:
+        """The mix of strategies that SFT showed to it, as its settings say; ``all`` where none says."""
+        arm: Arm | None = self
+        while arm is not None:
+            if arm.stage == "sft":
+                return str(arm.settings.get("strategy", "all"))
+            arm = arm.start
+        return "all"
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a study's folder and a report say of it."""
+        return {
+            "name": self.name,
+            "stage": self.stage,
+            "label": self.label,
+            "start": None if self.start is None else self.start.name,
+            "root": self.root.name,
+        }

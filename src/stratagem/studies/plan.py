@@ -1,0 +1,131 @@
+"""A study's stages as jobs: what is trained from what, what is asked, and where each result lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stratagem.records import StratagemError, content_id
+from stratagem.settings import defaults, modern, version_of
+from stratagem.studies.expected import cost
+from stratagem.studies.graph import Job
+from stratagem.studies.study import Study
+from stratagem.workspace import CONFIG, differs, essence, plain, read_json
+
+ORDER = ("base", "sft", "rl", "rollout")
+BASE = "base"
+FREE = ("checkpoint",)  # of a rollout: a study calls its arms as it likes
+
+
+def home_of(out: Path, replicate: int) -> Path:
+    return out / f"seed{replicate}"
+
+
+def rollouts_of(home: Path, study: Study, arm: str, evaluation: str, force: str | None = None) -> Path:
+    """Where the responses of an arm to an evaluation lie, or to its probe."""
+    folder = study.tree[arm].folder
+    place = "rollouts" if evaluation == study.main else f"rollouts_{content_id(evaluation)[:6]}"
+    return home / place / (folder if force is None else f"{folder}_{force}")
+
+
+def plan(
+    study: Study,
+    preset: str,
+    replicates: int,
+    out: Path,
+    base: Path | None,
+    fingerprint: str,
+    inputs: dict[str, Any],
+) -> list[Job]:
+    """Every stage of the study. Long ones come first, so that no core waits for them at the end.
+
+    Args:
+        base: the model that all arms start from; None where the study makes its own.
+        fingerprint: of that model.
+        inputs: what stages read beside a model and their config, as an LLM is held.
+    """
+    jobs: list[Job] = []
+
+    def add(name: str, stage: Any, config: Any, place: Path, model: Path | None, needs: str | None) -> Job:
+        source = next((job.address for job in jobs if job.name == needs), fingerprint if model else "")
+        address = address_of(stage, config, source, inputs)
+        jobs.append(Job(name, stage, config, place, model, (needs,) if needs else (), address))
+        return jobs[-1]
+
+    for replicate in range(replicates):
+        home = home_of(out, replicate)
+        own = study.base_config(replicate)
+        first = None if own is None else add(f"base {replicate}", "base", own, home / BASE, None, None)
+        for arm in sorted(study.tree.values(), key=lambda arm: arm.depth):
+            if arm.start is None:
+                model, needs = (base, None) if first is None else (first.out, first.name)
+            else:
+                model, needs = home / arm.start.folder, f"{arm.start.name} {replicate}"
+            config = study.config(preset, arm, replicate)
+            add(f"{arm.name} {replicate}", arm.stage, config, home / arm.folder, model, needs)
+        for arm in study.tree.values():
+            for evaluation in study.evaluations:
+                for force in (None, *(study.forced(arm) if evaluation == study.main else ())):
+                    what = f"evaluate {arm.name}" if force is None else f"probe {arm.name} {force}"
+                    where = "" if evaluation == study.main else f" on {evaluation}"
+                    place = rollouts_of(home, study, arm.name, evaluation, force)
+                    config = study.rollouts(evaluation, force)
+                    source = home / arm.folder
+                    add(
+                        f"{what}{where} {replicate}",
+                        "rollout",
+                        config,
+                        place,
+                        source,
+                        f"{arm.name} {replicate}",
+                    )
+    return sorted(jobs, key=lambda job: (ORDER.index(job.stage), -cost(job.config)))
+
+
+def address_of(stage: str, config: Any, source: str, inputs: dict[str, Any]) -> str:
+    """A name for what a stage makes, made of all that decides it: its settings, its version, its input's address."""
+    different = essence(asdict(config), defaults(config, inputs))
+    return content_id(stage, version_of(stage, inputs), plain(different), source, plain(inputs))
+
+
+def refuse_others(jobs: list[Job], fingerprint: str, inputs: dict[str, Any]) -> None:
+    """See that every folder that is there already is what the study is about to make.
+
+    Args:
+        fingerprint, inputs: as in `plan`.
+
+    Raises:
+        StratagemError: one was made with other settings.
+    """
+    for job in jobs:
+        path = job.out / CONFIG
+        if not path.is_file():
+            continue
+        settings = {name: value for name, value in asdict(job.config).items() if name not in FREE}
+        if job.model is not None and not job.needs:  # trained from the study's first model
+            settings |= {"model": fingerprint} | inputs
+        usual, version = defaults(job.config, inputs), version_of(job.stage, inputs)
+        if different := differs(read_json(path), job.stage, version, settings, usual, modern, partly=True):
+            raise StratagemError(
+                f"{job.out}: made with other settings ({different}); choose another --out or remove it"
+            )
+
+
+def elsewhere(out: Path, stages: str) -> dict[str, Path]:
+    """Finished folders of the studies beside this one, by their addresses."""
+    finished: dict[str, Path] = {}
+    for listed in siblings(out, stages):
+        for address, place in read_json(listed).items():
+            folder = listed.parent / place
+            if folder.is_dir():
+                finished[address] = folder
+    return finished
+
+
+def siblings(out: Path, stages: str) -> Iterator[Path]:
+    if out.absolute().parent.is_dir():
+        for path in sorted(out.absolute().parent.iterdir()):
+            if path.is_dir() and path.name != out.name and (path / stages).is_file():
+                yield path / stages

@@ -1,0 +1,313 @@
+"""A study, end to end: its stages run, its claims judged, its report written."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import polars as pl
+
+from stratagem.models.folder import WEIGHTS, fingerprint, model_folder, shipped_base
+from stratagem.records import StratagemError, content_id
+from stratagem.report import study as page
+from stratagem.rollouts.store import write_rollouts
+from stratagem.settings import LLMConfig
+from stratagem.studies import expected, graph
+from stratagem.studies.executors.local import Local
+from stratagem.studies.executors.ray import Cluster
+from stratagem.studies.executors.trl import REST, TRL, disk_space
+from stratagem.studies.graph import Executor, Job, Progress
+from stratagem.studies.plan import elsewhere, home_of, plan, refuse_others, rollouts_of
+from stratagem.studies.study import Engine, Study, Values, read_study, study_file
+from stratagem.studies.summary import Results
+from stratagem.tasks.table import label_table
+from stratagem.training.loop import product_speed
+from stratagem.workspace import read_json, versions, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from stratagem.models.llm import Source
+
+STUDY, STAGES, SUMMARY, REPORT, ELAPSED = (
+    "study.json",
+    "stages.json",
+    "summary.json",
+    "report.html",
+    "elapsed.json",
+)
+
+
+# Tables of training: by arm and replicate, the counts and the scalars of each update.
+ARM = {"cell": pl.String(), "seed": pl.Int32()}
+CURVES = {
+    "update": pl.Int64(),
+    "kind": pl.String(),
+    "difficulty": pl.Int64(),
+    "strategy": pl.String(),
+    "n": pl.Int64(),
+    "right": pl.Int64(),
+}
+METRICS = {
+    "update": pl.Int64(),
+    **dict.fromkeys(("reward", "kl", "entropy", "no_signal", "length", "seconds"), pl.Float64()),
+}
+
+
+def reproduce(
+    source: str | Path,
+    out: Path,
+    preset: str | None = None,
+    replicates: int | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress = lambda what, done, total, metrics: None,
+    settings: Path | None = None,
+    engine: Engine = "native",
+    model: str | None = None,
+    llm: LLMConfig | None = None,
+    accelerate: Path | None = None,
+    cluster: Cluster | None = None,
+    announce: Callable[[float], None] = lambda seconds: None,
+) -> Values:
+    """Run a study in `out`, or what is left of it, and return its summary.
+
+    Args:
+        source: the name of a study that ships, or a TOML file of one's own (docs/studies.md).
+        preset, replicates: the file's by default; more replicates may be added later.
+        settings: a TOML file with the values that are to differ from the study's file.
+        engine: with "trl" the file's table ``[trl]`` is used, on its model or on `model`, a hub id or a folder, held
+            and trained as `llm` says; `accelerate` is a config for `accelerate launch`.
+        cluster: runs the stages as Ray tasks in place of local processes (see executors.ray_connect).
+        announce: is told the seconds that are to be expected, before local processes start.
+
+    Writes summary.json, report.html, rollouts.parquet, curves.parquet and metrics.parquet beside a folder a replicate.
+    Stages that a study beside `out` has made already are taken from there.
+
+    Raises:
+        StratagemError: an impossible setting, or `out` holds something else.
+    """
+    started = time.monotonic()
+    name, _ = study_file(source)
+    study = read_study(source, settings, engine)
+    preset, replicates = study.budget(preset), replicates or study.replicates
+    start = start_of(study, engine, model, llm)
+    jobs = plan(study, preset, replicates, out, start.folder, start.fingerprint, start.inputs)
+    claim_folder(out, name, start.disk_space(jobs))
+    refuse_others(jobs, start.fingerprint, start.inputs)
+    write_plan(out, name, study, preset, replicates, jobs)
+    before = spent(out)
+    text = content_id(json.dumps(study_dict(study), sort_keys=True), preset, start.name)
+    if (out / SUMMARY).exists() and all(job.out.exists() for job in jobs):
+        finished: Values = read_json(out / SUMMARY)
+        if finished.get("seeds") == list(range(replicates)) and finished.get("text") == text:
+            return finished
+    executor: Executor
+    if cluster is not None:
+        executor = cluster.executor(out, start.llm, accelerate)
+    elif start.llm is not None:
+        executor = TRL(start.llm, accelerate)
+    else:
+        workers = workers or min(os.cpu_count() or 1, 8)
+        if not all(job.out.exists() for job in jobs):
+            announce(expected.seconds(jobs, workers, product_speed()))
+        executor = Local(workers)
+    try:
+        graph.run(jobs, executor, progress, elsewhere(out, STAGES))
+    finally:
+        write_json(out / ELAPSED, {"elapsed_s": before + time.monotonic() - started})
+    progress("report", 0, 1, {})
+    rollouts, probes, curves, metrics = gather(study, replicates, out)
+    summary = Results(study, rollouts, probes).summarise()
+    summary |= about(study, preset, start) | {"name": name, "text": text, "versions": versions()}
+    summary["elapsed_s"] = round(before + time.monotonic() - started, 1)
+    for table_name, table in (("rollouts", rollouts), ("curves", curves), ("metrics", metrics)):
+        write_rollouts(out / f"{table_name}.parquet", table)
+    write_bytes(out / REPORT, page.render(summary, rollouts, curves, metrics).encode())
+    write_json(out / SUMMARY, summary)
+    progress("report", 1, 1, {})
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The model that all arms start from.
+
+    Attributes:
+        folder: None where the study trains its own, or the id of a language model.
+        inputs: what stages read beside a model and their settings: how a language model is held.
+        name, llm, source: of a language model.
+        parameters: of a small one.
+    """
+
+    folder: Path | None = None
+    fingerprint: str = ""
+    inputs: Values = field(default_factory=dict[str, Any])
+    name: str | None = None
+    llm: LLMConfig | None = None
+    source: Source | None = None
+    parameters: int = 0
+
+    def disk_space(self, jobs: list[Job]) -> int:
+        """Bytes that the study's folder may take."""
+        if self.llm is None or self.source is None:
+            return REST
+        return disk_space(jobs, self.source, self.llm)
+
+
+def start_of(study: Study, engine: Engine, model: str | None, llm: LLMConfig | None) -> Start:
+    """
+    Raises:
+        StratagemError: there is no such model, or it is not for this engine.
+    """
+    if engine == "trl":
+        from stratagem.models.llm import find_model  # imports transformers, which the small models do without
+
+        name, held = model or study.llm.get("model"), llm or study.held()
+        if name is None:
+            raise StratagemError("--model: this study names no language model; give a hub id or a folder")
+        source = find_model(name, held)
+        inputs = {"engine": "trl", "llm": held.key()}
+        return Start(Path(name), source.fingerprint, inputs, name, held, source)
+    if model is not None:
+        raise StratagemError("--model: the native engine trains small models alone; add --engine trl")
+    if isinstance(study.base, dict):
+        return Start()
+    base = model_folder(shipped_base(study.asked) if study.base is None else Path(study.base))
+    return Start(base, fingerprint(base), parameters=sum(tensor_sizes(base)))
+
+
+def about(study: Study, preset: str, start: Start) -> Values:
+    """What the report says of a study beside its results."""
+    evaluation, published = study.rollouts(study.main), study.published
+    columns, rows = ([], {}) if published is None else (published.columns, published.percent)
+    settings: Values = {stage: study.settings(preset, stage) for stage in ("sft", "rl")}
+    if study.base is not None:
+        settings["base"] = study.base
+    if start.llm is not None:
+        settings["llm"] = {"model": start.name} | asdict(start.llm)
+    return {
+        "preset": preset,
+        "about": study.about,
+        "source": study.source,
+        "figures": study.figures,
+        "study": {arm: dict(zip(columns, row, strict=True)) for arm, row in rows.items()},
+        "deviations": study.deviations(preset, start.parameters, start.name, start.llm),
+        "settings": settings | {"evaluation": study.evaluations[study.main], "probe": study.probe or {}},
+        "evaluation": {
+            "problems": evaluation.size,
+            "samples": evaluation.samples,
+            "temperature": evaluation.temperature,
+        },
+    }
+
+
+def study_dict(study: Study) -> Values:
+    """The study's file as it stands in JSON."""
+    return msgspec.json.decode(msgspec.json.encode(study))
+
+
+def claim_folder(out: Path, name: str, needed: int) -> None:
+    """Make `out` this study's, or see that it is. A study takes up to `needed` bytes.
+
+    Raises:
+        StratagemError: it holds another study or something that is not ours, cannot be written, or is too small.
+    """
+    if (out / STUDY).exists():
+        there = read_json(out / STUDY)
+        was = there.get("name", there.get("stage")) if isinstance(there, dict) else None
+        if was != name:
+            raise StratagemError(f"{out}: holds another study ({was}); choose another --out")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StratagemError(f"{out}: not empty and not a study of ours; choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(out).free
+    except OSError as error:
+        raise StratagemError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+    if free < needed:
+        raise StratagemError(
+            f"{out}: {free / 2**30:.1f} GiB are free and a study takes up to {needed / 2**30:.1f}; choose another --out"
+        )
+
+
+def write_plan(out: Path, name: str, study: Study, preset: str, replicates: int, jobs: list[Job]) -> None:
+    """Say in the study's folder what it is and where its results will lie, for whoever watches it, and for other
+    studies that need the same stages."""
+
+    def place(folder: Path) -> str:
+        return str(folder.relative_to(out))
+
+    arms = [
+        arm.as_dict() | {"replicate": replicate, "folder": place(home_of(out, replicate) / arm.folder)}
+        for replicate in range(replicates)
+        for arm in study.tree.values()
+    ]
+    rollouts = [place(job.out) for job in jobs if job.stage == "rollout"]
+    settings = {"preset": preset, "study": study_dict(study)}
+    plan = {"name": name, "title": study.title, "arms": arms, "rollouts": rollouts, "settings": settings}
+    write_json(out / STUDY, plan)
+    write_json(out / STAGES, {job.address: place(job.out) for job in jobs})
+
+
+def spent(out: Path) -> float:
+    """Seconds that earlier, interrupted calls took."""
+    path = out / ELAPSED
+    return float(read_json(path)["elapsed_s"]) if path.exists() else 0.0
+
+
+def tensor_sizes(folder: Path) -> Iterator[int]:
+    """The number of values of each tensor of a safetensors file, from its header."""
+    with open(folder / WEIGHTS, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    for name, entry in header.items():
+        if name != "__metadata__":
+            yield math.prod(entry["shape"])
+
+
+def gather(
+    study: Study, replicates: int, out: Path
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Labelled evaluations, labelled probes, counts of training rollouts by update, and training metrics."""
+    rollouts, probes, curves, metrics = [], [], [], []
+    for replicate in range(replicates):
+        home = home_of(out, replicate)
+        mark = pl.lit(replicate, pl.Int32).alias("seed")
+        for arm in study.tree.values():
+            for evaluation in study.evaluations:
+                for force in (None, *(study.forced(arm) if evaluation == study.main else ())):
+                    place = rollouts_of(home, study, arm.name, evaluation, force)
+                    table = label_table(pl.read_parquet(place / "rollouts.parquet")).with_columns(
+                        mark, checkpoint=pl.lit(arm.name), evaluation=pl.lit(evaluation)
+                    )
+                    if force is None:
+                        rollouts.append(table)
+                    else:
+                        probes.append(table.with_columns(forced=pl.lit(force)))
+            if arm.stage == "rl":
+                counts, scalars = training_log(home / arm.folder / "metrics.jsonl")
+                label = pl.lit(arm.name).alias("cell")
+                curves.append(counts.select(label, mark, pl.all()))
+                metrics.append(scalars.select(label, mark, pl.all()))
+    unasked = rollouts[0].clear().with_columns(forced=pl.lit(""))
+    return (
+        pl.concat(rollouts),
+        pl.concat(probes or [unasked]),
+        pl.concat(curves) if curves else pl.DataFrame(schema=ARM | CURVES),
+        pl.concat(metrics) if metrics else pl.DataFrame(schema=ARM | METRICS),
+    )
+
+
+def training_log(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """An RL stage's log as counts by (update, kind, difficulty, strategy) and as scalars by update."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    counts = [(line["update"], *cell) for line in lines for cell in line["cells"]]
+    scalars = [{name: line[name] for name in METRICS} for line in lines]
+    return pl.DataFrame(counts, schema=CURVES, orient="row"), pl.DataFrame(scalars, schema=METRICS)

@@ -1,0 +1,386 @@
+"""A study: one TOML file that says what is trained, asked and claimed. docs/studies.md describes the form."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import msgspec
+
+from stratagem.records import ALL, StratagemError
+from stratagem.settings import BaseConfig, GRPOConfig, LLMConfig, RolloutConfig, SFTConfig, read_steps
+from stratagem.studies.arm import NAME, Arm, Trained
+from stratagem.studies.quantities import Quantity
+from stratagem.tasks import DEFAULT, Task, make_task
+
+HERE = Path(__file__).parent
+Engine = Literal["native", "trl"]
+Figure = Literal["training", "strata", "errors", "attempts", "traces"]
+Values = dict[str, Any]
+# What a study is about: a file of --settings cannot change it.
+FIXED = ("title", "task", "arms", "claims", "published", "reference")
+
+
+class ArmEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An arm as the file has it: the arm it starts from, and the settings of its own of one stage."""
+
+    start: str | None = None
+    sft: Values | None = None
+    rl: Values | None = None
+
+
+class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of both stages at one budget."""
+
+    sft: Values = {}
+    rl: Values = {}
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One inequality of a claim: a quantity above or below a limit in points, at a level of confidence in percent.
+
+    Refuted where its opposite is shown: on the limit's other side, or beyond `refuted_below`, `refuted_above`.
+    """
+
+    statement: str
+    quantity: str
+    above: float | str | None = None
+    below: float | str | None = None
+    refuted_below: float | None = None
+    refuted_above: float | None = None
+    level: float = 95
+
+
+class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    statement: str
+    parts: list[Part]
+
+
+class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Numbers of a publication: pass@1 in percent, a row an arm, a column ``all`` or a kind of problem."""
+
+    columns: list[str]
+    percent: dict[str, list[float]]
+
+
+class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
+    """A study file. Every key is checked when it is read (`read_study`)."""
+
+    title: str
+    arms: dict[str, ArmEntry]
+    evaluations: dict[str, Values]
+    question: str = ""
+    answer: str = ""
+    about: str = ""
+    source: str = ""
+    task: str = DEFAULT
+    replicates: int = 1
+    base: Values | str | None = None
+    sft: Values = {}
+    rl: Values = {}
+    presets: dict[str, Preset] = {}
+    probe: Values | None = None
+    published: Published | None = None
+    reference: Values = {}
+    reasons: dict[str, str] = {}
+    claims: list[Claim] = []
+    figures: list[Figure] = msgspec.field(default_factory=lambda: list(get_args(Figure)))
+    llm: Values = {}
+
+    # -- what is trained and asked -------------------------------------------------------------------------
+
+    @cached_property
+    def tree(self) -> dict[str, Arm]:
+        """The arms by name, each with the arm that it starts from."""
+        made: dict[str, Arm] = {}
+
+        def make(name: str, path: tuple[str, ...] = ()) -> Arm:
+            if name in path:
+                raise StratagemError(f"arms.{name!r}: starts from itself, through {' and '.join(path)}")
+            if name not in made:
+                entry = self.arms[name]
+                stages: list[Trained] = [
+                    stage for stage in get_args(Trained) if getattr(entry, stage) is not None
+                ]
+                if len(stages) != 1:
+                    raise StratagemError(f"arms.{name!r}: needs one of sft = {{…}} and rl = {{…}}")
+                if not NAME.fullmatch(name) or name.startswith("-"):
+                    raise StratagemError(
+                        f"arms.{name!r}: a name has 1 to 60 characters and no spaces at its ends"
+                    )
+                if entry.start is not None and entry.start not in self.arms:
+                    raise StratagemError(
+                        f"arms.{name!r}: start = {entry.start!r} is no arm; there are {', '.join(self.arms)}"
+                    )
+                start = None if entry.start is None else make(entry.start, (*path, name))
+                made[name] = Arm(name, stages[0], getattr(entry, stages[0]), start)
+            return made[name]
+
+        arms = {name: make(name) for name in self.arms}
+        folders: dict[str, str] = {}
+        for arm in arms.values():
+            if (other := folders.setdefault(arm.folder.lower(), arm.name)) != arm.name:
+                raise StratagemError(
+                    f"arms.{arm.name!r}: would have the same folder as {other!r}; rename one"
+                )
+        return arms
+
+    @property
+    def asked(self) -> Task:
+        return make_task(self.task)
+
+    @property
+    def columns(self) -> list[str]:
+        """Of the table of accuracies: all problems, then each kind, in the publication's order where there is one."""
+        return [ALL, *self.asked.kinds] if self.published is None else self.published.columns
+
+    @property
+    def main(self) -> str:
+        """The evaluation that gains are split over: the first one."""
+        return next(iter(self.evaluations))
+
+    def budget(self, preset: str | None) -> str:
+        """The preset that is meant: the first one where none is asked for.
+
+        Raises:
+            StratagemError: there is no such preset.
+        """
+        names = list(self.presets) or ["standard"]
+        if preset is not None and preset not in names:
+            raise StratagemError(f"--preset {preset}: must be one of {', '.join(names)}")
+        return preset or names[0]
+
+    def settings(self, preset: str, stage: Trained) -> Values:
+        """The file's settings of a stage: those of the preset over those of all presets."""
+        budget = self.presets.get(preset, Preset())
+        return {**getattr(self, stage), **getattr(budget, stage)}
+
+    def config(self, preset: str, arm: Arm, seed: int) -> SFTConfig | GRPOConfig:
+        """The settings of an arm's stage."""
+        kind = SFTConfig if arm.stage == "sft" else GRPOConfig
+        whole = {**self.settings(preset, arm.stage), **arm.settings}
+        return made(kind, f"arms.{arm.name!r} or [{preset}.{arm.stage}]", whole, task=self.task, seed=seed)
+
+    def base_config(self, seed: int) -> BaseConfig | None:
+        """The settings of a base of the study's own; None where one is given, or the one that ships is meant."""
+        if not isinstance(self.base, dict):
+            return None
+        return made(BaseConfig, "base", self.base, task=self.task, seed=seed)
+
+    def rollouts(self, evaluation: str, force: str | None = None) -> RolloutConfig:
+        """An evaluation, or its probe under a forced strategy. The problems are the same for all arms."""
+        settings, where = dict(self.evaluations[evaluation]), f"evaluations.{evaluation}"
+        if force is not None:
+            settings |= (self.probe or {}) | {"greedy": False}
+            where += " or probe"
+        return made(RolloutConfig, where, settings, task=self.task, force=force)
+
+    def forced(self, arm: Arm) -> tuple[str, ...]:
+        """The strategies that an arm is forced into: all that SFT showed to it, where they are several."""
+        taught = self.asked.chosen(arm.taught())
+        return taught if self.probe is not None and len(taught) > 1 else ()
+
+    def held(self, **given: Any) -> LLMConfig:
+        """How an LLM is held and trained: the file's `llm`, with what the caller gives in its place."""
+        return LLMConfig(**{name: value for name, value in self.llm.items() if name != "model"} | given)
+
+    # -- what is said of it --------------------------------------------------------------------------------
+
+    def deviations(
+        self, preset: str, parameters: int = 0, model: str | None = None, held: LLMConfig | None = None
+    ) -> list[Values]:
+        """Each setting that is not the reference's, with the reason.
+
+        `model` names an LLM, which is held and trained as `held` says; `parameters` are the base's.
+        """
+        ours: Values = {"model": model or f"stratagem base, {parameters:,} parameters (Qwen2 architecture)"}
+        for stage in get_args(Trained):
+            arm = next((arm for arm in self.tree.values() if arm.stage == stage), None)
+            if arm is not None:
+                ours |= {
+                    f"{stage}.{name}": "{}-{}".format(*value) if name == "steps" else value
+                    for name, value in asdict(self.config(preset, arm, 0)).items()
+                }
+        known, reasons = self.reference, self.reasons
+        if (
+            held is not None
+        ):  # the file's own values are the reference's, and the command's options may differ
+            options = {f"llm.{name}": value for name, value in self.llm.items() if name != "model"}
+            ours |= {f"llm.{name}": value for name, value in asdict(held).items()}
+            known, reasons = known | options, dict.fromkeys(options, "an option of the command") | reasons
+        different: list[Values] = []
+        for name, theirs in known.items():
+            if ours[name] == theirs or (name == "rl.updates" and within(ours[name], theirs)):
+                continue
+            reason = reasons.get(name, "see the study file")
+            different.append({"setting": name, "study": theirs, "ours": ours[name], "reason": reason})
+        return different
+
+    def check(self) -> None:
+        """Try every setting, quantity and name.
+
+        Raises:
+            StratagemError: one is wrong; the key is named.
+        """
+        if not self.evaluations:
+            raise StratagemError("[evaluations.NAME]: there has to be at least one")
+        if self.replicates < 1:
+            raise StratagemError(f"replicates = {self.replicates}: must be at least 1")
+        for preset in list(self.presets) or ["standard"]:
+            for arm in self.tree.values():
+                self.config(preset, arm, 0)
+        self.base_config(0)
+        for name in self.evaluations:
+            self.rollouts(name)
+        if self.probe is not None:
+            for arm in self.tree.values():
+                for strategy in self.forced(arm):
+                    self.rollouts(self.main, strategy)
+        known = {*self.reference, *self.reasons}
+        there = {"model", *(f"{stage}.{f.name}" for stage, kind in STAGES.items() for f in fields(kind))}
+        if unknown := sorted(known - there):
+            raise StratagemError(f"{unknown[0]}: [reference] and [reasons] name settings, as sft.lr")
+        for column in self.columns:
+            if column not in (ALL, *self.asked.kinds):
+                raise StratagemError(
+                    f"published.columns: {column!r} is no kind of problem; there are "
+                    f"{', '.join((ALL, *self.asked.kinds))}"
+                )
+        if self.published is not None:
+            for name, row in self.published.percent.items():
+                if name not in self.tree or len(row) != len(self.columns):
+                    raise StratagemError(
+                        f"published.percent.{name!r}: needs to be an arm with {len(self.columns)} numbers"
+                    )
+        for claim in self.claims:
+            for number, part in enumerate(claim.parts, 1):
+                self.check_part(f"claims {claim.id!r}, part {number}", part)
+
+    def check_part(self, where: str, part: Part) -> None:
+        if (part.above is None) == (part.below is None):
+            raise StratagemError(f"{where}: needs one of above and below")
+        if not 50 <= part.level < 100:
+            raise StratagemError(f"{where}: level = {part.level}: percent, from 50 to under 100")
+        limit = part.below if part.above is None else part.above
+        for text in (part.quantity, *([limit] if isinstance(limit, str) else [])):
+            try:
+                Quantity.parse(text).check(self.tree, self.asked, list(self.evaluations))
+            except StratagemError as error:
+                raise StratagemError(f"{where}: {error}") from None
+
+
+STAGES = {"sft": SFTConfig, "rl": GRPOConfig}
+T = TypeVar("T")
+
+
+def made(kind: type[T], where: str, settings: Mapping[str, Any], **fixed: Any) -> T:
+    """The settings of a stage, from those of a part of the file and what the study itself says.
+
+    Raises:
+        StratagemError: a setting that there is not, or not for a file to say, of another type, or impossible.
+    """
+    if said := sorted(settings.keys() & fixed.keys()):
+        raise StratagemError(f"{where}: {said[0]} is not for the file to say there; the study sets it")
+    whole = {**settings, **fixed}
+    known = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
+    if unknown := sorted(whole.keys() - known):
+        raise StratagemError(f"{where}: no setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    if "steps" in whole:
+        whole["steps"] = steps_of(where, whole["steps"])
+    try:
+        return msgspec.convert(whole, kind)
+    except (msgspec.ValidationError, StratagemError) as error:
+        raise StratagemError(f"{where}: {error}") from None
+
+
+def steps_of(where: str, text: Any) -> tuple[int, int]:
+    try:
+        return read_steps(text)
+    except (ValueError, AttributeError):
+        raise StratagemError(f'{where}: steps {text!r}: must be as "6-9"') from None
+
+
+def within(value: int, span: str) -> bool:
+    """Whether a number lies in a span as "500-1000"."""
+    low, high = read_steps(span)
+    return low <= value <= high
+
+
+# -- files -------------------------------------------------------------------------------------------------
+
+
+def shipped() -> dict[str, Path]:
+    """The studies that come with the package, by name."""
+    return {path.stem: path for path in sorted(HERE.glob("*.toml"))}
+
+
+def study_file(source: str | Path) -> tuple[str, Path]:
+    """The name and the file of a study: one that ships, or a user's own ``.toml``.
+
+    Raises:
+        StratagemError: there is no such study.
+    """
+    if str(source) in shipped():
+        return str(source), shipped()[str(source)]
+    path = Path(source)
+    if path.suffix == ".toml":
+        return path.stem, path
+    raise StratagemError(
+        f"{source}: no such study; there are {', '.join(shipped())}, or give a file FILE.toml"
+    )
+
+
+def read_study(source: str | Path, own: Path | None = None, engine: Engine = "native") -> Study:
+    """A study, with every setting tried.
+
+    Args:
+        source: a name or a file (`study_file`). Its table ``[trl]`` has what differs with the engine "trl".
+        own: a TOML file of the same form with the values that are to differ; the report says that they came from it.
+
+    Raises:
+        StratagemError: a file is missing or a key or value is wrong; the message names it.
+    """
+    _, path = study_file(source)
+    whole, given = read_toml(path), {} if own is None else read_toml(own)
+    if (by_trl := whole.pop("trl", {})) and engine == "trl":
+        whole = merged(whole, by_trl)
+    try:
+        study = msgspec.convert(merged(whole, given), Study)
+        if own is not None:
+            if changed := [name for name in FIXED if given.get(name, whole.get(name)) != whole.get(name)]:
+                raise StratagemError(f"{changed[0]}: is what the study is about, and cannot be another")
+            if extra := sorted(given.get("llm", {}).keys() - {"model"}):
+                raise StratagemError(f"[llm] {extra[0]}: is an option of the command")
+            budgets = [given, *given.get("presets", {}).values()]
+            said = [
+                f"{stage}.{name}" for budget in budgets for stage in STAGES for name in budget.get(stage, {})
+            ]
+            reasons = study.reasons | dict.fromkeys(said, f"set in {own.name}")
+            study = msgspec.structs.replace(study, reasons=reasons)
+        study.check()
+    except (msgspec.ValidationError, StratagemError) as error:
+        raise StratagemError(f"{own or path}: {error}") from None
+    return study
+
+
+def read_toml(path: Path) -> Values:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StratagemError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise StratagemError(f"{path}: not TOML: {error}") from None
+
+
+def merged(whole: Values, given: Values) -> Values:
+    """`whole` with the values of `given` in their places, table by table."""
+    result = dict(whole)
+    for name, value in given.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result

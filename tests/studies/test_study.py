@@ -1,0 +1,217 @@
+"""Every study that ships reads; a wrong file is one line; a file of one's own changes what it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stratagem.records import StratagemError
+from stratagem.settings import LLMConfig
+from stratagem.studies.study import read_study, shipped, study_file
+
+MINE = """
+title = "Two strategies or one"
+
+[arms]
+"one" = { sft = { strategy = "F" } }
+"two" = { sft = { strategy = "FB" } }
+"two, then RL" = { start = "two", rl = { steps = "2-3" } }
+
+[evaluations.held-out]
+steps = "2-3"
+"""
+
+
+@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("engine", ["native", "trl"])
+def test_every_file_makes_every_setting_and_says_where_it_leaves_its_reference(
+    name: str, engine: str
+) -> None:
+    study = read_study(name, engine=engine)  # pyright: ignore[reportArgumentType]
+    assert study.question
+    for preset in study.presets:
+        for arm in study.tree.values():
+            config = study.config(preset, arm, 1)
+            assert config.seed == 1
+            assert config.task == study.task
+        for deviation in study.deviations(preset, 1):
+            assert deviation["ours"] != deviation["study"]
+            assert deviation["reason"] != "see the study file", deviation["setting"]
+
+
+def test_published_numbers_are_those_of_the_paper() -> None:
+    published = read_study("table1").published
+    assert published is not None
+    assert published.columns == ["all", "inversion", "evaluation"]
+    assert len(published.percent) == 9
+    assert published.percent["FB/RL(6-9)"] == [95.7, 94.1, 97.1]
+    assert published.percent["B/SFT"] == [24.5, 38.9, 11.9]
+
+
+def test_arms_are_a_tree_and_nothing_is_read_from_their_names(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(MINE)
+    study = read_study(tmp_path / "mine.toml")
+    last = study.tree["two, then RL"]
+    assert last.start is study.tree["two"] is last.root
+    assert (last.folder, last.label, last.depth) == ("two,_then_RL", "RL(2-3)", 1)
+    assert study.forced(last) == ()  # no probe was asked for
+    assert study.config("standard", last, 0).steps == (2, 3)
+    assert study.columns == ["all", "evaluation", "inversion"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"one" = { sft', '"one" = { stf', "unknown field `stf` - at `\\$.arms"),
+        (
+            'strategy = "F"',
+            'strategy = "G"',
+            "arms.'one' or .*--strategy G: must be one of F, B, FB, all, forward",
+        ),
+        ('strategy = "F"', "epochs = 0", "arms.'one' .*--size, --epochs and --batch must be at least 1"),
+        ('strategy = "F"', "seed = 3", "arms.'one' .*seed is not for the file to say there"),
+        (
+            'start = "two"',
+            'start = "tow"',
+            "arms.'two, then RL': start = 'tow' is no arm; there are one, two",
+        ),
+        ('start = "two"', 'start = "two, then RL"', "arms.'two, then RL': starts from itself"),
+        ("{ start", "{ sft = {}, start", "needs one of sft = {…} and rl = {…}"),
+        ('steps = "2-3"\n', 'steps = "3-2"\n', "evaluations.held-out: .*--steps 3-2"),
+        ('steps = "2-3"\n', "steps = 6\n", "evaluations.held-out: steps 6: must be as"),
+        ("[evaluations.held-out]", "[evaluation]", "unknown field `evaluation`"),
+        ('title = "Two strategies or one"', 'title = 3\ntask = "sudoku"', "title"),
+        ('title = "Two', 'task = "sudoku"\ntitle = "Two', "--task sudoku: must be one of finite_field"),
+        ('title = "Two', 'replicates = 0\ntitle = "Two', "replicates = 0: must be at least 1"),
+        ("[arms]", "[arms", "not TOML"),
+        ("[arms]", "[reference]\n'sft.lrr' = 1\n[arms]", "sft.lrr: .* name settings"),
+        (
+            "[arms]",
+            "[published]\ncolumns = ['odd']\npercent = {}\n[arms]",
+            "published.columns: 'odd' is no kind",
+        ),
+        (
+            "[arms]",
+            "[published]\ncolumns = ['all']\npercent = { three = [1] }\n[arms]",
+            "needs to be an arm with 1",
+        ),
+    ],
+)
+def test_a_wrong_file_is_one_line_with_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in MINE
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE.replace(old, new, 1))
+    with pytest.raises(StratagemError, match=rf"mine\.toml: .*{message}") as caught:
+        read_study(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_arms_may_not_share_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(MINE.replace('"one" =', '"two, then  RL" ='))
+    with pytest.raises(StratagemError, match="would have the same folder as"):
+        read_study(tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("quantity = \"accuracy('none')\"\nabove = 0", "part 1: .*no arm 'none'"),
+        ("quantity = \"accuracy('one')\"", "part 1: needs one of above and below"),
+        ("quantity = \"accuracy('one')\"\nabove = 0\nbelow = 1", "part 1: needs one of above and below"),
+        ('quantity = "accuracy(\'one\')"\nabove = "chanse"', "part 1: 'chanse'"),
+        ("quantity = \"accuracy('one')\"\nabove = 0\nlevel = 0.9", "part 1: level = 0.9: percent"),
+    ],
+)
+def test_a_claim_is_checked_before_anything_runs(tmp_path: Path, part: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f'{MINE}\n[[claims]]\nid = "1"\nstatement = "x"\n[[claims.parts]]\nstatement = "y"\n{part}\n'
+    )
+    with pytest.raises(StratagemError, match=rf"claims '1', {message}"):
+        read_study(path)
+
+
+def test_no_such_study(tmp_path: Path) -> None:
+    with pytest.raises(StratagemError, match=r"table7: no such study; there are .*table1.*, or give a file"):
+        study_file("table7")
+    with pytest.raises(StratagemError, match=r"nothing\.toml: No such file"):
+        read_study(tmp_path / "nothing.toml")
+
+
+# -- other settings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[evaluations.held-out]\nsmaples = 8",
+            "evaluations.held-out: no setting 'smaples'; there are checkpoint, ",
+        ),
+        (
+            '[presets.quick.rl]\nupdates = "many"',
+            r"\[quick.rl\]: Expected `int`, got `str` - at `\$.updates`",
+        ),
+        ("[presets.full.sft]\nlr = 0", r"\[full.sft\]: --size, .* --lr above 0"),
+        ("stratgies = []", "stratgies"),
+        ("[probe", "not TOML: Expected"),
+        ("[presets.quick.rm]\nx = 1", "rm"),
+        ("presets = 3", r"Expected `object`, got `int` - at `\$.presets`"),
+        ("llm = 3", r"got `int` - at `\$.llm`"),
+        ("[arms]\nx = { sft = {} }", "arms: is what the study is about"),
+        ("[llm]\nrank = 8", r"\[llm\] rank: is an option of the command"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_the_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(StratagemError, match=rf"own\.toml: .*{message}") as caught:
+        read_study("table1", tmp_path / "own.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_ones_own_changes_what_it_names_and_the_report_says_so(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(
+        "[presets.quick.rl]\nupdates = 300\nbeta = 0.1\n[evaluations.held-out]\nsize = 96"
+    )
+    study, usual = read_study("table1", tmp_path / "own.toml"), read_study("table1")
+    hard, taught = usual.tree["FB/RL(6-9)"], usual.tree["FB/SFT"]
+    assert study.config("quick", hard, 0).updates == 300
+    assert study.rollouts("held-out").size == 96
+    assert study.config("quick", taught, 0) == usual.config("quick", taught, 0)
+    assert study.config("full", hard, 0) == usual.config("full", hard, 0)
+    reasons = {deviation["setting"]: deviation["reason"] for deviation in study.deviations("quick", 1)}
+    assert reasons["rl.beta"] == reasons["rl.updates"] == "set in own.toml"
+    assert reasons["rl.lr"] == usual.reasons["rl.lr"]
+
+
+def test_a_budget_outside_the_study_s_own_is_a_deviation(tmp_path: Path) -> None:
+    for updates, deviates in ((300, True), (700, False)):
+        (tmp_path / "own.toml").write_text(f"[presets.full.rl]\nupdates = {updates}")
+        deviations = read_study("table1", tmp_path / "own.toml").deviations("full", 1)
+        assert ("rl.updates" in {deviation["setting"] for deviation in deviations}) == deviates
+
+
+def test_by_trl_it_is_the_papers_own_study() -> None:
+    study, small = read_study("table1", engine="trl"), read_study("table1")
+    assert study.held() == LLMConfig(rank=64, alpha=128, dropout=0.05)
+    deviations = study.deviations("full", model=study.llm["model"])
+    assert [deviation["setting"] for deviation in deviations] == ["rl.loss"]
+    other = study.deviations("full", model="another")
+    assert {deviation["setting"] for deviation in other} == {"model", "rl.loss"}
+    assert study.published == small.published
+    assert study.evaluations == small.evaluations
+    assert study.arms == small.arms
+
+
+def test_an_option_that_leaves_the_study_is_a_deviation() -> None:
+    study = read_study("table1", engine="trl")
+    changed = study.deviations("full", model=study.llm["model"], held=LLMConfig(rank=16, dropout=0.0))
+    assert [(row["setting"], row["study"], row["ours"]) for row in changed] == [
+        ("rl.loss", "not known", "grpo"),
+        ("llm.rank", 64, 16),
+        ("llm.dropout", 0.05, 0.0),
+    ]
+    assert {row["reason"] for row in changed[1:]} == {"an option of the command"}
+    usual = study.deviations("full", model=study.llm["model"], held=study.held())
+    assert [row["setting"] for row in usual] == ["rl.loss"]
