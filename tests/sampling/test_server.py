@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.records import StratagemError
-from stratagem.sampling.server import NEUTRAL, Server, rollout, token_budget
+from stratagem.sampling.server import NEUTRAL, Refusal, Server, rollout, token_budget
 from stratagem.settings import RolloutConfig, ServerConfig
 from stratagem.tasks import FiniteField
 from stratagem.tasks.finite_field.answer import find_prompt
@@ -189,6 +189,14 @@ def test_a_server_that_refuses_the_fields_is_asked_without_them(
     ]
 
 
+def test_a_refusal_names_the_fields_that_the_server_names(stand_in: StandIn) -> None:
+    stand_in.unknown, stand_in.refusal = ("top_k",), '{"detail": "' + "x" * 300 + ' NAME, not top_keys"}'
+    ask = server(stand_in)
+    with pytest.raises(Refusal, match=r": 400 .{200}$") as caught:
+        ask.ask("POST", ask.path, {"top": 1, "top_k": 2, "min_p": 0.0})
+    assert caught.value.fields == {"top_k"}
+
+
 @pytest.mark.parametrize("p", [11, 13])
 @pytest.mark.parametrize("steps", [1, 5, 9, 20])
 def test_the_budget_holds_every_demonstration_and_a_third_more(p: int, steps: int) -> None:
@@ -207,8 +215,7 @@ def test_the_budget_can_be_set(stand_in: StandIn, tmp_path: Path) -> None:
     usual = rollout(short, tmp_path / "usual", "solver", given)
     longer = rollout(replace(short, max_new=700), tmp_path / "longer", "solver", given)
     assert {body["max_tokens"] for _, body, _ in stand_in.requests} == {token_budget(TASK, 2), 700}
-    # Folders from before there was the option keep their key.
-    assert "max_new" not in json.loads((usual / "config.json").read_text())["settings"]
+    assert json.loads((usual / "config.json").read_text())["settings"]["max_new"] is None
     assert json.loads((longer / "config.json").read_text())["settings"]["max_new"] == 700
     with pytest.raises(StratagemError, match="max_new was None, now 700"):
         rollout(replace(short, max_new=700), usual, "solver", given)

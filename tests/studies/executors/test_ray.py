@@ -39,24 +39,38 @@ from stratagem.studies.run import reproduce, start_of
 from stratagem.studies.study import read_study
 from stratagem.training import sft
 from tests.conftest import Run
-from tests.studies.edited import edited
+
+SMALL = """
+title = "Six arms"
+
+[arms]
+"F/SFT" = { sft = { strategy = "F" } }
+"F/RL(2-5)" = { start = "F/SFT", rl = { steps = "2-5" } }
+"F/RL(6-9)" = { start = "F/SFT", rl = { steps = "6-9" } }
+"FB/SFT" = { sft = { strategy = "FB" } }
+"FB/RL(2-5)" = { start = "FB/SFT", rl = { steps = "2-5" } }
+"FB/RL(6-9)" = { start = "FB/SFT", rl = { steps = "6-9" } }
+
+[evaluations.held-out]
+steps = "6-9"
+size = 8
+samples = 2
+
+[probe]
+samples = 4
+
+[presets.quick]
+sft = { size = 64, epochs = 2 }
+rl = { updates = 50, prompts = 8, batch = 2, group = 4, lr = 3e-4 }
+"""
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of six conditions, whose RL is long enough to save a state (at update 25) before its end."""
-    return edited(
-        tmp_path_factory.mktemp("study") / "small.toml",
-        *((f'"B/{stage}" = {{', f'# "B/{stage}" = {{') for stage in ("SFT", "RL(2-5)", "RL(6-9)")),
-        *((f'"B/{stage}" = [', f'# "B/{stage}" = [') for stage in ("SFT", "RL(2-5)", "RL(6-9)")),
-        ("size = 480", "size = 8"),
-        ("samples = 8", "samples = 2"),
-        ("size = 2048", "size = 64"),
-        ("epochs = 6", "epochs = 2"),
-        ("updates = 100", "updates = 50"),
-        ("prompts = 1024", "prompts = 8"),
-        ("batch = 32\ngroup = 8", "batch = 2\ngroup = 4"),
-    )
+    path = tmp_path_factory.mktemp("study") / "small.toml"
+    path.write_text(SMALL)
+    return path
 
 
 def stages(study: Path, out: Path) -> list[Job]:

@@ -81,8 +81,7 @@ class Local:
 
     def __enter__(self) -> Local:
         context = multiprocessing.get_context("spawn")
-        self.manager = context.Manager()
-        self.reports: Any = self.manager.Queue()
+        self.reports: Any = context.Queue()
         self.pool = ProcessPoolExecutor(self.workers, context, start_worker, (self.reports, os.getpid()))
         return self
 
@@ -95,7 +94,7 @@ class Local:
             for process in list((self.pool._processes or {}).values()):
                 process.terminate()
             self.pool.shutdown(wait=False, cancel_futures=True)
-        self.manager.shutdown()
+        self.reports.close()
 
     def free(self) -> bool:
         return len(self.running) < self.workers
