@@ -278,18 +278,39 @@ def test_the_record_has_the_adapter_that_was_trained(taught: Path, tmp_path: Pat
     assert (held["rank"], held["alpha"], held["dropout"]) == (4, 8, 0.0)
 
 
+@pytest.mark.parametrize(("epochs", "inner"), [(1, 1), (3, 2)])
+def test_learning_rates_are_those_of_the_native_engine(epochs: int, inner: int) -> None:
+    """Warm-up of the same length, from the same first step."""
+    for trainer, native, steps in (
+        (trl.SFT, loop.linear(1.0, 20 * epochs, warmup=2 * epochs), 20 * epochs),
+        (trl.GRPO, loop.constant(1.0, warmup=5), 8 * inner),
+    ):
+        made = object.__new__(trainer)
+        made.rate = native if trainer is trl.SFT else lambda step, native=native: native(step // inner)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        made.optimizer = optimizer
+        schedule = made.create_scheduler(steps)
+        for step in range(steps):
+            update = step if trainer is trl.SFT else step // inner
+            assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * native(update))
+            optimizer.step()
+            schedule.step()
+
+
 @pytest.mark.slow
-def test_the_commands_work_together(stratagem: Run, tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("task", "steps"), [("finite_field", "1-1"), ("sums", "3-4")])
+def test_the_commands_work_together(
+    stratagem: Run, tiny: Path, tmp_path: Path, task: str, steps: str
+) -> None:
     small = ["--rank", 4, "--alpha", 8, "--device-batch", 4]
+    asked = ["--engine", "trl", "--task", task, "--steps", steps]
     for words in (
-        ["sft", "--engine", "trl", "--model", tiny, "--size", 8, "--epochs", 1, "--batch", 4, "--steps", "1-1",
-         *small, "--out", "fb"],
-        ["rl", "--engine", "trl", "--model", "fb", "--steps", "1-1", "--updates", 1, "--prompts", 4, "--batch", 2,
-         "--group", 2, *small, "--out", "fb-rl"],
-        ["rollout", "--engine", "trl", "--model", "fb", "--steps", "1-1", "--size", 4, "--samples", 2, "--checkpoint",
-         "before", "--out", "before"],
-        ["rollout", "--engine", "trl", "--model", "fb-rl", "--steps", "1-1", "--size", 4, "--samples", 2,
-         "--checkpoint", "after", "--out", "after"],
+        ["sft", *asked, "--model", tiny, "--size", 8, "--epochs", 1, "--batch", 4, *small, "--out", "fb"],
+        ["rl", *asked, "--model", "fb", "--updates", 1, "--prompts", 4, "--batch", 2, "--group", 2, *small,
+         "--out", "fb-rl"],
+        ["rollout", *asked, "--model", "fb", "--size", 4, "--samples", 2, "--checkpoint", "before", "--out", "before"],
+        ["rollout", *asked, "--model", "fb-rl", "--size", 4, "--samples", 2, "--checkpoint", "after", "--out", "after"],
+        ["probe", *asked, "--model", "fb-rl", "--size", 4, "--samples", 1, "--no-greedy", "--out", "probes"],
         ["label", "before"],
         ["label", "after"],
         ["decompose", "before", "after", "--draws", 100, "--json"],
