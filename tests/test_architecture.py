@@ -21,6 +21,7 @@ ORDER = (
     "decomposition",
     "label_error",
     "verdict",
+    "result",
     "report",
     "settings",
     "diagnosis",

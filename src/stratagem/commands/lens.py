@@ -201,22 +201,23 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             table=given.out / TABLE,
             progress=show,
         )
-    write_json(given.out / RESULT, found.summary)
-    write_bytes(given.out / REPORT, page.render(found.summary, found.sample).encode())
+    result = found.as_dict()
+    write_json(given.out / RESULT, result)
+    write_bytes(given.out / REPORT, page.render(found.findings, found.sample).encode())
     # A user's rules may hold responses, as examples.
     if found.rules is not None and found.rules.source and not given.no_text:
         write_bytes(given.out / RULES, found.rules.source.encode())
     else:
         (given.out / RULES).unlink(missing_ok=True)
     if not as_json:
-        show_diagnosis(found.summary, Console())
+        show_diagnosis(found.findings, Console())
         console().print(f"report: {given.out / REPORT}", highlight=False)
     if condition is None:
-        return found.summary
-    holds = condition.holds(found.summary)
+        return result
+    holds = condition.holds(result)
     if holds:
         console().print(f"[red]failed[/red] {condition.text}", highlight=False)
-    return found.summary | {"fail_if": {"condition": condition.text, "holds": holds}}
+    return result | {"fail_if": {"condition": condition.text, "holds": holds}}
 
 
 def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:

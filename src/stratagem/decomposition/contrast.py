@@ -28,12 +28,11 @@ from stratagem.decomposition.counterfactuals import (
 from stratagem.decomposition.delta_method import clustered
 from stratagem.records import Estimate, StratagemError
 from stratagem.stats.counts import tally
+from stratagem.stats.min_sample import MIN_STRATUM
 from stratagem.stats.pairs import Floats, Pairs, Side, side, strata_of
 from stratagem.stats.resampling import freedom, pool_of, sums
 from stratagem.stats.strategy_rates import Sample
 from stratagem.stats.uncertainty import quantile
-
-LEAST = 2  # problems of a stratum on either side, below which it shows no variance and is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,6 @@ def paired(
     sum_gk = np.add.reduceat(data_pk, starts, axis=0)
     sides = (pairs.before, pairs.after)
     pool_p = pool_of(pairs.sizes_g, stratified)[pairs.stratum_p]
-    psi_p = pairs.after.right_ps.sum(1) - pairs.before.right_ps.sum(1)
-    gain = Estimate(float(psi_p.mean()), n=m)
     return Contrast(
         strategies=pairs.strategies,
         strata=pairs.strata,
@@ -100,7 +97,7 @@ def paired(
         boot=bootstrap(
             data_pk, pairs.sizes_g, width, rng=rng, draws=draws, stratified=stratified, level=level
         ),
-        gain=gain if m < 2 else clustered(gain.value, psi_p, pool_p, level),
+        gain=paired_gain(pairs, level, stratified),
         free=freedom(pool_p, m),
         samples=(Sample(sides[0], np.full(m, 1 / m), pool_p), Sample(sides[1], np.full(m, 1 / m), pool_p)),
         lengths=(float(sides[0].length_p.mean()), float(sides[1].length_p.mean())),
@@ -108,6 +105,15 @@ def paired(
         left_out=(pairs.left_out_before, pairs.left_out_after),
         paired=True,
     )
+
+
+def paired_gain(pairs: Pairs, level: float, stratified: bool) -> Estimate:
+    """The gain over the same problems with its standard error in closed form; one problem has no interval."""
+    psi_p = pairs.after.right_ps.sum(1) - pairs.before.right_ps.sum(1)
+    value, m = float(psi_p.mean()), len(pairs.ids)
+    if m < 2:
+        return Estimate(value, n=m)
+    return clustered(value, psi_p, pool_of(pairs.sizes_g, stratified)[pairs.stratum_p], level)
 
 
 def apart(
@@ -192,7 +198,7 @@ def apart(
 
 
 def _large(home: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    enough = pl.len() >= LEAST
+    enough = pl.len() >= MIN_STRATUM
     return home.filter(enough.over(keys) if keys else enough)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats, Pairs
 from stratagem.stats.resampling import drawn, sums
-from stratagem.stats.uncertainty import Term, bounded, middle_part, percentile, widened
+from stratagem.stats.uncertainty import bounded, middle_part, percentile, widened
 
 LINKS: tuple[str, ...] = ("old", "kept", "swapped_low", "swapped_high", "seen", "now", "unsupported")
 
@@ -76,7 +76,7 @@ class Totals:
         draws = np.sum([self.draw[plus] - self.draw[minus] for plus, minus in pairs], axis=0)
         return percentile(value, draws, level=self.level, n=self.n)
 
-    def term(self, swapped: float, **signs: float) -> Term:
+    def term(self, swapped: float, **signs: float) -> Estimate:
         ends = ("swapped_low", "swapped_high") if swapped > 0 else ("swapped_high", "swapped_low")
         value = [
             sum(s * self.total[name] for name, s in signs.items()) + swapped * self.total[end] for end in ends

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stratagem.decomposition.counterfactuals import LINKS, chain
+from stratagem.decomposition.result import Lead
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
 from stratagem.stats.resampling import pool_of
@@ -37,7 +38,7 @@ class Terms(NamedTuple):
     gap: Estimate
 
     @property
-    def lead(self) -> str:
+    def lead(self) -> Lead:
         """`selection`, `improvement` or `undecided`: which is larger in size, if the interval of the gap tells."""
         return "selection" if self.gap.low > 0 else "improvement" if self.gap.high < 0 else "undecided"
 

@@ -6,22 +6,21 @@ Suffixes: p problems, s strategies, g strata, d draws; h is one half of every pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
-from stratagem.records import StratagemError, points
+from stratagem.records import Estimate, Result, StratagemError, part_of, points
 from stratagem.stats.counts import halves
 from stratagem.stats.pairs import Floats, arrange, side, strata_of
 from stratagem.stats.resampling import drawn, sums
-from stratagem.stats.uncertainty import Term, bounded
+from stratagem.stats.uncertainty import bounded
 
 
-@dataclass(frozen=True, slots=True)
-class Headroom:
+class Headroom(Result, frozen=True):
     """Brackets, by half-splitting, of what is still to be won at one checkpoint.
 
     Attributes:
@@ -30,22 +29,14 @@ class Headroom:
         accuracy: now, mean over the problems of the strata that count.
         problems, left_out: in strata with a strategy seen in both halves, and in the others.
         halved: strategies of a stratum that were left out since only one half shows them.
-        strata: by..., problems, accuracy, best (strategy), and low and high end of both headrooms.
     """
 
-    selection: Term
-    improvement: Term
+    selection: Estimate
+    improvement: Estimate
     accuracy: float
     problems: int
     left_out: int
     halved: int
-    strata: pl.DataFrame
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, without the table."""
-        names = ("accuracy", "problems", "left_out", "halved")
-        terms = {"selection": self.selection.as_dict(), "improvement": self.improvement.as_dict()}
-        return {**terms, **{name: getattr(self, name) for name in names}}
 
     def __str__(self) -> str:
         lines = [
@@ -57,8 +48,18 @@ class Headroom:
     def _repr_html_(self) -> str:
         return forest(self._rows(), f"still to be won, in points, {self.problems} problems", str(self))
 
-    def _rows(self) -> list[tuple[str, Term]]:
+    def _rows(self) -> list[tuple[str, Estimate]]:
         return [("by selection", self.selection), ("by improvement", self.improvement)]
+
+
+class HeadroomTable(Headroom, frozen=True, eq=False):
+    """Headroom with its strata: by..., problems, accuracy, best (strategy), and low and high end of both headrooms."""
+
+    strata: pl.DataFrame
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, without the table."""
+        return part_of(self, Headroom).as_dict()
 
 
 def headroom(
@@ -69,7 +70,7 @@ def headroom(
     draws: int = 1000,
     level: float = 0.95,
     stratified: bool = True,
-) -> Headroom:
+) -> HeadroomTable:
     """Selection and improvement headroom of one checkpoint.
 
     The plug-in (choose the best strategy and score it on the same responses) is biased up. Choosing on one
@@ -133,7 +134,7 @@ def headroom(
         )
         for i in (0, 2)
     ]
-    return Headroom(
+    return HeadroomTable(
         selection=possible(terms[0]),
         improvement=possible(terms[1]),
         accuracy=now,
@@ -144,9 +145,9 @@ def headroom(
     )
 
 
-def possible(term: Term) -> Term:
+def possible(term: Estimate) -> Estimate:
     """The interval's part within 0 and 1: no headroom is outside, whatever its estimate."""
-    return replace(term, low=min(max(term.low, 0.0), 1.0), high=min(max(term.high, 0.0), 1.0))
+    return msgspec.structs.replace(term, low=min(max(term.low, 0.0), 1.0), high=min(max(term.high, 0.0), 1.0))
 
 
 def _ends(sum_gk: Floats, number_g: Floats, width: int) -> tuple[Floats, np.ndarray, np.ndarray]:

@@ -8,9 +8,7 @@ the endpoints, by the signed area between path and chord: both are returned.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,33 +18,24 @@ from stratagem.decomposition.counterfactuals import LINKS, Totals, chain
 from stratagem.decomposition.delta_method import clustered
 from stratagem.decomposition.drawing import forest, text_row
 from stratagem.decomposition.result import split_rows
-from stratagem.records import Estimate, StratagemError
+from stratagem.records import Estimate, Result, StratagemError
 from stratagem.stats.counts import tally
 from stratagem.stats.pairs import Floats, arrange, side, strata_of
 from stratagem.stats.resampling import drawn, freedom, pool_of, sums
-from stratagem.stats.uncertainty import Term
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Result, frozen=True):
     """What lies between two checkpoints: symmetric terms, which sum to the gain."""
 
     before: str
     after: str
     gain: Estimate
-    selection: Term
-    improvement: Term
+    selection: Estimate
+    improvement: Estimate
     new_strategy: Estimate
 
-    def as_dict(self) -> dict[str, Any]:
-        names = ("gain", "selection", "improvement", "new_strategy")
-        return {"before": self.before, "after": self.after} | {
-            name: getattr(self, name).as_dict() for name in names
-        }
 
-
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Result, frozen=True):
     """Steps between neighbouring checkpoints, their sum, and the first against the last.
 
     `paired`: all checkpoints answered the same `problems`; else `problems` counts each checkpoint's, the
@@ -62,17 +51,6 @@ class Path:
     problems: tuple[int, ...]
     left_out: tuple[int, ...]
     weak: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "steps": [step.as_dict() for step in self.steps],
-            "along": self.along.as_dict(),
-            "endpoints": self.endpoints.as_dict(),
-            "paired": self.paired,
-            "problems": list(self.problems),
-            "left_out": list(self.left_out),
-            "weak": list(self.weak),
-        }
 
     def __str__(self) -> str:
         lines = [

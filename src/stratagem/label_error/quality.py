@@ -23,7 +23,7 @@ import polars as pl
 
 from stratagem.label_error.confusion import OUTCOMES, Cells, Confusion
 from stratagem.label_error.sheet import outcome
-from stratagem.records import Estimate, StratagemError, finite
+from stratagem.records import Estimate, Result, StratagemError
 from stratagem.stats.pairs import Floats
 from stratagem.stats.uncertainty import quantile, wilson
 
@@ -48,6 +48,44 @@ class Scope:
     recall: tuple[Estimate, ...]
     confusion: Floats
     shares: tuple[tuple[Estimate, ...], ...]
+
+
+class StrategyQuality(Result, frozen=True):
+    """How many of the responses labelled so are truly so (precision), and the other way round (recall)."""
+
+    strategy: str
+    precision: Estimate
+    recall: Estimate
+
+
+class Confused(Result, frozen=True):
+    """How many responses of the log are truly of a strategy and labelled as another, and their share of the former."""
+
+    true: str
+    label: str
+    responses: float
+    share: Estimate
+
+
+class ScopeQuality(Result, frozen=True):
+    """Label quality over all hand-labelled responses, or those of one side or outcome (None: all)."""
+
+    side: str | None
+    outcome: str | None
+    labelled: int
+    agreement: Estimate
+    kappa: Estimate
+    strategies: tuple[StrategyQuality, ...]
+    confusion: tuple[Confused, ...]
+
+
+class Quality(Result, frozen=True):
+    """What hand labels say about labels. `designed`: the sheet's weights were used. Scopes: all together first."""
+
+    level: float
+    designed: bool
+    sides: tuple[str, ...]
+    scopes: tuple[ScopeQuality, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,39 +139,27 @@ class LabelQuality:
         rate, count = (np.array([[cell[i] for cell in line] for line in parts]) for i in (0, 1))
         return Confusion(self.names, rate, count, self._sample.cells(sides, outcomes))
 
+    def result(self) -> Quality:
+        """The same as a part of a result."""
+        return Quality(self.level, self.designed, self.sides, tuple(map(self._quality, self.scopes)))
+
+    def _quality(self, scope: Scope) -> ScopeQuality:
+        return ScopeQuality(
+            side=scope.side,
+            outcome=scope.outcome,
+            labelled=scope.labelled,
+            agreement=scope.agreement,
+            kappa=scope.kappa,
+            strategies=tuple(map(StrategyQuality, self.names, scope.precision, scope.recall)),
+            confusion=tuple(
+                Confused(self.names[t], self.names[p], float(scope.confusion[t, p]), scope.shares[t][p])
+                for t, p in np.argwhere(scope.confusion > 0)
+            ),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; NaN becomes null."""
-
-        def scope(one: Scope) -> dict[str, Any]:
-            return {
-                "side": one.side,
-                "outcome": one.outcome,
-                "labelled": one.labelled,
-                "agreement": one.agreement.as_dict(),
-                "kappa": one.kappa.as_dict(),
-                "strategies": [
-                    {"strategy": name, "precision": p.as_dict(), "recall": r.as_dict()}
-                    for name, p, r in zip(self.names, one.precision, one.recall, strict=True)
-                ],
-                "confusion": [
-                    {
-                        "true": self.names[t],
-                        "label": self.names[p],
-                        "responses": float(one.confusion[t, p]),
-                        "share": one.shares[t][p].as_dict(),
-                    }
-                    for t, p in np.argwhere(one.confusion > 0)
-                ],
-            }
-
-        return finite(
-            {
-                "level": self.level,
-                "designed": self.designed,
-                "sides": list(self.sides),
-                "scopes": [scope(one) for one in self.scopes],
-            }
-        )
+        return self.result().as_dict()
 
     def __str__(self) -> str:
         whole = self.overall

@@ -48,6 +48,11 @@ class Pairs:
     left_out_after: int
 
     @property
+    def by(self) -> tuple[str, ...]:
+        """The columns that make strata."""
+        return tuple(self.strata.columns)
+
+    @property
     def stratum_p(self) -> NDArray[np.int64]:
         """The stratum of every problem."""
         return np.repeat(np.arange(self.sizes_g.size), self.sizes_g)

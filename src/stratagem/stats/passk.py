@@ -7,8 +7,8 @@ shares and accuracies, so it is no part of a decomposition.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
@@ -88,4 +88,4 @@ def passk_difference(
 
 
 def _possible(found: Estimate, least: float) -> Estimate:
-    return replace(found, low=max(found.low, least), high=min(found.high, 1.0))
+    return msgspec.structs.replace(found, low=max(found.low, least), high=min(found.high, 1.0))

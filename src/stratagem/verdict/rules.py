@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from stratagem.records import points
-from stratagem.stats.min_sample import LEAST
+from stratagem.records import Result, points
+from stratagem.stats.min_sample import MIN_PROBLEMS
 from stratagem.verdict.facts import Facts, facts_from
 from stratagem.verdict.predicates import (
     HALF,
@@ -61,16 +60,12 @@ ACTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Result, frozen=True):
     """`action` is a key of ACTIONS; the first line of `evidence` says why, the last what logs cannot show."""
 
     sentence: str
     action: str
     evidence: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"sentence": self.sentence, "action": self.action, "evidence": list(self.evidence)}
 
 
 class Rule(NamedTuple):
@@ -137,9 +132,9 @@ RULES: tuple[Rule, ...] = (
         lambda f: math.isnan(f.gain.low),
         "collect more samples",
         lambda f: (
-            f"{many(f.problems, 'problem')}: of fewer than {LEAST} no interval is made, since even if all go the same "
-            "way that may be chance."
-            if f.problems < LEAST
+            f"{many(f.problems, 'problem')}: of fewer than {MIN_PROBLEMS} no interval is made, since even if all go "
+            "the same way that may be chance."
+            if f.problems < MIN_PROBLEMS
             else f"{many(f.problems, 'problem')} without an interval."
         ),
     ),
