@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from stratagem.decomposition.behaviours import BehaviourChange
@@ -209,6 +207,7 @@ def decode(data: bytes) -> Findings:
     return msgspec.json.decode(data, type=Findings)
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of `diagnosis.json`."""
-    return msgspec.json.schema(Findings)
+def schema() -> str:
+    """The JSON schema of `diagnosis.json`, as `docs/diagnosis.schema.json` has it."""
+    text = msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Findings)), indent=1)
+    return f"{text.decode()}\n"

@@ -115,7 +115,7 @@ class Diagnose:
         str | None,
         tyro.conf.arg(
             metavar="CONDITION",
-            help="exit code 1 where this holds, such as 'selection.low < 0'",
+            help="exit code 1 where this holds, such as 'selection.low < 0 AND gain < 0.02'",
             help_behavior_hint="",
         ),
     ] = None
@@ -203,18 +203,18 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         )
     result = found.as_dict()
     write_json(given.out / RESULT, result)
-    write_bytes(given.out / REPORT, page.render(found.findings, found.sample).encode())
+    write_bytes(given.out / REPORT, page.render(found, found.sample).encode())
     # A user's rules may hold responses, as examples.
     if found.rules is not None and found.rules.source and not given.no_text:
         write_bytes(given.out / RULES, found.rules.source.encode())
     else:
         (given.out / RULES).unlink(missing_ok=True)
     if not as_json:
-        show_diagnosis(found.findings, Console())
+        show_diagnosis(found, Console())
         console().print(f"report: {given.out / REPORT}", highlight=False)
     if condition is None:
         return result
-    holds = condition.holds(result)
+    holds = condition.holds(found)
     if holds:
         console().print(f"[red]failed[/red] {condition.text}", highlight=False)
     return result | {"fail_if": {"condition": condition.text, "holds": holds}}

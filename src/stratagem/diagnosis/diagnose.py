@@ -40,14 +40,9 @@ class Diagnosis(Findings, frozen=True, kw_only=True, eq=False):
     sample: pl.DataFrame | None
     rules: RuleSet | None
 
-    @property
-    def findings(self) -> Findings:
-        """What `diagnosis.json` holds."""
-        return part_of(self, Findings)
-
     def as_dict(self) -> dict[str, Any]:
         """What `diagnosis.json` holds, as Python's own types; NaN becomes None."""
-        return self.findings.as_dict()
+        return part_of(self, Findings).as_dict()
 
     def __str__(self) -> str:
         if self.verdict is None:
@@ -57,7 +52,7 @@ class Diagnosis(Findings, frozen=True, kw_only=True, eq=False):
     def _repr_html_(self) -> str:
         from stratagem.report.diagnosis import render
 
-        return render(self.findings, self.sample)
+        return render(self, self.sample)
 
 
 def diagnose(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from stratagem.decomposition.path import Step
+from stratagem.records import part_of
 from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
 from stratagem.report.view import TERMS
 from stratagem.result import Comparison, Findings, LabelError, Stratum
@@ -50,7 +51,7 @@ def shown(findings: Findings) -> Findings:
 
     Sentences and warnings keep the full names.
     """
-    safe = msgspec.convert(tidy(msgspec.to_builtins(findings)), Findings)
+    safe = msgspec.convert(tidy(msgspec.to_builtins(part_of(findings, Findings))), Findings)
     steps = () if safe.path is None else safe.path.steps
     names = dict.fromkeys(side.name for side in safe.sides)
     names |= dict.fromkeys(name for pair in (*safe.comparisons, *steps) for name in (pair.before, pair.after))

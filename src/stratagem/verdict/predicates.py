@@ -49,7 +49,8 @@ def lead(f: Facts) -> str:
     """The part that leads: `new_strategy` where it is more than either of the others, else of the two."""
     if f.new_strategy.low > max(abs(f.selection.value), abs(f.improvement.value)) and f.gain.low > 0:
         return "new_strategy"
-    return f.lead if f.lead != "undecided" and excludes_zero(getattr(f, f.lead)) else "undecided"
+    part = {"selection": f.selection, "improvement": f.improvement}.get(f.lead or "")
+    return f.lead if f.lead and part and excludes_zero(part) else "undecided"
 
 
 def by_length(f: Facts) -> bool:
