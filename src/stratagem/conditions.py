@@ -1,7 +1,8 @@
 """Conditions that users write, such as ``score > 0 AND length < 4096``: one grammar, a part of SQL, for every option.
 
 Polars parses them. It also opens the files that a subquery names while it parses, and knows aggregates, which mean
-nothing in a log that is read in batches: so only what is listed here gets that far, and what comes back is checked again.
+nothing in a log that is read in batches: so only what is listed
+here gets that far, and what comes back is checked again.
 """
 
 from __future__ import annotations

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
 from stratagem.decomposition.behaviours import BehaviourChange, compare_behaviours
 from stratagem.decomposition.decompose import decompose, decompose_pairs
-from stratagem.decomposition.headroom import Headroom, headroom
+from stratagem.decomposition.headroom import Headroom, HeadroomTable, headroom, headroom_of_pairs
 from stratagem.decomposition.result import Decomposed, Decomposition
 from stratagem.decomposition.robustness import Regrouping, regroupings
 from stratagem.diagnosis.columns import parts
@@ -32,7 +32,7 @@ from stratagem.result import (
 )
 from stratagem.stats.min_sample import MIN_PROBLEMS, drop_small_intervals
 from stratagem.stats.pairs import Pairs, pair
-from stratagem.stats.passk import passk_difference, passk_mean, problem_counts
+from stratagem.stats.passk import passk_difference, passk_mean
 from stratagem.verdict.facts import Facts, facts_from
 from stratagem.verdict.rules import verdict
 from stratagem.verdict.unpaired import behaviours_unpaired, facts_unpaired
@@ -87,7 +87,7 @@ def compare(
         strata=strata(split),
         cells=cells(split),
         behaviours=tuple(map(drop_small_intervals, behaviours)),
-        passk=common_attempts(before.counts, after.counts, level) if paired else (),
+        passk=() if pairs is None else paired_attempts(pairs, level),
         label_error=label_error(before, after, pairs, labels, draws=draws, level=level, seed=seed)
         if labelled and split.problems >= MIN_PROBLEMS
         else None,
@@ -121,13 +121,12 @@ def same_problems(
     split: Decomposition, pairs: Pairs, before: Side, after: Side, draws: int, seed: int, labelled: bool
 ) -> Beside:
     """Headroom, facts, behaviours and other groupings of the strategies, over the problems of both sides."""
-    level, by = split.level, split.by
-    sides = (before.counts, after.counts), (after.counts, before.counts)
-    common = [
-        counts.join(other.select("problem_id").unique(), on="problem_id", how="semi")
-        for counts, other in sides
-    ]
-    headrooms = Headrooms(*(room(counts, by, draws, level, seed) for counts in common))
+    level = split.level
+    options = {"draws": min(draws, 1000), "level": level, "stratified": False}
+    headrooms = Headrooms(
+        possible(lambda rng: headroom_of_pairs(pairs, "before", before.counts, rng=rng, **options), seed),
+        possible(lambda rng: headroom_of_pairs(pairs, "after", after.counts, rng=rng, **options), seed),
+    )
     behaviours: Sequence[BehaviourChange] = ()
     if before.behaviours is not None and after.behaviours is not None:
         behaviours = compare_behaviours(before.behaviours, after.behaviours, level=level, stratified=False)
@@ -154,7 +153,13 @@ def other_problems(
 ) -> Beside:
     """The same where the problems differ; other groupings are not tried."""
     level, by = split.level, split.by
-    headrooms = Headrooms(*(room(side.counts, by, draws, level, seed) for side in (before, after)))
+    options = {"by": by, "draws": min(draws, 1000), "level": level, "stratified": False}
+    headrooms = Headrooms(
+        *(
+            possible(lambda rng, side=side: headroom(side.counts, rng=rng, **options), seed)
+            for side in (before, after)
+        )
+    )
     rng, fewer = np.random.default_rng([seed, 5]), min(draws, 500)
     behaviours: Sequence[BehaviourChange] = ()
     if before.behaviours is not None and after.behaviours is not None:
@@ -218,14 +223,12 @@ def label_error(
     return LabelError(sensitivity=doubt, quality=quality, corrected=part_of(correction, Corrected))
 
 
-def room(counts: pl.DataFrame, by: Sequence[str], draws: int, level: float, seed: int) -> Headroom | None:
+def possible(headroom_of: Callable[[np.random.Generator], HeadroomTable], seed: int) -> Headroom | None:
     """Headroom, or None where a problem has too few responses for it."""
-    rng = np.random.default_rng([seed, 3])
     try:
-        left = headroom(counts, by=by, rng=rng, draws=min(draws, 1000), level=level, stratified=False)
+        return drop_small_intervals(part_of(headroom_of(np.random.default_rng([seed, 3])), Headroom))
     except StratagemError:
         return None
-    return drop_small_intervals(part_of(left, Headroom))
 
 
 def strategies(split: Decomposition) -> tuple[StrategyChange, ...]:
@@ -262,16 +265,16 @@ def estimate(row: dict[str, Any], name: str, n: int) -> Estimate:
     return Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row[f"{name}_se"], n)
 
 
-def attempts(both: pl.DataFrame, level: float, ks: Sequence[int] | None = None) -> tuple[Attempts, ...]:
+def attempts(
+    sides: Sequence[tuple[NDArray[Any], NDArray[Any]]], level: float, ks: Sequence[int] | None = None
+) -> tuple[Attempts, ...]:
     """pass@k before and after, and the difference, for every k.
 
     Args:
-        both: a row a problem, with c, n and, where there are two sides, c_after, n_after.
+        sides: right and all responses of every problem, the same problems in the same order, of one side or two.
         ks: numbers of attempts; powers of two, as far as every problem has responses, by default.
     """
-    names = [name for name in ("n", "n_after") if name in both.columns]
-    fewest = min(int(both[name].min() or 0) for name in names)  # type: ignore[arg-type]
-    sides = [(both[name.replace("n", "c", 1)].to_numpy(), both[name].to_numpy()) for name in names]
+    fewest = min(int(n.min(initial=np.iinfo(np.int64).max)) for _, n in sides)
     rows: list[Attempts] = []
     for k in ks if ks is not None else [2**i for i in range(fewest.bit_length())]:
         means = [passk_mean(right, n, k, level=level) for right, n in sides]
@@ -281,10 +284,10 @@ def attempts(both: pl.DataFrame, level: float, ks: Sequence[int] | None = None) 
     return tuple(rows)
 
 
-def common_attempts(before: pl.DataFrame, after: pl.DataFrame, level: float) -> tuple[Attempts, ...]:
+def paired_attempts(pairs: Pairs, level: float) -> tuple[Attempts, ...]:
     """`attempts` over the problems of both; nothing where scores are fractions, so that right is not known."""
-    try:
-        both = problem_counts(before).join(problem_counts(after), on="problem_id", suffix="_after")
-    except StratagemError:
+    before, after = pairs.before.counts, pairs.after.counts
+    if before is None or after is None:
         return ()
-    return attempts(both, level)
+    order = np.argsort(np.array(pairs.ids))
+    return attempts([(right[order], n[order]) for right, n in (before, after)], level)

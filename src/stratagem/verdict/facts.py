@@ -23,7 +23,7 @@ from stratagem.stats.min_sample import (
     MIN_SHARE,
     drop_small_intervals,
 )
-from stratagem.stats.pairs import Floats, Pairs, Side
+from stratagem.stats.pairs import Floats, Pairs
 from stratagem.stats.passk import passk
 from stratagem.stats.uncertainty import mean_estimate, needed_n, quantile
 
@@ -357,15 +357,8 @@ def _lengths(pairs: Pairs, unit: str, level: float) -> Lengths | None:
     )
 
 
-def _counts(side: Side) -> tuple[Floats, Floats] | None:
-    """Right and all responses of every problem, None where scores are fractions."""
-    right_p = side.right_ps.sum(axis=1) * side.n_p
-    whole_p = np.rint(right_p)
-    return None if np.abs(right_p - whole_p).max() > 1e-6 else (whole_p, np.rint(side.n_p))
-
-
 def _signal(pairs: Pairs) -> Signal | None:
-    counts = [_counts(side) for side in (pairs.before, pairs.after)]
+    counts = [side.counts for side in (pairs.before, pairs.after)]
     group = int(min(GROUP, *(np.median(side.n_p) for side in (pairs.before, pairs.after))))
     if group < MIN_GROUP or counts[0] is None or counts[1] is None:
         return None
@@ -381,7 +374,7 @@ def _chance(pairs: Pairs) -> float | None:
     gain_p = pairs.after.right_ps.sum(axis=1) - pairs.before.right_ps.sum(axis=1)
     inside_p = np.zeros_like(gain_p)
     for side in (pairs.before, pairs.after):
-        if _counts(side) is None or side.n_p.min() < 2:
+        if side.counts is None or side.n_p.min() < 2:
             return None
         a_p = side.right_ps.sum(axis=1)
         inside_p += a_p * (1 - a_p) / (side.n_p - 1)
