@@ -23,6 +23,9 @@ ALL = "all"  # every kind of problem together
 
 FinishReason = Literal["stop", "length"]
 
+# The values of the columns that make strata, by column.
+Stratum = dict[str, str | int | float | None]
+
 # One row a response. `kind` and `difficulty` are the group columns of the lab; foreign logs bring their own.
 ROLLOUT_SCHEMA: dict[str, pl.DataType] = {
     "problem_id": pl.String(),

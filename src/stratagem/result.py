@@ -13,14 +13,12 @@ from stratagem.decomposition.headroom import Headroom
 from stratagem.decomposition.path import Path
 from stratagem.decomposition.result import Decomposed
 from stratagem.decomposition.robustness import Regrouping
+from stratagem.decomposition.support import Unsupported
 from stratagem.label_error.correction import Corrected
 from stratagem.label_error.quality import Quality
 from stratagem.label_error.sensitivity import Sensitivity
-from stratagem.records import UNDEFINED, Estimate, Real, Result
+from stratagem.records import UNDEFINED, Estimate, Real, Result, Stratum
 from stratagem.verdict.rules import Verdict
-
-# The values of the columns that make strata, by column.
-Stratum = dict[str, str | int | float | None]
 
 
 class Headrooms(Result, frozen=True):
@@ -114,6 +112,7 @@ class Compared(Decomposed, frozen=True, kw_only=True):
     strategies: tuple[StrategyChange, ...] = ()
     strata: tuple[StratumGain, ...] = ()
     cells: tuple[Cell, ...] = ()
+    unsupported: tuple[Unsupported, ...] = ()
     behaviours: tuple[BehaviourChange, ...] = ()
     passk: tuple[Attempts, ...] = ()
     label_error: LabelError | None = None
@@ -123,7 +122,8 @@ class Compared(Decomposed, frozen=True, kw_only=True):
 
 OF_STRATEGIES = (
     *("selection", "improvement", "new_strategy", "reverse", "symmetric", "threefold", "mix", "routing"),
-    *("simultaneous", "lead", "unsupported_share", "order_dependent", "strategies", "cells", "robustness"),
+    *("simultaneous", "lead", "order_dependent", "strategies", "cells", "robustness"),
+    *("unsupported", "unsupported_share"),
 )
 
 

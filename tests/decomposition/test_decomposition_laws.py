@@ -16,6 +16,7 @@ from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.support import unsupported, zero_bound
 from stratagem.records import StratagemError
 from stratagem.stats.counts import count, merge
+from stratagem.stats.pairs import pair
 from tests.decomposition.tables import shares, two
 
 NAMES = ("A", "B", "C", "D")
@@ -68,8 +69,10 @@ def test_parts_sum_to_the_gain(before: pl.DataFrame, after: pl.DataFrame, by: tu
     weight = found.strata["problems"] / found.problems
     assert close(float((weight * found.strata["gain"]).sum()), gain)
     assert close(float((weight * found.strata["selection"]).sum()), found.selection.value)
-    cells = unsupported(before, after, by=by)
-    assert close(float((cells["weight"] * cells["share"]).sum()) / 2, found.unsupported_share)
+    alone = unsupported(pair(before, after, by))
+    assert close(sum(row.weight * row.share for row in alone) / 2, found.unsupported_share)
+    for row in alone:
+        assert (1 - row.bound) ** row.problems == pytest.approx(0.05)
 
 
 @settings(max_examples=40, deadline=None)

@@ -106,7 +106,7 @@ def test_a_forced_strategy_turns_bounds_into_points():
 
 def test_miller_power():
     assert needed_n(0.03, 0.5) == 4361
-    assert detectable(500, 0.5) == pytest.approx(0.0886, abs=5e-5)
+    assert detectable(math.sqrt(2 * 0.25 / 500)) == pytest.approx(0.0886, abs=5e-5)
     assert needed_n(0.03, 0.5, correlation=0.5) == math.ceil(4360.5 / 2)
 
 

@@ -220,6 +220,11 @@ def _comparison(
         "left_out_before": 12,
         "left_out_after": 9,
         "unsupported_share": 0.021,
+        "unsupported": [
+            {"stratum": strata[0], "strategy": "cases", "side": side, "share": 0.04, "bound": bound}
+            | {"weight": 0.5, "problems": problems}
+            for side, bound in (("new", 0.0654), ("dropped", 0.0713))
+        ],
         "order_dependent": True,
         "interventional": False,
         "weak": ["2 strata have fewer than 5 problems"],

@@ -47,7 +47,11 @@ def test_the_answer_comes_first_and_every_part_is_there(page: str, one: dict[str
         "What was read Method",  # the contents
         "Select or improve",
         "Every way to account for the gain",
+        "its share there may still be up to 6.5% to 7.1%",
         "Strategies",
+        "Unused is not unable",
+        "before 4.0 6.5",
+        "after 4.0 7.1",
         "Strata",
         "Behaviours",
         "Headroom",

@@ -151,6 +151,13 @@ def any_facts(draw: Any) -> Facts:
     )
 
 
+def test_what_a_gain_that_is_not_shown_could_have_been_is_said() -> None:
+    line = "With so many problems a change of 5.7 points or more would have been detected (power 80%)."
+    assert line in verdict(replace(BASE, gain=est(0.01, 0.04))).evidence
+    assert line not in verdict(replace(BASE, gain=est(0.05, 0.04))).evidence  # it is shown
+    assert not any("detected" in text for text in verdict(replace(BASE, gain=Estimate(0.01, n=4))).evidence)
+
+
 def test_a_tiny_gain_stays_tiny_when_more_problems_tell_it_from_0() -> None:
     for reach in (0.012, 0.003):
         parts = {name: est(0.0025, reach) for name in ("selection", "improvement")}
@@ -178,12 +185,9 @@ def test_a_sentence_has_no_number_that_is_not_in_the_facts(facts: Facts) -> None
     assert found.action in ACTIONS
     needs = (facts.problems_for_gain, facts.problems_for_lead)
     known = numbers(msgspec.to_builtins(facts)) | numbers([*needs, *map(facts.samples_instead, needs)])
-    known |= {
-        0.0,
-        2.0,
-        10.0,
-        MIN_PROBLEMS,
-    }  # "told from 0", the size of a small change, the growth that counts as none
+    known |= numbers([facts.detectable_gain])
+    # "from 0", the size of a small change, the growth that counts as none, the power
+    known |= {0.0, 2.0, 10.0, MIN_PROBLEMS, 80.0}
     for line in (found.sentence, *found.evidence):
         for text in re.findall(r"\d[\d,]*(?:\.\d+)?", line):
             value = float(text.replace(",", ""))

@@ -14,6 +14,7 @@ from stratagem.decomposition.decompose import decompose, decompose_pairs
 from stratagem.decomposition.headroom import Headroom, HeadroomTable, headroom, headroom_of_pairs
 from stratagem.decomposition.result import Decomposed, Decomposition
 from stratagem.decomposition.robustness import Regrouping, regroupings
+from stratagem.decomposition.support import unsupported
 from stratagem.diagnosis.columns import parts
 from stratagem.diagnosis.side import COUNTED, Side
 from stratagem.label_error.correction import Corrected, correct_pairs
@@ -86,6 +87,7 @@ def compare(
         strategies=strategies(split),
         strata=strata(split),
         cells=cells(split),
+        unsupported=() if pairs is None else unsupported(pairs, alpha=1 - level),
         behaviours=tuple(map(drop_small_intervals, behaviours)),
         passk=() if pairs is None else paired_attempts(pairs, level),
         label_error=label_error(before, after, pairs, labels, draws=draws, level=level, seed=seed)

@@ -135,6 +135,7 @@ def _parts(kept: Charts, entry: Entry) -> dict[str, Any]:
         if len(result.strata) > 1
         else None,
         "cells": result.cells if result.by else (),
+        "unsupported": result.unsupported,
         "behaviours": seen,
         "unseen": [row.behaviour for row in result.behaviours if row not in seen],
         "behaviour_chart": kept.add(draw.behaviours(seen), f"{title}: behaviours") if seen else None,

@@ -9,10 +9,10 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from stratagem.decomposition.path import Step
-from stratagem.records import part_of
+from stratagem.records import Stratum, part_of
 from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
 from stratagem.report.view import TERMS
-from stratagem.result import Comparison, Findings, LabelError, Stratum
+from stratagem.result import Comparison, Findings, LabelError
 
 LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
 # What would act on the text around it, or hide: controls but line feed and tab, and overrides of direction.
@@ -206,7 +206,7 @@ def notes(entry: Entry) -> list[str]:
         lines.append("Selecting first or improving first gives another answer.")
     if (share := finite(result.unsupported_share)) is not None:
         lines.append(
-            f"{percent(share)}% of responses follow a strategy that the other side does not use there."
+            f"{percent(share)}% of responses follow a strategy that the other side does not use there{_bounds(result)}."
         )
     first, last = finite(result.length_before), finite(result.length_after)
     if first and last is not None:
@@ -219,6 +219,15 @@ def notes(entry: Entry) -> list[str]:
     if not number(result.gain).has_interval:
         return [*lines, f"{plain(result.problems)} problems: no interval is made of so few."]
     return [*lines, *(f"Intervals may be too narrow: {reason}." for reason in result.weak)]
+
+
+def _bounds(result: Comparison) -> str:
+    """How large the shares of strategies that a side does not use may still be: by the strata's problems."""
+    bounds = [row.bound for row in result.unsupported]
+    if not bounds:
+        return ""
+    ends = dict.fromkeys(f"{percent(bound)}%" for bound in (min(bounds), max(bounds)))
+    return f"; with these problems, its share there may still be up to {' to '.join(ends)}"
 
 
 def robustness_text(entry: Entry) -> str:

@@ -194,19 +194,16 @@ def needed_n(
 
     Source: Miller 2024, arXiv 2411.00640, section 5: n = (z_level + z_power)^2 * variance / delta^2.
     """
-    return math.ceil(_effect(p, correlation, power, level) / delta**2 - 1e-9)
+    deviation = math.sqrt(2 * p * (1 - p) * (1 - correlation))
+    return math.ceil((detectable(deviation, power=power, level=level) / delta) ** 2 - 1e-9)
 
 
-def detectable(
-    n: int, p: float = 0.5, *, correlation: float = 0.0, power: float = 0.8, level: float = 0.95
-) -> float:
-    """The smallest difference of two accuracies near p that n problems detect; the inverse of `needed_n`."""
-    return math.sqrt(_effect(p, correlation, power, level) / n)
+def detectable(se: float, *, power: float = 0.8, level: float = 0.95) -> float:
+    """The smallest effect whose interval excludes 0 with this power, where the estimate has the standard error `se`.
 
-
-def _effect(p: float, correlation: float, power: float, level: float) -> float:
-    z = quantile(level, math.inf) + float(special.ndtri(power))
-    return z**2 * 2 * p * (1 - p) * (1 - correlation)
+    Source: Miller 2024, arXiv 2411.00640, section 5: (z_level + z_power) * se.
+    """
+    return (quantile(level, math.inf) + float(special.ndtri(power))) * se
 
 
 def widened(level: float, df: float) -> float:

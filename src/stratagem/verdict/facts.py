@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from stratagem.decomposition.behaviours import BehaviourChange
 from stratagem.decomposition.delta_method import terms
@@ -25,7 +24,7 @@ from stratagem.stats.min_sample import (
 )
 from stratagem.stats.pairs import Floats, Pairs
 from stratagem.stats.passk import passk
-from stratagem.stats.uncertainty import mean_estimate, needed_n, quantile
+from stratagem.stats.uncertainty import detectable, mean_estimate, needed_n, quantile
 
 UNREAD = f"{UNPARSED} or {TRUNCATED}"
 STEADY = 1.1  # a problem's answers kept their length if the mean rose by less than this factor
@@ -177,6 +176,11 @@ class Facts:
         return _round(needed) if needed <= 1000 * MIN_PROBLEMS else None
 
     @property
+    def detectable_gain(self) -> float:
+        """The smallest gain that these problems would show with a power of 80%; NaN where the gain has no interval."""
+        return detectable(self.gain.se, level=self.level)
+
+    @property
     def problems_for_lead(self) -> int | None:
         """About how many problems like these would tell selection and improvement apart."""
         return needed_problems(self.gap, self.problems, self.level)
@@ -199,8 +203,7 @@ def needed_problems(estimate: Estimate, problems: int, level: float = 0.95, powe
     """
     if math.isnan(estimate.se) or abs(estimate.value) < 1e-12:
         return None
-    z = quantile(level, math.inf) + float(stats.norm.ppf(power))
-    ratio = (z * estimate.se / estimate.value) ** 2
+    ratio = (detectable(estimate.se, power=power, level=level) / estimate.value) ** 2
     return None if ratio > 1000 else _round(problems * max(ratio, 1.1))
 
 

@@ -156,6 +156,11 @@ def evidence(f: Facts) -> list[str]:
         f"Accuracy {percent(f.accuracy_before)} -> {percent(f.accuracy_after)} over {f.problems:,} problems, "
     ]
     lines[0] += f"{f.samples:.0f} {'response' if f.samples == 1 else 'responses'} a problem."
+    if not excludes_zero(f.gain) and f.detectable_gain > 0:
+        lines.append(
+            f"With so many problems a change of {points(f.detectable_gain)} points or more would have been detected "
+            "(power 80%)."
+        )
     if f.labelled and f.strategies == 1 and f.other_share < HALF:
         lines.append(
             "That one strategy has nearly all responses may also mean that the rules are too coarse to tell strategies "
