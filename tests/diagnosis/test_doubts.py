@@ -60,7 +60,7 @@ def test_rules_that_miss_what_the_grader_reads_are_to_be_mended(tmp_path: Path) 
         for name, k in (("a", 1), ("b", 3))
     ]
     found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100)
-    assert found.verdict.action == "mend the parts of the rules"
+    assert found.verdict.action == "fix the parts of the rules"
     assert "[parts]" in found.verdict.evidence[0]
     text = (
         "100.0% of responses before (25.0% of them graded right) and 100.0% of responses after (75.0% of them"

@@ -16,7 +16,7 @@ from stratagem.label_error.confusion import Confusion
 from stratagem.label_error.correction import decompose_corrected
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import sheet
-from stratagem.label_error.unmixing import by_outcome, settle
+from stratagem.label_error.unmixing import by_outcome, clip_shares
 from stratagem.records import StratagemError
 from stratagem.stats.counts import tally
 from tests.decomposition.tables import two
@@ -129,11 +129,11 @@ def test_terms_sum_to_the_observed_gain(before: pl.DataFrame, after: pl.DataFram
 def test_settling_keeps_sums_and_leaves_nothing_below_zero(values: list[float]):
     x = np.array(values).reshape(2, 4)
     x[:, 3] = np.abs(x[:, 3]) + 1.0  # outcomes have a positive total, as accuracies do
-    found = settle(x)
+    found = clip_shares(x)
     assert found.min() >= 0
     assert found.sum(-1) == pytest.approx(x.sum(-1), abs=1e-9)
     fine = np.abs(x) + 1e-6
-    assert (settle(fine) == fine).all()
+    assert (clip_shares(fine) == fine).all()
 
 
 def test_sums_are_split_by_outcome():

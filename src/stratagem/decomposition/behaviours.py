@@ -118,7 +118,7 @@ def compare_behaviours(
     wanted = list(names) or sorted(name for name in present if name is not None)
     sides = [_side(table, ids, wanted) for table in tables.values()]
     pool_p = pool_of(size_g, stratified)[np.repeat(np.arange(size_g.size), size_g)]
-    found: list[BehaviourChange] = []
+    changes: list[BehaviourChange] = []
     for i, name in enumerate(wanted):
         blocks: list[Floats] = []
         for share_pb, right_pb, accuracy_p in sides:
@@ -126,7 +126,7 @@ def compare_behaviours(
             blocks += [with_p, 1 - with_p, right_p, accuracy_p - right_p]
         split = terms(np.stack(blocks, axis=1), size_g, level=level, stratified=stratified)
         mean = [float(block.mean()) for block in blocks]
-        found.append(
+        changes.append(
             BehaviourChange(
                 behaviour=name,
                 share_before=mean[0],
@@ -140,7 +140,7 @@ def compare_behaviours(
                 rest=split.improvement,
             )
         )
-    return tuple(found)
+    return tuple(changes)
 
 
 def _side(

@@ -16,11 +16,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.decomposition.counterfactuals import (
-    LINKS,
-    Chain,
+    ACCURACIES,
+    Counterfactuals,
     Replicates,
     bootstrap,
-    chain,
+    counterfactuals,
     matrix,
     mix,
     stratum_ends,
@@ -54,7 +54,7 @@ class Contrast:
     weight_g: Floats
     mean_gk: Floats
     responses_cgs: Floats
-    point: Chain
+    point: Counterfactuals
     boot: Replicates
     gain: Estimate
     free: float
@@ -93,7 +93,7 @@ def paired(
         weight_g=pairs.sizes_g / m,
         mean_gk=sum_gk / pairs.sizes_g[:, None],
         responses_cgs=np.stack([np.add.reduceat(s.share_ps * s.n_p[:, None], starts, axis=0) for s in sides]),
-        point=chain(sum_gk, pairs.sizes_g.astype(np.float64), width),
+        point=counterfactuals(sum_gk, pairs.sizes_g.astype(np.float64), width),
         boot=bootstrap(
             data_pk, pairs.sizes_g, width, rng=rng, draws=draws, stratified=stratified, level=level
         ),
@@ -157,7 +157,7 @@ def apart(
     ]
     weight_g = (size_cg / size_cg.sum(axis=1, keepdims=True)).mean(axis=0)
     start_cg = [np.concatenate([[0], np.cumsum(size)[:-1]]) for size in size_cg]
-    blocks = [np.concatenate([one.share_ps, one.right_ps], axis=1) for one in sides]
+    blocks = [np.concatenate([part.share_ps, part.right_ps], axis=1) for part in sides]
     mean_gk = np.concatenate(
         [
             np.add.reduceat(b, s, axis=0) / n[:, None]
@@ -166,8 +166,8 @@ def apart(
         axis=1,
     )
     samples = [
-        Sample(one, np.repeat(weight_g / size, size), np.repeat(np.arange(size.size), size))
-        for one, size in zip(sides, size_cg, strict=True)
+        Sample(part, np.repeat(weight_g / size, size), np.repeat(np.arange(size.size), size))
+        for part, size in zip(sides, size_cg, strict=True)
     ]
     gain, free = _gain(sides, size_cg, weight_g, level)
     return Contrast(
@@ -178,11 +178,11 @@ def apart(
         mean_gk=mean_gk,
         responses_cgs=np.stack(
             [
-                np.add.reduceat(one.share_ps * one.n_p[:, None], start, axis=0)
-                for one, start in zip(sides, start_cg, strict=True)
+                np.add.reduceat(part.share_ps * part.n_p[:, None], start, axis=0)
+                for part, start in zip(sides, start_cg, strict=True)
             ]
         ),
-        point=chain(mean_gk, np.ones(len(mean_gk)), len(strategies)),
+        point=counterfactuals(mean_gk, np.ones(len(mean_gk)), len(strategies)),
         boot=_replicates(blocks, size_cg, weight_g, len(strategies), rng=rng, draws=draws, level=level),
         gain=gain,
         free=free,
@@ -213,8 +213,8 @@ def _gain(
 ) -> tuple[Estimate, float]:
     """The gain with its Welch interval, and the degrees of freedom of that."""
     means, parts, frees = [], [], []
-    for one, size_g in zip(sides, size_cg, strict=True):
-        right_p, stratum_p = one.right_ps.sum(axis=1), np.repeat(np.arange(size_g.size), size_g)
+    for part, size_g in zip(sides, size_cg, strict=True):
+        right_p, stratum_p = part.right_ps.sum(axis=1), np.repeat(np.arange(size_g.size), size_g)
         mean_g = np.bincount(stratum_p, right_p) / size_g
         variance_g = np.bincount(stratum_p, (right_p - mean_g[stratum_p]) ** 2) / (size_g - 1)
         means.append(float(weight_g @ mean_g))
@@ -237,8 +237,8 @@ def _replicates(
     draws: int,
     level: float,
 ) -> Replicates:
-    """As `chain.bootstrap`, each side's problems drawn by themselves within strata."""
-    total_dl, parts_d3s = np.zeros((draws, len(LINKS))), np.zeros((draws, 3, width))
+    """As `counterfactuals.bootstrap`, each side's problems drawn by themselves within strata."""
+    total_dl, parts_d3s = np.zeros((draws, len(ACCURACIES))), np.zeros((draws, 3, width))
     stratum_g43 = np.full((weight_g.size, 4, 3), np.nan)
     if not draws:
         return Replicates(total_dl, np.zeros(0), stratum_g43)
@@ -248,8 +248,8 @@ def _replicates(
         for block, size, stop in zip(blocks, size_cg[:, g], stops[:, g], strict=True):
             number_d = np.full(draws, size - 1)
             means.append(sums(rng, number_d, block[stop - size : stop]) / (size - 1))
-        found = chain(np.concatenate(means, axis=1), np.ones(draws), width)
-        total_dl += weight * found.links_l
-        parts_d3s += weight * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
-        stratum_g43[g] = stratum_ends(found.links_l, level, int(size_cg[:, g].min()))
+        what_if = counterfactuals(np.concatenate(means, axis=1), np.ones(draws), width)
+        total_dl += weight * what_if.accuracies_l
+        parts_d3s += weight * np.stack([what_if.used_s, what_if.shift_s, what_if.rate_s], axis=1)
+        stratum_g43[g] = stratum_ends(what_if.accuracies_l, level, int(size_cg[:, g].min()))
     return Replicates(total_dl, mix(parts_d3s[:, 0], parts_d3s[:, 1], parts_d3s[:, 2]), stratum_g43)

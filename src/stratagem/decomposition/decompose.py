@@ -1,7 +1,7 @@
 """The gain between two checkpoints as selection, improvement and new strategies.
 
 Kitagawa 1955 (JASA 50, 1168), Das Gupta 1993 (US Census P23-186), Blinder 1973 and Oaxaca 1973 split a
-difference of rates in this way; the what-if accuracies that the terms are made of are in `chain`. Where this
+difference of rates in this way; the what-if accuracies that the terms are made of are in `counterfactuals`. Where this
 differs: new and dropped strategies, which have no rate on one side, are a term of their own or bounds, never
 a guess.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stratagem.decomposition import contrast
 from stratagem.decomposition.account import account, gap_draws, larger, term_draws
 from stratagem.decomposition.contrast import Contrast
-from stratagem.decomposition.counterfactuals import LINKS, Totals, mix
+from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, mix
 from stratagem.decomposition.result import Account, Decomposition, ThreeFold
 from stratagem.records import StratagemError
 from stratagem.stats.pairs import Floats, Pairs, pair
@@ -85,7 +85,7 @@ def decompose_pairs(
 
 def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition:
     point, boot, m = data.point, data.boot, data.problems
-    totals = Totals(data.weight_g @ point.links_l, boot.total_dl, level, m, data.free)
+    totals = Totals(data.weight_g @ point.accuracies_l, boot.total_dl, level, m, data.free)
     both = account(totals, data.gain, level)
     selection = both.selection
     mixed = float(mix(*(data.weight_g @ part_gs for part_gs in (point.used_s, point.shift_s, point.rate_s))))
@@ -165,14 +165,18 @@ def _order_dependent(totals: Totals, both: Account) -> bool:
 
 
 def _strata(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
-    link = dict(zip(LINKS, data.point.links_l.T, strict=True))
+    accuracy = dict(zip(ACCURACIES, data.point.accuracies_l.T, strict=True))
     terms = {
-        "gain": link["now"] - link["old"],
-        "selection": link["kept"] - link["old"],
-        "improvement": link["seen"] - link["kept"],
-        "new_strategy": link["now"] - link["seen"],
+        "gain": accuracy["now"] - accuracy["old"],
+        "selection": accuracy["kept"] - accuracy["old"],
+        "improvement": accuracy["seen"] - accuracy["kept"],
+        "new_strategy": accuracy["now"] - accuracy["seen"],
     }
-    columns = {"problems": data.problems_g, "accuracy_before": link["old"], "accuracy_after": link["now"]}
+    columns = {
+        "problems": data.problems_g,
+        "accuracy_before": accuracy["old"],
+        "accuracy_after": accuracy["now"],
+    }
     for i, (name, value) in enumerate(terms.items()):
         columns[name] = value
         for j, end in enumerate(("low", "high", "se")):
@@ -188,17 +192,17 @@ def _cells(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
     shape_gs = point.used_s.shape
     blocks = [mean_gk[:, i : i + shape_gs[1]] for i in range(0, mean_gk.shape[1], shape_gs[1])]
     share0, right0, share1, right1 = blocks[:4]
-    link = dict(zip(LINKS, point.links_l[:, None, :].transpose(2, 0, 1), strict=True))
+    accuracy = dict(zip(ACCURACIES, point.accuracies_l[:, None, :].transpose(2, 0, 1), strict=True))
     weight = np.broadcast_to(data.weight_g[:, None], shape_gs)
     rate0, rate1 = _rate(right0, share0), _rate(right1, share1)
     forced = _rate(blocks[4], blocks[5]) if len(blocks) > 4 else np.full(shape_gs, np.nan)
     lives = point.used_s.any(axis=1, keepdims=True)
     stay = np.where(lives, (share1 * point.used_s).sum(1, keepdims=True), 1.0)
-    selection = point.shift_s * (point.rate_s - link["old"])
+    selection = point.shift_s * (point.rate_s - accuracy["old"])
     improvement = np.where(
         point.used_s & (share1 > 0), share1 / stay * (np.nan_to_num(rate1) - point.rate_s), 0.0
     )
-    new = np.where((share0 == 0) & (share1 > 0), right1 - share1 * link["seen"], 0.0)
+    new = np.where((share0 == 0) & (share1 > 0), right1 - share1 * accuracy["seen"], 0.0)
     strata, strategy = np.indices(shape_gs)
     columns: dict[str, NDArray] = {
         "strategy": np.array(data.strategies)[strategy],

@@ -97,7 +97,7 @@ def diagnose(
     called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
     match.check_labels(opened)
-    firsts = [one.first for one in opened]
+    firsts = [log.first for log in opened]
     by = strata(firsts, look)
     fine = () if opened[0].counted else refinements(firsts, opened[0].rules, look.refine, tuple(by))
     with contextlib.ExitStack() as stack:
@@ -105,8 +105,8 @@ def diagnose(
         kept_by = {name: dtype for name, dtype in by.items() if name != "problem_id"}
         writer = stack.enter_context(TableWriter(place, kept_by, texts))
         sides = [
-            read_side(one, by, writer.keeper(number), reading(progress, one.name), number, fine)
-            for number, one in enumerate(opened)
+            read_side(log, by, writer.keeper(number), reading(progress, log.name), number, fine)
+            for number, log in enumerate(opened)
         ]
         findings, keys = summarise(
             sides,

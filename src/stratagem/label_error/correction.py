@@ -18,10 +18,10 @@ from scipy import stats
 
 from stratagem.decomposition.account import account
 from stratagem.decomposition.contrast import paired_gain
-from stratagem.decomposition.counterfactuals import LINKS, Totals, chain, matrix
+from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, counterfactuals, matrix
 from stratagem.decomposition.result import Account
 from stratagem.label_error.confusion import OUTCOMES, Confusion
-from stratagem.label_error.unmixing import by_outcome, settle, sums_of, unmix
+from stratagem.label_error.unmixing import by_outcome, clip_shares, sums_of, unmix
 from stratagem.records import Estimate, StratagemError, part_of
 from stratagem.stats.pairs import Floats, Pairs, pair
 from stratagem.stats.resampling import drawn, freedom, pool_of, steps
@@ -148,7 +148,7 @@ def correct_pairs(
     raw_gcos = np.where(alone_g[:, None, None, None], seen_gcos, unmix(seen_gcos, rate))
     absent_gcos = absent_cos & ~alone_g[:, None, None, None]
 
-    total_dl = np.full((draws, len(LINKS)), np.nan if m < 2 else 0.0)
+    total_dl = np.full((draws, len(ACCURACIES)), np.nan if m < 2 else 0.0)
     # The last row is that of all strata together.
     mean_hcos = np.concatenate([raw_gcos / number_g[:, None, None, None], raw_gcos.sum(0, keepdims=True) / m])
     se_hcos = np.zeros_like(mean_hcos)
@@ -159,19 +159,21 @@ def correct_pairs(
             if not alone_g[b]:
                 found_dcos = np.matmul(found_dcos[..., None, :], inverse_d)[..., 0, :]
             number_d = number_db[:, b].astype(np.float64)
-            links_dl = chain(sums_of(settle(found_dcos, absent_gcos[b])), number_d, width).links_l
-            total_dl += (weight_b[b] * number_d)[:, None] * links_dl
+            accuracies_dl = counterfactuals(
+                sums_of(clip_shares(found_dcos, absent_gcos[b])), number_d, width
+            ).accuracies_l
+            total_dl += (weight_b[b] * number_d)[:, None] * accuracies_dl
             whole_dcos += weight_b[b] * found_dcos
             some = number_d > 0
             se_hcos[b] = (found_dcos[some] / number_d[some, None, None, None]).std(axis=0)
         se_hcos[-1] = whole_dcos.std(axis=0)
     _check(mean_hcos, se_hcos, rate, absent_cos, names, pairs)
 
-    true_gcos = settle(raw_gcos, absent_gcos)
+    true_gcos = clip_shares(raw_gcos, absent_gcos)
     sum_gk = sums_of(true_gcos)
-    point = chain(sum_gk, number_g, width)
+    point = counterfactuals(sum_gk, number_g, width)
     free = freedom(pool_of(pairs.sizes_g, stratified), m)
-    totals = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m, free)
+    totals = Totals(pairs.sizes_g / m @ point.accuracies_l, total_dl, level, m, free)
     both = account(totals, paired_gain(pairs, level, stratified), level)
     return Correction(
         **msgspec.structs.asdict(both),
@@ -220,17 +222,17 @@ def _matrices(
 
 
 def _condition(rate: Floats, names: Sequence[str]) -> float:
-    """The largest condition number; refused above 10, naming the two strategies that are told apart worst."""
-    found = np.array([[np.linalg.cond(matrix) for matrix in line] for line in rate])
-    worst = float(found.max())
+    """The largest condition number; refused above 10, naming the two strategies that are distinguished worst."""
+    conditions = np.array([[np.linalg.cond(matrix) for matrix in line] for line in rate])
+    worst = float(conditions.max())
     if worst < WORST_CONDITION:
         return worst
-    bad = rate[np.unravel_index(int(found.argmax()), found.shape)]
+    bad = rate[np.unravel_index(int(conditions.argmax()), conditions.shape)]
     apart = np.abs(bad[:, None, :] - bad[None, :, :]).sum(-1) + 9 * np.eye(len(names))
     i, j = divmod(int(apart.argmin()), len(names))
     raise StratagemError(
         f"the recogniser hardly tells {names[i]!r} and {names[j]!r} apart (condition number {worst:.3g}, not below "
-        f"{WORST_CONDITION:.0f}): labels not corrected; merge them or mend their rules"
+        f"{WORST_CONDITION:.0f}): labels not corrected; merge them or fix their rules"
     )
 
 
@@ -245,7 +247,7 @@ def _check(
     """Refuse shares below 0, and shares of absent strategies, that chance does not explain, in a stratum or in all.
 
     The bootstrap shows no variance of a label that was never given. So the standard error is at least that of
-    labels given independently with the probabilities that the settled shares lead to.
+    labels given independently with the probabilities that the clipped shares lead to.
     """
     starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
     per_gc = np.stack(
@@ -254,7 +256,7 @@ def _check(
     per_hc = np.concatenate(
         [per_gc / pairs.sizes_g[:, None] ** 2, per_gc.sum(0, keepdims=True) / len(pairs.ids) ** 2]
     )
-    fitted = np.matmul(settle(mean_hcos, absent_cos)[..., None, :], rate)
+    fitted = np.matmul(clip_shares(mean_hcos, absent_cos)[..., None, :], rate)
     least = np.matmul(fitted, np.linalg.inv(rate) ** 2)[..., 0, :] * per_hc[..., None, None]
     se_hcos = np.maximum(se_hcos, np.sqrt(least))
     # What no hand label finds has to be 0 in all; anywhere else, and in single strata, shares have to be above 0.

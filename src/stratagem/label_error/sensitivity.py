@@ -23,12 +23,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stratagem.decomposition.counterfactuals import LINKS, chain, matrix
+from stratagem.decomposition.counterfactuals import ACCURACIES, counterfactuals, matrix
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.result import Lead
 from stratagem.label_error.confusion import OUTCOMES
 from stratagem.label_error.correction import SIDES
-from stratagem.label_error.unmixing import by_outcome, settle, sums_of
+from stratagem.label_error.unmixing import by_outcome, clip_shares, sums_of
 from stratagem.records import TRUNCATED, Estimate, Result
 from stratagem.stats.pairs import Floats, Pairs, pair
 
@@ -125,7 +125,7 @@ def sensitivity(
     Args:
         before, after, by, level, stratified: as `decompose`.
         limit: the largest size of an error.
-        fixed: strategies whose labels cannot err, as truncation is told by the log.
+        fixed: strategies whose labels cannot err, as the log itself says what is truncated.
         most: pairs are tried among that many of the most frequent strategies.
         keep: how many pairs are returned at most; for these alone `zero_at` is sought.
 
@@ -171,8 +171,8 @@ def sensitivity_of(
         return sign * (np.abs(select) - np.abs(improve)) < 0
 
     def opens(way: _Way, size: float) -> bool:
-        found = terms(data.problems(way, size), pairs.sizes_g, level=level, stratified=stratified).selection
-        return not found.low * found.high > 0
+        choice = terms(data.problems(way, size), pairs.sizes_g, level=level, stratified=stratified).selection
+        return not choice.low * choice.high > 0
 
     def change(way: _Way, lead_at: float | None, left_e: Floats) -> LabelChange:
         zero_at = None
@@ -213,7 +213,7 @@ class _Data:
         self.stratum_p = np.repeat(np.arange(size_g.size), size_g)
         self.mean = by_outcome(np.add.reduceat(data_pk, starts, axis=0) / size_g[:, None], self.width)
         self.used_gcs = (self.mean.sum(axis=2) > 0) & np.isin(np.arange(self.width), free)
-        self.links_gl = self._links(self.mean)
+        self.accuracies_gl = self._accuracies(self.mean)
 
     def ways(self, most: int) -> Iterator[_Way]:
         yield _Way("undone")
@@ -242,40 +242,43 @@ class _Data:
         some = np.arange(len(self.mean))
         if way.kind == "pair":
             some = np.flatnonzero(self._together(way.label, way.truth)[:, way.sides].any(axis=1))
-        total_l = self.weight_g @ self.links_gl
+        total_l = self.weight_g @ self.accuracies_gl
         together = max(1, AT_ONCE // max(1, len(some) * 4 * self.width))
         change_el = np.concatenate(
             [
                 self.weight_g[some]
-                @ (self._links(self._moved(way, size_e[i : i + together], some)) - self.links_gl[some])
+                @ (
+                    self._accuracies(self._moved(way, size_e[i : i + together], some))
+                    - self.accuracies_gl[some]
+                )
                 for i in range(0, size_e.size, together)
             ]
         )
-        link = dict(zip(LINKS, (total_l + change_el).T, strict=True))
-        return link["kept"] - link["old"], link["seen"] - link["kept"]
+        accuracy = dict(zip(ACCURACIES, (total_l + change_el).T, strict=True))
+        return accuracy["kept"] - accuracy["old"], accuracy["seen"] - accuracy["kept"]
 
     def problems(self, way: _Way, size: float) -> Floats:
         """The data matrix of problems for an error. Shares set to 0 are so in all problems of the stratum."""
         size_e = np.array([size])
-        shares = self._unsettled(way, size_e, by_outcome(self.data_pk, self.width), self.stratum_p)[0]
+        shares = self._shares(way, size_e, by_outcome(self.data_pk, self.width), self.stratum_p)[0]
         if way.kind == "undone":
-            raw = self._unsettled(way, size_e, self.mean, np.arange(len(self.mean)))[0]
-            factor = np.divide(settle(raw), raw, out=np.zeros_like(raw), where=raw > 0)
+            raw = self._shares(way, size_e, self.mean, np.arange(len(self.mean)))[0]
+            factor = np.divide(clip_shares(raw), raw, out=np.zeros_like(raw), where=raw > 0)
             shares = shares * factor[self.stratum_p]
         return sums_of(shares)
 
-    def _links(self, mean: Floats) -> Floats:
-        return chain(sums_of(mean), np.ones(mean.shape[:-3]), self.width).links_l
+    def _accuracies(self, mean: Floats) -> Floats:
+        return counterfactuals(sums_of(mean), np.ones(mean.shape[:-3]), self.width).accuracies_l
 
     def _together(self, a: int, b: int) -> NDArray[np.bool_]:
         """Strata and checkpoints that show both (g x c)."""
         return self.used_gcs[..., a] & self.used_gcs[..., b]
 
     def _moved(self, way: _Way, size_e: Floats, some: NDArray[np.int64]) -> Floats:
-        found = self._unsettled(way, size_e, self.mean[some], some)
-        return settle(found) if way.kind == "undone" else found
+        shares = self._shares(way, size_e, self.mean[some], some)
+        return clip_shares(shares) if way.kind == "undone" else shares
 
-    def _unsettled(self, way: _Way, size_e: Floats, shares: Floats, stratum: NDArray[np.int64]) -> Floats:
+    def _shares(self, way: _Way, size_e: Floats, shares: Floats, stratum: NDArray[np.int64]) -> Floats:
         """Shares of true strategies for every size (e, …, c, o, s); `stratum` is that of every row."""
         size = size_e[:, None, None, None, None]
         if way.kind == "pair":
@@ -283,10 +286,10 @@ class _Data:
             on[np.ix_(way.sides, way.outcomes)] = 1.0
             on = on * self._together(way.label, way.truth)[stratum][..., None]
             flow = size[..., 0] * (shares[..., way.label] * on)
-            found = np.repeat(shares[None], size_e.size, axis=0)
-            found[..., way.label] -= flow
-            found[..., way.truth] += flow
-            return found
+            moved = np.repeat(shares[None], size_e.size, axis=0)
+            moved[..., way.label] -= flow
+            moved[..., way.truth] += flow
+            return moved
         used = self.used_gcs[stratum][:, :, None, :]
         others = np.maximum(used.sum(-1, keepdims=True) - 1, 0)
         each = np.divide(1.0, others, out=np.zeros(others.shape), where=others > 0)
@@ -341,11 +344,11 @@ def _search(changed: Callable[[float], bool], end: float) -> float | None:
     """The same, where a single look is dear: changes at `end`, and then at none of three points below."""
     if not changed(end):
         return None
-    found = _halve(changed, 0.0, end)
+    size = _halve(changed, 0.0, end)
     for part in (0.25, 0.5, 0.75):
-        if changed(part * found):
-            return _halve(changed, 0.0, part * found)
-    return found
+        if changed(part * size):
+            return _halve(changed, 0.0, part * size)
+    return size
 
 
 def _halve(changed: Callable[[float], bool], low: float, high: float) -> float:

@@ -181,8 +181,8 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
     )
     for row, name in given.select("_row", "true_strategy").iter_rows():
         near = difflib.get_close_matches(name, sorted(known), 1)
-        mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-        raise StratagemError(f"{path}: row {row}, true_strategy: no strategy {name!r}; {mend}")
+        fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+        raise StratagemError(f"{path}: row {row}, true_strategy: no strategy {name!r}; {fix}")
     typed = typed.with_columns(outcome=outcome(pl.col("score")))
     whole = pl.col("weight").sum().over(CELL)
     done = typed.with_columns(_whole=whole).filter(pl.col("true_strategy") != "")

@@ -128,7 +128,7 @@ class Facts:
         forms: behaviours of answer form.
         room_before, room_after: headroom. levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
-        opposed: parts of which some strata's are above 0 and others' below, all told together.
+        opposed: parts of which some strata's are above 0 and others' below, with intervals that hold together.
         paired: the problems are the same before and after.
     """
 

@@ -44,7 +44,7 @@ __all__ = ["ACTIONS", "RULES", "Facts", "Rule", "Verdict", "facts_from", "verdic
 
 ACTIONS = {
     "collect more samples": "the logs leave the question open",
-    "mend the parts of the rules": "the labels find no answer where the grader does",
+    "fix the parts of the rules": "the labels find no answer where the grader does",
     "fix the format first": "answers are lost, or won, by their form and not by their reasoning",
     "refine the strategy rules": "most responses follow no strategy that has a name",
     "rebalance the RL mix": "the choice of strategies got worse",
@@ -121,7 +121,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "answers unread by the labels",
         misread,
-        "mend the parts of the rules",
+        "fix the parts of the rules",
         lambda f: (
             "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
             "model that loses them: say in [parts] of the rules where answers stand, and look again."
@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         "lead undecided",
         open_lead,
         "collect more samples",
-        lambda f: "Selection and improvement cannot be told apart in size.",
+        lambda f: "The interval of the difference of selection and improvement in size includes 0.",
     ),
     Rule(
         "one strategy",
