@@ -15,7 +15,7 @@ from stratagem.decomposition.result import Decomposed
 from stratagem.decomposition.robustness import Regrouping
 from stratagem.decomposition.support import Unsupported
 from stratagem.label_error.correction import Corrected
-from stratagem.label_error.quality import Quality
+from stratagem.label_error.result import Quality
 from stratagem.label_error.sensitivity import Sensitivity
 from stratagem.records import UNDEFINED, Estimate, Real, Result, Stratum
 from stratagem.verdict.rules import Verdict
