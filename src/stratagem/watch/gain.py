@@ -109,7 +109,7 @@ def combined(
     terms: Sequence[Estimate], weights: Sequence[float], reach: float
 ) -> tuple[float, float | None, float | None]:
     """A term over all strata, which are independent: weighted values, and the root of the weighted variances."""
-    low, high = (float(np.dot(weights, ends)) for ends in zip(*map(ends_of, terms), strict=True))
+    low, high = (float(np.dot(weights, ends)) for ends in zip(*(term.ends for term in terms), strict=True))
     se = math.sqrt(sum((w * term.se) ** 2 for w, term in zip(weights, terms, strict=True)))
     if math.isnan(se) or math.isnan(reach):
         return (low + high) / 2, None, None
