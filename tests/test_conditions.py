@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from pathlib import Path
-
 import polars as pl
 import pytest
 from hypothesis import given
@@ -104,23 +100,16 @@ def test_what_it_may_not_say_is_one_line(text: str, said: str) -> None:
         'score IN (TABLE "{0}")',
     ],
 )
-def test_no_file_is_opened(text: str, tmp_path: Path) -> None:
-    """A pipe tells whether anybody opens it."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    opened = threading.Event()
+def test_a_file_is_refused_and_not_looked_for(text: str) -> None:
+    """Polars would open it while it parses, and fail to find it."""
+    with pytest.raises(StratagemError, match=r"has no place here|no function|no column"):
+        condition(text.format("/nowhere/x.csv"), TABLE.schema, "--where")
 
-    def write() -> None:
-        with pipe.open("wb"):
-            opened.set()
 
-    waiting = threading.Thread(target=write, daemon=True)
-    waiting.start()
-    with pytest.raises(StratagemError):
-        condition(text.format(pipe), TABLE.schema, "--where")
-    assert not opened.is_set()
-    with pipe.open("rb"):  # lets the writer go
-        waiting.join()
+def test_polars_opens_files_while_it_parses() -> None:
+    """Why words are checked before."""
+    with pytest.raises(FileNotFoundError):
+        pl.sql_expr("score IN (SELECT score FROM read_csv('/nowhere/x.csv'))")
 
 
 WORDS = """score name 'x' ' " ( ) SELECT FROM read_csv AND OR NOT 1 .5 < = - / * ; \\ $ ` E -- /* */ , . :: over [ ]"""
