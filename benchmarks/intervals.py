@@ -26,7 +26,6 @@ from stratagem.label_error.correction import Corrected, decompose_corrected
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import sheet
 from stratagem.records import StratagemError
-from stratagem.stats.uncertainty import Bounded
 
 NAMES = ("A", "B", "C")
 TERMS: tuple[str, ...] = (
@@ -213,7 +212,7 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
             held[name] += term.low - 1e-9 <= known[name] <= term.high + 1e-9
         family = [(getattr(found.simultaneous, name), known[name]) for name in TERMS[1:4]]
         held["together"] += all(t.low - 1e-9 <= value <= t.high + 1e-9 for t, value in family)
-        assert isinstance(found.reverse.selection, Bounded) or setting.share[1][2] > 0
+        assert found.reverse.selection.bounds or setting.share[1][2] > 0
     return {name: count / max(1, studies - refused) for name, count in held.items()} | {
         "weak": weak / studies,
         "refused": refused / studies,

@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from stratagem.decomposition.counterfactuals import LINKS, bootstrap, chain, matrix
+from stratagem.decomposition.counterfactuals import ACCURACIES, bootstrap, counterfactuals, matrix
 from stratagem.decomposition.decompose import decompose
 from stratagem.records import Estimate
 from stratagem.stats.counts import count
@@ -81,8 +81,8 @@ def scipy_ratio(problems: int, draws: int = 10_000, batch: int = 100) -> None:
     tables = [counts(problems, 16, side) for side in (0, 1)]
     data_pk = matrix(pair(*tables, ()), None)
     width = STRATEGIES.size
-    old, kept = LINKS.index("old"), LINKS.index("kept")
-    point_l = chain(data_pk.sum(0), np.array(problems), width).links_l
+    old, kept = ACCURACIES.index("old"), ACCURACIES.index("kept")
+    point_l = counterfactuals(data_pk.sum(0), np.array(problems), width).accuracies_l
 
     def selection(index: np.ndarray, axis: int = -1) -> np.ndarray:
         share0, right0, share1 = (data_pk[:, i * width : (i + 1) * width] for i in range(3))

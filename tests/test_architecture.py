@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "stratagem"
 ORDER = (
     "records",
     "workspace",
+    "conditions",
     "tasks",
     "labelling",
     "rollouts",
@@ -21,6 +22,7 @@ ORDER = (
     "decomposition",
     "label_error",
     "verdict",
+    "result",
     "report",
     "settings",
     "diagnosis",

@@ -7,10 +7,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
+import msgspec
 import polars as pl
+from msgspec import UNSET, UnsetType
 
 # Strategies that are values of their own, whatever the task: a response that shows none of the known
 # strategies, one that could not be read, and one that was cut off by the token limit.
@@ -19,6 +22,9 @@ MIXED, OTHER, UNPARSED, TRUNCATED = "mixed", "other", "unparsed", "truncated"
 ALL = "all"  # every kind of problem together
 
 FinishReason = Literal["stop", "length"]
+
+# The values of the columns that make strata, by column.
+Stratum = dict[str, str | int | float | None]
 
 # One row a response. `kind` and `difficulty` are the group columns of the lab; foreign logs bring their own.
 ROLLOUT_SCHEMA: dict[str, pl.DataType] = {
@@ -90,32 +96,66 @@ class Label:
         return json.dumps({"error": self.error, "step": self.step, "marks": marks}, separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+if TYPE_CHECKING:
+    Real = float
+else:
+    Real = Annotated[float | None, msgspec.Meta(description="null where it is not defined")]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A part of a result. A number that is not defined (`Real`) is NaN in Python and null in JSON."""
+
+    def __post_init__(self) -> None:
+        for name in _reals(type(self)):
+            if getattr(self, name) is None:
+                msgspec.structs.force_setattr(self, name, math.nan)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: NaN becomes null."""
+        return finite(msgspec.to_builtins(self, enc_hook=_number))
+
+
+Part = TypeVar("Part", bound=Result)
+
+
+def part_of(result: Part, kind: type[Part]) -> Part:
+    """A result as the type that its own extends: without what that one adds for Python alone, such as tables."""
+    return kind(**{name: getattr(result, name) for name in kind.__struct_fields__})
+
+
+def _number(value: Any) -> Any:
+    """NumPy's numbers as Python's."""
+    return value.item()
+
+
+@cache
+def _reals(kind: type[Result]) -> tuple[str, ...]:
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(name for name in kind.__struct_fields__ if hints[name] == Real)
+
+
+class Estimate(Result, frozen=True):
     """A number with its interval. `n` counts the units that were resampled, as a rule problems.
 
-    NaN stands for "not defined here" and is never replaced by 0.
+    NaN stands for "not defined here" and is never replaced by 0. Where the data only bound the number, it lies in
+    `bounds`, whatever the unknown is: then `value` is NaN, since no point is singled out, `low` and `high` hold the
+    number at the stated level (Imbens-Manski), and `se` is the larger of the two bounds' standard errors.
     """
 
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-    se: float = math.nan
+    value: Real
+    low: Real = math.nan
+    high: Real = math.nan
+    se: Real = math.nan
     n: int = 0
+    bounds: tuple[float, float] | UnsetType = UNSET
 
-    def as_dict(self) -> dict[str, float | int | None]:
-        """JSON-ready: NaN becomes null."""
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The bounds; the value twice where that is known."""
+        return (self.value, self.value) if self.bounds is UNSET else self.bounds
 
-        def clean(x: float) -> float | None:
-            return None if math.isnan(x) else float(x)
 
-        return {
-            "value": clean(self.value),
-            "low": clean(self.low),
-            "high": clean(self.high),
-            "se": clean(self.se),
-            "n": int(self.n),
-        }
+UNDEFINED = Estimate(math.nan)
 
 
 def points(x: float, digits: int = 1, sign: str = "") -> str:
@@ -133,11 +173,13 @@ def content_id(*parts: object) -> str:
 
 
 def finite(value: Any) -> Any:
-    """NaN as None, all the way down: JSON has no NaN."""
+    """NaN as None and results as dictionaries, all the way down: JSON has no NaN."""
+    if isinstance(value, Result):
+        return value.as_dict()
     if isinstance(value, dict):
-        return {name: finite(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {name: finite(part) for name, part in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list | tuple):
-        return [finite(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+        return [finite(part) for part in value]  # pyright: ignore[reportUnknownVariableType]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -16,7 +16,7 @@ from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.support import unsupported, zero_bound
 from stratagem.records import StratagemError
 from stratagem.stats.counts import count, merge
-from stratagem.stats.uncertainty import Bounded, Term
+from stratagem.stats.pairs import pair
 from tests.decomposition.tables import shares, two
 
 NAMES = ("A", "B", "C", "D")
@@ -43,10 +43,6 @@ def split(before: pl.DataFrame, after: pl.DataFrame, **options):
     return decompose(before, after, **options)
 
 
-def ends(term: Term) -> tuple[float, float]:
-    return term.bounds if isinstance(term, Bounded) else (term.value, term.value)
-
-
 def close(x: float, y: float) -> bool:
     return abs(x - y) <= 1e-12
 
@@ -60,12 +56,12 @@ def test_parts_sum_to_the_gain(before: pl.DataFrame, after: pl.DataFrame, by: tu
     assert close(found.selection.value + found.improvement.value + found.new_strategy.value, gain)
     assert close(found.mix.value + found.routing.value, found.selection.value)
     for part in (found.reverse, found.symmetric):
-        selection, improvement = ends(part.selection), ends(part.improvement)
+        selection, improvement = part.selection.ends, part.improvement.ends
         assert close(selection[0] + improvement[1] + part.new_strategy.value, gain)
         assert close(selection[1] + improvement[0] + part.new_strategy.value, gain)
     three = found.threefold
     for one, other in ((0, 1), (1, 0)):
-        parts = three.selection.value + ends(three.improvement)[one] + ends(three.interaction)[other]
+        parts = three.selection.value + three.improvement.ends[one] + three.interaction.ends[other]
         assert close(parts + three.new_strategy.value, gain)
     sums = found.cells.select("selection", "improvement", "new_strategy", "contribution").sum().row(0)
     terms = (found.selection, found.improvement, found.new_strategy, found.gain)
@@ -73,8 +69,10 @@ def test_parts_sum_to_the_gain(before: pl.DataFrame, after: pl.DataFrame, by: tu
     weight = found.strata["problems"] / found.problems
     assert close(float((weight * found.strata["gain"]).sum()), gain)
     assert close(float((weight * found.strata["selection"]).sum()), found.selection.value)
-    cells = unsupported(before, after, by=by)
-    assert close(float((cells["weight"] * cells["share"]).sum()) / 2, found.unsupported_share)
+    alone = unsupported(pair(before, after, by))
+    assert close(sum(row.weight * row.share for row in alone) / 2, found.unsupported_share)
+    for row in alone:
+        assert (1 - row.bound) ** row.problems == pytest.approx(0.05)
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,7 +93,7 @@ def test_names_of_strategies_do_not_matter(before: pl.DataFrame, after: pl.DataF
     other = split(*(t.with_columns(pl.col("strategy").replace_strict(new)) for t in (before, after)))
     for name in ("selection", "improvement", "new_strategy", "mix", "routing"):
         assert close(getattr(one, name).value, getattr(other, name).value)
-    assert ends(one.symmetric.selection) == pytest.approx(ends(other.symmetric.selection), abs=1e-12)
+    assert one.symmetric.selection.ends == pytest.approx(other.symmetric.selection.ends, abs=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
@@ -253,7 +251,7 @@ def test_a_verdict_that_changes_with_the_order_is_marked():
         for i in range(20)
     )
     found = split(before, after, draws=200)
-    assert found.verdict == "improvement"
+    assert found.lead == "improvement"
     assert found.order_dependent
     assert found.reverse.selection.value > found.reverse.improvement.value
 

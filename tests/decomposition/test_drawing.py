@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from xml.etree import ElementTree
 
@@ -13,7 +14,6 @@ from stratagem.decomposition.drawing import forest
 from stratagem.decomposition.headroom import headroom
 from stratagem.decomposition.path import path
 from stratagem.records import Estimate
-from stratagem.stats.uncertainty import Bounded
 from tests.decomposition.tables import two
 
 
@@ -22,7 +22,10 @@ def picture(html: str) -> ElementTree.Element:
 
 
 def test_places_on_the_axis_are_in_proportion():
-    rows = [("gain", Estimate(0.1, 0.0, 0.2, 0.05, 9)), ("bound", Bounded((-0.1, 0.3), -0.2, 0.4, 0.1, 9))]
+    rows = [
+        ("gain", Estimate(0.1, 0.0, 0.2, 0.05, 9)),
+        ("bound", Estimate(math.nan, -0.2, 0.4, 0.1, 9, (-0.1, 0.3))),
+    ]
     root = picture(forest(rows, "<two> terms", "a < b"))
     space = "{http://www.w3.org/2000/svg}"
     lines = [one.attrib for one in root.iter(f"{space}line")]

@@ -26,7 +26,7 @@ def test_every_merge_is_the_decomposition_of_merged_labels() -> None:
         assert change.selection.value == pytest.approx(slow.selection.value, abs=1e-12)
         assert change.improvement.value == pytest.approx(slow.improvement.value, abs=1e-12)
         assert change.selection.se == pytest.approx(slow.selection.se, rel=0.1)
-        assert change.lead == slow.verdict
+        assert change.lead == slow.lead
     everything = found["merge all named strategies"]
     assert everything.selection.value == pytest.approx(0, abs=1e-12)
     parts = (everything.selection, everything.improvement, everything.new_strategy)

@@ -32,9 +32,9 @@ def fuzz(numbers: range, folder: Path) -> int:
             refusals[number] = str(error)
             continue
         answered += 1
-        for side, rows in zip(found.summary["sides"], expected, strict=True):
+        for side, rows in zip(found.sides, expected, strict=True):
             scores = [row[3] for row in rows if row[3] is not None]
-            assert side["responses"] == len(scores), number
+            assert side.responses == len(scores), number
     assert [one for one in refusals.items() if "\n" in one[1]] == []
     return answered
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,45 +87,42 @@ def routed(tmp_path: Path) -> list[Path]:
 
 
 def test_a_pure_change_of_routing_is_selection(routed: list[Path], rules: Look) -> None:
-    found = diagnose(routed, rules, draws=500).summary
-    assert found["gain"]["value"] == pytest.approx(0.4)
-    assert found["selection"]["value"] == pytest.approx(0.4)
-    assert found["improvement"]["value"] == pytest.approx(0.0, abs=1e-12)
-    assert found["lead"] == "selection"
-    parts = (found[name]["value"] for name in ("selection", "improvement", "new_strategy"))
-    assert sum(parts) == pytest.approx(found["gain"]["value"], abs=1e-12)
-    shares = {
-        row["strategy"]: [row[f"share_{side}"]["value"] for side in ("before", "after")]
-        for row in found["strategies"]
-    }
+    found = diagnose(routed, rules, draws=500)
+    assert found.gain.value == pytest.approx(0.4)
+    assert found.selection.value == pytest.approx(0.4)
+    assert found.improvement.value == pytest.approx(0.0, abs=1e-12)
+    assert found.lead == "selection"
+    parts = (term.value for term in (found.selection, found.improvement, found.new_strategy))
+    assert sum(parts) == pytest.approx(found.gain.value, abs=1e-12)
+    shares = {row.strategy: [row.share_before.value, row.share_after.value] for row in found.strategies}
     assert shares == {"forward": pytest.approx([0.5, 1.0]), "backward": pytest.approx([0.5, 0.0])}
-    assert "by selection" in found["verdict"]["sentence"]
-    assert found["join"] == "prompt"
-    assert found["problems"] == 60
+    assert "by selection" in found.verdict.sentence
+    assert found.join == "prompt"
+    assert found.problems == 60
 
 
 def test_a_pure_change_of_execution_is_improvement(tmp_path: Path, rules: Look) -> None:
     before = log(tmp_path / "a.jsonl", {"forward": (0.5, 0.5), "backward": (0.5, 0.2)})
     after = log(tmp_path / "b.jsonl", {"forward": (0.5, 0.9), "backward": (0.5, 0.6)}, seed=1)
-    found = diagnose([before, after], rules, draws=500).summary
-    assert found["improvement"]["value"] == pytest.approx(0.4)
-    assert found["selection"]["value"] == pytest.approx(0.0, abs=1e-12)
-    assert found["lead"] == "improvement"
+    found = diagnose([before, after], rules, draws=500)
+    assert found.improvement.value == pytest.approx(0.4)
+    assert found.selection.value == pytest.approx(0.0, abs=1e-12)
+    assert found.lead == "improvement"
 
 
 def test_swapping_the_sides_turns_the_gain_round(routed: list[Path], rules: Look) -> None:
-    there = diagnose(routed, rules, draws=100).summary
-    back = diagnose(routed[::-1], rules, draws=100).summary
-    assert back["gain"]["value"] == -there["gain"]["value"]
+    there = diagnose(routed, rules, draws=100)
+    back = diagnose(routed[::-1], rules, draws=100)
+    assert back.gain.value == -there.gain.value
     # What selection brought, reverse order, is what it takes away on the way back: here backward is gone, so bounds.
-    low, high = back["symmetric"]["selection"].get("bounds") or [back["symmetric"]["selection"]["value"]] * 2
+    low, high = back.symmetric.selection.ends
     assert low - 1e-12 <= 0 <= high + 1e-12 or high < 0
 
 
 def test_the_same_log_twice_has_no_gain(routed: list[Path], rules: Look) -> None:
-    found = diagnose([routed[0], routed[0]], rules, names=["a", "b"], draws=100).summary
-    assert found["gain"]["value"] == 0
-    assert found["gain"]["se"] == 0
+    found = diagnose([routed[0], routed[0]], rules, names=["a", "b"], draws=100)
+    assert found.gain.value == 0
+    assert found.gain.se == 0
 
 
 def test_several_logs_are_compared_with_the_first_and_with_each_other(tmp_path: Path, rules: Look) -> None:
@@ -132,12 +130,12 @@ def test_several_logs_are_compared_with_the_first_and_with_each_other(tmp_path: 
         log(tmp_path / f"{name}.jsonl", {"forward": (share, 0.9), "backward": (1 - share, 0.1)}, seed=i)
         for i, (name, share) in enumerate([("base", 0.25), ("sft", 0.5), ("rl", 1.0)])
     ]
-    found = diagnose(logs, rules, draws=100).summary
-    pairs = [(one["before"], one["after"]) for one in found["comparisons"]]
+    found = diagnose(logs, rules, draws=100)
+    pairs = [(one.before, one.after) for one in found.comparisons]
     assert pairs == [("base", "sft"), ("base", "rl"), ("sft", "rl")]
-    steps = [step["gain"]["value"] for step in found["path"]["steps"]]
+    steps = [step.gain.value for step in found.path.steps]
     assert steps == pytest.approx([0.2, 0.4])
-    assert found["gain"]["value"] == pytest.approx(0.6)  # the whole way stands at the top
+    assert found.gain.value == pytest.approx(0.6)  # the whole way stands at the top
 
 
 def test_one_log_with_checkpoints_is_a_path(tmp_path: Path, rules: Look) -> None:
@@ -153,10 +151,10 @@ def test_one_log_with_checkpoints_is_a_path(tmp_path: Path, rules: Look) -> None
     whole = tmp_path / "whole.jsonl"
     whole.write_text("".join(parts))
     look = Look(rules=rules.rules, checkpoint="step")
-    found = diagnose([whole], look, draws=100).summary
-    assert [(step["before"], step["after"]) for step in found["path"]["steps"]] == [("0", "10"), ("10", "20")]
-    assert sum(step["gain"]["value"] for step in found["path"]["steps"]) == pytest.approx(0.6)
-    assert found["gain"]["value"] == pytest.approx(0.6)
+    found = diagnose([whole], look, draws=100)
+    assert [(step.before, step.after) for step in found.path.steps] == [("0", "10"), ("10", "20")]
+    assert sum(step.gain.value for step in found.path.steps) == pytest.approx(0.6)
+    assert found.gain.value == pytest.approx(0.6)
 
 
 def test_a_training_log_that_repeats_no_problem_is_compared_by_strata(tmp_path: Path, rules: Look) -> None:
@@ -168,35 +166,32 @@ def test_a_training_log_that_repeats_no_problem_is_compared_by_strata(tmp_path: 
             text += part.read_text().replace('"problem ', f'"problem {kind} {step} ')
     whole = tmp_path / "whole.jsonl"
     whole.write_text(text)
-    found = diagnose([whole], Look(rules=rules.rules, checkpoint="step"), draws=200).summary
-    assert (found["paired"], found["by"], found["problems"]) == (False, ["kind"], 120)
-    assert found["selection"]["value"] == pytest.approx(0.6)
-    assert found["selection"]["low"] > 0.5
-    assert found["improvement"]["value"] == pytest.approx(0.0, abs=1e-12)
-    assert found["lead"] == "selection"
-    assert "The problems before are not those after" in found["verdict"]["sentence"]
-    assert [row["behaviour"] for row in found["behaviours"]] == ["checks"]
-    assert not found["path"]["paired"]
-    assert found["path"]["along"]["gain"]["value"] == pytest.approx(0.6)
+    found = diagnose([whole], Look(rules=rules.rules, checkpoint="step"), draws=200)
+    assert (found.paired, found.by, found.problems) == (False, ("kind",), 120)
+    assert found.selection.value == pytest.approx(0.6)
+    assert found.selection.low > 0.5
+    assert found.improvement.value == pytest.approx(0.0, abs=1e-12)
+    assert found.lead == "selection"
+    assert "The problems before are not those after" in found.verdict.sentence
+    assert [row.behaviour for row in found.behaviours] == ["checks"]
+    assert not found.path.paired
+    assert found.path.along.gain.value == pytest.approx(0.6)
     page = render(found, None)
     assert "tried only where the problems are the same" in page
 
 
 def test_other_problems_are_compared_by_strata_if_asked(routed: list[Path], rules: Look) -> None:
-    pairs = diagnose(routed, rules, draws=200).summary
+    pairs = diagnose(routed, rules, draws=200)
     apart = diagnose(routed, Look(rules=rules.rules, join="none"), draws=200)
-    assert apart.summary["paired"] is False
-    assert apart.summary["selection"]["value"] == pytest.approx(pairs["selection"]["value"])
+    assert apart.paired is False
+    assert apart.selection.value == pytest.approx(pairs.selection.value)
     assert apart.sample is not None
     assert apart.sample["problem_id"].n_unique() == 120  # no problem is on both sides
     other = routed[1].with_name("other.jsonl")
     other.write_text(routed[1].read_text().replace('"problem ', '"question '))
     with pytest.raises(StratagemError, match="with --join none"):
         diagnose([routed[0], other], rules)
-    assert (
-        diagnose([routed[0], other], Look(rules=rules.rules, join="none"), draws=100).summary["gain"]["low"]
-        > 0
-    )
+    assert diagnose([routed[0], other], Look(rules=rules.rules, join="none"), draws=100).gain.low > 0
 
 
 def test_many_checkpoints_are_joined_into_runs(tmp_path: Path, rules: Look) -> None:
@@ -213,9 +208,9 @@ def test_many_checkpoints_are_joined_into_runs(tmp_path: Path, rules: Look) -> N
     )
     whole = tmp_path / "whole.jsonl"
     whole.write_text(text)
-    found = diagnose([whole], Look(rules=rules.rules, checkpoint="checkpoint"), draws=100).summary
-    assert len(found["path"]["steps"]) == 9
-    assert found["path"]["steps"][0]["before"] == "0-2"
+    found = diagnose([whole], Look(rules=rules.rules, checkpoint="checkpoint"), draws=100)
+    assert len(found.path.steps) == 9
+    assert found.path.steps[0].before == "0-2"
 
 
 def test_the_table_holds_every_response_and_no_text_means_none(
@@ -233,19 +228,19 @@ def test_the_table_holds_every_response_and_no_text_means_none(
     bare = diagnose(routed, rules, draws=100, table=table, texts=False)
     assert bare.sample is None
     assert not {"prompt", "completion", "evidence"} & set(pl.read_parquet(table).columns)
-    assert bare.summary["gain"] == found.summary["gain"]
+    assert bare.gain == found.gain
     assert not list(tmp_path.glob(".labelled*"))
 
 
 def test_the_same_seed_gives_the_same_summary(routed: list[Path], rules: Look) -> None:
-    assert diagnose(routed, rules, draws=200).summary == diagnose(routed, rules, draws=200).summary
+    assert diagnose(routed, rules, draws=200).as_dict() == diagnose(routed, rules, draws=200).as_dict()
 
 
 def test_what_differs_between_the_sides_is_said(tmp_path: Path, rules: Look) -> None:
     shares = {"forward": (0.5, 0.5), "backward": (0.5, 0.5)}
     logs = [log(tmp_path / f"{t}.jsonl", shares, temperature=t) for t in (0.6, 1.0)]
-    found = diagnose(logs, rules, names=["a", "b"], draws=100).summary
-    assert found["warnings"] == ["temperature differs: a: 0.6; b: 1.0"]
+    found = diagnose(logs, rules, names=["a", "b"], draws=100)
+    assert found.warnings == ("temperature differs: a: 0.6; b: 1.0",)
 
 
 @pytest.mark.parametrize(
@@ -282,15 +277,15 @@ Figures = tuple[str, int, float, float, float, float]
 def test_published_figures_of_real_rollouts(figures: Figures, by: tuple[str, ...]) -> None:
     name, problems, before, after, gain, se = figures
     logs = [DATA / "algebra-rl" / f"{one}.parquet" for one in ("before", name)]
-    found = diagnose(logs, Look(by=by), draws=100).summary
-    assert found["problems"] == problems
-    assert found["left_out_before"] == found["left_out_after"] == 599 - problems
-    assert found["accuracy_before"] == pytest.approx(before, abs=5e-7)
-    assert found["accuracy_after"] == pytest.approx(after, abs=5e-7)
-    assert found["gain"]["value"] == pytest.approx(gain, abs=5e-7)
-    assert found["gain"]["se"] == pytest.approx(se, abs=5e-7)
+    found = diagnose(logs, Look(by=by), draws=100)
+    assert found.problems == problems
+    assert found.left_out_before == found.left_out_after == 599 - problems
+    assert found.accuracy_before == pytest.approx(before, abs=5e-7)
+    assert found.accuracy_after == pytest.approx(after, abs=5e-7)
+    assert found.gain.value == pytest.approx(gain, abs=5e-7)
+    assert found.gain.se == pytest.approx(se, abs=5e-7)
     assert sum(
-        found[part]["value"] for part in ("selection", "improvement", "new_strategy")
+        term.value for term in (found.selection, found.improvement, found.new_strategy)
     ) == pytest.approx(gain, abs=5e-7)
 
 
@@ -317,8 +312,8 @@ def test_forms_of_the_answer_count_together_too(tmp_path: Path) -> None:
         rows = [{"prompt": f"p{i}", "response": text, "score": 1} for i, text in enumerate(texts)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     look = Look(rules=read_rules(tmp_path / "rules.toml"))
-    found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], look, draws=100).summary
-    shares = {one["behaviour"]: one["share_before"] for one in found["behaviours"]}
+    found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], look, draws=100)
+    shares = {one.behaviour: one.share_before for one in found.behaviours}
     assert shares == {"answer_long": 0.5, "answer_odd": 0.5, "answer_not_plain": 0.75}
 
 
@@ -326,10 +321,12 @@ def test_counts_alone_claim_nothing_about_strategies(tmp_path: Path) -> None:
     for name, right in (("a", 2), ("b", 5)):
         rows = [{"id": str(i), "c": min(8, right + i % 3), "n": 8} for i in range(60)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], draws=100).summary
-    assert found["gain"]["value"] == pytest.approx(3 / 8)
-    assert found["selection"] is found["improvement"] is found["lead"] is None
-    assert found["strategies"] == found["robustness"] == []
-    assert "selection and improvement cannot be told apart" in found["verdict"]["sentence"]
-    assert found["verdict"]["action"] == "log the completions"
-    assert [row["k"] for row in found["passk"]] == [1, 2, 4, 8]
+    found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], draws=100)
+    assert found.gain.value == pytest.approx(3 / 8)
+    assert math.isnan(found.selection.value)
+    assert math.isnan(found.improvement.value)
+    assert found.lead is None
+    assert found.strategies == found.robustness == found.cells == ()
+    assert "selection and improvement cannot be told apart" in found.verdict.sentence
+    assert found.verdict.action == "log the completions"
+    assert [row.k for row in found.passk] == [1, 2, 4, 8]

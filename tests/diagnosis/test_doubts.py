@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from rich.console import Console
@@ -57,14 +59,14 @@ def test_rules_that_miss_what_the_grader_reads_are_to_be_mended(tmp_path: Path) 
         write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward. The answer: 4", j < k))
         for name, k in (("a", 1), ("b", 3))
     ]
-    found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100).summary
-    assert found["verdict"]["action"] == "mend the parts of the rules"
-    assert "[parts]" in found["verdict"]["evidence"][0]
+    found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100)
+    assert found.verdict.action == "fix the parts of the rules"
+    assert "[parts]" in found.verdict.evidence[0]
     text = (
         "100.0% of responses before (25.0% of them graded right) and 100.0% of responses after (75.0% of them"
     )
-    assert text in found["verdict"]["sentence"]
-    assert "not in these logs" not in json.dumps(found["verdict"])
+    assert text in found.verdict.sentence
+    assert "not in these logs" not in str(found.verdict)
 
 
 def test_answers_that_the_grader_cannot_read_either_are_a_matter_of_format(tmp_path: Path) -> None:
@@ -72,9 +74,9 @@ def test_answers_that_the_grader_cannot_read_either_are_a_matter_of_format(tmp_p
         return said("I go forward.", False) if j < 2 else said("I go forward. <answer>4</answer>", i % 2 == 0)
 
     logs = [write(tmp_path / f"{name}.jsonl", answer) for name in ("a", "b")]
-    found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100).summary
-    assert found["verdict"]["action"] == "fix the format first"
-    assert found["verdict"]["evidence"][0] == (
+    found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100)
+    assert found.verdict.action == "fix the format first"
+    assert found.verdict.evidence[0] == (
         "50.0% of the responses after RL are unparsed or truncated: what they would have answered is not in these logs."
     )
 
@@ -88,12 +90,13 @@ def test_few_problems_that_agree_show_no_fall(tmp_path: Path, problems: int) -> 
         write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward.", j < k), range(problems))
         for name, k in (("a", 2), ("b", 1))
     ]
-    found = diagnose(logs, looking(tmp_path, by=()), draws=100).summary
-    assert found["gain"] == {"value": -0.25, "low": None, "high": None, "se": None, "n": problems}
-    assert found["lead"] == "undecided"
-    assert all(row["gain_low"] is None for row in found["strata"])
-    assert found["verdict"]["action"] == "collect more samples"
-    assert found["verdict"]["sentence"] == (
+    found = diagnose(logs, looking(tmp_path, by=()), draws=100)
+    assert (found.gain.value, found.gain.n) == (-0.25, problems)
+    assert all(map(math.isnan, (found.gain.low, found.gain.high, found.gain.se)))
+    assert found.lead == "undecided"
+    assert all(math.isnan(row.gain.low) for row in found.strata)
+    assert found.verdict.action == "collect more samples"
+    assert found.verdict.sentence == (
         "In these logs accuracy went from 50.0% to 25.0%; how sure that is they do not say. If the change is as large "
         f"as it looks, about 59 problems like these {problems} would tell."
     )
@@ -105,9 +108,9 @@ def test_enough_problems_that_agree_show_one(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward.", j < k), range(6))
         for name, k in (("a", 2), ("b", 1))
     ]
-    found = diagnose(logs, looking(tmp_path, by=()), draws=100).summary
-    assert found["gain"]["high"] == -0.25
-    assert "fell by 25.0 points" in found["verdict"]["sentence"]
+    found = diagnose(logs, looking(tmp_path, by=()), draws=100)
+    assert found.gain.high == -0.25
+    assert "fell by 25.0 points" in found.verdict.sentence
 
 
 # -- difficulty ----------------------------------------------------------------------------------------------
@@ -133,15 +136,15 @@ def test_numbers_stay_numbers_and_weak_execution_on_hard_problems_is_found(
     ]
     table = tmp_path / "labelled.parquet"
     done = diagnose(logs, looking(tmp_path), draws=200, table=table)
-    found = done.summary
-    assert found["by"] == ["difficulty"]
-    assert [row["difficulty"] for row in found["strata"]] == list(range(1, 13))
+    found = done
+    assert found.by == ("difficulty",)
+    assert [row.stratum["difficulty"] for row in found.strata] == list(range(1, 13))
     assert pl.read_parquet(table).schema["difficulty"].is_numeric()
-    evidence = found["verdict"]["evidence"]
+    evidence = found.verdict.evidence
     assert "At difficulty 12 accuracy is 33.3%." in evidence[0]
     shown = [line.split(":")[0] for line in evidence if line.startswith("Difficulty")]
     assert shown == [f"Difficulty {x}" for x in (1, 2, 3, 10, 11, 12)]
-    assert found["headroom"]["after"]["improvement"]["low"] < 0.1
+    assert found.headroom.after.improvement.low < 0.1
     page = render(found, done.sample)
     rows = page[page.index('aria-label="Strata"') :]
     assert rows.index('<td class="t">2</td>') < rows.index('<td class="t">10</td>')
@@ -154,8 +157,8 @@ def test_numbers_beside_text_are_text(tmp_path: Path) -> None:
         )
         for k in (int, str)
     ]
-    found = diagnose(logs, looking(tmp_path), draws=100).summary
-    assert [row["level"] for row in found["strata"]] == ["0", "1"]
+    found = diagnose(logs, looking(tmp_path), draws=100)
+    assert [row.stratum["level"] for row in found.strata] == ["0", "1"]
 
 
 # -- chains --------------------------------------------------------------------------------------------------
@@ -174,11 +177,13 @@ def test_a_chain_says_which_problems_its_steps_are_over(tmp_path: Path) -> None:
         write(tmp_path / "sft.jsonl", answer(2), range(60)),
         write(tmp_path / "rl.jsonl", answer(3), range(10, 60)),
     ]
-    found = diagnose(logs, looking(tmp_path), draws=200).summary
-    whole = next(c for c in found["comparisons"] if (c["before"], c["after"]) == ("base", "rl"))
-    assert found["by"] == ["kind"]
+    found = diagnose(logs, looking(tmp_path), draws=200)
+    whole = next(c for c in found.comparisons if (c.before, c.after) == ("base", "rl"))
+    assert found.by == ("kind",)
     # Over the same problems the same gain, and just as sure.
-    assert found["path"]["along"]["gain"] == pytest.approx(whole["gain"])
+    assert msgspec.structs.astuple(found.path.along.gain)[:5] == pytest.approx(
+        msgspec.structs.astuple(whole.gain)[:5]
+    )
     text = printed(found)
     note = (
         "Steps are over the 50 problems that all 3 checkpoints answered; a comparison is over all that its own two "
@@ -201,7 +206,7 @@ def test_strategies_of_different_labellers_are_not_compared(tmp_path: Path) -> N
         StratagemError, match=r"\(a: column 'strategy'; b: math\): name rules for all with --strat"
     ):
         diagnose([before, after], draws=100)
-    assert diagnose([before, after], looking(tmp_path), draws=100).summary["gain"]["value"] == 0
+    assert diagnose([before, after], looking(tmp_path), draws=100).gain.value == 0
     (tmp_path / "c.jsonl").write_text("".join(f'{{"id": "{i}", "c": 2, "n": 4}}\n' for i in range(9)))
     with pytest.raises(StratagemError, match="compare logs of counts with `stratagem passk`"):
         diagnose([before, tmp_path / "c.jsonl"], draws=100)
@@ -228,12 +233,12 @@ def test_prompts_that_differ_under_the_same_ids_are_told(tmp_path: Path) -> None
         "the prompt is another one for 3 (8%) of the 40 problems of both a and b"
     ]
     assert len(differences(found)) == 2
-    assert diagnose(logs[:2], looking(tmp_path), draws=100).summary["warnings"] == differences(found[:2])
+    assert diagnose(logs[:2], looking(tmp_path), draws=100).warnings == tuple(differences(found[:2]))
     with pytest.raises(StratagemError, match="40 of 40 ids have another prompt"):
         diagnose(logs[::2], looking(tmp_path), draws=100, table=tmp_path / "labelled.parquet")
     assert not list(tmp_path.glob("*.parquet"))  # nothing is left that a next try would stumble over
-    forced = diagnose(logs[::2], looking(tmp_path, join="id"), draws=100).summary["warnings"]
-    assert forced == ["the prompt is another one for 40 (100%) of the 40 problems of both a and c"]
+    forced = diagnose(logs[::2], looking(tmp_path, join="id"), draws=100).warnings
+    assert forced == ("the prompt is another one for 40 (100%) of the 40 problems of both a and c",)
     template = write(tmp_path / "d.jsonl", asked("<|im_start|> "))
     assert differences([found[0], surveyed(template)]) == [
         "the prompt's text differs for 40 of the 40 problems of both a and d (template or system prompt)"
@@ -268,17 +273,17 @@ def test_strategies_are_split_by_behaviours_and_by_named_columns(tmp_path: Path)
         return one
 
     logs = [write(tmp_path / f"{k}.jsonl", answer(k)) for k in (1, 3)]
-    usual = diagnose(logs, looking(tmp_path), draws=100).summary
-    assert usual["lead"] == "improvement"
-    assert [(row["change"], row["lead"]) for row in usual["robustness"]] == [
+    usual = diagnose(logs, looking(tmp_path), draws=100)
+    assert usual.lead == "improvement"
+    assert [(row.change, row.lead) for row in usual.robustness] == [
         ("split strategies by checks", "selection")
     ]
-    assert "turned round in 1" in usual["verdict"]["sentence"]
+    assert "turned round in 1" in usual.verdict.sentence
     assert "(0 merged, 1 split further)" in printed(usual)
-    asked = diagnose(logs, looking(tmp_path, refine=("style", "same")), draws=100).summary
-    assert [row["change"] for row in asked["robustness"]] == ["split strategies by style"]
-    assert asked["robustness"][0]["selection"] == usual["robustness"][0]["selection"]
-    assert diagnose(logs, looking(tmp_path, refine=()), draws=100).summary["robustness"] == []
+    asked = diagnose(logs, looking(tmp_path, refine=("style", "same")), draws=100)
+    assert [row.change for row in asked.robustness] == ["split strategies by style"]
+    assert asked.robustness[0].selection == usual.robustness[0].selection
+    assert diagnose(logs, looking(tmp_path, refine=()), draws=100).robustness == ()
     for name, told in (
         ("nope", "no such column in all logs"),
         ("strategy", "parts strategies or strata already"),

@@ -13,7 +13,7 @@ from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.delta_method import terms
 from stratagem.label_error.confusion import Confusion
 from stratagem.label_error.correction import decompose_corrected
-from stratagem.label_error.sensitivity import Change, sensitivity
+from stratagem.label_error.sensitivity import LabelChange, sensitivity
 from stratagem.records import TRUNCATED
 from stratagem.stats.pairs import pair
 from tests.decomposition.tables import draw
@@ -40,7 +40,7 @@ def logs(
     return tuple(tables)
 
 
-def relabelled(tables: tuple[pl.DataFrame, ...], one: Change, size: float) -> list[pl.DataFrame]:
+def relabelled(tables: tuple[pl.DataFrame, ...], one: LabelChange, size: float) -> list[pl.DataFrame]:
     """A part of the responses with a label moved to another, as counts, by hand."""
     found = []
     for side, table in zip(("before", "after"), tables, strict=True):
@@ -115,7 +115,7 @@ def test_no_pair_is_worse_than_the_worst():
                 for outcome in ("right", "wrong", None):
                     if label == truth:
                         continue
-                    one = Change("pair", side, outcome, label, truth, 1.0, None, None)
+                    one = LabelChange("pair", side, outcome, label, truth, 1.0, None, None, "")
                     for size, late in ((worst - 0.001, False), (worst, True)):
                         moved = relabelled(tables, one, size)
                         if lead(*moved) != found.lead or opened(*moved):

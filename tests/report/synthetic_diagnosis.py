@@ -7,13 +7,18 @@ Every number of a comparison follows from its strategies' shares and accuracies 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import msgspec
 import numpy as np
 import polars as pl
+
+from stratagem.records import Real, Result
+from stratagem.result import Findings
 
 STRATEGIES = ("equations", "direct", "enumerate", "cases", "backward", "other", "unparsed", "truncated")
 BEHAVIOURS = ("verification", "backtracking", "subgoals", "answer_in_latex")
@@ -22,7 +27,7 @@ Z = 1.96
 
 
 def level(value: float) -> dict[str, Any]:
-    """A share or an accuracy, as `lens.compare.strategies` gives it."""
+    """A share or an accuracy, as `diagnosis.compare.strategies` gives it."""
     return {"value": value, "low": max(0.0, value - 0.03), "high": min(1.0, value + 0.03), "se": 0.015}
 
 
@@ -81,6 +86,7 @@ def make(
     whole = found[pairs.index((0, len(called) - 1))]
     ends = {"before": called[0], "after": called[-1]}
     way = {"steps": steps, "along": steps[0] | ends, "endpoints": steps[0] | ends, "paired": True, "weak": []}
+    way |= {"problems": [400] * len(called), "left_out": [12] * len(called)}
     summary = {
         "sides": [_side(name, i) for i, name in enumerate(called)],
         "warnings": [
@@ -109,6 +115,7 @@ def _side(name: str, i: int) -> dict[str, Any]:
         "responses": 3190,
         "samples": {"min": 4, "median": 8.0, "max": 8},
         "score": "column 'acc'",
+        "checkpoints": [],
         "facts": {"temperature": ["0.6" if i == 0 else "1.0"], "max_tokens": ["4096"]} if i < 2 else {},
         "left_out": {"line is not JSON": 7, "no score": 3} if i == 0 else {},
         "left_out_examples": [
@@ -150,6 +157,7 @@ def _comparison(
             "share_after": float(shares[1, g, s]),
             "accuracy_before": float(rates[0, g, s]),
             "accuracy_after": None if s == 4 else float(rates[1, g, s]),
+            "accuracy_forced": None,
             "responses_before": int(3200 * shares[0, g, s] / len(strata)),
             "responses_after": int(3200 * shares[1, g, s] / len(strata)),
             "selection": float(selection[g, s]),
@@ -158,7 +166,7 @@ def _comparison(
             "contribution": float(selection[g, s] + improvement[g, s]),
         }
 
-    cells = [strata[g] | cell(g, s) for g in range(len(strata)) for s in range(len(strategies))]
+    cells = [{"stratum": strata[g]} | cell(g, s) for g in range(len(strata)) for s in range(len(strategies))]
     totals = []
     for s, name in enumerate(strategies):
         mean = shares[:, :, s].mean(axis=1)
@@ -186,15 +194,9 @@ def _comparison(
             "improvement": float(improvement[g].sum() * len(strata)),
             "new_strategy": 0.0,
         }
-        row: dict[str, Any] = {**stratum, "problems": problems}
+        row: dict[str, Any] = {"stratum": stratum, "problems": problems}
         row |= {"accuracy_before": float(accuracy[0, g]), "accuracy_after": float(accuracy[1, g])}
-        for name, value in values.items():
-            row |= {
-                name: value,
-                f"{name}_low": value - 0.06,
-                f"{name}_high": value + 0.06,
-                f"{name}_se": 0.03,
-            }
+        row |= {name: estimate(value, 0.03, problems) for name, value in values.items()}
         rows.append(row)
     room = {"selection": bounded(0.08), "improvement": bounded(0.31), "accuracy": float(accuracy[1].mean())}
     room |= {"problems": 396, "left_out": 4, "halved": 2}
@@ -218,6 +220,11 @@ def _comparison(
         "left_out_before": 12,
         "left_out_after": 9,
         "unsupported_share": 0.021,
+        "unsupported": [
+            {"stratum": strata[0], "strategy": "cases", "side": side, "share": 0.04, "bound": bound}
+            | {"weight": 0.5, "problems": problems}
+            for side, bound in (("new", 0.0654), ("dropped", 0.0713))
+        ],
         "order_dependent": True,
         "interventional": False,
         "weak": ["2 strata have fewer than 5 problems"],
@@ -255,10 +262,13 @@ def _comparison(
         "label_error": {
             "sensitivity": {
                 "lead": lead,
+                "selection": estimates["selection"],
+                "limit": 0.3,
+                "tried": 9,
                 "sentence": "A label error of 12% in one direction would change the verdict.",
                 "changes": [
-                    {"text": "4% of all labels were wrong", "lead_at": None, "zero_at": None},
-                    {"text": "12% of 'cases' were truly 'direct'", "lead_at": 0.12, "zero_at": None},
+                    label_change("random", "4% of all labels were wrong", None),
+                    label_change("pair", "12% of 'cases' were truly 'direct'", 0.12),
                 ],
             }
         },
@@ -280,6 +290,32 @@ def _comparison(
             ],
         },
     }
+
+
+def label_change(kind: str, text: str, lead_at: float | None) -> dict[str, Any]:
+    nowhere = dict.fromkeys(("side", "outcome", "label", "truth", "zero_at"))
+    return {"kind": kind, "share": 1.0, "lead_at": lead_at, "text": text, **nowhere}
+
+
+def typed(diagnosis: dict[str, Any]) -> Findings:
+    """A diagnosis as `diagnose` returns it."""
+    return msgspec.convert(diagnosis, Findings)
+
+
+def undefined(part: Any) -> Any:
+    """The same part of a result with every number gone that may be undefined."""
+    if isinstance(part, tuple):
+        return tuple(map(undefined, part))
+    if not isinstance(part, Result):
+        return part
+    hints = get_type_hints(type(part), include_extras=True)
+    return msgspec.structs.replace(
+        part,
+        **{
+            name: math.nan if hints[name] == Real else undefined(getattr(part, name))
+            for name in part.__struct_fields__
+        },
+    )
 
 
 def rollouts(
@@ -307,7 +343,7 @@ def rollouts(
                         "problem_id": f"problem-{problem:03d}",
                         "sample": sample,
                         **{
-                            name: str(diagnosis["comparisons"][0]["strata"][problem % 3].get(name))
+                            name: str(diagnosis["comparisons"][0]["strata"][problem % 3]["stratum"].get(name))
                             for name in by
                         },
                         "prompt": f"Please reason step by step. Question {problem}: what is {a + b} minus {a}?",
@@ -327,4 +363,4 @@ if __name__ == "__main__":
     from stratagem.report.diagnosis import render
 
     made = make(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
-    Path(sys.argv[1]).write_text(render(made, rollouts(made)), encoding="utf-8")
+    Path(sys.argv[1]).write_text(render(typed(made), rollouts(made)), encoding="utf-8")

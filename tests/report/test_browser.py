@@ -13,7 +13,7 @@ from stratagem.report import browser
 from stratagem.report.browser import browser_data, cut, marks_of
 from stratagem.report.page import embed
 from tests.report.hostile import TEXTS
-from tests.report.synthetic_diagnosis import make, rollouts
+from tests.report.synthetic_diagnosis import make, rollouts, typed
 
 
 def units(text: str, start: int, end: int) -> str:
@@ -95,13 +95,13 @@ def test_marks_stay_on_their_words(text: str, spans: list[tuple[int, int]], limi
 def test_the_budget_holds_and_no_response_is_left_out_before_texts_are_cut() -> None:
     diagnosis = make()
     sample = rollouts(diagnosis, problems=20, samples=2, text="<b>" + "é\u2028" * 4000)
-    whole = browser_data(sample, diagnosis, 25_000_000)
+    whole = browser_data(sample, typed(diagnosis), 25_000_000)
     assert (whole.responses, whole.given, whole.cut) == (80, 80, 0)
     for budget in (700_000, 250_000):
-        shown = browser_data(sample, diagnosis, budget)
+        shown = browser_data(sample, typed(diagnosis), budget)
         assert len(shown.json.encode()) <= budget
         assert (shown.responses, shown.cut) == (80, 80)
-    shown = browser_data(sample, diagnosis, 20_000)
+    shown = browser_data(sample, typed(diagnosis), 20_000)
     assert len(shown.json.encode()) <= 20_000
     assert 0 < shown.responses < 80
     assert json.loads(shown.json)["given"] == 80
@@ -117,7 +117,7 @@ def test_json_in_a_page_comes_back_as_it_was(text: str) -> None:
 
 def test_prompts_are_written_once_and_shown_after_what_they_share() -> None:
     diagnosis = make()
-    data = json.loads(browser_data(rollouts(diagnosis, problems=8), diagnosis, 10**7).json)
+    data = json.loads(browser_data(rollouts(diagnosis, problems=8), typed(diagnosis), 10**7).json)
     assert len(data["prompts"]) == 8
     text, gap, skip = data["prompts"][0]
     assert gap is None
@@ -128,7 +128,7 @@ def test_prompts_are_written_once_and_shown_after_what_they_share() -> None:
 def test_values_of_the_strata_can_be_filtered() -> None:
     diagnosis = make()
     sample = rollouts(diagnosis, problems=4)
-    data = json.loads(browser_data(sample, diagnosis, 10**7).json)
+    data = json.loads(browser_data(sample, typed(diagnosis), 10**7).json)
     assert [one["name"] for one in data["by"]] == ["dataset", "difficulty"]
     row = data["rows"][0]
     assert [one["values"][i] for one, i in zip(data["by"], row[13], strict=True)] == [
@@ -143,7 +143,7 @@ def test_checkpoints_of_a_single_log_are_its_sides() -> None:
     sample = rollouts(make(2), problems=2)
     names = pl.Series(["base", "rl-step-100", "rl-step-200"])
     sample = sample.with_columns(checkpoint=names.gather(sample["side"]), side=pl.lit(0))
-    data = json.loads(browser_data(sample.reverse(), diagnosis, 10**7).json)
+    data = json.loads(browser_data(sample.reverse(), typed(diagnosis), 10**7).json)
     assert data["sides"] == names.to_list()
     assert {row[0] for row in data["rows"]} == {0, 1, 2}
 
@@ -151,10 +151,10 @@ def test_checkpoints_of_a_single_log_are_its_sides() -> None:
 def test_a_sample_without_optional_columns() -> None:
     diagnosis = make(by=())
     sample = rollouts(diagnosis, problems=2).select("side", "problem_id", "strategy", "score", "completion")
-    data = json.loads(browser_data(sample, diagnosis, 10**7).json)
+    data = json.loads(browser_data(sample, typed(diagnosis), 10**7).json)
     assert len(data["rows"]) == sample.height
     assert data["prompts"] == []
-    assert browser_data(sample.clear(), diagnosis, 10).responses == 0
+    assert browser_data(sample.clear(), typed(diagnosis), 10).responses == 0
 
 
 def test_marks_have_an_end() -> None:

@@ -19,8 +19,8 @@ from stratagem.report import diagnosis as page_of
 from stratagem.report.diagnosis import render
 from stratagem.report.diagnosis_view import apart, headline, seen, short, tidy
 from tests.report.hostile import MARKUP
-from tests.report.synthetic_diagnosis import STRATEGIES, make, rollouts
-from tests.report.test_study import Reader, emptied, specs
+from tests.report.synthetic_diagnosis import STRATEGIES, make, rollouts, typed, undefined
+from tests.report.test_study import Reader, specs
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def one() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def page(one: dict[str, Any]) -> str:
-    return render(one, rollouts(one))
+    return render(typed(one), rollouts(one))
 
 
 # -- what the page says ------------------------------------------------------------------------------------
@@ -46,8 +46,12 @@ def test_the_answer_comes_first_and_every_part_is_there(page: str, one: dict[str
         "2 warnings about the logs",
         "What was read Method",  # the contents
         "Select or improve",
+        "its share there may still be up to 6.5% to 7.1%",
         "Every way to account for the gain",
         "Strategies",
+        "Unused is not unable",
+        "before 4.0 6.5",
+        "after 4.0 7.1",
         "Strata",
         "Behaviours",
         "Headroom",
@@ -94,7 +98,7 @@ def test_nothing_is_fetched(page: str) -> None:
 
 
 def test_without_texts_no_prompt_and_no_completion_is_there(one: dict[str, Any]) -> None:
-    html = render(one, None)
+    html = render(typed(one), None)
     assert 'id="rollouts"' not in html
     assert "Rollouts" not in Reader(html).text
     assert "apples" not in html
@@ -104,7 +108,7 @@ def test_without_texts_no_prompt_and_no_completion_is_there(one: dict[str, Any])
 
 def test_five_afters_stand_side_by_side() -> None:
     diagnosis = make(5)
-    html = render(diagnosis, None)
+    html = render(typed(diagnosis), None)
     text = Reader(html).text
     overview, path = list(specs(html).values())[:2]
     rows = [r for layer in [overview, *overview["layer"]] for r in layer.get("data", {}).get("values", [])]
@@ -123,7 +127,7 @@ def test_many_checkpoints_are_lines() -> None:
         one for one in diagnosis["comparisons"] if (one["before"], one["after"]) == ("base", "rl-step-1200")
     ]
     diagnosis |= {"sides": diagnosis["sides"][:1], "comparisons": whole}
-    html = render(diagnosis, None)
+    html = render(typed(diagnosis), None)
     assert "Over checkpoints" in Reader(html).text
     path = list(specs(html).values())[1]
     assert "points of accuracy gained so far" in json.dumps(path)
@@ -133,7 +137,7 @@ def test_the_error_of_the_labels(one: dict[str, Any]) -> None:
     def text(error: dict[str, Any] | None) -> str:
         diagnosis = copy.deepcopy(one)
         diagnosis["comparisons"][0]["label_error"] = error
-        found = Reader(render(diagnosis, None)).text
+        found = Reader(render(typed(diagnosis), None)).text
         start = found.index("Error of the labels")
         return found[start : found.index("What was read", start)]
 
@@ -144,9 +148,12 @@ def test_the_error_of_the_labels(one: dict[str, Any]) -> None:
     assert "4% of all labels" not in found  # it changes nothing
     assert "was not measured" in found
     assert "was not measured" in text(None)
-    cases = {"strategy": "cases", "precision": {"value": 0.87}, "recall": None}
-    hand = {"scopes": [{"labelled": 123, "agreement": {"value": 0.91}, "strategies": [cases]}]}
-    corrected = {name: {"value": 0.0625} for name in ("gain", "selection", "improvement", "new_strategy")}
+    cases = {"strategy": "cases", "precision": {"value": 0.87}, "recall": {"value": None}}
+    scope = {"side": None, "outcome": None, "labelled": 123, "agreement": {"value": 0.91}, "confusion": []}
+    scope |= {"kappa": {"value": 0.8}, "strategies": [cases]}
+    hand = {"quality": {"level": 0.95, "designed": True, "sides": ["0", "1"], "scopes": [scope]}}
+    corrected: dict[str, Any] = dict.fromkeys(("condition", "moved", "alone"), 1.0)
+    corrected |= {name: {"value": 0.0625} for name in ("gain", "selection", "improvement", "new_strategy")}
     found = text(doubt | hand | {"corrected": corrected | {"lead": "selection"}})
     assert "123 responses were labelled by hand; the labels agree with 91.0 % of them" in found
     assert "cases 87.0 –" in found
@@ -157,7 +164,7 @@ def test_the_error_of_the_labels(one: dict[str, Any]) -> None:
 
 
 def test_missing_numbers_are_dashes_and_never_zero(one: dict[str, Any]) -> None:
-    html = render(emptied(one), None)
+    html = render(undefined(typed(one)), None)
     table = re.search(r'<table class="wide numbers">(.*?)</table>', html, re.S)
     assert table
     text = Reader(table[1]).text
@@ -173,22 +180,21 @@ def test_parts_may_be_missing(gone: str) -> None:
     diagnosis = make(2)
     sample = rollouts(diagnosis, problems=2)
     diagnosis[gone] = [] if isinstance(diagnosis[gone], list) else None
-    text = Reader(render(diagnosis, sample)).text
+    text = Reader(render(typed(diagnosis), sample)).text
     assert "What was read" in text
     assert ("Nothing to compare" in text) == (gone == "comparisons")
 
 
 def test_parts_of_a_comparison_may_be_missing(one: dict[str, Any]) -> None:
-    for name in one["comparisons"][0]:
+    for name in set(one["comparisons"][0]) - {"before", "after"}:
         diagnosis = copy.deepcopy(one)
-        value = diagnosis["comparisons"][0][name]
-        diagnosis["comparisons"][0][name] = [] if isinstance(value, list) else None
-        assert "Method" in Reader(render(diagnosis, None)).text
+        del diagnosis["comparisons"][0][name]
+        assert "Method" in Reader(render(typed(diagnosis), None)).text
 
 
 def test_one_stratum_and_one_strategy() -> None:
     diagnosis = make(by=(), strategies=("direct",))
-    html = render(diagnosis, rollouts(diagnosis, problems=2))
+    html = render(typed(diagnosis), rollouts(diagnosis, problems=2))
     text = Reader(html).text
     assert "All problems are one stratum" in text
     assert "Each strategy in each stratum" not in text
@@ -196,7 +202,7 @@ def test_one_stratum_and_one_strategy() -> None:
 
 def test_wide_tables_end_somewhere() -> None:
     diagnosis = make(levels=200)
-    html = render(diagnosis, None)
+    html = render(typed(diagnosis), None)
     assert len(diagnosis["comparisons"][0]["strata"]) == 600
     assert "400 more are in diagnosis.json" in Reader(html).text
     assert len(html) < 4_000_000
@@ -221,12 +227,12 @@ def test_a_diagnosis_of_logs_becomes_a_page(tmp_path: Path) -> None:
         ]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = diagnose([tmp_path / "before.jsonl", tmp_path / "after.jsonl"], draws=100)
-    html = render(found.summary, found.sample)
+    html = render(found, found.sample)
     text = Reader(html).text
-    assert found.summary["verdict"]["action"] in text
-    for row in found.summary["strategies"]:
-        one = row["share_after"]
-        assert f"{100 * one['value']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]" in text
+    assert found.verdict.action in text
+    for row in found.strategies:
+        share = row.share_after
+        assert f"{100 * share.value:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]" in text
     data = json.loads(html.split('id="rollouts">')[1].split("</script>")[0])
     assert len(data["rows"]) == 192
     assert data["sides"] == ["before", "after"]
@@ -239,7 +245,10 @@ def test_a_diagnosis_of_logs_becomes_a_page(tmp_path: Path) -> None:
 def test_what_models_and_users_wrote_is_escaped() -> None:
     def everywhere(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: everywhere(entry) for name, entry in value.items()}
+            return {
+                name: entry if name in ("lead", "kind", "side") else everywhere(entry)
+                for name, entry in value.items()
+            }
         if isinstance(value, list):
             return [everywhere(entry) for entry in value]
         return f"{MARKUP}{value}" if isinstance(value, str) else value
@@ -248,7 +257,7 @@ def test_what_models_and_users_wrote_is_escaped() -> None:
     sample = rollouts(make(2, by=()), problems=3, text=MARKUP).with_columns(
         pl.lit(MARKUP).alias(name) for name in ("prompt", "problem_id", "strategy", "finish_reason")
     )
-    html = render(diagnosis, sample)
+    html = render(typed(diagnosis), sample)
     assert MARKUP not in html
     assert "img" not in Reader(html).tags
     assert html.count("<script") == 5 == html.count("</script>")
@@ -258,7 +267,7 @@ def test_what_models_and_users_wrote_is_escaped() -> None:
 def test_what_is_unseen_in_names_is_spelled_out() -> None:
     diagnosis = make()
     diagnosis["sides"][0]["name"] = diagnosis["comparisons"][0]["before"] = "run\u202egnp.exe\x00\udc80"
-    html = render(diagnosis, rollouts(diagnosis, problems=1))
+    html = render(typed(diagnosis), rollouts(diagnosis, problems=1))
     assert "run⟨U+202E⟩gnp.exe⟨U+0000⟩⟨U+DC80⟩" in html
     assert not re.search("[\u202e\x00\udc80]", html)
     assert html.encode()
@@ -266,7 +275,7 @@ def test_what_is_unseen_in_names_is_spelled_out() -> None:
 
 def test_the_page_has_a_limit(monkeypatch: pytest.MonkeyPatch, one: dict[str, Any]) -> None:
     monkeypatch.setattr(page_of, "LIMIT", 1_500_000)
-    html = render(one, rollouts(one, problems=40, text="\u202e<&>" * 20_000))
+    html = render(typed(one), rollouts(one, problems=40, text="\u202e<&>" * 20_000))
     assert 1_300_000 < len(html.encode()) <= 1_500_000
 
 
@@ -275,7 +284,7 @@ def test_two_thousand_long_responses_fit(one: dict[str, Any]) -> None:
     texts = ["".join(map(chr, rng.integers(32, 1000, 3000))) * 7 for _ in range(20)]
     sample = rollouts(one, problems=250, samples=4)
     sample = sample.with_columns(completion=pl.Series([texts[i % 20] for i in range(sample.height)]))
-    html = render(one, sample)
+    html = render(typed(one), sample)
     assert sample.height == 2000
     assert 15_000_000 < len(html.encode()) <= 25_000_000
 
@@ -299,7 +308,7 @@ def test_sides_are_called_by_what_tells_them_apart() -> None:
         assert all(apart(names).values())
     names = tuple(f"runs/grpo/global_step_{i}/rollouts" for i in (0, 100, 200))
     diagnosis = make(2, names=names)
-    html = render(diagnosis, rollouts(diagnosis, problems=1))
+    html = render(typed(diagnosis), rollouts(diagnosis, problems=1))
     text = Reader(html).text
     assert "global_step_0 → global_step_200" in text
     assert "Full name runs/grpo/global_step_0/rollouts" in text

@@ -12,7 +12,7 @@ import pytest
 from stratagem.report.diagnosis import render
 from stratagem.report.diagnosis_view import seen
 from tests.report.hostile import TEXTS
-from tests.report.synthetic_diagnosis import make, rollouts
+from tests.report.synthetic_diagnosis import make, rollouts, typed
 
 Act = Callable[..., dict[str, Any]]
 
@@ -20,7 +20,7 @@ Act = Callable[..., dict[str, Any]]
 def test_a_browser_draws_every_chart_and_shows_what_is_chosen(act: Act) -> None:
     diagnosis = make(2)
     out = act(
-        render(diagnosis, rollouts(diagnosis)),
+        render(typed(diagnosis), rollouts(diagnosis)),
         """
         out.charts = all(".chart").filter((c) => c.clientWidth).length;
         out.drawn = all(".chart svg.marks").length;
@@ -45,7 +45,7 @@ def test_rollouts_are_filtered_searched_and_compared(act: Act) -> None:
     diagnosis = make()
     sample = rollouts(diagnosis, problems=30, samples=4)
     out = act(
-        render(diagnosis, sample),
+        render(typed(diagnosis), sample),
         """
         const count = () => d.querySelector(".count").textContent;
         out.all = count();
@@ -100,7 +100,7 @@ def test_rollouts_are_filtered_searched_and_compared(act: Act) -> None:
 def test_the_browser_can_be_used_from_the_keyboard(act: Act) -> None:
     diagnosis = make()
     out = act(
-        render(diagnosis, rollouts(diagnosis)),
+        render(typed(diagnosis), rollouts(diagnosis)),
         """
         const list = d.querySelector(".items");
         list.focus();
@@ -143,7 +143,7 @@ def test_hostile_texts_stay_texts_in_a_browser(act: Act) -> None:
         evidence=pl.Series([json.dumps(one) for one in marks]),
     )
     out = act(
-        render(diagnosis, sample),
+        render(typed(diagnosis), sample),
         """
         const banned = ["IMG", "SCRIPT", "SVG", "A", "IFRAME"];
         const bad = () => all(".browser *").filter((e) => banned.includes(e.tagName.toUpperCase())).length;
@@ -183,7 +183,9 @@ def test_a_phone_needs_no_sideways_scroll(act: Act, afters: int) -> None:
     names = tuple(f"{folder}/global_step_{100 * i}/rollouts" for i in range(afters + 1))
     diagnosis = make(afters, names=names, levels=5)
     out = act(
-        render(diagnosis, rollouts(diagnosis)), 'd.querySelector("[data-mode=pairs]").click();', width=390
+        render(typed(diagnosis), rollouts(diagnosis)),
+        'd.querySelector("[data-mode=pairs]").click();',
+        width=390,
     )
     assert out["width"] == 390
     assert out["wide"] == []

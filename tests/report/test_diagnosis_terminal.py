@@ -12,8 +12,7 @@ from rich.console import Console
 
 from stratagem.report.terminal import show_diagnosis, show_passk, show_survey
 from tests.report.hostile import TEXTS
-from tests.report.synthetic_diagnosis import estimate, make
-from tests.report.test_study import emptied
+from tests.report.synthetic_diagnosis import estimate, make, typed, undefined
 
 SURVEY: dict[str, Any] = {
     "files": ["runs/a.jsonl", "runs/b.jsonl"],
@@ -41,7 +40,7 @@ PASSK: dict[str, Any] = {
 }
 
 
-def shown(show: Callable[[dict[str, Any], Console], None], what: dict[str, Any], width: int = 120) -> str:
+def shown(show: Callable[[Any, Console], None], what: Any, width: int = 120) -> str:
     out = io.StringIO()
     show(what, Console(file=out, width=width))
     text = out.getvalue()
@@ -51,7 +50,7 @@ def shown(show: Callable[[dict[str, Any], Console], None], what: dict[str, Any],
 
 def test_the_verdict_comes_first_then_the_table_then_warnings() -> None:
     diagnosis = make()
-    text = " ".join(shown(show_diagnosis, diagnosis).split())
+    text = " ".join(shown(show_diagnosis, typed(diagnosis)).split())
     order = [
         diagnosis["verdict"]["sentence"],
         "Next: raise the RL difficulty. Choice is exhausted",
@@ -79,7 +78,7 @@ def test_the_verdict_comes_first_then_the_table_then_warnings() -> None:
 @pytest.mark.parametrize("afters", [2, 5])
 def test_several_comparisons(afters: int) -> None:
     diagnosis = make(afters)
-    text = shown(show_diagnosis, diagnosis)
+    text = shown(show_diagnosis, typed(diagnosis))
     assert text.count("Next: ") == afters
     assert f"base → rl-step-{100 * (afters - 1)}: " in text
     # All pairs only where they are few; steps, between neighbours, always.
@@ -96,15 +95,16 @@ def test_the_widest_numbers_and_names_fit() -> None:
         for term in ("gain", "selection", "improvement", "new_strategy"):
             one[term] = {"value": -1.0, "low": -1.0, "high": -1.0}
         for row in one["strategies"]:
-            row |= dict.fromkeys(("share_before", "share_after", "accuracy_before", "accuracy_after"), 1.0)
+            rates = ("share_before", "share_after", "accuracy_before", "accuracy_after")
+            row |= {key: {"value": 1.0} for key in rates}
             row["contribution"] = -1.0
-    text = shown(show_diagnosis, diagnosis)
+    text = shown(show_diagnosis, typed(diagnosis))
     assert "[−100.0,−100.0]" in text
     assert "−100.0…" not in text
 
 
 def test_nothing_is_shown_as_dashes() -> None:
-    text = shown(show_diagnosis, emptied(make()))
+    text = shown(show_diagnosis, undefined(typed(make())))
     assert "–" in text
     assert "nan" not in text.lower().split()
     assert "0.0" not in text
@@ -112,7 +112,7 @@ def test_nothing_is_shown_as_dashes() -> None:
 
 @pytest.mark.parametrize("gone", ["comparisons", "sides", "warnings", "by"])
 def test_parts_may_be_missing(gone: str) -> None:
-    text = shown(show_diagnosis, make() | {gone: []})
+    text = shown(show_diagnosis, typed(make() | {gone: []}))
     assert ("Nothing to compare" in text) == (gone == "comparisons")
 
 
@@ -121,7 +121,9 @@ def test_names_are_no_markup_and_no_control(text: str) -> None:
     name = "[bold red]" + text
     diagnosis = make(names=(name, "after"))
     diagnosis["warnings"] = [name]
-    found = shown(show_diagnosis, diagnosis) + shown(show_survey, SURVEY | {"files": [name], "format": name})
+    found = shown(show_diagnosis, typed(diagnosis)) + shown(
+        show_survey, SURVEY | {"files": [name], "format": name}
+    )
     assert "[bold red]" in found
     assert not set("\x1b\x07\x00\x7f\u202e\u2066") & set(found)
 

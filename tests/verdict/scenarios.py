@@ -143,7 +143,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         " (4.0 to 10.0) and improvement added 5.0 points (2.0 to 8.0). If the difference is as large as "
         "it looks, about 5,200 problems like these 400 would tell; more responses to the same problems "
         "would not be enough.",
-        "Selection and improvement cannot be told apart in size.",
+        "The interval of the difference of selection and improvement in size includes 0.",
     ),
     "format": (
         {"unread": Carried("unparsed or truncated", 0.3, 0.02, 0.0, 0.0, est(0.1, 0.015), est(0.02, 0.02))},
@@ -191,7 +191,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
             ),
             "unparsed": Unparsed(0.3, 0.25, 0.35, 0.4),
         },
-        "mend the parts of the rules",
+        "fix the parts of the rules",
         "In these logs no change of accuracy can be shown: +1.0 points (95% interval -2.0 to +4.0); at "
         "the level of kind and difficulty it is open whether selection or improvement moved it more: "
         "selection cannot be told from 0 (+0.8 points, -1.2 to +2.8) and improvement cannot be told from "

@@ -45,7 +45,7 @@ def test_closed_form_terms_agree_with_the_bootstrap() -> None:
                 one, other = getattr(found, name), getattr(boot, name)
                 assert one.value == pytest.approx(other.value, abs=1e-12)
                 assert one.se == pytest.approx(other.se, rel=0.06)
-            assert found.lead == boot.verdict
+            assert found.lead == boot.lead
 
 
 def test_facts_from_counts_and_from_rollouts() -> None:
@@ -60,8 +60,8 @@ def test_facts_from_counts_and_from_rollouts() -> None:
     after = after.with_columns(length=pl.col("length") * longer)
     found = decompose(before, after, rng=np.random.default_rng(0), draws=400)
     rooms = tuple(headroom(t, rng=np.random.default_rng(0), draws=100) for t in (before, after))
-    facts = facts_from(found, count(before), count(after), headrooms=(rooms[0], rooms[1]))
-    assert facts == facts_from(found, before, after, headrooms=(rooms[0], rooms[1]))
+    facts = facts_from(found, pair(count(before), count(after)), headrooms=(rooms[0], rooms[1]))
+    assert facts == facts_from(found, pair(before, after), headrooms=(rooms[0], rooms[1]))
     assert facts.problems == 300
     assert facts.samples == 6
     assert facts.strategies == 3
@@ -100,7 +100,7 @@ def test_chance_is_the_part_that_more_responses_would_take_away() -> None:
 
     tables = [rollouts(side, 4) for side in (0, 1)]
     found = decompose(*tables, by=(), rng=rng, draws=0)
-    facts = facts_from(found, *tables)
+    facts = facts_from(found, pair(*tables, found.by))
     inside = (rate * (1 - rate) / 4).mean(axis=1).sum()
     assert facts.chance == pytest.approx(inside / (inside + (rate[1] - rate[0]).var()), abs=0.03)
     assert facts.samples_instead(facts.problems * 2) == math.ceil(
@@ -119,7 +119,7 @@ def test_strata_that_pull_in_opposite_directions_are_named():
             parts.append(part.with_columns(kind=pl.lit(kind)))
         sides.append(pl.concat(parts))
     found = decompose(*sides, by=("kind",), rng=rng, draws=300)
-    facts = facts_from(found, *sides)
+    facts = facts_from(found, pair(*sides, found.by))
     assert [one.part for one in facts.opposed] == ["selection"]
     one = facts.opposed[0]
     assert (one.up[0], one.down[0]) == ("up", "down")
@@ -133,6 +133,8 @@ def test_strata_that_pull_in_opposite_directions_are_named():
     )
     few = [table.filter(pl.col("problem_id").str.contains(r"^[a-z]+1?\d$")) for table in sides]
     assert few[0]["problem_id"].n_unique() == 40
-    assert facts_from(decompose(*few, by=("kind",), rng=rng, draws=300), *few).opposed
+    assert facts_from(decompose(*few, by=("kind",), rng=rng, draws=300), pair(*few, ("kind",))).opposed
     fewer = [table.filter(pl.col("problem_id").str.contains(r"^[a-z]+1?[0-8]$")) for table in sides]
-    assert not facts_from(decompose(*fewer, by=("kind",), rng=rng, draws=300), *fewer).opposed
+    assert not facts_from(
+        decompose(*fewer, by=("kind",), rng=rng, draws=300), pair(*fewer, ("kind",))
+    ).opposed

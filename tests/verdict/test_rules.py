@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratagem.records import Estimate
 from stratagem.report.format import signed
-from stratagem.stats.min_sample import LEAST, settled
-from stratagem.stats.uncertainty import Bounded
+from stratagem.stats.min_sample import MIN_PROBLEMS, drop_small_intervals
 from stratagem.verdict import wording
 from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
 from stratagem.verdict.rules import ACTIONS, RULES, verdict
@@ -78,12 +78,12 @@ def test_weak_execution_is_not_told_from_a_hardest_problem_or_two() -> None:
 
 
 def test_estimates_from_a_handful_of_problems_lose_their_intervals() -> None:
-    few, many = Estimate(-0.25, -0.25, -0.25, 0.0, LEAST - 1), est(0.1, 0.02, LEAST)
-    found = settled(replace(BASE, gain=few, improvement=many))
+    few, many = Estimate(-0.25, -0.25, -0.25, 0.0, MIN_PROBLEMS - 1), est(0.1, 0.02, MIN_PROBLEMS)
+    found = drop_small_intervals(replace(BASE, gain=few, improvement=many))
     assert found.gain.value == -0.25
     assert math.isnan(found.gain.low + found.gain.high + found.gain.se)
     assert found.improvement == many
-    assert math.isnan(settled(Bounded((0.1, 0.2), 0.0, 0.3, 0.05, 2)).low)
+    assert math.isnan(drop_small_intervals(Estimate(math.nan, 0.0, 0.3, 0.05, 2, (0.1, 0.2))).low)
 
 
 fractions = st.sampled_from([0.003, -0.005, 0.012]) | st.floats(-0.4, 0.4).map(lambda x: round(x, 3))
@@ -151,6 +151,13 @@ def any_facts(draw: Any) -> Facts:
     )
 
 
+def test_what_a_gain_that_is_not_shown_could_have_been_is_said() -> None:
+    line = "With so many problems a change of 5.7 points or more would have been detected (power 80%)."
+    assert line in verdict(replace(BASE, gain=est(0.01, 0.04))).evidence
+    assert line not in verdict(replace(BASE, gain=est(0.05, 0.04))).evidence  # it is shown
+    assert not any("detected" in text for text in verdict(replace(BASE, gain=Estimate(0.01, n=4))).evidence)
+
+
 def test_a_tiny_gain_stays_tiny_when_more_problems_tell_it_from_0() -> None:
     for reach in (0.012, 0.003):
         parts = {name: est(0.0025, reach) for name in ("selection", "improvement")}
@@ -177,13 +184,10 @@ def test_a_sentence_has_no_number_that_is_not_in_the_facts(facts: Facts) -> None
     found = verdict(facts)
     assert found.action in ACTIONS
     needs = (facts.problems_for_gain, facts.problems_for_lead)
-    known = numbers(asdict(facts)) | numbers([*needs, *map(facts.samples_instead, needs)])
-    known |= {
-        0.0,
-        2.0,
-        10.0,
-        LEAST,
-    }  # "told from 0", the size of a small change, the growth that counts as none
+    known = numbers(msgspec.to_builtins(facts)) | numbers([*needs, *map(facts.samples_instead, needs)])
+    known |= numbers([facts.detectable_gain])
+    # "from 0", the size of a small change, the growth that counts as none, the power
+    known |= {0.0, 2.0, 10.0, MIN_PROBLEMS, 80.0}
     for line in (found.sentence, *found.evidence):
         for text in re.findall(r"\d[\d,]*(?:\.\d+)?", line):
             value = float(text.replace(",", ""))

@@ -204,7 +204,7 @@ def test_other_problems_of_a_real_run_agree_with_the_same_ones() -> None:
             paired=False,
             **options,
         )
-        assert found.verdict == pairs.verdict == "improvement"
+        assert found.lead == pairs.lead == "improvement"
         for name in ("gain", "selection", "improvement"):
             one = getattr(found, name)
             outside.append(not one.low <= getattr(pairs, name).value <= one.high)

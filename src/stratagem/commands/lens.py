@@ -115,7 +115,7 @@ class Diagnose:
         str | None,
         tyro.conf.arg(
             metavar="CONDITION",
-            help="exit code 1 where this holds, such as 'selection.low < 0'",
+            help="exit code 1 where this holds, such as 'selection.low < 0 AND gain < 0.02'",
             help_behavior_hint="",
         ),
     ] = None
@@ -188,7 +188,7 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     )
     claim(given.out)
     with bars() as show:
-        found = compare_logs(
+        diagnosis = compare_logs(
             [paths(log) for log in given.logs],
             look,
             names=None if given.names is None else listed(given.names),
@@ -201,22 +201,23 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             table=given.out / TABLE,
             progress=show,
         )
-    write_json(given.out / RESULT, found.summary)
-    write_bytes(given.out / REPORT, page.render(found.summary, found.sample).encode())
+    result = diagnosis.as_dict()
+    write_json(given.out / RESULT, result)
+    write_bytes(given.out / REPORT, page.render(diagnosis, diagnosis.sample).encode())
     # A user's rules may hold responses, as examples.
-    if found.rules is not None and found.rules.source and not given.no_text:
-        write_bytes(given.out / RULES, found.rules.source.encode())
+    if diagnosis.rules is not None and diagnosis.rules.source and not given.no_text:
+        write_bytes(given.out / RULES, diagnosis.rules.source.encode())
     else:
         (given.out / RULES).unlink(missing_ok=True)
     if not as_json:
-        show_diagnosis(found.summary, Console())
+        show_diagnosis(diagnosis, Console())
         console().print(f"report: {given.out / REPORT}", highlight=False)
     if condition is None:
-        return found.summary
-    holds = condition.holds(found.summary)
+        return result
+    holds = condition.holds(diagnosis)
     if holds:
         console().print(f"[red]failed[/red] {condition.text}", highlight=False)
-    return found.summary | {"fail_if": {"condition": condition.text, "holds": holds}}
+    return result | {"fail_if": {"condition": condition.text, "holds": holds}}
 
 
 def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
@@ -224,21 +225,21 @@ def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if not given.logs:
         raise StratagemError("give a file, a folder or a glob of rollouts")
     options = given.reading.options()
-    found: list[Survey] = []
+    surveys: list[Survey] = []
     with bars() as show:
         for name in given.logs:
-            found.append(
+            surveys.append(
                 survey(
                     paths(name), options, lambda done, total, name=name: show(f"read {name}", done, total, {})
                 )
             )
     if not as_json:
-        for one in found:
-            show_survey(one.about, Console())
-    warnings = differences(found)
+        for surveyed in surveys:
+            show_survey(surveyed.about, Console())
+    warnings = differences(surveys)
     if not as_json:
         warn(warnings)
-    return {"logs": [one.about for one in found], "warnings": warnings}
+    return {"logs": [surveyed.about for surveyed in surveys], "warnings": warnings}
 
 
 def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.decomposition.delta_method import clustered, terms
-from stratagem.records import Estimate, StratagemError, finite
+from stratagem.records import Estimate, Real, Result, StratagemError
 from stratagem.stats.pairs import Floats, arrange, strata_of
 from stratagem.stats.resampling import pool_of
 
 
-@dataclass(frozen=True, slots=True)
-class BehaviourChange:
+class BehaviourChange(Result, frozen=True):
     """One behaviour before and after; shares and accuracies are means over problems, as fractions.
 
     Attributes:
@@ -34,23 +31,15 @@ class BehaviourChange:
     """
 
     behaviour: str
-    share_before: float
-    share_after: float
+    share_before: Real
+    share_after: Real
     difference: Estimate
-    accuracy_before: float
-    accuracy_after: float
-    without_before: float
-    without_after: float
+    accuracy_before: Real
+    accuracy_after: Real
+    without_before: Real
+    without_after: Real
     part: Estimate
     rest: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; NaN becomes null."""
-        names = ("behaviour", "share_before", "share_after", "accuracy_before", "accuracy_after")
-        plain = {name: getattr(self, name) for name in (*names, "without_before", "without_after")}
-        return finite(plain) | {
-            name: getattr(self, name).as_dict() for name in ("difference", "part", "rest")
-        }
 
 
 def count_behaviours(labelled: pl.DataFrame | pl.LazyFrame, by: Sequence[str] = ()) -> pl.DataFrame:
@@ -129,7 +118,7 @@ def compare_behaviours(
     wanted = list(names) or sorted(name for name in present if name is not None)
     sides = [_side(table, ids, wanted) for table in tables.values()]
     pool_p = pool_of(size_g, stratified)[np.repeat(np.arange(size_g.size), size_g)]
-    found: list[BehaviourChange] = []
+    changes: list[BehaviourChange] = []
     for i, name in enumerate(wanted):
         blocks: list[Floats] = []
         for share_pb, right_pb, accuracy_p in sides:
@@ -137,7 +126,7 @@ def compare_behaviours(
             blocks += [with_p, 1 - with_p, right_p, accuracy_p - right_p]
         split = terms(np.stack(blocks, axis=1), size_g, level=level, stratified=stratified)
         mean = [float(block.mean()) for block in blocks]
-        found.append(
+        changes.append(
             BehaviourChange(
                 behaviour=name,
                 share_before=mean[0],
@@ -151,7 +140,7 @@ def compare_behaviours(
                 rest=split.improvement,
             )
         )
-    return tuple(found)
+    return tuple(changes)
 
 
 def _side(

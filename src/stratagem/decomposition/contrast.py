@@ -16,11 +16,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.decomposition.counterfactuals import (
-    LINKS,
-    Chain,
+    ACCURACIES,
+    Counterfactuals,
     Replicates,
     bootstrap,
-    chain,
+    counterfactuals,
     matrix,
     mix,
     stratum_ends,
@@ -28,12 +28,11 @@ from stratagem.decomposition.counterfactuals import (
 from stratagem.decomposition.delta_method import clustered
 from stratagem.records import Estimate, StratagemError
 from stratagem.stats.counts import tally
+from stratagem.stats.min_sample import MIN_STRATUM
 from stratagem.stats.pairs import Floats, Pairs, Side, side, strata_of
 from stratagem.stats.resampling import freedom, pool_of, sums
 from stratagem.stats.strategy_rates import Sample
 from stratagem.stats.uncertainty import quantile
-
-LEAST = 2  # problems of a stratum on either side, below which it shows no variance and is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Contrast:
     weight_g: Floats
     mean_gk: Floats
     responses_cgs: Floats
-    point: Chain
+    point: Counterfactuals
     boot: Replicates
     gain: Estimate
     free: float
@@ -87,8 +86,6 @@ def paired(
     sum_gk = np.add.reduceat(data_pk, starts, axis=0)
     sides = (pairs.before, pairs.after)
     pool_p = pool_of(pairs.sizes_g, stratified)[pairs.stratum_p]
-    psi_p = pairs.after.right_ps.sum(1) - pairs.before.right_ps.sum(1)
-    gain = Estimate(float(psi_p.mean()), n=m)
     return Contrast(
         strategies=pairs.strategies,
         strata=pairs.strata,
@@ -96,11 +93,11 @@ def paired(
         weight_g=pairs.sizes_g / m,
         mean_gk=sum_gk / pairs.sizes_g[:, None],
         responses_cgs=np.stack([np.add.reduceat(s.share_ps * s.n_p[:, None], starts, axis=0) for s in sides]),
-        point=chain(sum_gk, pairs.sizes_g.astype(np.float64), width),
+        point=counterfactuals(sum_gk, pairs.sizes_g.astype(np.float64), width),
         boot=bootstrap(
             data_pk, pairs.sizes_g, width, rng=rng, draws=draws, stratified=stratified, level=level
         ),
-        gain=gain if m < 2 else clustered(gain.value, psi_p, pool_p, level),
+        gain=paired_gain(pairs, level, stratified),
         free=freedom(pool_p, m),
         samples=(Sample(sides[0], np.full(m, 1 / m), pool_p), Sample(sides[1], np.full(m, 1 / m), pool_p)),
         lengths=(float(sides[0].length_p.mean()), float(sides[1].length_p.mean())),
@@ -108,6 +105,15 @@ def paired(
         left_out=(pairs.left_out_before, pairs.left_out_after),
         paired=True,
     )
+
+
+def paired_gain(pairs: Pairs, level: float, stratified: bool) -> Estimate:
+    """The gain over the same problems with its standard error in closed form; one problem has no interval."""
+    psi_p = pairs.after.right_ps.sum(1) - pairs.before.right_ps.sum(1)
+    value, m = float(psi_p.mean()), len(pairs.ids)
+    if m < 2:
+        return Estimate(value, n=m)
+    return clustered(value, psi_p, pool_of(pairs.sizes_g, stratified)[pairs.stratum_p], level)
 
 
 def apart(
@@ -151,7 +157,7 @@ def apart(
     ]
     weight_g = (size_cg / size_cg.sum(axis=1, keepdims=True)).mean(axis=0)
     start_cg = [np.concatenate([[0], np.cumsum(size)[:-1]]) for size in size_cg]
-    blocks = [np.concatenate([one.share_ps, one.right_ps], axis=1) for one in sides]
+    blocks = [np.concatenate([part.share_ps, part.right_ps], axis=1) for part in sides]
     mean_gk = np.concatenate(
         [
             np.add.reduceat(b, s, axis=0) / n[:, None]
@@ -160,8 +166,8 @@ def apart(
         axis=1,
     )
     samples = [
-        Sample(one, np.repeat(weight_g / size, size), np.repeat(np.arange(size.size), size))
-        for one, size in zip(sides, size_cg, strict=True)
+        Sample(part, np.repeat(weight_g / size, size), np.repeat(np.arange(size.size), size))
+        for part, size in zip(sides, size_cg, strict=True)
     ]
     gain, free = _gain(sides, size_cg, weight_g, level)
     return Contrast(
@@ -172,11 +178,11 @@ def apart(
         mean_gk=mean_gk,
         responses_cgs=np.stack(
             [
-                np.add.reduceat(one.share_ps * one.n_p[:, None], start, axis=0)
-                for one, start in zip(sides, start_cg, strict=True)
+                np.add.reduceat(part.share_ps * part.n_p[:, None], start, axis=0)
+                for part, start in zip(sides, start_cg, strict=True)
             ]
         ),
-        point=chain(mean_gk, np.ones(len(mean_gk)), len(strategies)),
+        point=counterfactuals(mean_gk, np.ones(len(mean_gk)), len(strategies)),
         boot=_replicates(blocks, size_cg, weight_g, len(strategies), rng=rng, draws=draws, level=level),
         gain=gain,
         free=free,
@@ -192,7 +198,7 @@ def apart(
 
 
 def _large(home: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    enough = pl.len() >= LEAST
+    enough = pl.len() >= MIN_STRATUM
     return home.filter(enough.over(keys) if keys else enough)
 
 
@@ -207,8 +213,8 @@ def _gain(
 ) -> tuple[Estimate, float]:
     """The gain with its Welch interval, and the degrees of freedom of that."""
     means, parts, frees = [], [], []
-    for one, size_g in zip(sides, size_cg, strict=True):
-        right_p, stratum_p = one.right_ps.sum(axis=1), np.repeat(np.arange(size_g.size), size_g)
+    for part, size_g in zip(sides, size_cg, strict=True):
+        right_p, stratum_p = part.right_ps.sum(axis=1), np.repeat(np.arange(size_g.size), size_g)
         mean_g = np.bincount(stratum_p, right_p) / size_g
         variance_g = np.bincount(stratum_p, (right_p - mean_g[stratum_p]) ** 2) / (size_g - 1)
         means.append(float(weight_g @ mean_g))
@@ -231,8 +237,8 @@ def _replicates(
     draws: int,
     level: float,
 ) -> Replicates:
-    """As `chain.bootstrap`, each side's problems drawn by themselves within strata."""
-    total_dl, parts_d3s = np.zeros((draws, len(LINKS))), np.zeros((draws, 3, width))
+    """As `counterfactuals.bootstrap`, each side's problems drawn by themselves within strata."""
+    total_dl, parts_d3s = np.zeros((draws, len(ACCURACIES))), np.zeros((draws, 3, width))
     stratum_g43 = np.full((weight_g.size, 4, 3), np.nan)
     if not draws:
         return Replicates(total_dl, np.zeros(0), stratum_g43)
@@ -242,8 +248,8 @@ def _replicates(
         for block, size, stop in zip(blocks, size_cg[:, g], stops[:, g], strict=True):
             number_d = np.full(draws, size - 1)
             means.append(sums(rng, number_d, block[stop - size : stop]) / (size - 1))
-        found = chain(np.concatenate(means, axis=1), np.ones(draws), width)
-        total_dl += weight * found.links_l
-        parts_d3s += weight * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
-        stratum_g43[g] = stratum_ends(found.links_l, level, int(size_cg[:, g].min()))
+        what_if = counterfactuals(np.concatenate(means, axis=1), np.ones(draws), width)
+        total_dl += weight * what_if.accuracies_l
+        parts_d3s += weight * np.stack([what_if.used_s, what_if.shift_s, what_if.rate_s], axis=1)
+        stratum_g43[g] = stratum_ends(what_if.accuracies_l, level, int(size_cg[:, g].min()))
     return Replicates(total_dl, mix(parts_d3s[:, 0], parts_d3s[:, 1], parts_d3s[:, 2]), stratum_g43)

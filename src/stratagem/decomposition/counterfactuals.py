@@ -5,9 +5,10 @@
     swapped A_01  the old choice, the new execution: only bounded where a strategy was dropped
     seen    A_11  the new choice, the new execution, both among strategies that were used before
     now           the accuracy after, strategies that were unused before included
+    unsupported   no accuracy: the share of responses whose strategy only one of the two checkpoints used
 
 Every term of a decomposition is a difference of two of them. Axes: p problems, s strategies, g strata, d
-bootstrap draws, k columns of the data matrix, l links of the chain; `...` is g, p or d.
+bootstrap draws, k columns of the data matrix, l accuracies; `...` is g, p or d.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from numpy.typing import NDArray
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats, Pairs
 from stratagem.stats.resampling import drawn, sums
-from stratagem.stats.uncertainty import Term, bounded, middle_part, percentile, widened
+from stratagem.stats.uncertainty import bounded, middle_part, percentile, widened
 
-LINKS: tuple[str, ...] = ("old", "kept", "swapped_low", "swapped_high", "seen", "now", "unsupported")
+ACCURACIES: tuple[str, ...] = ("old", "kept", "swapped_low", "swapped_high", "seen", "now", "unsupported")
 
 
-class Chain(NamedTuple):
-    """Links (..., l) in the order of LINKS, and what the change of choice is made of (..., s).
+class Counterfactuals(NamedTuple):
+    """What-if accuracies (..., l) in the order of ACCURACIES, and what the change of choice is made of (..., s).
 
     `used_s` marks strategies used before, `shift_s` is the change of choice among them, `rate_s` their old
     accuracy, 0 where unused.
     """
 
-    links_l: Floats
+    accuracies_l: Floats
     used_s: NDArray[np.bool_]
     shift_s: Floats
     rate_s: Floats
@@ -41,7 +42,7 @@ class Chain(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Replicates:
-    """Bootstrap draws of the totals: links (d x l) and the mix part of selection (d).
+    """Bootstrap draws of the totals: accuracies (d x l) and the mix part of selection (d).
 
     `stratum_g43` holds low, high and standard error of every stratum's (gain, selection, improvement, new
     strategy), NaN for strata of one problem.
@@ -53,14 +54,14 @@ class Replicates:
 
 
 class Totals:
-    """Terms as signed sums of the links' totals; `swapped` opens into its bounds, a minus sign turns them.
+    """Terms as signed sums of the accuracies' totals; `swapped` opens into its bounds, a minus sign turns them.
 
     `n` problems leave `free` degrees of freedom: `level` is where draws have quantiles of intervals of the level asked.
     """
 
     def __init__(self, total_l: Floats, total_dl: Floats, level: float, n: int, free: float) -> None:
-        self.total: dict[str, float] = dict(zip(LINKS, total_l.tolist(), strict=True))
-        self.draw: dict[str, Floats] = dict(zip(LINKS, total_dl.T, strict=True))
+        self.total: dict[str, float] = dict(zip(ACCURACIES, total_l.tolist(), strict=True))
+        self.draw: dict[str, Floats] = dict(zip(ACCURACIES, total_dl.T, strict=True))
         self.level, self.n = widened(level, free), n
 
     def draws(self, **signs: float) -> Floats:
@@ -76,7 +77,7 @@ class Totals:
         draws = np.sum([self.draw[plus] - self.draw[minus] for plus, minus in pairs], axis=0)
         return percentile(value, draws, level=self.level, n=self.n)
 
-    def term(self, swapped: float, **signs: float) -> Term:
+    def term(self, swapped: float, **signs: float) -> Estimate:
         ends = ("swapped_low", "swapped_high") if swapped > 0 else ("swapped_high", "swapped_low")
         value = [
             sum(s * self.total[name] for name, s in signs.items()) + swapped * self.total[end] for end in ends
@@ -91,11 +92,11 @@ def matrix(pairs: Pairs, forced: tuple[Floats, Floats] | None) -> Floats:
     return np.ascontiguousarray(np.concatenate([*sides, *(forced or ())], axis=1))
 
 
-def chain(sum_k: Floats, number: Floats, strategies: int) -> Chain:
+def counterfactuals(sum_k: Floats, number: Floats, strategies: int) -> Counterfactuals:
     """What-if accuracies of strata from the sums of the data matrix over their problems.
 
     Args:
-        sum_k: (..., k); `number`: the problems summed, (...). Where it is 0, all links are 0.
+        sum_k: (..., k); `number`: the problems summed, (...). Where it is 0, all accuracies are 0.
 
     A stratum that leaves all its old strategies has kept = swapped = seen = old: its whole gain is new
     strategy. A dropped strategy takes its accuracy from forced responses if there are any, else it is 0 in
@@ -117,10 +118,10 @@ def chain(sum_k: Floats, number: Floats, strategies: int) -> Chain:
     known = (pi0_s * np.divide(q1_s, pi1_s, out=np.zeros_like(q1_s), where=still_s)).sum(-1)
     low_s, high_s = np.zeros_like(lost_s), lost_s
     if len(blocks) > 4:
-        told_s = blocks[5] > 0
-        forced_s = lost_s * np.divide(blocks[4], blocks[5], out=np.zeros_like(lost_s), where=told_s)
-        low_s, high_s = np.where(told_s, forced_s, low_s), np.where(told_s, forced_s, high_s)
-    links = (
+        probed_s = blocks[5] > 0
+        forced_s = lost_s * np.divide(blocks[4], blocks[5], out=np.zeros_like(lost_s), where=probed_s)
+        low_s, high_s = np.where(probed_s, forced_s, low_s), np.where(probed_s, forced_s, high_s)
+    accuracies = (
         old,
         np.where(lives, (choice_s * rate_s).sum(-1), old),
         np.where(lives, known + low_s.sum(-1), old),
@@ -131,7 +132,9 @@ def chain(sum_k: Floats, number: Floats, strategies: int) -> Chain:
         (fresh + lost_s.sum(-1)) / 2,
     )
     used_s &= lives[..., None]
-    return Chain(np.stack(links, axis=-1), used_s, np.where(used_s, choice_s - pi0_s, 0.0), rate_s * used_s)
+    return Counterfactuals(
+        np.stack(accuracies, axis=-1), used_s, np.where(used_s, choice_s - pi0_s, 0.0), rate_s * used_s
+    )
 
 
 def mix(weight_s: Floats, shift_s: Floats, rate_s: Floats) -> Floats:
@@ -155,13 +158,13 @@ def bootstrap(
 ) -> Replicates:
     """Resample problems and recompute the totals.
 
-    Strata of one problem are handled together: their links do not depend on the draw, only their weight does.
+    Strata of one problem are handled together: their accuracies do not depend on the draw, only their weight does.
     """
     several = int((size_g > 1).sum())
     size_b = [int(size) for size in size_g[:several]]
     if several < size_g.size:
         size_b.append(size_g.size - several)
-    total_dl = np.zeros((draws, len(LINKS)))
+    total_dl = np.zeros((draws, len(ACCURACIES)))
     sums_d3s = np.zeros((draws, 3, strategies))
     stratum_g43 = np.full((size_g.size, 4, 3), np.nan)
     if len(data_pk) < 2 or not draws:
@@ -172,25 +175,31 @@ def bootstrap(
         block_pk = data_pk[start : start + size]
         start += size
         if b == several:
-            each = chain(block_pk, np.ones(size), strategies)
-            shape_p = np.concatenate([each.links_l, each.used_s.astype(float), each.shift_s, each.rate_s], 1)
+            each = counterfactuals(block_pk, np.ones(size), strategies)
+            shape_p = np.concatenate(
+                [each.accuracies_l, each.used_s.astype(float), each.shift_s, each.rate_s], 1
+            )
             sum_dx = weight_b[b] * sums(rng, number_db[:, b], shape_p)
-            total_dl += sum_dx[:, : len(LINKS)]
-            sums_d3s += sum_dx[:, len(LINKS) :].reshape(-1, 3, strategies)
+            total_dl += sum_dx[:, : len(ACCURACIES)]
+            sums_d3s += sum_dx[:, len(ACCURACIES) :].reshape(-1, 3, strategies)
             continue
         number_d = number_db[:, b].astype(np.float64)
-        found = chain(sums(rng, number_db[:, b], block_pk), number_d, strategies)
+        what_if = counterfactuals(sums(rng, number_db[:, b], block_pk), number_d, strategies)
         weight_d = weight_b[b] * number_d
-        total_dl += weight_d[:, None] * found.links_l
-        sums_d3s += weight_d[:, None, None] * np.stack([found.used_s, found.shift_s, found.rate_s], axis=1)
-        stratum_g43[b] = stratum_ends(found.links_l[number_d > 0], level, size)
+        total_dl += weight_d[:, None] * what_if.accuracies_l
+        sums_d3s += weight_d[:, None, None] * np.stack(
+            [what_if.used_s, what_if.shift_s, what_if.rate_s], axis=1
+        )
+        stratum_g43[b] = stratum_ends(what_if.accuracies_l[number_d > 0], level, size)
     return Replicates(total_dl, mix(sums_d3s[:, 0], sums_d3s[:, 1], sums_d3s[:, 2]), stratum_g43)
 
 
-def stratum_ends(links_dl: Floats, level: float, problems: int) -> Floats:
+def stratum_ends(accuracies_dl: Floats, level: float, problems: int) -> Floats:
     """Low, high and standard error of the gain, selection, improvement and new strategy (4 x 3) of a stratum of so many
     problems, from draws."""
-    old, kept, seen, now = (links_dl[:, LINKS.index(name)] for name in ("old", "kept", "seen", "now"))
+    old, kept, seen, now = (
+        accuracies_dl[:, ACCURACIES.index(name)] for name in ("old", "kept", "seen", "now")
+    )
     terms_d4 = np.stack([now - old, kept - old, seen - kept, now - seen], axis=1)
     if len(terms_d4) < 2:
         return np.full((4, 3), np.nan)

@@ -1,7 +1,7 @@
 """The gain between two checkpoints as selection, improvement and new strategies.
 
 Kitagawa 1955 (JASA 50, 1168), Das Gupta 1993 (US Census P23-186), Blinder 1973 and Oaxaca 1973 split a
-difference of rates in this way; the what-if accuracies that the terms are made of are in `chain`. Where this
+difference of rates in this way; the what-if accuracies that the terms are made of are in `counterfactuals`. Where this
 differs: new and dropped strategies, which have no rate on one side, are a term of their own or bounds, never
 a guess.
 """
@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.decomposition import contrast
+from stratagem.decomposition.account import account, gap_draws, larger, term_draws
 from stratagem.decomposition.contrast import Contrast
-from stratagem.decomposition.counterfactuals import LINKS, Totals, mix
-from stratagem.decomposition.result import Decomposition, Split, ThreeFold
+from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, mix
+from stratagem.decomposition.result import Account, Decomposition, ThreeFold
 from stratagem.records import StratagemError
-from stratagem.stats import uncertainty
 from stratagem.stats.pairs import Floats, Pairs, pair
-from stratagem.stats.strategy_rates import levels
+from stratagem.stats.strategy_rates import strategy_rates
 from stratagem.stats.uncertainty import percentile
 
 SUMS = ("responses_before", "responses_after", "selection", "improvement", "new_strategy", "contribution")
@@ -61,71 +62,70 @@ def decompose(
     """
     if paired:
         pairs = pair(before, after, by)
-        forced_ps = None if forced is None else _forced(forced, pairs, by)
-        data = contrast.paired(pairs, forced_ps, rng=rng, draws=draws, level=level, stratified=stratified)
-    elif forced is None:
-        data = contrast.apart(before, after, by, rng=rng, draws=draws, level=level)
-    else:
+        return decompose_pairs(pairs, rng=rng, draws=draws, level=level, forced=forced, stratified=stratified)
+    if forced is not None:
         raise StratagemError("forced responses belong to problems that were answered before and after")
+    return _decompose(contrast.apart(before, after, by, rng=rng, draws=draws, level=level), by, level)
+
+
+def decompose_pairs(
+    pairs: Pairs,
+    *,
+    rng: np.random.Generator,
+    draws: int = 2000,
+    level: float = 0.95,
+    forced: pl.DataFrame | None = None,
+    stratified: bool = True,
+) -> Decomposition:
+    """`decompose` for problems that are paired already."""
+    forced_ps = None if forced is None else _forced(forced, pairs)
+    data = contrast.paired(pairs, forced_ps, rng=rng, draws=draws, level=level, stratified=stratified)
+    return _decompose(data, pairs.by, level)
+
+
+def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition:
     point, boot, m = data.point, data.boot, data.problems
-    ends = Totals(data.weight_g @ point.links_l, boot.total_dl, level, m, data.free)
-    selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
-    new = ends.point("now", "seen")
-    reverse = Split(ends.term(seen=1, swapped=-1), ends.term(swapped=1, old=-1), new)
-    family_d3 = np.stack(
-        [ends.draws(kept=1, old=-1), ends.draws(seen=1, kept=-1), ends.draws(now=1, seen=-1)], 1
-    )
-    family = uncertainty.max_t(
-        [t.value for t in (selection, improvement, new)], family_d3, level=ends.level, n=m
-    )
+    totals = Totals(data.weight_g @ point.accuracies_l, boot.total_dl, level, m, data.free)
+    both = account(totals, data.gain, level)
+    selection = both.selection
     mixed = float(mix(*(data.weight_g @ part_gs for part_gs in (point.used_s, point.shift_s, point.rate_s))))
+    selection_d = term_draws(totals)[:, 0]
     cells = _cells(data, by)
-    verdict, dependent = _verdict(ends)
-    gap = abs(selection.value) - abs(improvement.value)
-    gap_d = np.abs(family_d3[:, 0]) - np.abs(family_d3[:, 1])
     return Decomposition(
-        gain=data.gain,
-        selection=selection,
-        improvement=improvement,
-        new_strategy=new,
-        reverse=reverse,
-        symmetric=Split(
-            ends.term(kept=0.5, old=-0.5, seen=0.5, swapped=-0.5),
-            ends.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
-            new,
-        ),
+        **msgspec.structs.asdict(both),
         threefold=ThreeFold(
-            selection, reverse.improvement, ends.term(seen=1, swapped=-1, kept=-1, old=1), new
+            selection,
+            both.reverse.improvement,
+            totals.term(seen=1, swapped=-1, kept=-1, old=1),
+            both.new_strategy,
         ),
-        mix=percentile(mixed, boot.mix_d, level=ends.level, n=m),
-        routing=percentile(selection.value - mixed, family_d3[:, 0] - boot.mix_d, level=ends.level, n=m),
-        simultaneous=Split(*family),
-        accuracy_before=ends.total["old"],
-        accuracy_after=ends.total["now"],
+        mix=percentile(mixed, boot.mix_d, level=totals.level, n=m),
+        routing=percentile(selection.value - mixed, selection_d - boot.mix_d, level=totals.level, n=m),
+        accuracy_before=totals.total["old"],
+        accuracy_after=totals.total["now"],
         length_before=data.lengths[0],
         length_after=data.lengths[1],
-        problems=m,
         left_out_before=data.left_out[0],
         left_out_after=data.left_out[1],
-        unsupported_share=ends.total["unsupported"],
-        verdict=verdict,
-        order_dependent=dependent,
+        unsupported_share=totals.total["unsupported"],
+        order_dependent=_order_dependent(totals, both),
         interventional=bool(cells["stood_in"].any()),
         weak=_weak(m, cells),
         by=tuple(by),
-        level=level,
-        paired=paired,
-        choice=ends.sum_of(("kept", "old"), ("now", "seen")),
-        gap=percentile(gap, gap_d, level=ends.level, n=m),
+        paired=data.paired,
+        choice=totals.sum_of(("kept", "old"), ("now", "seen")),
+        gap=percentile(
+            abs(selection.value) - abs(both.improvement.value), gap_draws(totals), level=totals.level, n=m
+        ),
         strategies=_strategies(data, cells, level),
         strata=_strata(data, by),
         cells=cells.drop("stood_in", "weight"),
     )
 
 
-def _forced(forced: pl.DataFrame, pairs: Pairs, by: Sequence[str]) -> tuple[Floats, Floats]:
+def _forced(forced: pl.DataFrame, pairs: Pairs) -> tuple[Floats, Floats]:
     """Accuracy of every problem under every forced strategy, and 1 where there is one."""
-    for name in (*by, "strategy", "problem_id", "n", "right"):
+    for name in (*pairs.by, "strategy", "problem_id", "n", "right"):
         if name not in forced.columns:
             raise StratagemError(f"forced: no column {name!r}; there are {', '.join(forced.columns)}")
     if forced.filter(
@@ -146,41 +146,37 @@ def _forced(forced: pl.DataFrame, pairs: Pairs, by: Sequence[str]) -> tuple[Floa
     return np.divide(right, n, out=np.zeros_like(n), where=n > 0), (n > 0).astype(np.float64)
 
 
-def _verdict(ends: Totals) -> tuple[str, bool]:
-    """Which of selection and improvement is larger in size, selecting first, and whether the other order
-    agrees.
+def _order_dependent(totals: Totals, both: Account) -> bool:
+    """Whether the part that leads in either order does not lead in the other, or may not.
 
-    In either order a decided verdict depends on the order if the other order's value, anywhere in its bounds,
-    has the other sign. Between the bounds the comparison is monotone, so their ends are enough.
+    It may not if the other order's difference, anywhere in its bounds, has the other sign. Between the bounds the
+    comparison is monotone, so their ends are enough.
     """
-
-    def lead(value: Sequence[float], draw: Sequence[Floats]) -> str:
-        low = percentile(min(value), np.minimum.reduce(draw), level=ends.level).low
-        high = percentile(max(value), np.maximum.reduce(draw), level=ends.level).high
-        return "selection" if low > 0 else "improvement" if high < 0 else "undecided"
-
-    old, kept, seen = (ends.total[name] for name in ("old", "kept", "seen"))
-    old_d, kept_d, seen_d = (ends.draw[name] for name in ("old", "kept", "seen"))
+    old, seen = totals.total["old"], totals.total["seen"]
+    old_d, seen_d = totals.draw["old"], totals.draw["seen"]
     swapped = ("swapped_low", "swapped_high")
-    forward = abs(kept - old) - abs(seen - kept)
-    backward = [abs(seen - ends.total[name]) - abs(ends.total[name] - old) for name in swapped]
-    backward_d = [np.abs(seen_d - ends.draw[name]) - np.abs(ends.draw[name] - old_d) for name in swapped]
-    first = lead([forward], [np.abs(kept_d - old_d) - np.abs(seen_d - kept_d)])
-    second = lead(backward, backward_d)
-    sign = {"selection": 1, "improvement": -1, "undecided": 0}
-    other = [sign[first] * value for value in backward] + [sign[second] * forward]
-    return first, min(other) < -1e-12
+    forward = abs(both.selection.value) - abs(both.improvement.value)
+    backward = [abs(seen - totals.total[name]) - abs(totals.total[name] - old) for name in swapped]
+    backward_d = [np.abs(seen_d - totals.draw[name]) - np.abs(totals.draw[name] - old_d) for name in swapped]
+    second = larger(np.minimum.reduce(backward_d), np.maximum.reduce(backward_d), level=totals.level)
+    sign = {"selection": 1, "improvement": -1, "undecided": 0, None: 0}
+    other = [sign[both.lead] * value for value in backward] + [sign[second] * forward]
+    return min(other) < -1e-12
 
 
 def _strata(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
-    link = dict(zip(LINKS, data.point.links_l.T, strict=True))
+    accuracy = dict(zip(ACCURACIES, data.point.accuracies_l.T, strict=True))
     terms = {
-        "gain": link["now"] - link["old"],
-        "selection": link["kept"] - link["old"],
-        "improvement": link["seen"] - link["kept"],
-        "new_strategy": link["now"] - link["seen"],
+        "gain": accuracy["now"] - accuracy["old"],
+        "selection": accuracy["kept"] - accuracy["old"],
+        "improvement": accuracy["seen"] - accuracy["kept"],
+        "new_strategy": accuracy["now"] - accuracy["seen"],
     }
-    columns = {"problems": data.problems_g, "accuracy_before": link["old"], "accuracy_after": link["now"]}
+    columns = {
+        "problems": data.problems_g,
+        "accuracy_before": accuracy["old"],
+        "accuracy_after": accuracy["now"],
+    }
     for i, (name, value) in enumerate(terms.items()):
         columns[name] = value
         for j, end in enumerate(("low", "high", "se")):
@@ -196,17 +192,17 @@ def _cells(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
     shape_gs = point.used_s.shape
     blocks = [mean_gk[:, i : i + shape_gs[1]] for i in range(0, mean_gk.shape[1], shape_gs[1])]
     share0, right0, share1, right1 = blocks[:4]
-    link = dict(zip(LINKS, point.links_l[:, None, :].transpose(2, 0, 1), strict=True))
+    accuracy = dict(zip(ACCURACIES, point.accuracies_l[:, None, :].transpose(2, 0, 1), strict=True))
     weight = np.broadcast_to(data.weight_g[:, None], shape_gs)
     rate0, rate1 = _rate(right0, share0), _rate(right1, share1)
     forced = _rate(blocks[4], blocks[5]) if len(blocks) > 4 else np.full(shape_gs, np.nan)
     lives = point.used_s.any(axis=1, keepdims=True)
     stay = np.where(lives, (share1 * point.used_s).sum(1, keepdims=True), 1.0)
-    selection = point.shift_s * (point.rate_s - link["old"])
+    selection = point.shift_s * (point.rate_s - accuracy["old"])
     improvement = np.where(
         point.used_s & (share1 > 0), share1 / stay * (np.nan_to_num(rate1) - point.rate_s), 0.0
     )
-    new = np.where((share0 == 0) & (share1 > 0), right1 - share1 * link["seen"], 0.0)
+    new = np.where((share0 == 0) & (share1 > 0), right1 - share1 * accuracy["seen"], 0.0)
     strata, strategy = np.indices(shape_gs)
     columns: dict[str, NDArray] = {
         "strategy": np.array(data.strategies)[strategy],
@@ -236,10 +232,10 @@ def _strategies(data: Contrast, cells: pl.DataFrame, level: float) -> pl.DataFra
     """One row a strategy: shares and accuracies over all strata, responses, contributions summed over strata."""
     columns: dict[str, list[object]] = {"strategy": list(data.strategies)}
     for name, sample in zip(("before", "after"), data.samples, strict=True):
-        for what, found in zip(("share", "accuracy"), levels(sample, level), strict=True):
-            columns[f"{what}_{name}"] = [one.value for one in found]
-            for end in ("low", "high", "se"):
-                columns[f"{what}_{name}_{end}"] = [getattr(one, end) for one in found]
+        for what, rates in zip(("share", "accuracy"), strategy_rates(sample, level), strict=True):
+            columns[f"{what}_{name}"] = [rate.value for rate in rates]
+            for end in ("low", "high", "se", "n"):
+                columns[f"{what}_{name}_{end}"] = [getattr(rate, end) for rate in rates]
     sums = cells.group_by("strategy").agg(pl.col(name).sum() for name in SUMS)
     table = (
         pl.DataFrame(columns)

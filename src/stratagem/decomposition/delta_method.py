@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stratagem.decomposition.counterfactuals import LINKS, chain
+from stratagem.decomposition.counterfactuals import ACCURACIES, counterfactuals
+from stratagem.decomposition.result import Lead
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
 from stratagem.stats.resampling import pool_of
@@ -37,7 +38,7 @@ class Terms(NamedTuple):
     gap: Estimate
 
     @property
-    def lead(self) -> str:
+    def lead(self) -> Lead:
         """`selection`, `improvement` or `undecided`: which is larger in size, if the interval of the gap tells."""
         return "selection" if self.gap.low > 0 else "improvement" if self.gap.high < 0 else "undecided"
 
@@ -49,7 +50,7 @@ def terms(
 
     Args:
         data_pk: problems, stratum by stratum, x (share before, right before, share after, right after) of every
-            strategy, as `chain.matrix` makes it. Columns of strategies that are to count as one are added up.
+            strategy, as `counterfactuals.matrix` makes it. Columns of strategies that are to count as one are added up.
         size_g: problems of every stratum.
         stratified: as in `decompose`: strata are resampled each by itself, or all problems together.
 
@@ -60,19 +61,23 @@ def terms(
     stratum_p = np.repeat(np.arange(size_g.size), size_g)
     starts = np.concatenate([[0], np.cumsum(size_g)[:-1]])
     mean_gk = np.add.reduceat(data_pk, starts, axis=0) / size_g[:, None]
-    link = dict(zip(LINKS, chain(mean_gk, np.ones(size_g.size), width).links_l.T, strict=True))
-    kept_gk, seen_gk = _gradients(mean_gk, link["kept"], link["seen"], width)
+    accuracy = dict(
+        zip(ACCURACIES, counterfactuals(mean_gk, np.ones(size_g.size), width).accuracies_l.T, strict=True)
+    )
+    kept_gk, seen_gk = _gradients(mean_gk, accuracy["kept"], accuracy["seen"], width)
     old_p, now_p = data_pk[:, width : 2 * width].sum(1), data_pk[:, 3 * width :].sum(1)
-    # Its gradient times a stratum's means is 0, so a problem's influence is the link itself plus its row times the
+    # Its gradient times a stratum's means is 0, so a problem's influence is the accuracy itself plus its row times the
     # gradient. A stratum of one problem is resampled whole; one that leaves all its old strategies has
     # kept = seen = old and no gradient.
     alone_p = np.repeat(size_g == 1, size_g)
     left_p = np.repeat(~seen_gk.any(axis=1), size_g)
     kept_p, seen_p = (
-        np.where(left_p, old_p, link[name][stratum_p] + ~alone_p * _along(data_pk, grad_gk, starts, size_g))
+        np.where(
+            left_p, old_p, accuracy[name][stratum_p] + ~alone_p * _along(data_pk, grad_gk, starts, size_g)
+        )
         for name, grad_gk in (("kept", kept_gk), ("seen", seen_gk))
     )
-    old, kept, seen, now = (float(size_g @ link[name]) / m for name in ("old", "kept", "seen", "now"))
+    old, kept, seen, now = (float(size_g @ accuracy[name]) / m for name in ("old", "kept", "seen", "now"))
     influence = {
         "gain": (now - old, now_p - old_p),
         "selection": (kept - old, kept_p - old_p),
@@ -128,5 +133,5 @@ def _along(data_pk: Floats, grad_gk: Floats, starts: NDArray[np.int64], size_g: 
     """Every problem's row times the gradient of its stratum (p)."""
     if size_g.size * 8 > len(data_pk):
         return np.einsum("pk,pk->p", data_pk, np.repeat(grad_gk, size_g, axis=0))
-    found = [data_pk[s : s + n] @ grad_k for s, n, grad_k in zip(starts, size_g, grad_gk, strict=True)]
-    return np.concatenate(found)
+    products = [data_pk[s : s + n] @ grad_k for s, n, grad_k in zip(starts, size_g, grad_gk, strict=True)]
+    return np.concatenate(products)

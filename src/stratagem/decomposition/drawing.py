@@ -6,24 +6,23 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from stratagem.records import points
-from stratagem.stats.uncertainty import Bounded, Term
+from stratagem.records import UNSET, Estimate, points
 
 NAMES, AXIS, VALUES, ROW = 190, 300, 170, 24  # pixels
 
 
-def text_row(name: str, term: Term) -> str:
+def text_row(name: str, term: Estimate) -> str:
     """A term in one line of a terminal, in points."""
     return f"{name:<20} {_value(term):>16}  {_ends(term)}".rstrip()
 
 
-def forest(rows: Sequence[tuple[str, Term]], title: str, details: str) -> str:
+def forest(rows: Sequence[tuple[str, Estimate]], title: str, details: str) -> str:
     """Terms as a picture, in points: a dot or, where data only bound a term, a bar, with the interval as a line.
 
     Args:
         details: text that is folded away below.
     """
-    ends = [100 * x for _, term in rows for x in (*_middle(term), term.low, term.high) if math.isfinite(x)]
+    ends = [100 * x for _, term in rows for x in (*term.ends, term.low, term.high) if math.isfinite(x)]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     span = (high - low) or 1.0
 
@@ -41,8 +40,8 @@ def forest(rows: Sequence[tuple[str, Term]], title: str, details: str) -> str:
         )
         if math.isfinite(term.low):
             marks.append(f'<line x1="{x(term.low)}" x2="{x(term.high)}" y1="{y}" y2="{y}" stroke-width="2"/>')
-        left, right = _middle(term)
-        if isinstance(term, Bounded):
+        left, right = term.ends
+        if term.bounds is not UNSET:
             marks.append(f'<line x1="{x(left)}" x2="{x(right)}" y1="{y}" y2="{y}" stroke-width="7"/>')
         elif math.isfinite(left):
             marks.append(f'<circle cx="{x(left)}" cy="{y}" r="4.5"/>')
@@ -54,15 +53,11 @@ def forest(rows: Sequence[tuple[str, Term]], title: str, details: str) -> str:
     )
 
 
-def _middle(term: Term) -> tuple[float, float]:
-    return term.bounds if isinstance(term, Bounded) else (term.value, term.value)
-
-
-def _value(term: Term) -> str:
-    if isinstance(term, Bounded):
+def _value(term: Estimate) -> str:
+    if term.bounds is not UNSET:
         return f"[{points(term.bounds[0], sign='+')}, {points(term.bounds[1], sign='+')}]"
     return points(term.value, sign="+")
 
 
-def _ends(term: Term) -> str:
+def _ends(term: Estimate) -> str:
     return "" if math.isnan(term.low) else f"({points(term.low, sign='+')} to {points(term.high, sign='+')})"

@@ -6,22 +6,23 @@ Suffixes: p problems, s strategies, g strata, d draws; h is one half of every pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from stratagem.decomposition.drawing import forest, text_row
-from stratagem.records import StratagemError, points
+from stratagem.records import Estimate, Result, StratagemError, part_of, points
 from stratagem.stats.counts import halves
-from stratagem.stats.pairs import Floats, arrange, side, strata_of
+from stratagem.stats.pairs import Floats, Pairs, Side, arrange, side, strata_of
 from stratagem.stats.resampling import drawn, sums
-from stratagem.stats.uncertainty import Term, bounded
+from stratagem.stats.uncertainty import bounded
 
 
-@dataclass(frozen=True, slots=True)
-class Headroom:
+class Headroom(Result, frozen=True):
     """Brackets, by half-splitting, of what is still to be won at one checkpoint.
 
     Attributes:
@@ -30,22 +31,14 @@ class Headroom:
         accuracy: now, mean over the problems of the strata that count.
         problems, left_out: in strata with a strategy seen in both halves, and in the others.
         halved: strategies of a stratum that were left out since only one half shows them.
-        strata: by..., problems, accuracy, best (strategy), and low and high end of both headrooms.
     """
 
-    selection: Term
-    improvement: Term
+    selection: Estimate
+    improvement: Estimate
     accuracy: float
     problems: int
     left_out: int
     halved: int
-    strata: pl.DataFrame
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, without the table."""
-        names = ("accuracy", "problems", "left_out", "halved")
-        terms = {"selection": self.selection.as_dict(), "improvement": self.improvement.as_dict()}
-        return {**terms, **{name: getattr(self, name) for name in names}}
 
     def __str__(self) -> str:
         lines = [
@@ -57,8 +50,18 @@ class Headroom:
     def _repr_html_(self) -> str:
         return forest(self._rows(), f"still to be won, in points, {self.problems} problems", str(self))
 
-    def _rows(self) -> list[tuple[str, Term]]:
+    def _rows(self) -> list[tuple[str, Estimate]]:
         return [("by selection", self.selection), ("by improvement", self.improvement)]
+
+
+class HeadroomTable(Headroom, frozen=True, eq=False):
+    """Headroom with its strata: by..., problems, accuracy, best (strategy), and low and high end of both headrooms."""
+
+    strata: pl.DataFrame
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, without the table."""
+        return part_of(self, Headroom).as_dict()
 
 
 def headroom(
@@ -69,7 +72,7 @@ def headroom(
     draws: int = 1000,
     level: float = 0.95,
     stratified: bool = True,
-) -> Headroom:
+) -> HeadroomTable:
     """Selection and improvement headroom of one checkpoint.
 
     The plug-in (choose the best strategy and score it on the same responses) is biased up. Choosing on one
@@ -86,15 +89,60 @@ def headroom(
         StratagemError: no half-split in the counts, or no stratum with a strategy in both halves.
     """
     counts = halves(table, by)
-    if counts["half"].n_unique() < 2:
-        raise StratagemError(
-            "counts need both halves (column 'half'), so two responses to some problem at least"
-        )
     keys = list(dict.fromkeys(["problem_id", *by, "strategy"]))
     whole = counts.group_by(keys).agg(pl.col("n", "right", "length").sum())
     ids, strata, size_g = arrange(strata_of(whole, by, "table"), by)
     strategies = whole["strategy"].unique().sort().to_list()
-    sides = [side(part, ids, strategies) for part in (whole, *(counts.filter(half=h) for h in (0, 1)))]
+    problems = _Problems(ids, strata, size_g, strategies, side(whole, ids, strategies))
+    return _headroom(problems, counts, rng=rng, draws=draws, level=level, stratified=stratified)
+
+
+def headroom_of_pairs(
+    pairs: Pairs,
+    which: Literal["before", "after"],
+    counts: pl.DataFrame,
+    *,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    level: float = 0.95,
+    stratified: bool = True,
+) -> HeadroomTable:
+    """`headroom` of one side of problems that are paired already; `counts` are that side's, with `half`."""
+    whole = pairs.before if which == "before" else pairs.after
+    used = np.flatnonzero(whole.share_ps.sum(axis=0))
+    strategies = [pairs.strategies[s] for s in used]
+    part = replace(whole, share_ps=whole.share_ps[:, used], right_ps=whole.right_ps[:, used])
+    problems = _Problems(pairs.ids, pairs.strata, pairs.sizes_g, strategies, part)
+    common = counts.filter(pl.col("problem_id").is_in(list(pairs.ids)))
+    return _headroom(problems, common, rng=rng, draws=draws, level=level, stratified=stratified)
+
+
+class _Problems(NamedTuple):
+    """Problems of one checkpoint, stratum by stratum, as in `Pairs`."""
+
+    ids: Sequence[str]
+    strata: pl.DataFrame
+    size_g: NDArray[np.int64]
+    strategies: Sequence[str]
+    whole: Side
+
+
+def _headroom(
+    problems: _Problems,
+    counts: pl.DataFrame,
+    *,
+    rng: np.random.Generator,
+    draws: int,
+    level: float,
+    stratified: bool,
+) -> HeadroomTable:
+    if counts["half"].n_unique() < 2:
+        raise StratagemError(
+            "counts need both halves (column 'half'), so two responses to some problem at least"
+        )
+    ids, strata, size_g, strategies, whole = problems
+    by = strata.columns
+    sides = [whole, *(side(counts.filter(half=h), ids, strategies) for h in (0, 1))]
     data_pk = np.nan_to_num(
         np.concatenate([block for s in sides for block in (s.share_ps, s.right_ps)], axis=1)
     )
@@ -133,7 +181,7 @@ def headroom(
         )
         for i in (0, 2)
     ]
-    return Headroom(
+    return HeadroomTable(
         selection=possible(terms[0]),
         improvement=possible(terms[1]),
         accuracy=now,
@@ -144,9 +192,9 @@ def headroom(
     )
 
 
-def possible(term: Term) -> Term:
+def possible(term: Estimate) -> Estimate:
     """The interval's part within 0 and 1: no headroom is outside, whatever its estimate."""
-    return replace(term, low=min(max(term.low, 0.0), 1.0), high=min(max(term.high, 0.0), 1.0))
+    return msgspec.structs.replace(term, low=min(max(term.low, 0.0), 1.0), high=min(max(term.high, 0.0), 1.0))
 
 
 def _ends(sum_gk: Floats, number_g: Floats, width: int) -> tuple[Floats, np.ndarray, np.ndarray]:

@@ -8,45 +8,34 @@ the endpoints, by the signed area between path and chord: both are returned.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stratagem.decomposition.counterfactuals import LINKS, Totals, chain
+from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, counterfactuals
 from stratagem.decomposition.delta_method import clustered
 from stratagem.decomposition.drawing import forest, text_row
 from stratagem.decomposition.result import split_rows
-from stratagem.records import Estimate, StratagemError
+from stratagem.records import Estimate, Result, StratagemError
 from stratagem.stats.counts import tally
 from stratagem.stats.pairs import Floats, arrange, side, strata_of
 from stratagem.stats.resampling import drawn, freedom, pool_of, sums
-from stratagem.stats.uncertainty import Term
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Result, frozen=True):
     """What lies between two checkpoints: symmetric terms, which sum to the gain."""
 
     before: str
     after: str
     gain: Estimate
-    selection: Term
-    improvement: Term
+    selection: Estimate
+    improvement: Estimate
     new_strategy: Estimate
 
-    def as_dict(self) -> dict[str, Any]:
-        names = ("gain", "selection", "improvement", "new_strategy")
-        return {"before": self.before, "after": self.after} | {
-            name: getattr(self, name).as_dict() for name in names
-        }
 
-
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Result, frozen=True):
     """Steps between neighbouring checkpoints, their sum, and the first against the last.
 
     `paired`: all checkpoints answered the same `problems`; else `problems` counts each checkpoint's, the
@@ -62,17 +51,6 @@ class Path:
     problems: tuple[int, ...]
     left_out: tuple[int, ...]
     weak: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "steps": [step.as_dict() for step in self.steps],
-            "along": self.along.as_dict(),
-            "endpoints": self.endpoints.as_dict(),
-            "paired": self.paired,
-            "problems": list(self.problems),
-            "left_out": list(self.left_out),
-            "weak": list(self.weak),
-        }
 
     def __str__(self) -> str:
         lines = [
@@ -134,7 +112,11 @@ def path(
             raise StratagemError("a problem lies in different strata at different checkpoints")
     elif by:
         kept = [
-            reduce(lambda one, two: one.join(two, on=list(by), how="semi", nulls_equal=True), homes, h)
+            reduce(
+                lambda kept_so_far, other: kept_so_far.join(other, on=list(by), how="semi", nulls_equal=True),
+                homes,
+                h,
+            )
             for h in homes
         ]
     else:
@@ -188,7 +170,7 @@ def _right(checkpoint: Checkpoint) -> Floats:
 def _data(counts: list[pl.DataFrame], kept: list[pl.DataFrame], by: Sequence[str]) -> list[Checkpoint]:
     """Share and right (problems x 2 strategies) of every checkpoint, and the sizes of its strata."""
     strategies = sorted(set().union(*(table["strategy"].unique().to_list() for table in counts)))
-    found: list[Checkpoint] = []
+    checkpoints: list[Checkpoint] = []
     for table, home in zip(counts, kept, strict=True):
         if by:
             ordered = home.sort([*by, "problem_id"])
@@ -198,19 +180,22 @@ def _data(counts: list[pl.DataFrame], kept: list[pl.DataFrame], by: Sequence[str
             ids = ordered["problem_id"].to_list()
         else:
             ids, _, size_g = arrange(home, by)
-        one = side(table, ids, strategies)
-        found.append((np.concatenate([one.share_ps, one.right_ps], axis=1), size_g))
-    return found
+        part = side(table, ids, strategies)
+        checkpoints.append((np.concatenate([part.share_ps, part.right_ps], axis=1), size_g))
+    return checkpoints
 
 
 def _totals(
     data: list[Checkpoint], paired: bool, rng: np.random.Generator, draws: int, stratified: bool
 ) -> tuple[Floats, Floats]:
-    """Links of every step and, last, of the endpoints: estimates (t x l) and draws (t x d x l)."""
+    """What-if accuracies of every step and, last, of the endpoints: estimates (t x l) and draws (t x d x l)."""
     between = [(t, t + 1) for t in range(len(data) - 1)] + [(0, len(data) - 1)]
     width = data[0][0].shape[1] // 2
     weight_g = np.mean([size_g / size_g.sum() for _, size_g in data], axis=0)
-    total_tl, total_tdl = np.zeros((len(between), len(LINKS))), np.zeros((len(between), draws, len(LINKS)))
+    total_tl, total_tdl = (
+        np.zeros((len(between), len(ACCURACIES))),
+        np.zeros((len(between), draws, len(ACCURACIES))),
+    )
     sizes_g = data[0][1]
     blind = not draws or (paired and sizes_g.sum() < 2)
     number_dg, share_g = drawn(rng, sizes_g.tolist(), 0 if blind else draws, stratified)
@@ -219,7 +204,7 @@ def _totals(
         blocks = [block[start[g] : start[g + 1]] for (block, _), start in zip(data, starts, strict=True)]
         means = [block.mean(axis=0) for block in blocks]
         for i, (a, b) in enumerate(between):
-            total_tl[i] += weight_g[g] * _link(means[a], means[b], np.array(1.0), width)
+            total_tl[i] += weight_g[g] * _accuracies(means[a], means[b], np.array(1.0), width)
         if blind:
             continue
         if paired:
@@ -228,8 +213,8 @@ def _totals(
             together_dk = sums(rng, number_dg[:, g], np.concatenate(blocks, axis=1))
             sum_dk = np.split(together_dk, len(blocks), axis=1)
             for i, (a, b) in enumerate(between):
-                found = _link(sum_dk[a], sum_dk[b], number_d, width)
-                total_tdl[i] += (share_g[g] * number_d)[:, None] * found
+                accuracies_dl = _accuracies(sum_dk[a], sum_dk[b], number_d, width)
+                total_tdl[i] += (share_g[g] * number_d)[:, None] * accuracies_dl
             continue
         means_d = []
         for block in blocks:
@@ -237,9 +222,9 @@ def _totals(
             number_d = np.full(draws, taken, dtype=np.int64)
             means_d.append(sums(rng, number_d, block) / taken)
         for i, (a, b) in enumerate(between):
-            total_tdl[i] += weight_g[g] * _link(means_d[a], means_d[b], np.ones(draws), width)
+            total_tdl[i] += weight_g[g] * _accuracies(means_d[a], means_d[b], np.ones(draws), width)
     return total_tl, total_tdl if not blind else np.full_like(total_tdl, np.nan)
 
 
-def _link(before_k: Floats, after_k: Floats, number: Floats, width: int) -> Floats:
-    return chain(np.concatenate([before_k, after_k], axis=-1), number, width).links_l
+def _accuracies(before_k: Floats, after_k: Floats, number: Floats, width: int) -> Floats:
+    return counterfactuals(np.concatenate([before_k, after_k], axis=-1), number, width).accuracies_l

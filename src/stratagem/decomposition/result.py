@@ -3,100 +3,109 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
-from stratagem.records import Estimate, points
-from stratagem.stats.uncertainty import Term
+from stratagem.records import UNDEFINED, Estimate, Real, Result, part_of, points
+
+# Which of selection and improvement is larger in size at the level of the intervals, selecting first.
+Lead = Literal["selection", "improvement", "undecided"]
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A gain in three parts. A part that the data only bound is Bounded."""
+class Split(Result, frozen=True):
+    """A gain in three parts."""
 
-    selection: Term
-    improvement: Term
-    new_strategy: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name).as_dict() for name in ("selection", "improvement", "new_strategy")}
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
 
 
-@dataclass(frozen=True, slots=True)
-class ThreeFold:
+class ThreeFold(Result, frozen=True):
     """A gain in four parts: both changes from the old state, and what they do only together."""
 
-    selection: Estimate
-    improvement: Term
-    interaction: Term
-    new_strategy: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        names = ("selection", "improvement", "interaction", "new_strategy")
-        return {name: getattr(self, name).as_dict() for name in names}
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    interaction: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
 
 
-@dataclass(frozen=True, slots=True)
-class Decomposition:
-    """The gain between two checkpoints and its parts; all accuracies are fractions.
+class Account(Result, frozen=True, kw_only=True):
+    """A gain as selection, improvement and new strategies, in both orders of accounting.
 
     Attributes:
-        gain: accuracy after minus before; standard error in closed form, t interval.
+        gain: accuracy after minus before, as a fraction; standard error in closed form, t interval.
         selection, improvement, new_strategy: select, then improve. They sum to the gain.
-        reverse: improve, then select. symmetric: the mean of both orders. threefold: with the interaction.
-        mix, routing: selection once more, as what the strata do alike and what they do differently.
+        reverse: improve, then select. symmetric: the mean of both orders.
         simultaneous: selection, improvement and new strategy with intervals that hold together.
+        lead: which of selection and improvement is larger in size; None where strategies are not known.
+        problems: that were compared. level: of all intervals.
+    """
+
+    gain: Estimate = UNDEFINED
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
+    reverse: Split = Split()
+    symmetric: Split = Split()
+    simultaneous: Split = Split()
+    lead: Lead | None = None
+    problems: int = 0
+    level: float = 0.95
+
+
+class Decomposed(Account, frozen=True, kw_only=True):
+    """The gain between two checkpoints and its parts, without tables; all accuracies are fractions.
+
+    Attributes:
+        threefold: both changes from the old state, and the interaction.
+        mix, routing: selection once more, as what the strata do alike and what they do differently.
         accuracy_before, accuracy_after: mean over problems of a problem's accuracy.
         length_before, length_after: mean over problems of the mean response length, NaN where unknown.
-        problems: those in both; left_out_before, left_out_after: those in one only.
         unsupported_share: part of all responses whose strategy only one of the two checkpoints used in the
             stratum.
-        verdict: `selection`, `improvement` or `undecided`: which is larger in size at this level (select
-            first).
-        order_dependent: the verdict of one order is not that of the other, or is open there.
+        problems: those in both; left_out_before, left_out_after: those in one only.
+        order_dependent: the lead of one order is not that of the other, or is open there.
         interventional: forced responses stand in for dropped strategies in reverse, symmetric and threefold.
-        weak: why the intervals may be too narrow; empty where they are not.
         paired: the problems are the same before and after. Else strata are compared: `problems` are those of the
             side with fewer, left out are those of strata without two problems on either side.
+        weak: why the intervals may be too narrow; empty where they are not.
+        by: the columns that make strata.
+    """
+
+    threefold: ThreeFold = ThreeFold()
+    mix: Estimate = UNDEFINED
+    routing: Estimate = UNDEFINED
+    accuracy_before: Real = math.nan
+    accuracy_after: Real = math.nan
+    length_before: Real = math.nan
+    length_after: Real = math.nan
+    unsupported_share: Real = math.nan
+    left_out_before: int = 0
+    left_out_after: int = 0
+    order_dependent: bool | None = None
+    interventional: bool = False
+    paired: bool = True
+    weak: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+
+
+class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
+    """The gain between two checkpoints and its parts, with tables that JSON leaves out.
+
+    Attributes:
         choice: selection and new strategy together. gap: |selection| - |improvement|.
-        strategies: strategy, share_before, share_after, accuracy_before, accuracy_after, each also with _low, _high
-            and _se (`levels`); responses_before, responses_after, and the sums over strata of what cells contribute.
+        strategies: strategy, share_before, share_after, accuracy_before, accuracy_after, each also with _low, _high,
+            _se and _n (`strategy_rates`); responses_before, responses_after, and the sums over strata of what cells
+            contribute.
         strata: by..., problems, accuracy_before, accuracy_after, and gain, selection, improvement,
             new_strategy, each also with _low, _high, _se (null for a stratum of one problem).
         cells: by..., strategy, share_before, share_after, accuracy_before, accuracy_after, accuracy_forced,
-            responses_before, responses_after, and what the cell contributes to the total: selection,
-                improvement,
+            responses_before, responses_after, and what the cell contributes to the total: selection, improvement,
             new_strategy and their sum, contribution. Null where undefined.
     """
 
-    gain: Estimate
-    selection: Estimate
-    improvement: Estimate
-    new_strategy: Estimate
-    reverse: Split
-    symmetric: Split
-    threefold: ThreeFold
-    mix: Estimate
-    routing: Estimate
-    simultaneous: Split
-    accuracy_before: float
-    accuracy_after: float
-    length_before: float
-    length_after: float
-    problems: int
-    left_out_before: int
-    left_out_after: int
-    unsupported_share: float
-    verdict: str
-    order_dependent: bool
-    interventional: bool
-    weak: tuple[str, ...]
-    by: tuple[str, ...]
-    level: float
-    paired: bool
     choice: Estimate
     gap: Estimate
     strategies: pl.DataFrame
@@ -104,25 +113,8 @@ class Decomposition:
     cells: pl.DataFrame
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, without the tables; NaN becomes null. A bounded term has value null and `bounds`."""
-        parts = ("gain", "selection", "improvement", "new_strategy", "reverse", "symmetric", "threefold")
-        found: dict[str, Any] = {name: getattr(self, name).as_dict() for name in parts}
-        for name in ("mix", "routing", "simultaneous"):
-            found[name] = getattr(self, name).as_dict()
-        for name in (
-            "accuracy_before",
-            "accuracy_after",
-            "length_before",
-            "length_after",
-            "unsupported_share",
-        ):
-            value = float(getattr(self, name))
-            found[name] = None if math.isnan(value) else value
-        for name in ("problems", "left_out_before", "left_out_after", "level", "verdict"):
-            found[name] = getattr(self, name)
-        for name in ("order_dependent", "interventional", "paired"):
-            found[name] = getattr(self, name)
-        return {**found, "weak": list(self.weak), "by": list(self.by)}
+        """JSON-ready, without the tables and what is made of them; NaN becomes null."""
+        return part_of(self, Decomposed).as_dict()
 
     def __str__(self) -> str:
         differ = "" if self.paired else " on the side with fewer, others before than after"
@@ -152,7 +144,7 @@ class Decomposition:
             text_row("  mix", self.mix),
             text_row("  routing", self.routing),
             "",
-            f"larger: {self.verdict}{' (depends on the order)' if self.order_dependent else ''}",
+            f"larger: {self.lead}{' (depends on the order)' if self.order_dependent else ''}",
             f"unsupported share {points(self.unsupported_share)} %",
         ]
         if not math.isnan(self.length_before + self.length_after):
@@ -167,9 +159,21 @@ class Decomposition:
         return forest(rows, f"{self.problems} problems, {self.level:.0%} intervals, in points", str(self))
 
 
-def split_rows(split: Any) -> list[tuple[str, Term]]:
+class Parts(Protocol):
+    """What has the three terms of a gain."""
+
+    @property
+    def selection(self) -> Estimate: ...
+    @property
+    def improvement(self) -> Estimate: ...
+    @property
+    def new_strategy(self) -> Estimate: ...
+
+
+def split_rows(split: Parts) -> list[tuple[str, Estimate]]:
     """The three terms that sum to a gain, by their names."""
     return [
-        (name.replace("_", " "), getattr(split, name))
-        for name in ("selection", "improvement", "new_strategy")
+        ("selection", split.selection),
+        ("improvement", split.improvement),
+        ("new strategy", split.new_strategy),
     ]

@@ -1,43 +1,36 @@
 """Does the answer survive another choice of strategies: merged by twos, all merged, or split further?
 
 Selection among strategies that are merged becomes improvement, so the figures have to move; what should not turn
-round is which of the two leads. All in closed form (`influence`), so that dozens of variants take no longer than
+round is which of the two leads. All in closed form (`delta_method`), so that dozens of variants take no longer than
 one bootstrap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from stratagem.decomposition.counterfactuals import matrix
 from stratagem.decomposition.delta_method import terms
-from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Estimate, StratagemError
+from stratagem.decomposition.result import Lead
+from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Estimate, Result, StratagemError
 from stratagem.stats.pairs import Floats, Pairs, pair
 
 # Values that are no named strategy.
 UNNAMED = (MIXED, OTHER, UNPARSED, TRUNCATED)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The decomposition with other strategies. `lead` as `Decomposition.verdict`, from the closed form."""
+class Regrouping(Result, frozen=True):
+    """The decomposition with other strategies; `lead` from the closed form."""
 
     change: str
-    lead: str
+    lead: Lead
     selection: Estimate
     improvement: Estimate
     new_strategy: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; NaN becomes null."""
-        parts = {name: getattr(self, name).as_dict() for name in ("selection", "improvement", "new_strategy")}
-        return {"change": self.change, "lead": self.lead} | parts
 
 
 def robustness(
@@ -50,7 +43,7 @@ def robustness(
     most: int = 40,
     level: float = 0.95,
     stratified: bool = True,
-) -> tuple[Change, ...]:
+) -> tuple[Regrouping, ...]:
     """The terms under every merge of two strategies, of all named ones, and under every refinement.
 
     Args:
@@ -64,21 +57,42 @@ def robustness(
     Raises:
         StratagemError: a column of `refine` is missing, or as `pairs.pair`.
     """
-    pairs = pair(before, after, by)
+    return regroupings(
+        pair(before, after, by),
+        (before, after),
+        refine=refine,
+        least=least,
+        most=most,
+        level=level,
+        stratified=stratified,
+    )
+
+
+def regroupings(
+    pairs: Pairs,
+    fine: tuple[pl.DataFrame, pl.DataFrame],
+    *,
+    refine: Sequence[str] = (),
+    least: float = 0.01,
+    most: int = 40,
+    level: float = 0.95,
+    stratified: bool = True,
+) -> tuple[Regrouping, ...]:
+    """`robustness` for problems that are paired already; `fine` are tables with the columns of `refine`."""
     data_pk = matrix(pairs, None)
-    found = [
+    changes = [
         _change(name, data_pk @ _merge(len(pairs.strategies), groups), pairs.sizes_g, level, stratified)
         for name, groups in _groups(pairs, least, most)
     ]
     for column in refine:
-        name, fine = _refined(before, after, by, column)
-        found.append(_change(name, matrix(fine, None), fine.sizes_g, level, stratified))
-    return tuple(found)
+        name, finer = _refined(*fine, pairs.by, column)
+        changes.append(_change(name, matrix(finer, None), finer.sizes_g, level, stratified))
+    return tuple(changes)
 
 
-def _change(name: str, data_pk: Floats, size_g: np.ndarray, level: float, stratified: bool) -> Change:
+def _change(name: str, data_pk: Floats, size_g: np.ndarray, level: float, stratified: bool) -> Regrouping:
     split = terms(data_pk, size_g, level=level, stratified=stratified)
-    return Change(name, split.lead, split.selection, split.improvement, split.new_strategy)
+    return Regrouping(name, split.lead, split.selection, split.improvement, split.new_strategy)
 
 
 def _groups(pairs: Pairs, least: float, most: int) -> Iterator[tuple[str, list[int]]]:
@@ -90,8 +104,8 @@ def _groups(pairs: Pairs, least: float, most: int) -> Iterator[tuple[str, list[i
         combinations(usual, 2),
         key=lambda two: (OTHER not in (names[two[0]], names[two[1]]), -share_s[two[0]] * share_s[two[1]]),
     )
-    for one, two in twos[:most]:
-        yield f"merge {names[one]} and {names[two]}", [one, two]
+    for a, b in twos[:most]:
+        yield f"merge {names[a]} and {names[b]}", [a, b]
     named = [s for s in range(len(names)) if names[s] not in UNNAMED]
     if len(named) > 2:
         yield "merge all named strategies", named
@@ -102,9 +116,9 @@ def _merge(width: int, group: list[int]) -> Floats:
     target = np.arange(width)
     target[group] = group[0]
     _, target = np.unique(target, return_inverse=True)
-    one = np.zeros((width, target.max() + 1))
-    one[np.arange(width), target] = 1.0
-    return np.asarray(np.kron(np.eye(4), one), dtype=np.float64)
+    merged = np.zeros((width, target.max() + 1))
+    merged[np.arange(width), target] = 1.0
+    return np.asarray(np.kron(np.eye(4), merged), dtype=np.float64)
 
 
 def _refined(before: pl.DataFrame, after: pl.DataFrame, by: Sequence[str], column: str) -> tuple[str, Pairs]:

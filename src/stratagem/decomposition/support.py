@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-import polars as pl
 
-from stratagem.stats.pairs import pair
+from stratagem.records import Result, Stratum
+from stratagem.stats.pairs import Pairs
+
+
+class Unsupported(Result, frozen=True):
+    """A strategy that only one of two checkpoints used in a stratum. "Unused here" is not "unable".
+
+    Attributes:
+        side: `new` was not used before, `dropped` is not used after.
+        share: mean over the stratum's problems, at the checkpoint that uses it.
+        bound: how large the share may still be at the other.
+        weight: the stratum's part of all problems. The sum of weight * share / 2 is `unsupported_share`.
+    """
+
+    stratum: Stratum
+    strategy: str
+    side: Literal["new", "dropped"]
+    share: float
+    bound: float
+    weight: float
+    problems: int
 
 
 def zero_bound(n: int, alpha: float = 0.05) -> float:
@@ -18,46 +37,28 @@ def zero_bound(n: int, alpha: float = 0.05) -> float:
     return 1.0 if n == 0 else 1.0 - alpha ** (1.0 / n)
 
 
-def unsupported(
-    before: pl.DataFrame | pl.LazyFrame,
-    after: pl.DataFrame | pl.LazyFrame,
-    *,
-    by: Sequence[str] = ("kind", "difficulty"),
-    alpha: float = 0.05,
-) -> pl.DataFrame:
-    """Strategies that only one of two checkpoints used in a stratum.
-
-    "Unused here" is not "unable": `bound` is how large the share may still be on the side where none was
-    seen.
+def unsupported(pairs: Pairs, *, alpha: float = 0.05) -> tuple[Unsupported, ...]:
+    """Strategies that only one checkpoint used, stratum by stratum, those of the most responses first.
 
     Args:
-        before, after: rollouts or counts of one checkpoint each; only problems in both are looked at.
         alpha: one minus the level of the bound.
-
-    Returns:
-        by..., strategy, side (`new`: unused before; `dropped`: unused after), share (mean over the stratum's
-        problems on the side that uses it), weight (the stratum's part of all problems), problems, bound. The
-        sum of weight * share / 2 is the decomposition's `unsupported_share`.
     """
-    pairs = pair(before, after, by)
     starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
     share0_gs, share1_gs = (
         np.add.reduceat(side.share_ps, starts, axis=0) / pairs.sizes_g[:, None]
         for side in (pairs.before, pairs.after)
     )
-    stratum, strategy = np.nonzero((share0_gs > 0) != (share1_gs > 0))
-    problems = pairs.sizes_g[stratum]
-    table = pl.DataFrame(
-        {
-            "strategy": [pairs.strategies[s] for s in strategy],
-            "side": np.where(share0_gs[stratum, strategy] > 0, "dropped", "new"),
-            "share": (share0_gs + share1_gs)[stratum, strategy],
-            "weight": problems / len(pairs.ids),
-            "problems": problems,
-            "bound": [zero_bound(int(n), alpha) for n in problems],
-        },
-        schema_overrides={"strategy": pl.String, "side": pl.String, "bound": pl.Float64},
-    )
-    if by:
-        table = pl.concat([pairs.strata[stratum], table], how="horizontal")
-    return table.sort([*by, "strategy"])
+    strata = pairs.strata.to_dicts() or [{}]
+    rows = [
+        Unsupported(
+            stratum=strata[g],
+            strategy=pairs.strategies[s],
+            side="dropped" if share0_gs[g, s] > 0 else "new",
+            share=float(share0_gs[g, s] + share1_gs[g, s]),
+            bound=zero_bound(int(pairs.sizes_g[g]), alpha),
+            weight=float(pairs.sizes_g[g] / len(pairs.ids)),
+            problems=int(pairs.sizes_g[g]),
+        )
+        for g, s in np.argwhere((share0_gs > 0) != (share1_gs > 0))
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.weight * row.share))

@@ -9,7 +9,7 @@ import polars as pl
 from stratagem.labelling.rules import RuleSet
 from stratagem.records import StratagemError
 from stratagem.stats.counts import MEASURES
-from stratagem.verdict.facts import LEAST_SHARE
+from stratagem.stats.min_sample import MIN_SHARE
 
 NOTHING = "(none)"  # a text column's value where a log has none
 MOST_VALUES = 60
@@ -80,4 +80,4 @@ def refining(name: str, batch: pl.DataFrame) -> pl.Expr:
 def parts(tables: Sequence[pl.DataFrame], name: str) -> bool:
     """Whether the values of a column of counts tell 1% of the responses or more from the others."""
     n = pl.concat([table.select(name, "n") for table in tables]).group_by(name).agg(pl.col("n").sum())["n"]
-    return float(n.max() or 0) <= (1 - LEAST_SHARE) * float(n.sum())  # type: ignore[arg-type]
+    return float(n.max() or 0) <= (1 - MIN_SHARE) * float(n.sum())  # type: ignore[arg-type]

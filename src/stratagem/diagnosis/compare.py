@@ -1,38 +1,45 @@
-"""Two sides compared: everything that counts alone can say, as JSON."""
+"""Two sides compared: everything that counts alone can say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
 from stratagem.decomposition.behaviours import BehaviourChange, compare_behaviours
-from stratagem.decomposition.decompose import decompose
-from stratagem.decomposition.headroom import Headroom, headroom
-from stratagem.decomposition.result import Decomposition
-from stratagem.decomposition.robustness import Change, robustness
+from stratagem.decomposition.decompose import decompose, decompose_pairs
+from stratagem.decomposition.headroom import Headroom, HeadroomTable, headroom, headroom_of_pairs
+from stratagem.decomposition.result import Decomposed, Decomposition
+from stratagem.decomposition.robustness import Regrouping, regroupings
+from stratagem.decomposition.support import unsupported
 from stratagem.diagnosis.columns import parts
 from stratagem.diagnosis.side import COUNTED, Side
-from stratagem.label_error.correction import decompose_corrected
+from stratagem.label_error.correction import Corrected, correct_pairs
 from stratagem.label_error.quality import LabelQuality
-from stratagem.label_error.sensitivity import sensitivity
-from stratagem.records import StratagemError
-from stratagem.stats.min_sample import LEAST, settled
-from stratagem.stats.passk import passk_difference, passk_mean, problem_counts
+from stratagem.label_error.sensitivity import sensitivity_of
+from stratagem.records import Estimate, StratagemError, part_of
+from stratagem.result import (
+    OF_STRATEGIES,
+    Attempts,
+    Cell,
+    Comparison,
+    Headrooms,
+    LabelError,
+    StrategyChange,
+    StratumGain,
+)
+from stratagem.stats.min_sample import MIN_PROBLEMS, drop_small_intervals
+from stratagem.stats.pairs import Pairs, pair
+from stratagem.stats.passk import passk_difference, passk_mean
 from stratagem.verdict.facts import Facts, facts_from
 from stratagem.verdict.rules import verdict
 from stratagem.verdict.unpaired import behaviours_unpaired, facts_unpaired
 
-# What counts without texts cannot say.
-UNKNOWN: dict[str, Any] = {
-    **dict.fromkeys(("selection", "improvement", "new_strategy", "reverse", "symmetric", "threefold")),
-    **dict.fromkeys(("mix", "routing", "simultaneous", "lead", "unsupported_share", "order_dependent")),
-    **{name: [] for name in ("strategies", "cells", "robustness")},
-}
-LEVELS = ("share_before", "share_after", "accuracy_before", "accuracy_after")
+RATES = ("share_before", "share_after", "accuracy_before", "accuracy_after")
+TERMS = ("gain", "selection", "improvement", "new_strategy")
 
 
 def compare(
@@ -45,7 +52,7 @@ def compare(
     level: float = 0.95,
     seed: int = 0,
     labels: LabelQuality | None = None,
-) -> dict[str, Any]:
+) -> Comparison:
     """The gain between two sides with its parts, headroom, pass@k, behaviours, robustness and verdict.
 
     Args:
@@ -56,96 +63,106 @@ def compare(
         labels: what hand labels say of these sides' labels.
         draws, level, seed: of the bootstrap. Problems are resampled over all strata, whose sizes nobody chose.
     """
-    found = decompose(
-        before.counts,
-        after.counts,
-        by=by,
-        rng=np.random.default_rng([seed, 0]),
-        draws=draws,
-        level=level,
-        stratified=False,
-        paired=paired,
+    pairs = pair(before.counts, after.counts, by) if paired else None
+    rng = np.random.default_rng([seed, 0])
+    split = (
+        decompose(before.counts, after.counts, by=by, rng=rng, draws=draws, level=level, paired=False)
+        if pairs is None
+        else decompose_pairs(pairs, rng=rng, draws=draws, level=level, stratified=False)
     )
-    if found.problems < LEAST:
-        found = replace(settled(found), verdict="undecided", order_dependent=False)
+    if split.problems < MIN_PROBLEMS:
+        undecided: dict[str, Any] = {"lead": "undecided", "order_dependent": False}
+        split = msgspec.structs.replace(drop_small_intervals(split), **undecided)
     labelled = not counted(before, after)
-    rooms, facts, behaviours, changes = (
-        same_problems(found, before, after, draws, seed, labelled)
-        if paired
-        else other_problems(found, before, after, draws, seed, labelled)
+    headrooms, facts, behaviours, changes = (
+        other_problems(split, before, after, draws, seed, labelled)
+        if pairs is None
+        else same_problems(split, pairs, before, after, draws, seed, labelled)
     )
-    ends = pl.col(r"^.*_(low|high|se)$")
-    strata = found.strata.with_columns(pl.when(pl.col("problems") >= LEAST).then(ends))
-    result: dict[str, Any] = {
-        "before": before.name,
-        "after": after.name,
-        **{name: value for name, value in found.as_dict().items() if name != "verdict"},
-        "lead": found.verdict,
-        "headroom": {
-            name: None if one is None else one.as_dict()
-            for name, one in zip(("before", "after"), rooms, strict=True)
-        },
-        "strategies": strategies(found),
-        "strata": strata.to_dicts(),
-        "cells": found.cells.to_dicts(),
-        "behaviours": [settled(one).as_dict() for one in behaviours],
-        "passk": common_attempts(before.counts, after.counts, level) if paired else [],
-        "label_error": label_error(
-            before, after, by, labels, paired=paired, draws=draws, level=level, seed=seed
-        )
-        if labelled and found.problems >= LEAST
+    result = Comparison(
+        before=before.name,
+        after=after.name,
+        **msgspec.structs.asdict(part_of(split, Decomposed)),
+        headroom=headrooms,
+        strategies=strategies(split),
+        strata=strata(split),
+        cells=cells(split),
+        unsupported=() if pairs is None else unsupported(pairs, alpha=1 - level),
+        behaviours=tuple(map(drop_small_intervals, behaviours)),
+        passk=() if pairs is None else paired_attempts(pairs, level),
+        label_error=label_error(before, after, pairs, labels, draws=draws, level=level, seed=seed)
+        if labelled and split.problems >= MIN_PROBLEMS
         else None,
-        "robustness": [change.as_dict() for change in changes],
-        "verdict": verdict(facts).as_dict(),
-    }
-    if labelled:
-        return result
-    plain = strata.select(pl.exclude(r"^(selection|improvement|new_strategy).*$"))
-    return result | UNKNOWN | {"strata": plain.to_dicts()}
+        robustness=tuple(changes),
+        verdict=verdict(facts),
+    )
+    return result if labelled else without_strategies(result)
 
 
-Looked = tuple[tuple[Headroom | None, Headroom | None], Facts, Sequence[BehaviourChange], Sequence[Change]]
+def without_strategies(result: Comparison) -> Comparison:
+    """The comparison of counts without texts: what rests on strategies is undefined."""
+    defaults = Comparison(before="", after="")
+    undefined = {name: getattr(defaults, name) for name in OF_STRATEGIES}
+    strata = [
+        StratumGain(
+            stratum=row.stratum,
+            problems=row.problems,
+            accuracy_before=row.accuracy_before,
+            accuracy_after=row.accuracy_after,
+            gain=row.gain,
+        )
+        for row in result.strata
+    ]
+    return msgspec.structs.replace(result, **undefined, strata=tuple(strata))
+
+
+Beside = tuple[Headrooms, Facts, Sequence[BehaviourChange], Sequence[Regrouping]]
 
 
 def same_problems(
-    found: Decomposition, before: Side, after: Side, draws: int, seed: int, labelled: bool
-) -> Looked:
+    split: Decomposition, pairs: Pairs, before: Side, after: Side, draws: int, seed: int, labelled: bool
+) -> Beside:
     """Headroom, facts, behaviours and other groupings of the strategies, over the problems of both sides."""
-    level, by = found.level, found.by
-    sides = (before.counts, after.counts), (after.counts, before.counts)
-    common = [
-        one.join(other.select("problem_id").unique(), on="problem_id", how="semi") for one, other in sides
-    ]
-    rooms = room(common[0], by, draws, level, seed), room(common[1], by, draws, level, seed)
+    level = split.level
+    options = {"draws": min(draws, 1000), "level": level, "stratified": False}
+    headrooms = Headrooms(
+        possible(lambda rng: headroom_of_pairs(pairs, "before", before.counts, rng=rng, **options), seed),
+        possible(lambda rng: headroom_of_pairs(pairs, "after", after.counts, rng=rng, **options), seed),
+    )
     behaviours: Sequence[BehaviourChange] = ()
     if before.behaviours is not None and after.behaviours is not None:
         behaviours = compare_behaviours(before.behaviours, after.behaviours, level=level, stratified=False)
-    changes: Sequence[Change] = ()
-    if found.problems >= LEAST:
+    changes: Sequence[Regrouping] = ()
+    if split.problems >= MIN_PROBLEMS:
         fine = [side.counts if side.fine is None else side.fine for side in (before, after)]
         named = [name for name in fine[0].columns if name not in before.counts.columns and parts(fine, name)]
-        changes = robustness(fine[0], fine[1], by, refine=named, level=level, stratified=False)
+        changes = regroupings(pairs, (fine[0], fine[1]), refine=named, level=level, stratified=False)
     facts = facts_from(
-        found,
-        before.counts,
-        after.counts,
-        headrooms=rooms,
+        split,
+        pairs,
+        headrooms=(headrooms.before, headrooms.after),
         length_unit=after.about["length_unit"],
         behaviours=behaviours,
         changes=changes,
         labelled=labelled,
         stratified=False,
     )
-    return rooms, facts, behaviours, changes
+    return headrooms, facts, behaviours, changes
 
 
 def other_problems(
-    found: Decomposition, before: Side, after: Side, draws: int, seed: int, labelled: bool
-) -> Looked:
+    split: Decomposition, before: Side, after: Side, draws: int, seed: int, labelled: bool
+) -> Beside:
     """The same where the problems differ; other groupings are not tried."""
-    level, by = found.level, found.by
-    rooms = room(before.counts, by, draws, level, seed), room(after.counts, by, draws, level, seed)
-    rng, few = np.random.default_rng([seed, 5]), min(draws, 500)
+    level, by = split.level, split.by
+    options = {"by": by, "draws": min(draws, 1000), "level": level, "stratified": False}
+    headrooms = Headrooms(
+        *(
+            possible(lambda rng, side=side: headroom(side.counts, rng=rng, **options), seed)
+            for side in (before, after)
+        )
+    )
+    rng, fewer = np.random.default_rng([seed, 5]), min(draws, 500)
     behaviours: Sequence[BehaviourChange] = ()
     if before.behaviours is not None and after.behaviours is not None:
         behaviours = behaviours_unpaired(
@@ -154,20 +171,20 @@ def other_problems(
             (before.counts, after.counts),
             by=by,
             rng=rng,
-            draws=few,
+            draws=fewer,
             level=level,
         )
     facts = facts_unpaired(
-        found,
+        split,
         before.counts,
         after.counts,
         rng=rng,
-        draws=few,
-        headrooms=rooms,
+        draws=fewer,
+        headrooms=(headrooms.before, headrooms.after),
         behaviours=behaviours,
         labelled=labelled,
     )
-    return rooms, facts, behaviours, ()
+    return headrooms, facts, behaviours, ()
 
 
 def counted(before: Side, after: Side) -> bool:
@@ -178,93 +195,101 @@ def counted(before: Side, after: Side) -> bool:
 def label_error(
     before: Side,
     after: Side,
-    by: Sequence[str],
+    pairs: Pairs | None,
     labels: LabelQuality | None,
     *,
-    paired: bool,
     draws: int,
     level: float,
     seed: int,
-) -> dict[str, Any]:
-    """How large a label error would change the answer; with hand labels, how large it is and the terms without it."""
-    found: dict[str, Any] = {}
-    if paired:
-        doubt = sensitivity(before.counts, after.counts, by=by, level=level, stratified=False)
-        found["sensitivity"] = doubt.as_dict()
+) -> LabelError:
+    """How large a label error would change the answer; with hand labels, how large it is and the terms without it.
+
+    Args:
+        pairs: None where the problems differ.
+    """
+    quality = None if labels is None else labels.result()
+    if pairs is None:
+        refused = None if labels is None else "the problems before are not those after"
+        return LabelError(quality=quality, refused=refused)
+    doubt = sensitivity_of(pairs, level=level, stratified=False)
     if labels is None:
-        return found
-    found |= labels.as_dict()
-    if not paired:
-        return found | {"refused": "the problems before are not those after"}
+        return LabelError(sensitivity=doubt)
+    names = (None, None) if len(labels.sides) == 1 else (str(before.number), str(after.number))
+    rng = np.random.default_rng([seed, 4])
     try:
-        pair = (None, None) if len(labels.sides) == 1 else (str(before.number), str(after.number))
-        corrected = decompose_corrected(
-            before.counts,
-            after.counts,
-            labels.confusion(*pair),
-            by=by,
-            rng=np.random.default_rng([seed, 4]),
-            draws=draws,
-            level=level,
-            stratified=False,
+        correction = correct_pairs(
+            pairs, labels.confusion(*names), rng=rng, draws=draws, level=level, stratified=False
         )
     except StratagemError as error:
-        return found | {"refused": str(error)}
-    return found | {"corrected": corrected.as_dict()}
+        return LabelError(sensitivity=doubt, quality=quality, refused=str(error))
+    return LabelError(sensitivity=doubt, quality=quality, corrected=part_of(correction, Corrected))
 
 
-def room(counts: pl.DataFrame, by: Sequence[str], draws: int, level: float, seed: int) -> Headroom | None:
+def possible(headroom_of: Callable[[np.random.Generator], HeadroomTable], seed: int) -> Headroom | None:
     """Headroom, or None where a problem has too few responses for it."""
     try:
-        rng = np.random.default_rng([seed, 3])
-        return settled(
-            headroom(counts, by=by, rng=rng, draws=min(draws, 1000), level=level, stratified=False)
-        )
+        return drop_small_intervals(part_of(headroom_of(np.random.default_rng([seed, 3])), Headroom))
     except StratagemError:
         return None
 
 
-def strategies(found: Decomposition) -> list[dict[str, Any]]:
-    """Each strategy over all strata: shares and accuracies with their intervals, responses, contributions."""
-    rows: list[dict[str, Any]] = []
-    for row in found.strategies.iter_rows(named=True):
-        estimates = {
-            name: {
-                "value": row.pop(name),
-                **{end: row.pop(f"{name}_{end}") for end in ("low", "high", "se")},
-            }
-            for name in LEVELS
-        }
-        rows.append({"strategy": row.pop("strategy"), **estimates, **row})
-    return rows
+def strategies(split: Decomposition) -> tuple[StrategyChange, ...]:
+    """Each strategy over all strata."""
+    rows: list[StrategyChange] = []
+    for row in split.strategies.iter_rows(named=True):
+        rates = {name: estimate(row, name, row[f"{name}_n"]) for name in RATES}
+        others = {name: row[name] for name in StrategyChange.__struct_fields__ if name not in rates}
+        rows.append(StrategyChange(**rates, **others))
+    return tuple(rows)
 
 
-def attempts(both: pl.DataFrame, level: float, ks: Sequence[int] | None = None) -> list[dict[str, Any]]:
+def strata(split: Decomposition) -> tuple[StratumGain, ...]:
+    """Each stratum; no interval is made of fewer than `MIN_PROBLEMS` problems."""
+    rows: list[StratumGain] = []
+    for row in split.strata.iter_rows(named=True):
+        terms = {name: drop_small_intervals(estimate(row, name, row["problems"])) for name in TERMS}
+        others = {name: row[name] for name in ("problems", "accuracy_before", "accuracy_after")}
+        rows.append(StratumGain(stratum={name: row[name] for name in split.by}, **terms, **others))
+    return tuple(rows)
+
+
+def cells(split: Decomposition) -> tuple[Cell, ...]:
+    """Each strategy in each stratum."""
+    names = [name for name in Cell.__struct_fields__ if name != "stratum"]
+    return tuple(
+        Cell(stratum={name: row[name] for name in split.by}, **{name: row[name] for name in names})
+        for row in split.cells.iter_rows(named=True)
+    )
+
+
+def estimate(row: dict[str, Any], name: str, n: int) -> Estimate:
+    """A number of a table with its interval; null becomes NaN."""
+    return Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row[f"{name}_se"], n)
+
+
+def attempts(
+    sides: Sequence[tuple[NDArray[Any], NDArray[Any]]], level: float, ks: Sequence[int] | None = None
+) -> tuple[Attempts, ...]:
     """pass@k before and after, and the difference, for every k.
 
     Args:
-        both: a row a problem, with c, n and, where there are two sides, c_after, n_after.
+        sides: right and all responses of every problem, the same problems in the same order, of one side or two.
         ks: numbers of attempts; powers of two, as far as every problem has responses, by default.
     """
-    sizes = [name for name in ("n", "n_after") if name in both.columns]
-    fewest = min(int(both[name].min() or 0) for name in sizes)  # type: ignore[arg-type]
-    found: list[dict[str, Any]] = []
+    fewest = min(int(n.min(initial=np.iinfo(np.int64).max)) for _, n in sides)
+    rows: list[Attempts] = []
     for k in ks if ks is not None else [2**i for i in range(fewest.bit_length())]:
-        row: dict[str, Any] = {"k": k}
-        for name, title in zip(sizes, ("before", "after"), strict=False):
-            right, n = both[name.replace("n", "c", 1)].to_numpy(), both[name].to_numpy()
-            row[title] = settled(passk_mean(right, n, k, level=level)).as_dict()
-        if len(sizes) == 2:
-            c, n, c_after, n_after = (both[name].to_numpy() for name in ("c", "n", "c_after", "n_after"))
-            row["difference"] = settled(passk_difference(c, n, c_after, n_after, k, level=level)).as_dict()
-        found.append(row)
-    return found
+        means = [passk_mean(right, n, k, level=level) for right, n in sides]
+        if len(sides) == 2:
+            means.append(passk_difference(*sides[0], *sides[1], k, level=level))
+        rows.append(drop_small_intervals(Attempts(k, *means)))
+    return tuple(rows)
 
 
-def common_attempts(before: pl.DataFrame, after: pl.DataFrame, level: float) -> list[dict[str, Any]]:
+def paired_attempts(pairs: Pairs, level: float) -> tuple[Attempts, ...]:
     """`attempts` over the problems of both; nothing where scores are fractions, so that right is not known."""
-    try:
-        both = problem_counts(before).join(problem_counts(after), on="problem_id", suffix="_after")
-    except StratagemError:
-        return []
-    return attempts(both, level)
+    before, after = pairs.before.counts, pairs.after.counts
+    if before is None or after is None:
+        return ()
+    order = np.argsort(np.array(pairs.ids))
+    return attempts([(right[order], n[order]) for right, n in (before, after)], level)

@@ -6,10 +6,10 @@ import contextlib
 import itertools
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -21,39 +21,38 @@ from stratagem.diagnosis.side import Look, Side, open_side, pooled, read_side, s
 from stratagem.diagnosis.table import TableWriter, read_sample
 from stratagem.label_error.quality import LabelQuality
 from stratagem.labelling.rules import RuleSet
-from stratagem.records import StratagemError, finite
+from stratagem.records import StratagemError, part_of
+from stratagem.result import Compared, Comparison, Findings, SideFacts, StrategyName
 from stratagem.rollouts.problems import NONE, join
-from stratagem.stats.min_sample import settled
+from stratagem.stats.min_sample import drop_small_intervals
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What a diagnosis found.
+class Diagnosis(Findings, frozen=True, kw_only=True, eq=False):
+    """What `diagnosis.json` holds, and what is for Python alone.
 
     Attributes:
-        summary: what `diagnosis.json` holds.
         sample: labelled responses for the report's browser, None without texts.
         rules: that named the strategies, if rules did.
     """
 
-    summary: dict[str, Any]
     sample: pl.DataFrame | None
-    rules: RuleSet | None = None
+    rules: RuleSet | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `diagnosis.json` holds, as Python's own types; NaN becomes None."""
+        return part_of(self, Findings).as_dict()
 
     def __str__(self) -> str:
-        verdict = self.summary.get("verdict")
-        return (
-            "no problem in common"
-            if verdict is None
-            else f"{verdict['sentence']}\nNext: {verdict['action']}."
-        )
+        if self.verdict is None:
+            return "no problem in common"
+        return f"{self.verdict.sentence}\nNext: {self.verdict.action}."
 
     def _repr_html_(self) -> str:
         from stratagem.report.diagnosis import render
 
-        return render(self.summary, self.sample)
+        return render(self, self.sample)
 
 
 def diagnose(
@@ -98,7 +97,7 @@ def diagnose(
     called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
     match.check_labels(opened)
-    firsts = [one.first for one in opened]
+    firsts = [log.first for log in opened]
     by = strata(firsts, look)
     fine = () if opened[0].counted else refinements(firsts, opened[0].rules, look.refine, tuple(by))
     with contextlib.ExitStack() as stack:
@@ -106,10 +105,10 @@ def diagnose(
         kept_by = {name: dtype for name, dtype in by.items() if name != "problem_id"}
         writer = stack.enter_context(TableWriter(place, kept_by, texts))
         sides = [
-            read_side(one, by, writer.keeper(number), reading(progress, one.name), number, fine)
-            for number, one in enumerate(opened)
+            read_side(log, by, writer.keeper(number), reading(progress, log.name), number, fine)
+            for number, log in enumerate(opened)
         ]
-        summary, keys = summarise(
+        findings, keys = summarise(
             sides,
             look,
             tuple(by),
@@ -123,7 +122,7 @@ def diagnose(
         writer.finish()
         kept = sample if texts and writer.rows else 0
         chosen = read_sample(place, kept, keys, np.random.default_rng([seed, 1])) if kept else None
-    return Diagnosis(summary, chosen, sides[0].rules)
+    return Diagnosis(**msgspec.structs.asdict(findings), sample=chosen, rules=sides[0].rules)
 
 
 def reading(progress: Progress | None, name: str) -> Callable[[int, int], None]:
@@ -145,8 +144,8 @@ def summarise(
     seed: int,
     labels: LabelQuality | None = None,
     progress: Progress | None = None,
-) -> tuple[dict[str, Any], list[pl.DataFrame]]:
-    """The summary of sides that were read, and for each the keys of its problems (problem_id, key)."""
+) -> tuple[Findings, list[pl.DataFrame]]:
+    """The findings of sides that were read, and for each the keys of its problems (problem_id, key)."""
     if look.checkpoint is None and look.join == NONE:
         keys, how, notes = [match.own_keys(side) for side in sides], NONE, []
         stages = [match.rekey(side, key) for side, key in zip(sides, keys, strict=True)]
@@ -168,7 +167,7 @@ def summarise(
     if look.by is None:
         by = match.usable_strata(stages, by)
     stages = [match.in_strata(stage, by, fine) for stage in stages]
-    comparisons: list[dict[str, Any]] = []
+    comparisons: list[Comparison] = []
     for number, (a, b) in enumerate(pairs):
         if progress is not None:
             progress("compare", number, len(pairs), {})
@@ -191,7 +190,7 @@ def summarise(
         tables = [stage.counts for stage in stages]
         called = [stage.name for stage in stages]
         rng = np.random.default_rng([seed, 2])
-        way = settled(
+        way = drop_small_intervals(
             path_of(
                 tables,
                 by=by,
@@ -207,24 +206,19 @@ def summarise(
     if look.checkpoint is None:
         notes = [*notes, *(note for side in sides for note in pooled(side.name, side.about["checkpoints"]))]
     rules = sides[0].rules
-    summary: dict[str, Any] = {
-        "sides": [side.about for side in sides],
-        "warnings": [*notes, *match.differences(sides)],
-        "join": how,
-        "by": list(by),
-        "level": level,
-        "strategies_from": sides[0].labels,
-        "strategy_names": [{"name": s.name, "description": s.description} for s in rules.strategies]
-        if rules
-        else [],
-        "behaviour_names": [b.name for b in rules.behaviours] if rules else [],
-        "comparisons": comparisons,
-        "path": None if way is None else way.as_dict(),
-    }
     # The whole way, from the first side to the last, stands at the top level too.
     ends = stages[0].name, stages[-1].name
-    whole = next((c for c in comparisons if (c["before"], c["after"]) == ends), {})
-    found: dict[str, Any] = finite(
-        {**{k: v for k, v in whole.items() if k not in ("before", "after")}, **summary}
+    whole = next((c for c in comparisons if (c.before, c.after) == ends), None)
+    top = Compared(by=by, level=level) if whole is None else part_of(whole, Compared)
+    findings = Findings(
+        **msgspec.structs.asdict(top),
+        sides=tuple(msgspec.convert(side.about, SideFacts) for side in sides),
+        warnings=(*notes, *match.differences(sides)),
+        join=how,
+        strategies_from=sides[0].labels,
+        strategy_names=tuple(StrategyName(s.name, s.description) for s in rules.strategies) if rules else (),
+        behaviour_names=tuple(b.name for b in rules.behaviours) if rules else (),
+        comparisons=tuple(comparisons),
+        path=way,
     )
-    return found, keys
+    return findings, keys

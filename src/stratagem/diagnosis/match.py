@@ -8,11 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from stratagem.decomposition.contrast import LEAST
 from stratagem.diagnosis.side import Opened, Side, ordered
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.problems import Join
 from stratagem.stats.counts import MEASURES, merge
+from stratagem.stats.min_sample import MIN_STRATUM
 
 MOST_CHECKPOINTS = 12  # of one log; more are joined into as many runs of neighbours
 FEW_PROBLEMS = 10  # a stratum's, on average; columns that make smaller ones are not taken by default
@@ -113,7 +113,7 @@ def comparable(before: Side, after: Side, by: Sequence[str], most: bool = False)
         for side in (before, after)
     ]
     large = [
-        set(home.group_by(by).agg(pl.len().alias("_n")).filter(pl.col("_n") >= LEAST).select(by).rows())
+        set(home.group_by(by).agg(pl.len().alias("_n")).filter(pl.col("_n") >= MIN_STRATUM).select(by).rows())
         if by
         else {()}
         for home in homes

@@ -155,7 +155,8 @@ def attempts_of(
         tables = [sides[0].counts]
     counts = [problem_counts(table) for table in tables]
     both = counts[0] if len(counts) == 1 else counts[0].join(counts[1], on="problem_id", suffix="_after")
-    rows = attempts(both, level, ks)
+    columns = [("c", "n"), ("c_after", "n_after")][: len(counts)]
+    rows = attempts([(both[c].to_numpy(), both[n].to_numpy()) for c, n in columns], level, ks)
     left = [table.height - both.height for table in counts]
     notes = [note for side in sides for note in pooled(side.name, side.about["checkpoints"])]
     found: dict[str, Any] = finite(

@@ -86,15 +86,15 @@ class Confusion:
     @classmethod
     def known(cls, names: Sequence[str], rate: ArrayLike) -> Confusion:
         """A known error: true x label, outcome x true x label, or side x outcome x true x label."""
-        found = np.asarray(rate, dtype=np.float64)
-        found = found.reshape((1,) * (4 - found.ndim) + found.shape)
+        rates = np.asarray(rate, dtype=np.float64)
+        rates = rates.reshape((1,) * (4 - rates.ndim) + rates.shape)
         if (
-            found.shape[2:] != (len(names), len(names))
-            or not np.allclose(found.sum(-1), 1)
-            or found.min() < 0
+            rates.shape[2:] != (len(names), len(names))
+            or not np.allclose(rates.sum(-1), 1)
+            or rates.min() < 0
         ):
             raise ValueError("rate has to be … x s x s for s names, with rows that sum to 1")
-        return cls(tuple(names), found, np.full(found.shape[:-1], math.inf))
+        return cls(tuple(names), rates, np.full(rates.shape[:-1], math.inf))
 
     def draws(self, rng: np.random.Generator, number: int, moved_dcop: Floats | None = None) -> Floats:
         """Draws of `rate` (draws x its shape); known rows stay, rows without hand labels are NaN.

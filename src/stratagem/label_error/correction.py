@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
-from stratagem.decomposition.counterfactuals import LINKS, Totals, chain, matrix
-from stratagem.decomposition.decompose import decompose
-from stratagem.decomposition.result import Split
+from stratagem.decomposition.account import account
+from stratagem.decomposition.contrast import paired_gain
+from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, counterfactuals, matrix
+from stratagem.decomposition.result import Account
 from stratagem.label_error.confusion import OUTCOMES, Confusion
-from stratagem.label_error.unmixing import by_outcome, settle, sums_of, unmix
-from stratagem.records import Estimate, StratagemError, finite
+from stratagem.label_error.unmixing import by_outcome, clip_shares, sums_of, unmix
+from stratagem.records import Estimate, StratagemError, part_of
 from stratagem.stats.pairs import Floats, Pairs, pair
 from stratagem.stats.resampling import drawn, freedom, pool_of, steps
-from stratagem.stats.uncertainty import max_t, percentile
 
 WORST_CONDITION = 10.0
 # A corrected share may be below 0 by chance; at this level, over all shares together, it is not by chance.
@@ -35,54 +35,39 @@ MOST_ALONE = 0.05
 SIDES = ("before", "after")
 
 
-@dataclass(frozen=True, slots=True)
-class Corrected:
-    """A decomposition as it would be without label error.
+class Corrected(Account, frozen=True, kw_only=True):
+    """A gain with its parts as they would be without label error, which does not touch the gain itself.
 
     Attributes:
-        gain: as observed; label error does not touch it. selection, improvement, new_strategy sum to it.
-        reverse, symmetric, simultaneous: as in Decomposition.
-        lead: `selection`, `improvement` or `undecided`, as Decomposition.verdict.
         condition: the largest condition number of a confusion matrix; 1 is a recogniser without error.
         moved: part of all responses whose estimated share was below 0 by chance, and was set to 0.
         alone: part of all problems that lie in strata of one problem; their labels were taken as they are.
-        cells: by..., strategy, share_before, share_after, accuracy_before, accuracy_after, corrected.
     """
 
-    gain: Estimate
-    selection: Estimate
-    improvement: Estimate
-    new_strategy: Estimate
-    reverse: Split
-    symmetric: Split
-    simultaneous: Split
-    lead: str
     condition: float
     moved: float
     alone: float
-    problems: int
-    level: float
-    cells: pl.DataFrame
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, without the table; NaN becomes null."""
-        terms = ("gain", "selection", "improvement", "new_strategy", "reverse", "symmetric", "simultaneous")
-        plain = ("lead", "condition", "moved", "alone", "problems", "level")
-        return finite(
-            {name: getattr(self, name).as_dict() for name in terms}
-            | {name: getattr(self, name) for name in plain}
-        )
 
     def __str__(self) -> str:
         lines = [f"corrected for label error; {self.level:.0%} intervals, in points"]
         for name in ("gain", "selection", "improvement", "new_strategy"):
-            one: Estimate = getattr(self, name)
-            ends = "" if math.isnan(one.low) else f"({100 * one.low:+z.1f} to {100 * one.high:+z.1f})"
-            lines.append(f"{name.replace('_', ' '):<14} {100 * one.value:+z6.1f}  {ends}".rstrip())
+            term: Estimate = getattr(self, name)
+            ends = "" if math.isnan(term.low) else f"({100 * term.low:+z.1f} to {100 * term.high:+z.1f})"
+            lines.append(f"{name.replace('_', ' '):<14} {100 * term.value:+z6.1f}  {ends}".rstrip())
         lines.append(f"larger: {self.lead}")
         if self.moved > 0.0005:
             lines.append(f"{self.moved:.1%} of responses had an estimated share below 0, set to 0")
         return "\n".join(lines)
+
+
+class Correction(Corrected, frozen=True, kw_only=True, eq=False):
+    """`Corrected` with its cells: by..., strategy, share_before, share_after, accuracy_before, accuracy_after."""
+
+    cells: pl.DataFrame
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, without the table; NaN becomes null."""
+        return part_of(self, Corrected).as_dict()
 
 
 def decompose_corrected(
@@ -95,7 +80,7 @@ def decompose_corrected(
     draws: int = 2000,
     level: float = 0.95,
     stratified: bool = True,
-) -> Corrected:
+) -> Correction:
     """Select, then improve, with the counts of true strategies in place of those of labels.
 
     In every stratum, at either checkpoint, the shares of (outcome, label) are solved for those of (outcome, true
@@ -115,6 +100,19 @@ def decompose_corrected(
             problems lie in strata of one problem.
     """
     pairs = pair(before, after, by)
+    return correct_pairs(pairs, confusion, rng=rng, draws=draws, level=level, stratified=stratified)
+
+
+def correct_pairs(
+    pairs: Pairs,
+    confusion: Confusion,
+    *,
+    rng: np.random.Generator,
+    draws: int = 2000,
+    level: float = 0.95,
+    stratified: bool = True,
+) -> Correction:
+    """`decompose_corrected` for problems that are paired already."""
     alone_g = (pairs.sizes_g == 1) & (len(pairs.ids) > 1)
     alone = float(alone_g.sum()) / len(pairs.ids)
     if alone > MOST_ALONE:
@@ -127,8 +125,6 @@ def decompose_corrected(
         raise StratagemError(
             f"hand labels know no strategy {missing[0]!r}: draw the sheet from the logs that are compared"
         )
-    # Only the gain is taken from here, with its closed-form error; without draws the generator is untouched.
-    gain = decompose(before, after, by=by, rng=rng, draws=0, level=level, stratified=stratified).gain
     names, width, m = confusion.names, len(confusion.names), len(pairs.ids)
     data_pk = _widen(pairs, names)
     starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
@@ -152,7 +148,7 @@ def decompose_corrected(
     raw_gcos = np.where(alone_g[:, None, None, None], seen_gcos, unmix(seen_gcos, rate))
     absent_gcos = absent_cos & ~alone_g[:, None, None, None]
 
-    total_dl = np.full((draws, len(LINKS)), np.nan if m < 2 else 0.0)
+    total_dl = np.full((draws, len(ACCURACIES)), np.nan if m < 2 else 0.0)
     # The last row is that of all strata together.
     mean_hcos = np.concatenate([raw_gcos / number_g[:, None, None, None], raw_gcos.sum(0, keepdims=True) / m])
     se_hcos = np.zeros_like(mean_hcos)
@@ -163,48 +159,28 @@ def decompose_corrected(
             if not alone_g[b]:
                 found_dcos = np.matmul(found_dcos[..., None, :], inverse_d)[..., 0, :]
             number_d = number_db[:, b].astype(np.float64)
-            links_dl = chain(sums_of(settle(found_dcos, absent_gcos[b])), number_d, width).links_l
-            total_dl += (weight_b[b] * number_d)[:, None] * links_dl
+            accuracies_dl = counterfactuals(
+                sums_of(clip_shares(found_dcos, absent_gcos[b])), number_d, width
+            ).accuracies_l
+            total_dl += (weight_b[b] * number_d)[:, None] * accuracies_dl
             whole_dcos += weight_b[b] * found_dcos
             some = number_d > 0
             se_hcos[b] = (found_dcos[some] / number_d[some, None, None, None]).std(axis=0)
         se_hcos[-1] = whole_dcos.std(axis=0)
     _check(mean_hcos, se_hcos, rate, absent_cos, names, pairs)
 
-    true_gcos = settle(raw_gcos, absent_gcos)
+    true_gcos = clip_shares(raw_gcos, absent_gcos)
     sum_gk = sums_of(true_gcos)
-    point = chain(sum_gk, number_g, width)
+    point = counterfactuals(sum_gk, number_g, width)
     free = freedom(pool_of(pairs.sizes_g, stratified), m)
-    ends = Totals(pairs.sizes_g / m @ point.links_l, total_dl, level, m, free)
-    selection, improvement = ends.point("kept", "old"), ends.point("seen", "kept")
-    new = ends.point("now", "seen")
-    old, kept, seen = (ends.draw[name] for name in ("old", "kept", "seen"))
-    family = max_t(
-        [selection.value, improvement.value, new.value],
-        np.stack([kept - old, seen - kept, ends.draw["now"] - seen], axis=1),
-        level=ends.level,
-        n=m,
-    )
-    larger = percentile(0.0, np.abs(kept - old) - np.abs(seen - kept), level=ends.level)
-    return Corrected(
-        gain=gain,
-        selection=selection,
-        improvement=improvement,
-        new_strategy=new,
-        reverse=Split(ends.term(seen=1, swapped=-1), ends.term(swapped=1, old=-1), new),
-        symmetric=Split(
-            ends.term(kept=0.5, old=-0.5, seen=0.5, swapped=-0.5),
-            ends.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
-            new,
-        ),
-        simultaneous=Split(*family),
-        lead="selection" if larger.low > 0 else "improvement" if larger.high < 0 else "undecided",
+    totals = Totals(pairs.sizes_g / m @ point.accuracies_l, total_dl, level, m, free)
+    both = account(totals, paired_gain(pairs, level, stratified), level)
+    return Correction(
+        **msgspec.structs.asdict(both),
         condition=condition,
         moved=float(np.maximum(true_gcos - raw_gcos, 0.0)[true_gcos == 0].sum() / (2 * m)),
         alone=alone,
-        problems=m,
-        level=level,
-        cells=_cells(sum_gk / number_g[:, None], names, pairs, by),
+        cells=_cells(sum_gk / number_g[:, None], names, pairs),
     )
 
 
@@ -246,17 +222,17 @@ def _matrices(
 
 
 def _condition(rate: Floats, names: Sequence[str]) -> float:
-    """The largest condition number; refused above 10, naming the two strategies that are told apart worst."""
-    found = np.array([[np.linalg.cond(matrix) for matrix in line] for line in rate])
-    worst = float(found.max())
+    """The largest condition number; refused above 10, naming the two strategies that are distinguished worst."""
+    conditions = np.array([[np.linalg.cond(matrix) for matrix in line] for line in rate])
+    worst = float(conditions.max())
     if worst < WORST_CONDITION:
         return worst
-    bad = rate[np.unravel_index(int(found.argmax()), found.shape)]
+    bad = rate[np.unravel_index(int(conditions.argmax()), conditions.shape)]
     apart = np.abs(bad[:, None, :] - bad[None, :, :]).sum(-1) + 9 * np.eye(len(names))
     i, j = divmod(int(apart.argmin()), len(names))
     raise StratagemError(
         f"the recogniser hardly tells {names[i]!r} and {names[j]!r} apart (condition number {worst:.3g}, not below "
-        f"{WORST_CONDITION:.0f}): labels not corrected; merge them or mend their rules"
+        f"{WORST_CONDITION:.0f}): labels not corrected; merge them or fix their rules"
     )
 
 
@@ -271,7 +247,7 @@ def _check(
     """Refuse shares below 0, and shares of absent strategies, that chance does not explain, in a stratum or in all.
 
     The bootstrap shows no variance of a label that was never given. So the standard error is at least that of
-    labels given independently with the probabilities that the settled shares lead to.
+    labels given independently with the probabilities that the clipped shares lead to.
     """
     starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
     per_gc = np.stack(
@@ -280,7 +256,7 @@ def _check(
     per_hc = np.concatenate(
         [per_gc / pairs.sizes_g[:, None] ** 2, per_gc.sum(0, keepdims=True) / len(pairs.ids) ** 2]
     )
-    fitted = np.matmul(settle(mean_hcos, absent_cos)[..., None, :], rate)
+    fitted = np.matmul(clip_shares(mean_hcos, absent_cos)[..., None, :], rate)
     least = np.matmul(fitted, np.linalg.inv(rate) ** 2)[..., 0, :] * per_hc[..., None, None]
     se_hcos = np.maximum(se_hcos, np.sqrt(least))
     # What no hand label finds has to be 0 in all; anywhere else, and in single strata, shares have to be above 0.
@@ -305,7 +281,7 @@ def _check(
     )
 
 
-def _cells(mean_gk: Floats, names: Sequence[str], pairs: Pairs, by: Sequence[str]) -> pl.DataFrame:
+def _cells(mean_gk: Floats, names: Sequence[str], pairs: Pairs) -> pl.DataFrame:
     shape = (len(mean_gk), len(names))
     share0, right0, share1, right1 = mean_gk.reshape(shape[0], 4, shape[1]).transpose(1, 0, 2)
     stratum, strategy = (axis.ravel() for axis in np.indices(shape))
@@ -322,72 +298,8 @@ def _cells(mean_gk: Floats, names: Sequence[str], pairs: Pairs, by: Sequence[str
             "accuracy_after": rate(right1, share1),
         }
     ).with_columns(pl.selectors.float().fill_nan(None))
-    if by:
+    if pairs.by:
         table = pl.concat([pairs.strata[stratum], table], how="horizontal")
-    return table.filter((pl.col("share_before") > 0) | (pl.col("share_after") > 0)).sort([*by, "strategy"])
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectedLabels:
-    """Joint shares of outcome (0 wrong, 1 right) and true strategy, 2 x strategies, with intervals.
-
-    `condition` is the larger condition number of the two confusion matrices.
-    """
-
-    joint: Floats
-    low: Floats
-    high: Floats
-    se: Floats
-    condition: float
-
-
-def correct_labels(
-    joint: ArrayLike,
-    labelled: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    draws: int = 2000,
-    level: float = 0.95,
-    joint_draws: ArrayLike | None = None,
-) -> CorrectedLabels:
-    """Undo the error of a strategy recogniser in one stratum at one checkpoint.
-
-    Args:
-        joint: observed shares of (outcome, recognised strategy), 2 x s, sum 1.
-        labelled: hand-labelled responses counted by (outcome, true, recognised), 2 x s x s; or s x s where
-            the error is the same for right and wrong responses.
-        joint_draws: bootstrap draws of `joint`, to carry its sampling error as well; else only that of
-            `labelled`.
-
-    Returns:
-        The joint shares of true strategies, with percentile intervals over draws of `Confusion.draws`.
-
-    Raises:
-        StratagemError: a strategy has no hand-labelled response, the labels hardly tell strategies apart
-            (condition number of 10 or more), or an estimate leaves [0, 1].
-    """
-    seen = np.asarray(joint, dtype=np.float64)
-    hand = np.asarray(labelled, dtype=np.float64)
-    hand = hand[None] if hand.ndim == 2 else hand
-    names = tuple(map(str, range(hand.shape[-1])))
-    if seen.shape != (2, len(names)) or not math.isclose(seen.sum(), 1.0, abs_tol=1e-9):
-        raise ValueError("joint has to be 2 x s with sum 1, labelled 2 x s x s or s x s")
-    count = hand.sum(axis=2)
-    if not count.all():
-        raise StratagemError(
-            f"no hand-labelled response of strategy number {np.argwhere(count == 0)[0][1]}: labels not corrected"
-        )
-    confusion = Confusion(names, (hand / count[..., None])[None], count[None])
-    rate = np.broadcast_to(confusion.rate[0], (2, *hand.shape[1:]))
-    condition = _condition(rate[None], names)
-    found = unmix(seen, rate)
-    if found.min() < -1e-9 or found.max() > 1 + 1e-9:
-        raise StratagemError(
-            f"a corrected share is {found.min():.3g}, outside [0, 1]: "
-            "the hand labels do not fit these responses"
-        )
-    seen_d = seen if joint_draws is None else np.asarray(joint_draws, dtype=np.float64)
-    drawn_rate = np.broadcast_to(confusion.draws(rng, draws)[:, 0], (draws, *rate.shape))
-    found_d = unmix(np.broadcast_to(seen_d, (draws, *seen.shape)), drawn_rate)
-    low, high = np.quantile(found_d, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return CorrectedLabels(found, low, high, found_d.std(axis=0, ddof=1), condition)
+    return table.filter((pl.col("share_before") > 0) | (pl.col("share_after") > 0)).sort(
+        [*pairs.by, "strategy"]
+    )

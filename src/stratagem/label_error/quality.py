@@ -22,8 +22,9 @@ import numpy as np
 import polars as pl
 
 from stratagem.label_error.confusion import OUTCOMES, Cells, Confusion
+from stratagem.label_error.result import Confused, Quality, ScopeQuality, StrategyQuality
 from stratagem.label_error.sheet import outcome
-from stratagem.records import Estimate, StratagemError, finite
+from stratagem.records import Estimate, StratagemError
 from stratagem.stats.pairs import Floats
 from stratagem.stats.uncertainty import quantile, wilson
 
@@ -101,39 +102,27 @@ class LabelQuality:
         rate, count = (np.array([[cell[i] for cell in line] for line in parts]) for i in (0, 1))
         return Confusion(self.names, rate, count, self._sample.cells(sides, outcomes))
 
+    def result(self) -> Quality:
+        """The same as a part of a result."""
+        return Quality(self.level, self.designed, self.sides, tuple(map(self._quality, self.scopes)))
+
+    def _quality(self, scope: Scope) -> ScopeQuality:
+        return ScopeQuality(
+            side=scope.side,
+            outcome=scope.outcome,
+            labelled=scope.labelled,
+            agreement=scope.agreement,
+            kappa=scope.kappa,
+            strategies=tuple(map(StrategyQuality, self.names, scope.precision, scope.recall)),
+            confusion=tuple(
+                Confused(self.names[t], self.names[p], float(scope.confusion[t, p]), scope.shares[t][p])
+                for t, p in np.argwhere(scope.confusion > 0)
+            ),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; NaN becomes null."""
-
-        def scope(one: Scope) -> dict[str, Any]:
-            return {
-                "side": one.side,
-                "outcome": one.outcome,
-                "labelled": one.labelled,
-                "agreement": one.agreement.as_dict(),
-                "kappa": one.kappa.as_dict(),
-                "strategies": [
-                    {"strategy": name, "precision": p.as_dict(), "recall": r.as_dict()}
-                    for name, p, r in zip(self.names, one.precision, one.recall, strict=True)
-                ],
-                "confusion": [
-                    {
-                        "true": self.names[t],
-                        "label": self.names[p],
-                        "responses": float(one.confusion[t, p]),
-                        "share": one.shares[t][p].as_dict(),
-                    }
-                    for t, p in np.argwhere(one.confusion > 0)
-                ],
-            }
-
-        return finite(
-            {
-                "level": self.level,
-                "designed": self.designed,
-                "sides": list(self.sides),
-                "scopes": [scope(one) for one in self.scopes],
-            }
-        )
+        return self.result().as_dict()
 
     def __str__(self) -> str:
         whole = self.overall
@@ -163,13 +152,13 @@ class LabelQuality:
         ]
         if wrong:
             lines += ["", "most often wrong"]
-            for share, true, label in sorted(wrong, key=lambda one: -one[0].value)[:MOST_WRONG]:
+            for share, true, label in sorted(wrong, key=lambda pair: -pair[0].value)[:MOST_WRONG]:
                 lines.append(f"  {true} labelled {label}: {_percent(share)} %")
         if len(self.scopes) > 1:
             lines += ["", "agreement by side and outcome"]
-        for one in (scope for scope in self.scopes[1:] if scope.labelled):
-            title = ", ".join(part for part in (one.side and f"side {one.side}", one.outcome) if part)
-            lines.append(f"  {title:<24} {one.labelled:>5} rows  {_percent(one.agreement)} %")
+        for scope in (part for part in self.scopes[1:] if part.labelled):
+            title = ", ".join(word for word in (scope.side and f"side {scope.side}", scope.outcome) if word)
+            lines.append(f"  {title:<24} {scope.labelled:>5} rows  {_percent(scope.agreement)} %")
         return "\n".join(lines)
 
 
@@ -196,9 +185,9 @@ def validate(sheet: pl.DataFrame, *, level: float = 0.95, names: Sequence[str] |
         empty = (sheet[name].is_null() | (sheet[name] == "")).fill_null(True).arg_true()
         if empty.len():
             raise StratagemError(f"sheet: row {int(empty[0]) + 2}, {name}: is empty")
-    found = sorted(set(sheet["strategy"]) | set(sheet["true_strategy"]))
-    order = tuple(names) if names is not None else tuple(found)
-    if unknown := [name for name in found if name not in order]:
+    present = sorted(set(sheet["strategy"]) | set(sheet["true_strategy"]))
+    order = tuple(names) if names is not None else tuple(present)
+    if unknown := [name for name in present if name not in order]:
         raise StratagemError(f"sheet: no strategy {unknown[0]!r}; there are {', '.join(order)}")
     sample = _Sample(sheet, order, level)
     sides = sample.sides
@@ -365,14 +354,18 @@ class _Sample:
         return Cells(hand_ht.astype(np.float64), size_h, label_h, np.array(into))
 
 
-def _percent(one: Estimate) -> str:
-    if math.isnan(one.value):
+def _percent(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
         return "-"
-    return f"{100 * one.value:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
+    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
-def _plain(one: Estimate) -> str:
-    return "-" if math.isnan(one.value) else f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+def _plain(estimate: Estimate) -> str:
+    return (
+        "-"
+        if math.isnan(estimate.value)
+        else f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    )
 
 
 def _columns(names: Sequence[str]) -> str:

@@ -15,12 +15,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError, content_id
+from stratagem.stats.min_sample import MIN_CELL
 from stratagem.stats.pairs import Floats
 
 CELL = ("side", "outcome", "strategy")
 # What the sheet's id is made of: a spreadsheet that rewrites one of them is noticed.
 SEALED = ("side", "problem_id", "sample", "score", "strategy", "weight")
-LEAST = 2  # responses of every cell: one alone shows no variance
 
 
 def sheet(labelled: pl.DataFrame, size: int, rng: np.random.Generator) -> pl.DataFrame:
@@ -84,7 +84,7 @@ def sheet(labelled: pl.DataFrame, size: int, rng: np.random.Generator) -> pl.Dat
 
 def _allocate(available: NDArray[Any], population: Floats, size: int) -> NDArray[np.int64]:
     """Rows of every cell, the last ones going where root(population) / (rows + 1) is largest."""
-    wanted = np.minimum(available, LEAST).astype(np.int64)
+    wanted = np.minimum(available, MIN_CELL).astype(np.int64)
     if size < wanted.sum():
         raise StratagemError(
             f"a sheet of {size} rows is too small: {available.size} cells of side, outcome and strategy "
@@ -181,8 +181,8 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
     )
     for row, name in given.select("_row", "true_strategy").iter_rows():
         near = difflib.get_close_matches(name, sorted(known), 1)
-        mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-        raise StratagemError(f"{path}: row {row}, true_strategy: no strategy {name!r}; {mend}")
+        fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+        raise StratagemError(f"{path}: row {row}, true_strategy: no strategy {name!r}; {fix}")
     typed = typed.with_columns(outcome=outcome(pl.col("score")))
     whole = pl.col("weight").sum().over(CELL)
     done = typed.with_columns(_whole=whole).filter(pl.col("true_strategy") != "")

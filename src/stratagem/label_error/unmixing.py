@@ -32,7 +32,7 @@ def unmix(seen: Floats, rate: Floats) -> Floats:
     return np.asarray(np.linalg.solve(np.swapaxes(rate, -1, -2), seen[..., None])[..., 0], dtype=np.float64)
 
 
-def settle(joint_cos: Floats, absent_cos: NDArray[np.bool_] | bool = False) -> Floats:
+def clip_shares(joint_cos: Floats, absent_cos: NDArray[np.bool_] | bool = False) -> Floats:
     """Shares below 0 and absent ones set to 0, the others of the checkpoint and outcome scaled to keep their sum."""
     total = joint_cos.sum(-1, keepdims=True)
     above = np.where((joint_cos > NOTHING) & ~np.asarray(absent_cos), joint_cos, 0.0)

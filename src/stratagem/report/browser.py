@@ -18,6 +18,7 @@ from stratagem.report.diagnosis_view import apart, tidy
 from stratagem.report.format import finite, plain, words
 from stratagem.report.page import embed
 from stratagem.report.sample import outcome, sample_for_browser
+from stratagem.result import Findings
 
 LONGEST = 20_000  # characters kept of a response where the page has room for them
 SHORTEST = 400  # rather leave responses out than cut them below
@@ -55,7 +56,7 @@ class Shown:
     cut: int
 
 
-def browser_data(sample: pl.DataFrame, diagnosis: Raw, budget: int) -> Shown:
+def browser_data(sample: pl.DataFrame, findings: Findings, budget: int) -> Shown:
     """The responses of `sample` as JSON of at most `budget` bytes.
 
     Texts are cut in their middle, the longest first, as far as the budget needs it; responses are left out, at
@@ -63,11 +64,11 @@ def browser_data(sample: pl.DataFrame, diagnosis: Raw, budget: int) -> Shown:
 
     Args:
         sample: the labelled sample of a diagnosis.
-        diagnosis: what diagnosis.json holds; names of sides and columns of strata are taken from it.
+        findings: names of sides and columns of strata are taken from them.
     """
     frame, limit = sample, LONGEST
     while True:
-        data, cut = _data(frame, diagnosis, limit)
+        data, cut = _data(frame, findings, limit)
         data["given"] = sample.height
         text = embed(data)
         size = len(text.encode())
@@ -80,16 +81,16 @@ def browser_data(sample: pl.DataFrame, diagnosis: Raw, budget: int) -> Shown:
             frame = sample_for_browser(frame, fewer, np.random.default_rng(0))
 
 
-def _data(frame: pl.DataFrame, diagnosis: Raw, limit: int) -> tuple[Raw, int]:
-    known = [str(side.get("name")) for side in diagnosis.get("sides") or []]
-    units = [str(side.get("length_unit") or "characters") for side in diagnosis.get("sides") or []]
-    by = [name for name in diagnosis.get("by") or [] if name in frame.columns and name != "problem_id"]
+def _data(frame: pl.DataFrame, findings: Findings, limit: int) -> tuple[Raw, int]:
+    known = [side.name for side in findings.sides]
+    units = [side.length_unit for side in findings.sides]
+    by = [name for name in findings.by if name in frame.columns and name != "problem_id"]
     checkpoints = len(known) == 1 and "checkpoint" in frame.columns
     sides, problems, strategies, behaviours, names, prompts = (Index() for _ in range(6))
     for name in [] if checkpoints else known:
         sides.of(name)
     if checkpoints:
-        for name in _stages(diagnosis):
+        for name in _stages(findings):
             sides.of(name)
     values = [Index() for _ in by]
     rows: list[list[Any]] = []
@@ -143,10 +144,10 @@ def _data(frame: pl.DataFrame, diagnosis: Raw, limit: int) -> tuple[Raw, int]:
     return data, shortened
 
 
-def _stages(diagnosis: Raw) -> list[str]:
+def _stages(findings: Findings) -> list[str]:
     """The checkpoints of a single log, in order."""
-    steps = (diagnosis.get("path") or {}).get("steps") or diagnosis.get("comparisons") or []
-    return list(dict.fromkeys(str(step.get(end)) for step in steps for end in ("before", "after")))
+    steps = findings.comparisons if findings.path is None else findings.path.steps
+    return list(dict.fromkeys(name for step in steps for name in (step.before, step.after)))
 
 
 def marks_of(evidence: str | None) -> Marks:

@@ -8,21 +8,22 @@ import polars as pl
 
 from stratagem.report import charts, format, page, view
 from stratagem.report import diagnosis_charts as draw
-from stratagem.report import diagnosis_view as lens
+from stratagem.report import diagnosis_view as shown
 from stratagem.report.browser import browser_data
-from stratagem.report.diagnosis_view import Comparison, Raw
+from stratagem.report.diagnosis_view import Entry, Terms
 from stratagem.report.page import Charts
+from stratagem.result import Findings
 
 LIMIT = 25_000_000  # bytes of a page
 MOST_ROWS = 200  # of a table: diagnosis.json has the rest
 OPENING = '<script type="application/json" id="rollouts">'
 
 
-def render(diagnosis: Raw, sample: pl.DataFrame | None) -> str:
+def render(findings: Findings, sample: pl.DataFrame | None) -> str:
     """The page as HTML text.
 
     Args:
-        diagnosis: what diagnosis.json holds (`lens.diagnose.Diagnosis.summary`).
+        findings: what `diagnosis.json` holds.
         sample: labelled responses for the browser of rollouts: side, problem_id, sample, the columns of the strata,
             prompt, completion, score, strategy, evidence, behaviours, finish_reason, length. None leaves out every
             prompt and every completion.
@@ -31,42 +32,37 @@ def render(diagnosis: Raw, sample: pl.DataFrame | None) -> str:
         One page of at most 25 MB without any link to another file, under the policy of `page.render`. Longer texts
         are cut in their middle, with a note.
     """
-    given = diagnosis
-    diagnosis = lens.titled(lens.tidy(diagnosis))
-    by: list[str] = diagnosis.get("by") or []
+    safe = shown.shown(findings)
     kept = Charts()
-    found = lens.comparisons(diagnosis)
-    start = [one for one in found if one.before == found[0].before] if found else []
-    start.sort(key=lambda one: one.number)
-    steps = view.records(diagnosis.get("path") or {}, "steps")
+    entries = shown.entries(safe)
+    start = [entry for entry in entries if entry.before == entries[0].before]
+    start.sort(key=lambda entry: entry.number)
+    steps = () if safe.path is None else safe.path.steps
     context: dict[str, Any] = {
-        "diagnosis": diagnosis,
-        "by": by,
-        "level": lens.interval_name(diagnosis),
-        "facts": _facts(diagnosis, found),
-        "main": found[0] if found else None,
-        "found": found,
-        "others": found[1:],
+        "findings": safe,
+        "full_names": _full_names(findings, safe),
+        "by": safe.by,
+        "level": shown.interval_name(safe),
+        "facts": _facts(safe, entries),
+        "main": entries[0] if entries else None,
+        "entries": entries,
+        "others": entries[1:],
         "start": start,
-        "between": [one for one in found if one not in start],
-        "order": sorted(found, key=lambda one: one.number),
+        "between": [entry for entry in entries if entry not in start],
+        "order": sorted(entries, key=lambda entry: entry.number),
         "overview": None
         if not start
         else kept.add(_overview(start), "Selection, improvement and new strategies"),
         "path": None if len(steps) < 2 else kept.add(draw.path(steps), "The terms over checkpoints"),
-        "steps": [lens.gain_of(step) for step in steps],
+        "steps": [shown.terms_of(step) for step in steps],
         "bars": draw.MOST_BARS,
-        "path_note": lens.path_note(diagnosis),
-        "ways": _ways(diagnosis.get("path") or {}),
-        "orders": {one.number: view.orders(one.gain) for one in found},
-        "parts": [_parts(kept, one, by) for one in found],
-        "descriptions": {
-            str(rule.get("name")): rule.get("description")
-            for rule in view.records(diagnosis, "strategy_names")
-        },
+        "path_note": shown.path_note(safe),
+        "ways": _ways(safe),
+        "parts": [_parts(kept, entry) for entry in entries],
+        "descriptions": {rule.name: rule.description for rule in safe.strategy_names},
         "terms": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "sides_legend": list(draw.SIDES.items()),
-        "notes": lens.notes(found[0], by) if found else [],
+        "notes": shown.notes(entries[0]) if entries else [],
         "most": MOST_ROWS,
         "text": sample is not None,
     }
@@ -75,72 +71,83 @@ def render(diagnosis: Raw, sample: pl.DataFrame | None) -> str:
     if sample is None:
         return html
     head, tail = html.split(OPENING, 1)
-    shown = browser_data(sample, given, LIMIT - len(html.encode()))
-    data = shown.json.encode("utf-8", "replace").decode()
+    browser = browser_data(sample, findings, LIMIT - len(html.encode()))
+    data = browser.json.encode("utf-8", "replace").decode()
     return f"{head}{OPENING}{data}{tail}"
 
 
-def _facts(diagnosis: Raw, found: list[Comparison]) -> list[tuple[str, str]]:
-    sides = lens.side_names(diagnosis)
-    facts = [("Logs", str(len(sides)))] if len(sides) > 2 else []
-    if found:
-        raw = found[0].raw
-        ends = [format.percent(format.finite(raw.get(f"accuracy_{side}"))) for side in draw.SIDES]
+def _full_names(findings: Findings, safe: Findings) -> list[str]:
+    """The sides' names where any is called otherwise on the page."""
+    names = [str(shown.tidy(side.name)) for side in findings.sides]
+    return names if names != [side.name for side in safe.sides] else []
+
+
+def _facts(findings: Findings, entries: list[Entry]) -> list[tuple[str, str]]:
+    facts = [("Logs", str(len(findings.sides)))] if len(findings.sides) > 2 else []
+    if entries:
+        result = entries[0].result
+        ends = [format.percent(format.finite(x)) for x in (result.accuracy_before, result.accuracy_after)]
         facts += [
-            ("Before", found[0].before),
-            ("After", found[0].after),
+            ("Before", result.before),
+            ("After", result.after),
             ("Accuracy, %", " → ".join(ends)),
-            ("Problems", format.plain(raw.get("problems"))),
+            ("Problems", format.plain(result.problems)),
         ]
-    facts.append(("Strategies by", format.plain(diagnosis.get("strategies_from"))))
-    facts.append(("Strata", format.plain(diagnosis.get("by") or "one")))
+    facts.append(("Strategies by", findings.strategies_from))
+    facts.append(("Strata", format.plain(findings.by or "one")))
     return facts
 
 
-def _overview(start: list[Comparison]) -> charts.Spec:
-    return draw.overview([(one.after if len(start) > 1 else one.title, one.raw) for one in start])
+def _overview(start: list[Entry]) -> charts.Spec:
+    return draw.overview([(entry.after if len(start) > 1 else entry.title, entry.terms) for entry in start])
 
 
-def _ways(path: Raw) -> list[tuple[str, view.Gain]]:
+def _ways(findings: Findings) -> list[tuple[str, Terms]]:
     """The whole way twice: summed along the path, and from end to end."""
-    names = {"along": "summed along the path", "endpoints": "first against last"}
-    return [(title, lens.gain_of(path[key])) for key, title in names.items() if path.get(key)]
+    if findings.path is None:
+        return []
+    ways = {"summed along the path": findings.path.along, "first against last": findings.path.endpoints}
+    return [(title, shown.terms_of(step)) for title, step in ways.items()]
 
 
-def _parts(kept: Charts, one: Comparison, by: list[str]) -> dict[str, Any]:
+def _parts(kept: Charts, entry: Entry) -> dict[str, Any]:
     """The charts and tables of one comparison."""
-    raw = one.raw
-    strategies, strata = view.records(raw, "strategies"), view.records(raw, "strata")
-    behaviours, attempts = view.records(raw, "behaviours"), view.records(raw, "passk")
-    room = raw.get("headroom") or {}
-    seen = [row for row in behaviours if any(format.finite(row.get(f"share_{side}")) for side in draw.SIDES)]
-    title = one.title
+    result, title = entry.result, entry.title
+    seen = [row for row in result.behaviours if row.share_before > 0 or row.share_after > 0]
+    headroom = result.headroom
     return {
-        "one": one,
-        "strategies": strategies,
+        "entry": entry,
+        "strategies": result.strategies,
         "strategy_charts": [
-            kept.add(draw.strategies(strategies, "share"), f"{title}: share of each strategy", "how often"),
             kept.add(
-                draw.strategies(strategies, "accuracy"), f"{title}: accuracy of each strategy", "how right"
+                draw.strategies(result.strategies, "share"), f"{title}: share of each strategy", "how often"
+            ),
+            kept.add(
+                draw.strategies(result.strategies, "accuracy"),
+                f"{title}: accuracy of each strategy",
+                "how right",
             ),
         ]
-        if strategies
+        if result.strategies
         else [],
-        "strata": strata,
-        "strata_chart": kept.add(draw.strata(strata, by), f"{title}: gain by stratum")
-        if len(strata) > 1
+        "strata": result.strata,
+        "strata_chart": kept.add(draw.strata(result.strata), f"{title}: gain by stratum")
+        if len(result.strata) > 1
         else None,
-        "cells": view.records(raw, "cells") if by else [],
+        "cells": result.cells if result.by else (),
+        "unsupported": result.unsupported,
         "behaviours": seen,
-        "unseen": [str(row.get("behaviour")) for row in behaviours if row not in seen],
+        "unseen": [row.behaviour for row in result.behaviours if row not in seen],
         "behaviour_chart": kept.add(draw.behaviours(seen), f"{title}: behaviours") if seen else None,
-        "headroom": room,
-        "headroom_chart": kept.add(draw.headroom(room), f"{title}: headroom") if any(room.values()) else None,
-        "attempts": attempts,
-        "attempts_chart": kept.add(draw.attempts(attempts), f"{title}: pass@k")
-        if len(attempts) > 1
+        "headroom": headroom,
+        "headroom_chart": kept.add(draw.headroom(headroom), f"{title}: headroom")
+        if headroom.before or headroom.after
         else None,
-        "robustness": lens.robustness_text(one),
-        "changes": view.records(raw, "robustness"),
-        "label_error": raw.get("label_error"),
+        "attempts": result.passk,
+        "attempts_chart": kept.add(draw.attempts(result.passk), f"{title}: pass@k")
+        if len(result.passk) > 1
+        else None,
+        "robustness": shown.robustness_text(entry),
+        "changes": result.robustness,
+        "label_error": result.label_error,
     }

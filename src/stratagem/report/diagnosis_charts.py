@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import altair as alt
 import polars as pl
 
+from stratagem.decomposition.behaviours import BehaviourChange
+from stratagem.decomposition.path import Step
 from stratagem.report import charts
 from stratagem.report.charts import INK, MUTED, TERM_COLOURS, Rows, Spec
-from stratagem.report.diagnosis_view import Raw, gain_of, short, stratum_name
+from stratagem.report.diagnosis_view import Terms, short, stratum_name, terms_of
 from stratagem.report.format import Number, number, signed, words
 from stratagem.report.view import TERMS
+from stratagem.result import Attempts, Headrooms, StrategyChange, StratumGain
 
 BEFORE, AFTER = "#8c959f", "#0072B2"
 SIDES = {"before": BEFORE, "after": AFTER}
@@ -31,26 +35,29 @@ class Change:
     after: Number
 
 
-def overview(named: Sequence[tuple[str, Raw]]) -> Spec:
+def overview(named: Sequence[tuple[str, Terms]]) -> Spec:
     """The terms of every comparison, side by side."""
-    found = [(_label(name, raw), gain_of(raw).terms) for name, raw in named]
-    return charts.split(found, "points of accuracy gained", legend=False)
+    return charts.split(
+        [(_label(name, terms), terms.terms) for name, terms in named],
+        "points of accuracy gained",
+        legend=False,
+    )
 
 
-def path(steps: Sequence[Raw]) -> Spec:
+def path(steps: Sequence[Step]) -> Spec:
     """The terms of every step between checkpoints; where these are many, their sums so far."""
     if len(steps) <= MOST_BARS:
-        named = [(_label(f"{s.get('before')} → {s.get('after')}", s), gain_of(s).terms) for s in steps]
+        named = [(_label(terms.title, terms), terms.terms) for terms in map(terms_of, steps)]
         return charts.split(named, "points of accuracy gained in the step", legend=False)
     rows: Rows = []
     sums = dict.fromkeys(TERMS, 0.0)
     for at, step in enumerate(steps):
         for term, title in TERMS.items():
-            found = number(step.get(term))
-            middle = sum(found.bounds) / 2 if found.bounds else found.value
+            shown = number(getattr(step, term))
+            middle = sum(shown.bounds) / 2 if shown.bounds else shown.value
             sums[term] += 100 * (middle or 0.0)
-            row = {"at": at + 1, "checkpoint": short(str(step.get("after")), 20), "term": title}
-            rows.append({**row, "value": round(sums[term], 2), "middle": "yes" if found.bounds else "no"})
+            row = {"at": at + 1, "checkpoint": short(step.after, 20), "term": title}
+            rows.append({**row, "value": round(sums[term], 2), "middle": "yes" if shown.bounds else "no"})
     base = alt.Chart(charts.data(rows)).encode(
         x=alt.X("at:Q", title="step").axis(tickMinStep=1, grid=False),
         y=alt.Y("value:Q", title="points of accuracy gained so far"),
@@ -71,16 +78,16 @@ def dumbbells(changes: Sequence[Change], title: str) -> Spec:
     ends: Rows = []
     for change in changes:
         sides = {"before": change.before, "after": change.after}
-        for side, found in sides.items():
-            if found.value is not None:
+        for side, share in sides.items():
+            if share.value is not None:
                 low, high = (
-                    (_percent(found.low), _percent(found.high)) if found.has_interval else (None, None)
+                    (_percent(share.low), _percent(share.high)) if share.has_interval else (None, None)
                 )
                 rows.append(
                     {
                         "name": change.name,
                         "side": side,
-                        "value": _percent(found.value),
+                        "value": _percent(share.value),
                         "low": low,
                         "high": high,
                     }
@@ -133,46 +140,40 @@ def dumbbells(changes: Sequence[Change], title: str) -> Spec:
     )
 
 
-def strategies(rows: Sequence[Raw], what: str) -> Spec:
-    """Share or accuracy (`what`) of every strategy before and after, in %."""
-    found = [
+def strategies(rows: Sequence[StrategyChange], what: Literal["share", "accuracy"]) -> Spec:
+    """Share or accuracy of every strategy before and after, in %."""
+    changes = [
         Change(
-            short(str(row.get("strategy")), 24),
-            number(row.get(f"{what}_before")),
-            number(row.get(f"{what}_after")),
+            short(row.strategy, 24),
+            number(row.share_before if what == "share" else row.accuracy_before),
+            number(row.share_after if what == "share" else row.accuracy_after),
         )
         for row in rows[:MOST_STRATEGIES]
     ]
-    return dumbbells(found, "% of responses" if what == "share" else "% right")
+    return dumbbells(changes, "% of responses" if what == "share" else "% right")
 
 
-def behaviours(rows: Sequence[Raw]) -> Spec:
+def behaviours(rows: Sequence[BehaviourChange]) -> Spec:
     """How many responses show each behaviour, before and after, in %."""
-    found = [
-        Change(
-            short(words(str(row.get("behaviour"))), 24),
-            number(row.get("share_before")),
-            number(row.get("share_after")),
-        )
+    changes = [
+        Change(short(words(row.behaviour), 24), number(row.share_before), number(row.share_after))
         for row in rows
     ]
-    return dumbbells(found, "% of responses that show it")
+    return dumbbells(changes, "% of responses that show it")
 
 
-def strata(found: Sequence[Raw], by: list[str]) -> Spec:
+def strata(strata: Sequence[StratumGain]) -> Spec:
     """The gain of every stratum with its interval, and its selection and improvement, in points."""
     rows: Rows = []
     names: list[str] = []
-    for one in found[:MOST_STRATA]:
-        names.append(short(stratum_name(one, by), 26))
-        points = {
-            term: _percent(number(one.get(term)).value)
-            for term in ("gain", "selection", "improvement", "new_strategy")
-        }
-        low, high = (_percent(number(one.get(f"gain_{end}")).value) for end in ("low", "high"))
-        rows.append(
-            {"stratum": names[-1], **points, "low": low, "high": high, "problems": one.get("problems")}
-        )
+    for row in strata[:MOST_STRATA]:
+        names.append(short(stratum_name(row.stratum), 26))
+        terms = {"gain": row.gain, "selection": row.selection}
+        terms |= {"improvement": row.improvement, "new_strategy": row.new_strategy}
+        points = {name: _percent(number(term).value) for name, term in terms.items()}
+        gain = number(row.gain)
+        ends = {"low": _percent(gain.low), "high": _percent(gain.high)}
+        rows.append({"stratum": names[-1], **points, **ends, "problems": row.problems})
     y = alt.Y("stratum:N", sort=names, title=None, scale=alt.Scale(domain=list(dict.fromkeys(names)))).axis(
         labelColor=INK,
         labelFontSize=12,
@@ -205,16 +206,16 @@ def strata(found: Sequence[Raw], by: list[str]) -> Spec:
     return charts.spec(26 * len(names) + 20, charts.zero(vertical=True), whiskers, *shown, gains)
 
 
-def headroom(raw: Raw) -> Spec:
+def headroom(headrooms: Headrooms) -> Spec:
     """What better choice, and better execution, could still win on either side: brackets, in points."""
     rows: Rows = []
     names: list[str] = []
+    sides = {"before": headrooms.before, "after": headrooms.after}
     for term in ("selection", "improvement"):
-        for side in SIDES:
-            one = raw.get(side)
-            if one:
+        for side, left in sides.items():
+            if left is not None:
                 names.append(f"{term}, {side}")
-                rows.append({"name": names[-1], **charts.bar(term, number(one.get(term)))})
+                rows.append({"name": names[-1], **charts.bar(term, number(getattr(left, term)))})
     y = alt.Y("name:N", sort=names, title=None).axis(
         labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=10
     )
@@ -233,17 +234,17 @@ def headroom(raw: Raw) -> Spec:
     )
 
 
-def attempts(rows: Sequence[Raw]) -> Spec:
+def attempts(rows: Sequence[Attempts]) -> Spec:
     """pass@k before and after, with intervals."""
-    found: Rows = []
+    points: Rows = []
     for row in rows:
-        for side in SIDES:
-            one = number(row.get(side))
-            if one.value is not None:
-                ends = {"low": _percent(one.low), "high": _percent(one.high)}
-                found.append({"checkpoint": side, "k": row.get("k"), "value": _percent(one.value), **ends})
+        for side, estimate in (("before", row.before), ("after", row.after)):
+            mean = number(estimate)
+            if mean.value is not None:
+                ends = {"low": _percent(mean.low), "high": _percent(mean.high)}
+                points.append({"checkpoint": side, "k": row.k, "value": _percent(mean.value), **ends})
     frame = pl.DataFrame(
-        found,
+        points,
         schema={
             "checkpoint": pl.String,
             "k": pl.Int64,
@@ -257,7 +258,7 @@ def _percent(x: float | None) -> float | None:
     return None if x is None else round(100 * x, 2)
 
 
-def _label(name: str, raw: Raw) -> str:
+def _label(name: str, terms: Terms) -> str:
     """A name in lines of some 20 characters, its gain below."""
     clean = short(name.replace("|", "¦"), 48)
     pieces = re.split(r"(?<=[\s/_.-])", clean)
@@ -267,4 +268,4 @@ def _label(name: str, raw: Raw) -> str:
             lines.append("")
         lines[-1] += piece
     shown = [short(line.strip(), 22) for line in lines]
-    return "|".join([*shown[:4], f"gain {signed(number(raw.get('gain')).value)}"])
+    return "|".join([*shown[:4], f"gain {signed(terms.gain.value)}"])

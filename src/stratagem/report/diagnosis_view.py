@@ -1,21 +1,25 @@
-"""What the page and the terminal show of a diagnosis: its JSON, made safe to print, and put in order."""
+"""What the page and the terminal show of a diagnosis: its findings, made safe to print, and put in order."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from stratagem.report.format import finite, number, percent, plain, signed, signed_interval
-from stratagem.report.view import TERMS, Gain, record, records
+import msgspec
+
+from stratagem.decomposition.path import Step
+from stratagem.records import Stratum, part_of
+from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
+from stratagem.report.view import TERMS
+from stratagem.result import Comparison, Findings, LabelError
 
 LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
 # What would act on the text around it, or hide: controls but line feed and tab, and overrides of direction.
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]")
 
-ENDS = ("before", "after")
-
 Raw = dict[str, Any]
+Pair = TypeVar("Pair", Comparison, Step)
 
 
 def tidy(value: Any) -> Any:
@@ -23,15 +27,15 @@ def tidy(value: Any) -> Any:
     if isinstance(value, str):
         return seen(value if len(value) <= LONGEST else value[:LONGEST] + " …")
     if isinstance(value, dict):
-        return {tidy(name): tidy(one) for name, one in cast(Raw, value).items()}
+        return {tidy(name): tidy(part) for name, part in cast(Raw, value).items()}
     if isinstance(value, list | tuple):
-        return [tidy(one) for one in cast(list[Any], value)]
+        return [tidy(part) for part in cast(list[Any], value)]
     return value
 
 
 def seen(text: str) -> str:
     """The text with what is unseen spelled out, an override of direction as ``⟨U+202E⟩``."""
-    return UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
+    return UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
 def short(name: str, most: int) -> str:
@@ -42,30 +46,26 @@ def short(name: str, most: int) -> str:
     return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
 
 
-def titled(diagnosis: Raw) -> Raw:
-    """The diagnosis with sides called by what tells them apart: without the folders that all their names share.
+def shown(findings: Findings) -> Findings:
+    """The findings with every text safe to show, and with sides called by what tells them apart (`apart`).
 
-    A side whose name changes keeps it as `full_name`. Sentences and warnings stay as they are.
+    Sentences and warnings keep the full names.
     """
-    steps = records(record(diagnosis, "path"), "steps")
-    pairs = [*records(diagnosis, "comparisons"), *steps]
-    names = dict.fromkeys([*side_names(diagnosis), *(str(one.get(end)) for one in pairs for end in ENDS)])
+    safe = msgspec.convert(tidy(msgspec.to_builtins(part_of(findings, Findings))), Findings)
+    steps = () if safe.path is None else safe.path.steps
+    names = dict.fromkeys(side.name for side in safe.sides)
+    names |= dict.fromkeys(name for pair in (*safe.comparisons, *steps) for name in (pair.before, pair.after))
     called = apart(list(names))
 
-    def renamed(one: Raw) -> Raw:
-        return one | {end: called[str(one[end])] for end in ENDS if str(one.get(end)) in called}
+    def renamed(pair: Pair) -> Pair:
+        return msgspec.structs.replace(pair, before=called[pair.before], after=called[pair.after])
 
-    sides = [
-        side | ({"name": called[name], "full_name": name} if called[name] != name else {})
-        for side, name in zip(records(diagnosis, "sides"), side_names(diagnosis), strict=True)
-    ]
-    found = diagnosis | {
-        "sides": sides,
-        "comparisons": [renamed(c) for c in records(diagnosis, "comparisons")],
-    }
-    if steps:
-        found["path"] = diagnosis["path"] | {"steps": [renamed(step) for step in steps]}
-    return found
+    return msgspec.structs.replace(
+        safe,
+        sides=tuple(msgspec.structs.replace(side, name=called[side.name]) for side in safe.sides),
+        comparisons=tuple(map(renamed, safe.comparisons)),
+        path=safe.path and msgspec.structs.replace(safe.path, steps=tuple(map(renamed, steps))),
+    )
 
 
 def apart(names: list[str]) -> dict[str, str]:
@@ -82,14 +82,38 @@ def apart(names: list[str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two sides compared: `raw` as in `diagnosis.json`."""
+class Terms:
+    """A gain and its terms, as numbers to show."""
+
+    title: str
+    gain: Number
+    terms: dict[str, Number]
+    source: Comparison | Step
+
+
+def terms_of(source: Comparison | Step, title: str | None = None) -> Terms:
+    named = title or f"{source.before} → {source.after}"
+    return Terms(named, number(source.gain), {term: number(getattr(source, term)) for term in TERMS}, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A comparison with its place in the findings."""
 
     number: int
-    before: str
-    after: str
-    gain: Gain
-    raw: Raw
+    result: Comparison
+
+    @property
+    def before(self) -> str:
+        return self.result.before
+
+    @property
+    def after(self) -> str:
+        return self.result.after
+
+    @property
+    def terms(self) -> Terms:
+        return terms_of(self.result)
 
     @property
     def title(self) -> str:
@@ -97,61 +121,68 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        return str((self.raw.get("verdict") or {}).get("sentence") or "No verdict was reached.")
+        return "No verdict was reached." if self.result.verdict is None else self.result.verdict.sentence
 
     @property
     def action(self) -> str | None:
-        return (self.raw.get("verdict") or {}).get("action")
+        return None if self.result.verdict is None else self.result.verdict.action
 
     @property
-    def evidence(self) -> list[str]:
-        return [str(line) for line in (self.raw.get("verdict") or {}).get("evidence") or ()]
+    def evidence(self) -> tuple[str, ...]:
+        return () if self.result.verdict is None else self.result.verdict.evidence
 
     @property
     def headline(self) -> tuple[str, str]:
         """What is said first, and the rest of it."""
         return headline(self.sentence)
 
+    @property
+    def orders(self) -> list[tuple[str, dict[str, Number]]]:
+        """The terms in each order of accounting, `interaction` too where there is one."""
+        result = self.result
+        orders = {
+            "select, then improve": result,
+            "improve, then select": result.reverse,
+            "symmetric": result.symmetric,
+            "three-fold": result.threefold,
+        }
+        names = (*TERMS, "interaction")
+        return [
+            (title, {name: number(getattr(split, name, None)) for name in names})
+            for title, split in orders.items()
+        ]
 
-def comparisons(diagnosis: Raw) -> list[Comparison]:
+
+def entries(findings: Findings) -> list[Entry]:
     """The whole way first, then the others from the same beginning, then the rest, each in the log's order."""
-    found = [
-        Comparison(i, str(raw.get("before")), str(raw.get("after")), gain_of(raw), raw)
-        for i, raw in enumerate(records(diagnosis, "comparisons"))
-    ]
-    start = [one for one in found if one.before == found[0].before]
-    return start[-1:] + start[:-1] + [one for one in found if one not in start]
+    every = [Entry(i, result) for i, result in enumerate(findings.comparisons)]
+    start = [entry for entry in every if entry.before == every[0].before]
+    return start[-1:] + start[:-1] + [entry for entry in every if entry not in start]
 
 
-def problems_differ(found: list[Comparison]) -> bool:
+def problems_differ(entries: list[Entry]) -> bool:
     """Whether comparisons are over different numbers of problems, so that their gains do not add up."""
-    return len({one.raw.get("problems") for one in found}) > 1
+    return len({entry.result.problems for entry in entries}) > 1
 
 
-def path_note(diagnosis: Raw) -> str:
+def path_note(findings: Findings) -> str:
     """Which problems the steps of a path are over, and why their gains are not those of the comparisons."""
-    path = record(diagnosis, "path")
-    sizes = [size for size in path.get("problems") or [] if isinstance(size, int)]
-    if not sizes:
+    path = findings.path
+    if path is None:
         return ""
-    if not path.get("paired"):
+    sizes = path.problems
+    if not path.paired:
         ends = " to ".join(plain(size) for size in sorted({min(sizes), max(sizes)}))
         return f"Each checkpoint has problems of its own ({ends}); strata weigh their mean part over all checkpoints."
     text = f"Steps are over the {plain(sizes[0])} problems that all {len(sizes)} checkpoints answered"
-    found = comparisons(diagnosis)
-    others = [one for one in found if one.raw.get("problems") != sizes[0]]
+    others = [entry for entry in entries(findings) if entry.result.problems != sizes[0]]
     if not others:
         return f"{text}."
-    most = max(others, key=lambda one: one.raw.get("problems") or 0)
+    most = max(others, key=lambda entry: entry.result.problems)
     return (
-        f"{text}; a comparison is over all that its own two sides answered ({plain(most.raw.get('problems'))} for "
+        f"{text}; a comparison is over all that its own two sides answered ({plain(most.result.problems)} for "
         f"{most.title}), so that its gain may differ."
     )
-
-
-def gain_of(raw: Raw, name: str | None = None) -> Gain:
-    title = name or f"{raw.get('before')} → {raw.get('after')}"
-    return Gain(title, number(raw.get("gain")), {term: number(raw.get(term)) for term in TERMS}, raw)
 
 
 def headline(sentence: str) -> tuple[str, str]:
@@ -165,92 +196,82 @@ def headline(sentence: str) -> tuple[str, str]:
     return first, rest
 
 
-def notes(one: Comparison, by: list[str]) -> list[str]:
+def notes(entry: Entry) -> list[str]:
     """What has to be said beside a gain."""
-    raw = one.raw
-    found = [f"Strata by {', '.join(by)}." if by else "All problems as one stratum."]
-    paired = raw.get("paired") is not False
-    if not paired:
-        found.append("The problems before are not those after: strata are compared in their place.")
-    if raw.get("order_dependent"):
-        found.append("Selecting first or improving first gives another answer.")
-    share = finite(raw.get("unsupported_share"))
-    if share is not None:
-        found.append(
-            f"{percent(share)}% of responses follow a strategy that the other side does not use there."
+    result = entry.result
+    lines = [f"Strata by {', '.join(result.by)}." if result.by else "All problems as one stratum."]
+    if not result.paired:
+        lines.append("The problems before are not those after: strata are compared in their place.")
+    if result.order_dependent:
+        lines.append("Selecting first or improving first gives another answer.")
+    if (share := finite(result.unsupported_share)) is not None:
+        lines.append(
+            f"{percent(share)}% of responses follow a strategy that the other side does not use there{_bounds(result)}."
         )
-    first, last = finite(raw.get("length_before")), finite(raw.get("length_after"))
+    first, last = finite(result.length_before), finite(result.length_after)
     if first and last is not None:
         lengths = f"{plain(round(first))} → {plain(round(last))}"
-        found.append(f"Mean length of a response: {lengths} ({signed(last / first - 1, 0)}%).")
-    left = [raw.get(f"left_out_{side}") for side in ("before", "after")]
-    if any(left):
-        which = "of one side only" if paired else "of strata without two problems on either side"
-        found.append(f"Problems {which}, left out: {plain(left[0])} before, {plain(left[1])} after.")
-    if not one.gain.gain.has_interval:
-        return [*found, f"{plain(raw.get('problems'))} problems: no interval is made of so few."]
-    return [*found, *(f"Intervals may be too narrow: {reason}." for reason in raw.get("weak") or ())]
+        lines.append(f"Mean length of a response: {lengths} ({signed(last / first - 1, 0)}%).")
+    if result.left_out_before or result.left_out_after:
+        which = "of one side only" if result.paired else "of strata without two problems on either side"
+        left = f"{plain(result.left_out_before)} before, {plain(result.left_out_after)} after"
+        lines.append(f"Problems {which}, left out: {left}.")
+    if not number(result.gain).has_interval:
+        return [*lines, f"{plain(result.problems)} problems: no interval is made of so few."]
+    return [*lines, *(f"Intervals may be too narrow: {reason}." for reason in result.weak)]
 
 
-def leads(one: Comparison) -> tuple[int, int, int]:
-    """Of other groupings of the strategies: all, those with the same lead, and those that turn it round."""
-    changes = records(one.raw, "robustness")
-    lead = one.raw.get("lead")
-    same = sum(change.get("lead") == lead for change in changes)
-    turned = sum(change.get("lead") not in (lead, "undecided", None) for change in changes)
-    return len(changes), same, 0 if lead == "undecided" else turned
+def _bounds(result: Comparison) -> str:
+    """How large the shares of strategies that a side does not use may still be: by the strata's problems."""
+    bounds = [row.bound for row in result.unsupported]
+    if not bounds:
+        return ""
+    ends = dict.fromkeys(f"{percent(bound)}%" for bound in (min(bounds), max(bounds)))
+    return f"; with these problems, its share there may still be up to {' to '.join(ends)}"
 
 
-def robustness_text(one: Comparison) -> str:
-    total, same, turned = leads(one)
-    if one.raw.get("paired") is False:
+def robustness_text(entry: Entry) -> str:
+    """Under how many other groupings of the strategies the same part leads."""
+    result, changes, lead = entry.result, entry.result.robustness, entry.result.lead
+    if not result.paired:
         return (
             "Other groupings of the strategies are tried only where the problems are the same on both sides."
         )
-    if not total:
+    if not changes:
         return "There are too few strategies to group them otherwise."
-    lead = one.raw.get("lead")
-    merged = sum(str(row.get("change")).startswith("merge") for row in records(one.raw, "robustness"))
+    total, same = len(changes), sum(change.lead == lead for change in changes)
+    merged = sum(change.change.startswith("merge") for change in changes)
     kinds = f" ({merged} merged, {total - merged} split further)" if merged < total else ""
     where = f"In {same} of {total} other groupings of the strategies{kinds}"
     if lead == "undecided":
         return f"{where} it stays undecided whether selection or improvement is larger."
+    turned = sum(change.lead not in (lead, "undecided") for change in changes)
     other = "improvement" if lead == "selection" else "selection"
     return f"{where} {lead} stays larger than {other}{f'; in {turned} it turns round' if turned else ''}."
 
 
-def sensitivity_text(one: Comparison) -> str:
+def sensitivity_text(error: LabelError | None) -> str:
     """How large a label error would change the answer."""
-    doubt = record(record(one.raw, "label_error"), "sensitivity")
-    return str(doubt.get("sentence") or "")
+    return "" if error is None or error.sensitivity is None else error.sensitivity.sentence
 
 
-def corrected_text(one: Comparison) -> str:
+def corrected_text(error: LabelError | None) -> str:
     """What hand labels make of the terms, or why they make nothing of them; nothing without hand labels."""
-    found = record(one.raw, "label_error")
-    if found.get("refused"):
-        return f"The terms were not corrected by the hand labels: {found['refused']}."
-    fixed = record(found, "corrected")
-    if not fixed:
+    if error is not None and error.refused:
+        return f"The terms were not corrected by the hand labels: {error.refused}."
+    if error is None or error.corrected is None:
         return ""
-    lead = fixed.get("lead")
+    lead = error.corrected.lead
     leads = "it is open which is larger" if lead == "undecided" else f"{lead} is larger"
-    parts = [
-        f"{name.replace('_', ' ')} {signed(one.value)} {signed_interval(one)}".rstrip()
-        for name, one in ((name, number(fixed.get(name))) for name in TERMS)
-    ]
+    terms = {term.replace("_", " "): number(getattr(error.corrected, term)) for term in TERMS}
+    parts = [f"{name} {signed(term.value)} {signed_interval(term)}".rstrip() for name, term in terms.items()]
     return f"Corrected by the hand labels {leads}: {', '.join(parts)}."
 
 
-def side_names(diagnosis: Raw) -> list[str]:
-    return [str(side.get("name")) for side in records(diagnosis, "sides")]
+def interval_name(findings: Findings) -> str:
+    return f"{100 * findings.level:g}%"
 
 
-def interval_name(diagnosis: Raw) -> str:
-    level = finite(diagnosis.get("level"))
-    return "95%" if level is None else f"{100 * level:g}%"
-
-
-def stratum_name(row: Raw, by: list[str]) -> str:
-    """``gsm8k, 3`` for the row's values of the columns `by`."""
-    return ", ".join(plain(row.get(name)) for name in by) or "all problems"
+def stratum_name(stratum: Stratum) -> str:
+    """``gsm8k, 3`` for the values of the columns of the strata."""
+    return ", ".join(map(plain, stratum.values())) or "all problems"

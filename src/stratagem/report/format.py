@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from stratagem.records import points
+from stratagem.records import UNSET, Estimate, points
 
 MISSING = "–"
 
@@ -27,10 +27,13 @@ class Number:
 
 
 def number(entry: Any, value: str = "value") -> Number:
-    """What summary.json holds of an estimate: None, a plain number, or an object with value, low and high.
+    """An estimate, or what summary.json holds of one: None, a plain number, or an object with value, low and high.
 
     `value` is the object's key that holds the value.
     """
+    if isinstance(entry, Estimate):
+        bounds = None if entry.bounds is UNSET else entry.bounds
+        return Number(finite(entry.value), finite(entry.low), finite(entry.high), bounds)
     if not isinstance(entry, dict):
         return Number(finite(entry))
     found = cast(dict[str, Any], entry)

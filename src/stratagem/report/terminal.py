@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from stratagem.report import diagnosis_view as lens
+from stratagem.decomposition.path import Path
+from stratagem.report import diagnosis_view as shown
 from stratagem.report import view
 from stratagem.report.format import (
     MISSING,
@@ -26,6 +27,7 @@ from stratagem.report.format import (
     signed_interval,
 )
 from stratagem.report.view import Summary
+from stratagem.result import Findings, SideFacts
 
 STYLES = {"upheld": "green", "refuted": "red", "undecided": "yellow"}
 WIDTH = 80
@@ -145,59 +147,53 @@ NAME_WIDTH = 26
 STRATEGY_WIDTH = 20
 
 
-def show_diagnosis(diagnosis: dict[str, Any], console: Console) -> None:
-    """Prints a diagnosis, the verdict first: `diagnosis` is what diagnosis.json holds."""
-    diagnosis = lens.titled(lens.tidy(diagnosis))
+def show_diagnosis(findings: Findings, console: Console) -> None:
+    """Prints a diagnosis, the verdict first."""
+    findings = shown.shown(findings)
     put = _printer(console)
-    found = lens.comparisons(diagnosis)
-    start = [one for one in found if one.before == found[0].before]
-    if not found:
+    entries = shown.entries(findings)
+    start = [entry for entry in entries if entry.before == entries[0].before]
+    if not entries:
         put(Text("Nothing to compare: the logs have no problem in common.", style="bold"))
-    for one in found[:1]:
-        put(Text(one.sentence, style="bold"))
+    for entry in entries[:1]:
+        put(Text(entry.sentence, style="bold"))
         put()
-        _next(one, put)
+        _next(entry, put)
         put()
-    if found:
         put(
-            Text(f"Gain in points and its terms, with {lens.interval_name(diagnosis)} intervals", style="dim")
+            Text(f"Gain in points and its terms, with {shown.interval_name(findings)} intervals", style="dim")
         )
-        put(_comparisons(found if len(found) <= MOST_ROWS else start))
-        for note in lens.notes(found[0], diagnosis.get("by") or []):
+        put(_comparisons(entries if len(entries) <= MOST_ROWS else start))
+        for note in shown.notes(entry):
             put(Text(note, style="dim"))
         put()
-        put(_strategies(found[0], len(found) > 1))
-        put(Text(lens.robustness_text(found[0]), style="dim"))
-        for text in (lens.sensitivity_text(found[0]), lens.corrected_text(found[0])):
+        put(_strategies(entry, len(entries) > 1))
+        put(Text(shown.robustness_text(entry), style="dim"))
+        error = entry.result.label_error
+        for text in (shown.sensitivity_text(error), shown.corrected_text(error)):
             if text:
                 put(Text(text, style="dim"))
-    steps = view.records(diagnosis.get("path") or {}, "steps")
-    if len(steps) > 1:
+    if findings.path is not None and len(findings.path.steps) > 1:
         put()
         put(Text("Step by step in points, the mean of selecting first and improving first", style="dim"))
-        put(
-            _steps(
-                [lens.gain_of(step) for step in steps], lens.gain_of(diagnosis["path"]["along"], "all steps")
-            )
-        )
-        put(Text(lens.path_note(diagnosis), style="dim"))
-    for one in start[1:]:
+        put(_steps(findings.path))
+        put(Text(shown.path_note(findings), style="dim"))
+    for entry in start[1:]:
         put()
-        put(Text.assemble((f"{one.title}: ", "bold"), one.headline[0]))
-        _next(one, put, brief=True)
-    warnings = diagnosis.get("warnings") or []
-    if warnings:
+        put(Text.assemble((f"{entry.title}: ", "bold"), entry.headline[0]))
+        _next(entry, put, brief=True)
+    if findings.warnings:
         put()
-    for warning in warnings:
+    for warning in findings.warnings:
         put(Text(f"! {warning}", style="yellow"))
     put()
-    for side in diagnosis.get("sides") or []:
+    for side in findings.sides:
         put(Text(_read(side), style="dim"))
 
 
 def show_survey(survey: dict[str, Any], console: Console) -> None:
-    """Prints what was found in one log, as `lens.survey.survey` returns it."""
-    survey = lens.tidy(survey)
+    """Prints what was found in one log, as `diagnosis.survey.survey` returns it."""
+    survey = shown.tidy(survey)
     put = _printer(console)
     files = survey.get("files") or []
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
@@ -246,10 +242,10 @@ def show_survey(survey: dict[str, Any], console: Console) -> None:
 
 
 def show_passk(result: dict[str, Any], console: Console) -> None:
-    """Prints pass@k of one log, or of two with the difference, as `lens.survey.attempts_of` returns it."""
-    result = lens.tidy(result)
+    """Prints pass@k of one log, or of two with the difference, as `diagnosis.survey.attempts_of` returns it."""
+    result = shown.tidy(result)
     put = _printer(console)
-    names = lens.side_names({"sides": result.get("logs")})
+    names = [str(side.get("name")) for side in result.get("logs") or []]
     two = len(names) > 1
     put(Text(f"pass@k in % of {plain(result.get('problems'))} problems, with intervals", style="bold"))
     table = _grid("k", *(("before", "after", "difference") if two else ("pass@k",)))
@@ -272,68 +268,74 @@ def _printer(console: Console) -> Callable[..., None]:
     return put
 
 
-def _next(one: lens.Comparison, put: Callable[..., None], brief: bool = False) -> None:
-    if one.action is None:
+def _next(entry: shown.Entry, put: Callable[..., None], brief: bool = False) -> None:
+    if entry.action is None:
         return
-    first = one.evidence[0] if one.evidence else ""
+    first = entry.evidence[0] if entry.evidence else ""
     put(
         Text.assemble(
-            ("Next: ", "bold"), (one.action, "bold green"), "" if not first or brief else f". {first}"
+            ("Next: ", "bold"), (entry.action, "bold green"), "" if not first or brief else f". {first}"
         )
     )
-    for line in [] if brief else one.evidence[1:]:
+    for line in () if brief else entry.evidence[1:]:
         row = Table.grid(padding=(0, 1))
         row.add_row("-", Text(line, style="dim"))
         put(row)
 
 
-def _comparisons(found: list[lens.Comparison]) -> Table:
+def _comparisons(entries: list[shown.Entry]) -> Table:
     table = _grid("", "Gain", *view.TERMS.values(), fold=True)
-    same = len({one.before for one in found}) == 1
-    differ = lens.problems_differ(found)
-    for one in found:
-        name = lens.short(one.after, 20)
-        name = name if same else f"{lens.short(one.before, 18)} →\n{name}"
-        name += f"\n{plain(one.raw.get('problems'))} problems" if differ else ""
-        table.add_row(name, *(_term(n) for n in (one.gain.gain, *one.gain.terms.values())))
+    same = len({entry.before for entry in entries}) == 1
+    differ = shown.problems_differ(entries)
+    for entry in entries:
+        name = shown.short(entry.after, 20)
+        name = name if same else f"{shown.short(entry.before, 18)} →\n{name}"
+        name += f"\n{plain(entry.result.problems)} problems" if differ else ""
+        table.add_row(name, *_numbers(entry.terms))
     return table
 
 
-def _steps(steps: list[view.Gain], whole: view.Gain) -> Table:
+def _numbers(terms: shown.Terms) -> list[Text]:
+    return [_term(n) for n in (terms.gain, *terms.terms.values())]
+
+
+def _steps(path: Path) -> Table:
     """The steps, then the whole."""
     table = _grid("", "Gain", *view.TERMS.values(), fold=True)
-    for i, step in enumerate(steps):
-        numbers = [_term(n) for n in (step.gain, *step.terms.values())]
-        name = " →\n".join(lens.short(str(step.raw.get(end)), 18) for end in ("before", "after"))
+    for i, step in enumerate(path.steps):
+        name = " →\n".join(shown.short(end, 18) for end in (step.before, step.after))
         table.add_row(
-            name if len(name) > 20 else name.replace("\n", " "), *numbers, end_section=i + 1 == len(steps)
+            name if len(name) > 20 else name.replace("\n", " "),
+            *_numbers(shown.terms_of(step)),
+            end_section=i + 1 == len(path.steps),
         )
-    table.add_row(whole.cell, *(_term(n) for n in (whole.gain, *whole.terms.values())))
+    table.add_row("all steps", *_numbers(shown.terms_of(path.along)))
     return table
 
 
-def _strategies(one: lens.Comparison, named: bool) -> Table:
+def _strategies(entry: shown.Entry, named: bool) -> Table:
     table = _grid("Strategy", "Share, %", "after", "Accuracy, %", "after", "Adds")
-    table.title = f"{lens.short(one.before, 34)} → {lens.short(one.after, 34)}" if named else None
-    names = [f"{what}_{side}" for what in ("share", "accuracy") for side in ("before", "after")]
-    rows = view.records(one.raw, "strategies")
+    table.title = f"{shown.short(entry.before, 34)} → {shown.short(entry.after, 34)}" if named else None
+    rows = entry.result.strategies
     for row in rows[:MOST_ROWS]:
-        levels = [_of_all(number(row.get(name))) for name in names]
-        adds = signed(number(row.get("contribution")).value)
-        table.add_row(lens.short(str(row.get("strategy")), STRATEGY_WIDTH), *levels, adds)
+        rates = (row.share_before, row.share_after, row.accuracy_before, row.accuracy_after)
+        adds = signed(number(row.contribution).value)
+        table.add_row(
+            shown.short(row.strategy, STRATEGY_WIDTH), *(_of_all(number(rate)) for rate in rates), adds
+        )
     if len(rows) > MOST_ROWS:
         table.add_row(f"and {len(rows) - MOST_ROWS} more")
     return table
 
 
-def _read(side: dict[str, Any]) -> str:
-    left = sum(count or 0 for count in (side.get("left_out") or {}).values())
+def _read(side: SideFacts) -> str:
+    left = sum(side.left_out.values())
     parts = [
-        f"{plain(side.get('responses'))} responses to {plain(side.get('problems'))} problems",
-        f"{side.get('format')}",
-        f"right by {side.get('score')}",
+        f"{plain(side.responses)} responses to {plain(side.problems)} problems",
+        side.format,
+        f"right by {side.score}",
     ]
-    return f"{lens.short(str(side.get('name')), 40)}: {', '.join(parts)}{f'; {plain(left)} left out' if left else ''}"
+    return f"{shown.short(side.name, 40)}: {', '.join(parts)}{f'; {plain(left)} left out' if left else ''}"
 
 
 def _spread(ends: list[Any]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from stratagem.conditions import condition
 from stratagem.records import StratagemError
 
 # Rewards for the form of a response, by their usual names: no measure of its answer.
@@ -92,16 +93,11 @@ def _column(name: str, sample: pl.DataFrame, where: str, names: Sequence[str]) -
 
 
 def _condition(text: str, sample: pl.DataFrame, where: str) -> Correctness:
+    expression = condition(text, sample.schema, f"{where}: --correct")
     try:
-        expression = pl.sql_expr(text.replace("==", "="))
-        values = sample.select(expression.alias("right"))["right"]
-        values.cast(pl.Boolean)
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        said = str(error).splitlines()[0]
-        columns = ", ".join(sample.columns)
-        raise StratagemError(f"{where}: --correct {text!r}: {said}; the columns are {columns}") from None
-    if values.dtype != pl.Boolean:
-        raise StratagemError(f"{where}: --correct {text!r}: gives {values.dtype}, it has to be a condition")
+        sample.select(expression)
+    except pl.exceptions.PolarsError as error:
+        raise StratagemError(f"{where}: --correct {text!r}: {str(error).splitlines()[0]}") from None
     return Correctness(expression.cast(pl.Float64), f"condition {text!r}")
 
 

@@ -115,8 +115,8 @@ def halves(table: pl.DataFrame | pl.LazyFrame, by: Sequence[str], name: str = "t
     if counts.is_empty():
         raise StratagemError(f"{name}: no rows")
     if "checkpoint" in counts.columns and counts["checkpoint"].n_unique() > 1:
-        found = ", ".join(map(str, counts["checkpoint"].unique().sort().head(3)))
-        raise StratagemError(f"{name}: column 'checkpoint' holds several ({found}, …): keep one of them")
+        some = ", ".join(map(str, counts["checkpoint"].unique().sort().head(3)))
+        raise StratagemError(f"{name}: column 'checkpoint' holds several ({some}, …): keep one of them")
     for key in ("problem_id", "strategy"):
         if counts[key].null_count():
             raise StratagemError(f"{name}: column {key!r} holds null")
@@ -148,7 +148,12 @@ def _half(lazy: pl.LazyFrame, seed: int) -> pl.LazyFrame:
     problems = lazy.select("checkpoint", "problem_id").unique().collect(engine="streaming")
     names = zip(problems["checkpoint"].to_list(), problems["problem_id"].to_list(), strict=True)
     sha256 = hashlib.sha256
-    digests = b"".join([sha256(f"{seed}\x1f{one}\x1f{two}".encode()).digest()[:4] for one, two in names])
+    digests = b"".join(
+        [
+            sha256(f"{seed}\x1f{checkpoint}\x1f{problem}".encode()).digest()[:4]
+            for checkpoint, problem in names
+        ]
+    )
     return problems.with_columns(coins=np.frombuffer(digests, dtype=">u4").astype(np.int64)).lazy()
 
 

@@ -1,4 +1,4 @@
-"""What a handful of problems cannot show: no interval is made of fewer than `LEAST`."""
+"""How few are too few: the sizes below which nothing is said, and results without what they rule out."""
 
 from __future__ import annotations
 
@@ -6,24 +6,38 @@ import math
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from stratagem.records import Estimate
-from stratagem.stats.uncertainty import Bounded
+import msgspec
 
-# Five that all go the same way do so by chance in 2 of 32 cases, six in 2 of 64: below that no test without a model
-# tells a direction at 95%. Where few problems happen to agree, intervals of any kind have no width at all.
-LEAST = 6
+from stratagem.records import Estimate, Result
 
-Found = TypeVar("Found")
+# Problems of an interval. Five that all go the same way do so by chance in 2 of 32 cases, six in 2 of 64: below that
+# no test without a model shows a direction at 95%. Where few problems happen to agree, intervals of any kind have no
+# width at all.
+MIN_PROBLEMS = 6
+MIN_STRATUM = 2  # problems of a stratum on either side, where others are compared: one shows no variance
+MIN_NAMED_STRATUM = 20  # problems of a stratum, for a sentence about it alone
+MIN_FREEDOM = 8  # degrees of freedom from which Wilson's interval needs no wider quantile to hold the truth
+MIN_CELL = 2  # hand-labelled responses of a cell: one shows no variance
+MIN_GROUP = 4  # responses of a group, for "all wrong" to say something
+MIN_SHARE = 0.01  # of all responses, for a strategy that is there to be selected
+
+Value = TypeVar("Value")
 
 
-def settled(found: Found) -> Found:
-    """The same without the intervals of estimates from fewer than `LEAST` problems; tables are left as they are."""
-    value: Any = found
-    if isinstance(value, Estimate | Bounded):
+def drop_small_intervals(value: Value) -> Value:
+    """The same without the intervals of estimates from fewer than `MIN_PROBLEMS` problems; tables stay as they are."""
+    return _without(value)
+
+
+def _without(value: Any) -> Any:
+    if isinstance(value, Estimate):
         bare = dict.fromkeys(("low", "high", "se"), math.nan)
-        return value if value.n >= LEAST else replace(value, **bare)  # pyright: ignore[reportReturnType]
+        return value if value.n >= MIN_PROBLEMS else msgspec.structs.replace(value, **bare)
     if isinstance(value, tuple):
-        return tuple(map(settled, value))  # pyright: ignore[reportReturnType, reportUnknownArgumentType]
+        return tuple(map(_without, value))  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, Result):
+        parts = {name: _without(getattr(value, name)) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **parts)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{part.name: settled(getattr(value, part.name)) for part in fields(value)})  # pyright: ignore[reportReturnType]
-    return found
+        return replace(value, **{part.name: _without(getattr(value, part.name)) for part in fields(value)})
+    return value

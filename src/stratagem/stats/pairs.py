@@ -29,6 +29,13 @@ class Side:
     length_p: Floats
     n_p: Floats
 
+    @property
+    def counts(self) -> tuple[Floats, Floats] | None:
+        """Right and all responses of every problem, None where scores are fractions."""
+        right_p = self.right_ps.sum(axis=1) * self.n_p
+        whole_p = np.rint(right_p)
+        return None if np.abs(right_p - whole_p).max() > 1e-6 else (whole_p, np.rint(self.n_p))
+
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
@@ -46,6 +53,11 @@ class Pairs:
     after: Side
     left_out_before: int
     left_out_after: int
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The columns that make strata."""
+        return tuple(self.strata.columns)
 
     @property
     def stratum_p(self) -> NDArray[np.int64]:

@@ -7,8 +7,8 @@ shares and accuracies, so it is no part of a decomposition.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
@@ -36,15 +36,15 @@ def passk(counts_c: ArrayLike, counts_n: ArrayLike, ks: Sequence[int]) -> Floats
         raise ValueError("counts have to be whole numbers with 0 <= c <= n: pass@k is about right and wrong")
     if min(ks, default=0) < 1:
         raise ValueError("every k has to be at least 1")
-    found = np.full((c.size, len(ks)), np.nan)
+    passk_pk = np.full((c.size, len(ks)), np.nan)
     miss = np.ones(c.size)
     for i in range(min(max(ks), int(n.max(initial=0)))):
         left = np.maximum(n - i, 0)
         miss *= np.divide(np.maximum(n - c - i, 0), left, out=np.full(c.size, np.nan), where=left > 0)
         for column, k in enumerate(ks):
             if k == i + 1:
-                found[:, column] = 1 - miss
-    return found
+                passk_pk[:, column] = 1 - miss
+    return passk_pk
 
 
 def problem_counts(table: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
@@ -53,10 +53,10 @@ def problem_counts(table: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     Raises:
         StratagemError: a score is a fraction; right and wrong are needed here.
     """
-    found = tally(table, ()).group_by("problem_id").agg(c=pl.col("right").sum(), n=pl.col("n").sum())
-    if (found["c"] % 1 != 0).any():
+    counts = tally(table, ()).group_by("problem_id").agg(c=pl.col("right").sum(), n=pl.col("n").sum())
+    if (counts["c"] % 1 != 0).any():
         raise StratagemError("column 'score' holds fractions: pass@k needs right (1) and wrong (0)")
-    return found.sort("problem_id")
+    return counts.sort("problem_id")
 
 
 def passk_mean(counts_c: ArrayLike, counts_n: ArrayLike, k: int, *, level: float = 0.95) -> Estimate:
@@ -87,5 +87,5 @@ def passk_difference(
     return _possible(paired_difference(before[both], after[both], level=level), least=-1.0)
 
 
-def _possible(found: Estimate, least: float) -> Estimate:
-    return replace(found, low=max(found.low, least), high=min(found.high, 1.0))
+def _possible(estimate: Estimate, least: float) -> Estimate:
+    return msgspec.structs.replace(estimate, low=max(estimate.low, least), high=min(estimate.high, 1.0))

@@ -30,20 +30,20 @@ def pools(sizes_b: Sequence[int], stratified: bool) -> list[list[int]]:
     if not stratified:
         return [list(range(len(sizes_b)))]
     single = [b for b, size in enumerate(sizes_b) if size == 1]
-    found = [[b] for b, size in enumerate(sizes_b) if size > 1]
-    if len(single) == 1 and found:
-        min(found, key=lambda pool: sizes_b[pool[0]]).extend(single)
+    pools_of_blocks = [[b] for b, size in enumerate(sizes_b) if size > 1]
+    if len(single) == 1 and pools_of_blocks:
+        min(pools_of_blocks, key=lambda pool: sizes_b[pool[0]]).extend(single)
     elif single:
-        found.append(single)
-    return found
+        pools_of_blocks.append(single)
+    return pools_of_blocks
 
 
 def pool_of(sizes_b: NDArray[np.int64], stratified: bool) -> NDArray[np.int64]:
     """The number of every block's pool, as `pools` makes them, from 0."""
-    found = np.zeros(len(sizes_b), dtype=np.int64)
+    pool_b = np.zeros(len(sizes_b), dtype=np.int64)
     for number, pool in enumerate(pools(sizes_b.tolist(), stratified)):
-        found[pool] = number
-    return found
+        pool_b[pool] = number
+    return pool_b
 
 
 def freedom(pool: NDArray[np.int64], n: int) -> int:

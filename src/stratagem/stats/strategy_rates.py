@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stratagem.records import Estimate
+from stratagem.stats.min_sample import MIN_FREEDOM
 from stratagem.stats.pairs import Floats, Side
 from stratagem.stats.uncertainty import quantile, wilson
-
-LEAST = 8  # degrees of freedom: with fewer, Wilson's interval needs no wider quantile to hold the truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +28,20 @@ class Sample:
     pool_p: NDArray[np.int64]
 
 
-def levels(sample: Sample, level: float) -> tuple[list[Estimate], list[Estimate]]:
+def strategy_rates(sample: Sample, level: float) -> tuple[list[Estimate], list[Estimate]]:
     """Share of every strategy among the responses, and its accuracy (NaN where it is not used).
 
     `n` counts the problems: for an accuracy those of which responses use the strategy.
     """
-    one = sample.side
+    side = sample.side
     problems = sample.weight_p.size
     free = problems - int(sample.pool_p.max()) - 1
     shares: list[Estimate] = []
     accuracies: list[Estimate] = []
-    for share_p, right_p in zip(one.share_ps.T, one.right_ps.T, strict=True):
+    for share_p, right_p in zip(side.share_ps.T, side.right_ps.T, strict=True):
         share = float(sample.weight_p @ share_p)
         used, spared = int((share_p > 0).sum()), int((share_p < 1).sum())
-        # A variance is known from the problems that show it: few of them, where a strategy is rare or nearly alone.
+        # A variance is known from the problems that show it: few of them, where a strategy is rare or nearly alside.
         rare = min(used, spared) or problems
         shares.append(
             _proportion(
@@ -50,8 +49,8 @@ def levels(sample: Sample, level: float) -> tuple[list[Estimate], list[Estimate]
                 share_p - share,
                 share,
                 problems,
-                float(one.n_p.sum()),
-                min(free, max(rare - 1, LEAST)),
+                float(side.n_p.sum()),
+                min(free, max(rare - 1, MIN_FREEDOM)),
                 level,
             )
         )
@@ -65,8 +64,8 @@ def levels(sample: Sample, level: float) -> tuple[list[Estimate], list[Estimate]
                 (right_p - rate * share_p) / share,
                 rate,
                 used,
-                float(one.n_p @ share_p),
-                min(free, max(used - 1, LEAST)),
+                float(side.n_p @ share_p),
+                min(free, max(used - 1, MIN_FREEDOM)),
                 level,
             )
         )

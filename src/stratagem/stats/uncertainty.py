@@ -6,7 +6,6 @@ The unit is the problem; several responses to a problem are one cluster. All int
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,34 +14,6 @@ from scipy import optimize, special
 
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """A quantity that the data only bound: it lies in `bounds`, whatever the unknown is.
-
-    It has the fields of an Estimate, so that a reader may treat both alike: `value` is NaN, since no point is
-    singled out; `low` and `high` hold the quantity at the stated level (Imbens-Manski); `se` is the larger
-    one of the two bounds' standard errors.
-    """
-
-    bounds: tuple[float, float]
-    low: float = math.nan
-    high: float = math.nan
-    se: float = math.nan
-    n: int = 0
-
-    @property
-    def value(self) -> float:
-        return math.nan
-
-    def as_dict(self) -> dict[str, float | int | list[float] | None]:
-        """JSON-ready: as Estimate, and `bounds`."""
-        plain = Estimate(math.nan, self.low, self.high, self.se, self.n).as_dict()
-        return {**plain, "bounds": [float(self.bounds[0]), float(self.bounds[1])]}
-
-
-Term = Estimate | Bounded
 
 
 def mean_estimate(
@@ -116,8 +87,8 @@ def bounded(
     level: float = 0.95,
     n: int = 0,
     quantiles: bool = True,
-) -> Term:
-    """An Estimate where both bounds are the same number, else Bounded with its Imbens-Manski interval.
+) -> Estimate:
+    """An estimate of a quantity that data bound, with its Imbens-Manski interval; a plain one where the bounds agree.
 
     With `quantiles` the interval goes to the draws' own quantiles where these reach further, since the estimate of a
     bound may be skewed; not for bounds whose draws are biased.
@@ -139,7 +110,7 @@ def bounded(
             min(ends[0], corrected_quantile(lower, lower_draws, -reach)),
             max(ends[1], corrected_quantile(upper, upper_draws, reach)),
         )
-    return Bounded((lower, upper), *ends, se=widest, n=n)
+    return Estimate(math.nan, *ends, se=widest, n=n, bounds=(lower, upper))
 
 
 def corrected_quantile(value: float, draws: Floats, z: float) -> float:
@@ -223,19 +194,16 @@ def needed_n(
 
     Source: Miller 2024, arXiv 2411.00640, section 5: n = (z_level + z_power)^2 * variance / delta^2.
     """
-    return math.ceil(_effect(p, correlation, power, level) / delta**2 - 1e-9)
+    deviation = math.sqrt(2 * p * (1 - p) * (1 - correlation))
+    return math.ceil((detectable(deviation, power=power, level=level) / delta) ** 2 - 1e-9)
 
 
-def detectable(
-    n: int, p: float = 0.5, *, correlation: float = 0.0, power: float = 0.8, level: float = 0.95
-) -> float:
-    """The smallest difference of two accuracies near p that n problems detect; the inverse of `needed_n`."""
-    return math.sqrt(_effect(p, correlation, power, level) / n)
+def detectable(se: float, *, power: float = 0.8, level: float = 0.95) -> float:
+    """The smallest effect whose interval excludes 0 with this power, where the estimate has the standard error `se`.
 
-
-def _effect(p: float, correlation: float, power: float, level: float) -> float:
-    z = quantile(level, math.inf) + float(special.ndtri(power))
-    return z**2 * 2 * p * (1 - p) * (1 - correlation)
+    Source: Miller 2024, arXiv 2411.00640, section 5: (z_level + z_power) * se.
+    """
+    return (quantile(level, math.inf) + float(special.ndtri(power))) * se
 
 
 def widened(level: float, df: float) -> float:

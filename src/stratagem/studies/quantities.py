@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -132,7 +133,7 @@ class Quantity:
             estimate = Estimate(self._value(source, 0))
         if not constant:
             return estimate
-        return replace(
+        return msgspec.structs.replace(
             estimate,
             value=estimate.value + constant,
             low=estimate.low + constant,
@@ -171,7 +172,7 @@ def at_level(estimate: Estimate, level: float, replicates: int) -> Estimate:
         return estimate
     df = replicates - 1 if replicates > 1 else estimate.n - 1
     reach = float(stats.t.ppf((1 + level) / 2, df)) * estimate.se
-    return replace(estimate, low=estimate.value - reach, high=estimate.value + reach)
+    return msgspec.structs.replace(estimate, low=estimate.value - reach, high=estimate.value + reach)
 
 
 def _sum(node: ast.expr, text: str) -> Quantity:

@@ -8,25 +8,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from stratagem.decomposition.behaviours import BehaviourChange
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.headroom import Headroom
-from stratagem.decomposition.result import Decomposition
-from stratagem.decomposition.robustness import Change
+from stratagem.decomposition.result import Decomposition, Lead
+from stratagem.decomposition.robustness import Regrouping
 from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
-from stratagem.stats.min_sample import LEAST, settled
-from stratagem.stats.pairs import Floats, Pairs, Side, pair
+from stratagem.stats.min_sample import (
+    MIN_GROUP,
+    MIN_NAMED_STRATUM,
+    MIN_PROBLEMS,
+    MIN_SHARE,
+    drop_small_intervals,
+)
+from stratagem.stats.pairs import Floats, Pairs
 from stratagem.stats.passk import passk
-from stratagem.stats.uncertainty import mean_estimate, needed_n, quantile
+from stratagem.stats.uncertainty import detectable, mean_estimate, needed_n, quantile
 
 UNREAD = f"{UNPARSED} or {TRUNCATED}"
-LEAST_SHARE = 0.01  # of all responses: a strategy below it is none to select
 STEADY = 1.1  # a problem's answers kept their length if the mean rose by less than this factor
 GROUP = 8  # responses of a group, if a problem has as many
-LARGE = 20  # problems of a stratum, below which nothing is said of it alone
-FEWEST = 4  # responses of a group below which "all wrong" says little
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Opposed:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that a verdict looks at. Accuracies, shares and gains are fractions; None means not known. An estimate from
-    a handful of problems has no interval (`few.settled`).
+    a handful of problems has no interval (`min_sample`).
 
     Attributes:
         gain, selection, improvement, new_strategy: select, then improve.
@@ -126,7 +128,7 @@ class Facts:
         forms: behaviours of answer form.
         room_before, room_after: headroom. levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
-        opposed: parts of which some strata's are above 0 and others' below, all told together.
+        opposed: parts of which some strata's are above 0 and others' below, with intervals that hold together.
         paired: the problems are the same before and after.
     """
 
@@ -135,7 +137,7 @@ class Facts:
     improvement: Estimate
     new_strategy: Estimate
     gap: Estimate
-    lead: str
+    lead: Lead | None
     problems: int
     samples: float
     accuracy_before: float
@@ -143,7 +145,7 @@ class Facts:
     by: tuple[str, ...] = ()
     labelled: bool = True
     level: float = 0.95
-    order_dependent: bool = False
+    order_dependent: bool | None = False
     weak: tuple[str, ...] = ()
     strategies: int = 2
     other_share: float = 0.0
@@ -167,11 +169,16 @@ class Facts:
 
         A handful does not say how much problems vary: then the number is that of problems with one response each.
         """
-        if self.problems >= LEAST or not self.gain.value:
+        if self.problems >= MIN_PROBLEMS or not self.gain.value:
             return needed_problems(self.gain, self.problems, self.level)
         accuracy = (self.accuracy_before + self.accuracy_after) / 2
-        needed = max(needed_n(self.gain.value, accuracy, level=self.level), LEAST)
-        return _round(needed) if needed <= 1000 * LEAST else None
+        needed = max(needed_n(self.gain.value, accuracy, level=self.level), MIN_PROBLEMS)
+        return _round(needed) if needed <= 1000 * MIN_PROBLEMS else None
+
+    @property
+    def detectable_gain(self) -> float:
+        """The smallest gain that these problems would show with a power of 80%; NaN where the gain has no interval."""
+        return detectable(self.gain.se, level=self.level)
 
     @property
     def problems_for_lead(self) -> int | None:
@@ -180,7 +187,7 @@ class Facts:
 
     def samples_instead(self, problems: int | None) -> int | None:
         """About how many responses a problem would do the same as that many problems; None where none would."""
-        if problems is None or self.chance is None or self.problems < LEAST:
+        if problems is None or self.chance is None or self.problems < MIN_PROBLEMS:
             return None
         left = self.problems / problems - (1 - self.chance)
         return None if left <= 0 or self.chance <= 0 else _round(self.samples * self.chance / left)
@@ -196,30 +203,27 @@ def needed_problems(estimate: Estimate, problems: int, level: float = 0.95, powe
     """
     if math.isnan(estimate.se) or abs(estimate.value) < 1e-12:
         return None
-    z = quantile(level, math.inf) + float(stats.norm.ppf(power))
-    ratio = (z * estimate.se / estimate.value) ** 2
+    ratio = (detectable(estimate.se, power=power, level=level) / estimate.value) ** 2
     return None if ratio > 1000 else _round(problems * max(ratio, 1.1))
 
 
 def facts_from(
-    found: Decomposition,
-    before: pl.DataFrame,
-    after: pl.DataFrame,
+    split: Decomposition,
+    pairs: Pairs,
     *,
     headrooms: tuple[Headroom | None, Headroom | None] = (None, None),
     difficulty: str | None = None,
     length_unit: str = "characters",
     behaviours: Sequence[BehaviourChange] = (),
     answer_forms: Sequence[str] | None = None,
-    changes: Sequence[Change] = (),
+    changes: Sequence[Regrouping] = (),
     labelled: bool = True,
     stratified: bool = True,
 ) -> Facts:
     """The facts of one comparison.
 
     Args:
-        found: the decomposition of `before` and `after`.
-        before, after: rollouts or counts of one checkpoint each (`counts.count`).
+        split: the decomposition of `pairs`.
         difficulty: a numeric column among the strata's; by default `difficulty` where there is one.
         headrooms: before and after.
         behaviours: as `compare_behaviours` gives them; of these, `answer_forms` names those that are about the
@@ -228,73 +232,72 @@ def facts_from(
         labelled: whether the strategies mean anything; not for counts alone.
         stratified: as it was for `decompose`.
     """
-    pairs = pair(before, after, found.by)
     sides = (pairs.before, pairs.after)
     shares = [side.share_ps.mean(axis=0) for side in sides]
     names = list(pairs.strategies)
     unread_s = np.isin(names, [UNPARSED, TRUNCATED])
-    usual = (shares[0] + shares[1]) / 2 >= LEAST_SHARE
+    usual = (shares[0] + shares[1]) / 2 >= MIN_SHARE
     data_pk = np.concatenate([block for side in sides for block in (side.share_ps, side.right_ps)], axis=1)
-    column = difficulty or ("difficulty" if "difficulty" in found.by else None)
-    lead = {change.lead for change in changes} - {found.verdict, "undecided"}
-    same = sum(change.lead == found.verdict for change in changes)
+    column = difficulty or ("difficulty" if "difficulty" in split.by else None)
+    opposite = {change.lead for change in changes} - {split.lead, "undecided"}
+    same = sum(change.lead == split.lead for change in changes)
     facts = Facts(
-        gain=found.gain,
-        selection=found.selection,
-        improvement=found.improvement,
-        new_strategy=found.new_strategy,
-        gap=terms(data_pk, pairs.sizes_g, level=found.level, stratified=stratified).gap,
-        lead=found.verdict,
-        problems=found.problems,
+        gain=split.gain,
+        selection=split.selection,
+        improvement=split.improvement,
+        new_strategy=split.new_strategy,
+        gap=terms(data_pk, pairs.sizes_g, level=split.level, stratified=stratified).gap,
+        lead=split.lead,
+        problems=split.problems,
         samples=min(float(np.median(side.n_p)) for side in sides),
-        accuracy_before=found.accuracy_before,
-        accuracy_after=found.accuracy_after,
+        accuracy_before=split.accuracy_before,
+        accuracy_after=split.accuracy_after,
         labelled=labelled,
-        by=found.by,
-        level=found.level,
-        order_dependent=found.order_dependent,
-        weak=found.weak,
+        by=split.by,
+        level=split.level,
+        order_dependent=split.order_dependent,
+        weak=split.weak,
         strategies=int((usual & ~unread_s).sum()),
         other_share=max(float(share[names.index(OTHER)]) for share in shares) if OTHER in names else 0.0,
-        unsupported_share=found.unsupported_share,
+        unsupported_share=split.unsupported_share,
         chance=_chance(pairs),
-        unread=_unread(pairs, unread_s, found.level, stratified) if unread_s.any() else None,
-        unparsed=unparsed_of(found),
+        unread=_unread(pairs, unread_s, split.level, stratified) if unread_s.any() else None,
+        unparsed=unparsed_of(split),
         forms=forms_of(behaviours, answer_forms),
         room_before=room_of(headrooms[0]),
         room_after=room_of(headrooms[1]),
-        lengths=_lengths(pairs, length_unit, found.level),
+        lengths=_lengths(pairs, length_unit, split.level),
         signal=_signal(pairs),
-        levels=_levels(pairs, column, found.level) if column in found.by else (),
-        regrouped=(len(changes), same, sum(c.lead in lead for c in changes)) if changes else None,
-        opposed=opposed_of(found),
+        levels=_levels(pairs, column, split.level) if column in split.by else (),
+        regrouped=(len(changes), same, sum(c.lead in opposite for c in changes)) if changes else None,
+        opposed=opposed_of(split),
     )
-    return settled(facts)
+    return drop_small_intervals(facts)
 
 
-def unparsed_of(found: Decomposition) -> Unparsed | None:
+def unparsed_of(split: Decomposition) -> Unparsed | None:
     """What the table of strategies says of unparsed responses."""
     names = ("share_before", "share_after", "accuracy_before", "accuracy_after")
-    rows = found.strategies.filter(pl.col("strategy") == UNPARSED).select(names).rows()
+    rows = split.strategies.filter(pl.col("strategy") == UNPARSED).select(names).rows()
     return Unparsed(*(math.nan if x is None else float(x) for x in rows[0])) if rows else None
 
 
-def opposed_of(found: Decomposition) -> tuple[Opposed, ...]:
+def opposed_of(split: Decomposition) -> tuple[Opposed, ...]:
     """Selection and improvement where strata pull in opposite directions, with intervals that hold together
     (Bonferroni)."""
-    if "problem_id" in found.by or found.strata.height < 2:
+    if "problem_id" in split.by or split.strata.height < 2:
         return ()
-    z = quantile(1 - (1 - found.level) / found.strata.height, math.inf)
+    z = quantile(1 - (1 - split.level) / split.strata.height, math.inf)
     table: list[Opposed] = []
     for part in ("selection", "improvement"):
         known: list[tuple[str, Estimate]] = []
-        for row in found.strata.filter(pl.col(f"{part}_se") > 0).iter_rows(named=True):
+        for row in split.strata.filter(pl.col(f"{part}_se") > 0).iter_rows(named=True):
             value, se = row[part], row[f"{part}_se"]
-            one = Estimate(value, value - z * se, value + z * se, se, row["problems"])
-            if row["problems"] >= LARGE and (one.low > 0 or one.high < 0):
-                names = ("(none)" if row[name] is None else str(row[name]) for name in found.by)
-                known.append((", ".join(names), one))
-        up, down = (pick(known, key=lambda one: one[1].value, default=None) for pick in (max, min))
+            term = Estimate(value, value - z * se, value + z * se, se, row["problems"])
+            if row["problems"] >= MIN_NAMED_STRATUM and (term.low > 0 or term.high < 0):
+                names = ("(none)" if row[name] is None else str(row[name]) for name in split.by)
+                known.append((", ".join(names), term))
+        up, down = (pick(known, key=lambda named: named[1].value, default=None) for pick in (max, min))
         if up and down and up[1].value > 0 > down[1].value:
             table.append(Opposed(part, up, down))
     return tuple(table)
@@ -335,11 +338,11 @@ def _unread(pairs: Pairs, unread_s: np.ndarray, level: float, stratified: bool) 
     )
 
 
-def room_of(found: Headroom | None) -> Room | None:
+def room_of(headroom: Headroom | None) -> Room | None:
     """Headroom as a verdict looks at it; none where it has no interval."""
-    if found is None or not math.isfinite(found.selection.high + found.improvement.high):
+    if headroom is None or not math.isfinite(headroom.selection.high + headroom.improvement.high):
         return None
-    return Room(*((term.low, term.high) for term in (found.selection, found.improvement)))
+    return Room(*((term.low, term.high) for term in (headroom.selection, headroom.improvement)))
 
 
 def _lengths(pairs: Pairs, unit: str, level: float) -> Lengths | None:
@@ -357,17 +360,10 @@ def _lengths(pairs: Pairs, unit: str, level: float) -> Lengths | None:
     )
 
 
-def _counts(side: Side) -> tuple[Floats, Floats] | None:
-    """Right and all responses of every problem, None where scores are fractions."""
-    right_p = side.right_ps.sum(axis=1) * side.n_p
-    whole_p = np.rint(right_p)
-    return None if np.abs(right_p - whole_p).max() > 1e-6 else (whole_p, np.rint(side.n_p))
-
-
 def _signal(pairs: Pairs) -> Signal | None:
-    counts = [_counts(side) for side in (pairs.before, pairs.after)]
+    counts = [side.counts for side in (pairs.before, pairs.after)]
     group = int(min(GROUP, *(np.median(side.n_p) for side in (pairs.before, pairs.after))))
-    if group < FEWEST or counts[0] is None or counts[1] is None:
+    if group < MIN_GROUP or counts[0] is None or counts[1] is None:
         return None
     right, wrong = [], []
     for c_p, n_p in (counts[0], counts[1]):
@@ -381,7 +377,7 @@ def _chance(pairs: Pairs) -> float | None:
     gain_p = pairs.after.right_ps.sum(axis=1) - pairs.before.right_ps.sum(axis=1)
     inside_p = np.zeros_like(gain_p)
     for side in (pairs.before, pairs.after):
-        if _counts(side) is None or side.n_p.min() < 2:
+        if side.counts is None or side.n_p.min() < 2:
             return None
         a_p = side.right_ps.sum(axis=1)
         inside_p += a_p * (1 - a_p) / (side.n_p - 1)
@@ -394,14 +390,14 @@ def _levels(pairs: Pairs, column: str | None, level: float) -> tuple[Level, ...]
         return ()
     value_p = pairs.strata[column].cast(pl.Float64).to_numpy()[pairs.stratum_p]
     before_p, after_p = (side.right_ps.sum(axis=1) for side in (pairs.before, pairs.after))
-    found: list[Level] = []
+    levels: list[Level] = []
     for value in np.unique(value_p[np.isfinite(value_p)]):
         here = value_p == value
         gain = mean_estimate(after_p[here] - before_p[here], level=level)
-        found.append(
+        levels.append(
             Level(float(value), gain.n, float(before_p[here].mean()), float(after_p[here].mean()), gain)
         )
-    return tuple(found)
+    return tuple(levels)
 
 
 def _round(x: float) -> int:

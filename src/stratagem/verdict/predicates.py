@@ -1,11 +1,11 @@
-"""What the facts of a comparison say: yes-or-no readings of the numbers, with their thresholds."""
+"""What the facts of a comparison say: predicates, with their thresholds."""
 
 from __future__ import annotations
 
 import math
 
 from stratagem.records import Estimate
-from stratagem.stats.min_sample import LEAST
+from stratagem.stats.min_sample import MIN_PROBLEMS
 from stratagem.verdict.facts import Carried, Facts, Level
 
 SMALL = 0.02  # a change of accuracy within this is none; a headroom below it is used up
@@ -18,7 +18,7 @@ HARD = 0.7  # accuracy at the greatest difficulty below which execution counts a
 UNSUPPORTED = 0.1  # of responses, from which the sentence names the probe
 
 
-def told(estimate: Estimate) -> bool:
+def excludes_zero(estimate: Estimate) -> bool:
     """Whether the interval excludes 0; one that is missing does not."""
     return estimate.low > 0 or estimate.high < 0
 
@@ -35,19 +35,22 @@ def misread(f: Facts) -> bool:
 
 
 def carrier(f: Facts) -> Carried | None:
-    """The property of form whose change carries most of a gain (or of a loss) that is told from 0."""
-    found = [
-        one for one in (f.unread, *f.forms) if one and told(one.part) and one.part.value * f.gain.value > 0
+    """The property of form whose change carries most of a gain (or of a loss) whose interval excludes 0."""
+    same_way = [
+        form
+        for form in (f.unread, *f.forms)
+        if form and excludes_zero(form.part) and form.part.value * f.gain.value > 0
     ]
-    top = max(found, key=lambda one: abs(one.part.value), default=None)
-    return top if top and told(f.gain) and abs(top.part.value) >= HALF * abs(f.gain.value) else None
+    top = max(same_way, key=lambda form: abs(form.part.value), default=None)
+    return top if top and excludes_zero(f.gain) and abs(top.part.value) >= HALF * abs(f.gain.value) else None
 
 
 def lead(f: Facts) -> str:
     """The part that leads: `new_strategy` where it is more than either of the others, else of the two."""
     if f.new_strategy.low > max(abs(f.selection.value), abs(f.improvement.value)) and f.gain.low > 0:
         return "new_strategy"
-    return f.lead if f.lead != "undecided" and told(getattr(f, f.lead)) else "undecided"
+    part = {"selection": f.selection, "improvement": f.improvement}.get(f.lead or "")
+    return f.lead if f.lead and part and excludes_zero(part) else "undecided"
 
 
 def by_length(f: Facts) -> bool:
@@ -66,17 +69,17 @@ def longer(f: Facts) -> bool:
 
 def cancel(f: Facts) -> bool:
     """Selection and improvement went opposite ways, each by more than the gain."""
-    one, other = f.selection, f.improvement
+    choice, execution = f.selection, f.improvement
     return (
-        told(one)
-        and told(other)
-        and one.value * other.value < 0
-        and min(abs(one.value), abs(other.value)) >= abs(f.gain.value)
+        excludes_zero(choice)
+        and excludes_zero(execution)
+        and choice.value * execution.value < 0
+        and min(abs(choice.value), abs(execution.value)) >= abs(f.gain.value)
     )
 
 
 def open_gain(f: Facts) -> bool:
-    return not (told(f.gain) or small(f) or cancel(f))
+    return not (excludes_zero(f.gain) or small(f) or cancel(f))
 
 
 def open_lead(f: Facts) -> bool:
@@ -89,7 +92,7 @@ def nothing_to_select(f: Facts) -> bool:
 
 def hardest(f: Facts) -> Level | None:
     """The greatest difficulty that more than a handful of problems have."""
-    return next((x for x in reversed(f.levels) if x.problems >= LEAST), None)
+    return next((x for x in reversed(f.levels) if x.problems >= MIN_PROBLEMS), None)
 
 
 def weak(f: Facts) -> bool:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from stratagem.records import points
-from stratagem.stats.min_sample import LEAST
+from stratagem.records import Result, points
+from stratagem.stats.min_sample import MIN_PROBLEMS
 from stratagem.verdict.facts import Facts, facts_from
 from stratagem.verdict.predicates import (
     HALF,
@@ -45,7 +44,7 @@ __all__ = ["ACTIONS", "RULES", "Facts", "Rule", "Verdict", "facts_from", "verdic
 
 ACTIONS = {
     "collect more samples": "the logs leave the question open",
-    "mend the parts of the rules": "the labels find no answer where the grader does",
+    "fix the parts of the rules": "the labels find no answer where the grader does",
     "fix the format first": "answers are lost, or won, by their form and not by their reasoning",
     "refine the strategy rules": "most responses follow no strategy that has a name",
     "rebalance the RL mix": "the choice of strategies got worse",
@@ -61,16 +60,12 @@ ACTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Result, frozen=True):
     """`action` is a key of ACTIONS; the first line of `evidence` says why, the last what logs cannot show."""
 
     sentence: str
     action: str
     evidence: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"sentence": self.sentence, "action": self.action, "evidence": list(self.evidence)}
 
 
 class Rule(NamedTuple):
@@ -126,7 +121,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "answers unread by the labels",
         misread,
-        "mend the parts of the rules",
+        "fix the parts of the rules",
         lambda f: (
             "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
             "model that loses them: say in [parts] of the rules where answers stand, and look again."
@@ -137,9 +132,9 @@ RULES: tuple[Rule, ...] = (
         lambda f: math.isnan(f.gain.low),
         "collect more samples",
         lambda f: (
-            f"{many(f.problems, 'problem')}: of fewer than {LEAST} no interval is made, since even if all go the same "
-            "way that may be chance."
-            if f.problems < LEAST
+            f"{many(f.problems, 'problem')}: of fewer than {MIN_PROBLEMS} no interval is made, since even if all go "
+            "the same way that may be chance."
+            if f.problems < MIN_PROBLEMS
             else f"{many(f.problems, 'problem')} without an interval."
         ),
     ),
@@ -230,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         "lead undecided",
         open_lead,
         "collect more samples",
-        lambda f: "Selection and improvement cannot be told apart in size.",
+        lambda f: "The interval of the difference of selection and improvement in size includes 0.",
     ),
     Rule(
         "one strategy",

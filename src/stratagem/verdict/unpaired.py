@@ -18,10 +18,9 @@ from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.headroom import Headroom
 from stratagem.decomposition.result import Decomposition
 from stratagem.records import OTHER, TRUNCATED, UNPARSED
-from stratagem.stats.min_sample import settled
+from stratagem.stats.min_sample import MIN_SHARE, drop_small_intervals
 from stratagem.stats.pairs import strata_of
 from stratagem.verdict.facts import (
-    LEAST_SHARE,
     UNREAD,
     Carried,
     Facts,
@@ -35,7 +34,7 @@ WITHOUT = "without"
 
 
 def facts_unpaired(
-    found: Decomposition,
+    split: Decomposition,
     before: pl.DataFrame,
     after: pl.DataFrame,
     *,
@@ -48,49 +47,49 @@ def facts_unpaired(
     """The facts of a comparison of different problems.
 
     Args:
-        found: the decomposition of `before` and `after`, not paired.
+        split: the decomposition of `before` and `after`, not paired.
         before, after: counts of one checkpoint each.
         rng, draws: for what unread answers carry.
         headrooms, behaviours, labelled: as `facts.facts_from`.
     """
-    rows = found.strategies
+    rows = split.strategies
     unread = pl.col("strategy").is_in([UNPARSED, TRUNCATED])
-    usual = (pl.col("share_before") + pl.col("share_after")) / 2 >= LEAST_SHARE
+    usual = (pl.col("share_before") + pl.col("share_after")) / 2 >= MIN_SHARE
     other = rows.filter(pl.col("strategy") == OTHER).select("share_before", "share_after")
     carried = None
     if rows.filter(unread).height:
         named = pl.when(unread).then(pl.lit(UNREAD)).otherwise(pl.lit(WITHOUT)).alias("strategy")
         sides = before.with_columns(named), after.with_columns(named)
-        carried = _carried(UNREAD, sides, found.by, rng, draws, found.level)[0]
+        carried = _carried(UNREAD, sides, split.by, rng, draws, split.level)[0]
     sizes = [table.group_by("problem_id").agg(pl.col("n").sum())["n"].to_numpy() for table in (before, after)]
     facts = Facts(
-        gain=found.gain,
-        selection=found.selection,
-        improvement=found.improvement,
-        new_strategy=found.new_strategy,
-        gap=found.gap,
-        lead=found.verdict,
-        problems=found.problems,
+        gain=split.gain,
+        selection=split.selection,
+        improvement=split.improvement,
+        new_strategy=split.new_strategy,
+        gap=split.gap,
+        lead=split.lead,
+        problems=split.problems,
         samples=min(float(np.median(size)) for size in sizes),
-        accuracy_before=found.accuracy_before,
-        accuracy_after=found.accuracy_after,
-        by=found.by,
+        accuracy_before=split.accuracy_before,
+        accuracy_after=split.accuracy_after,
+        by=split.by,
         labelled=labelled,
-        level=found.level,
-        order_dependent=found.order_dependent,
-        weak=found.weak,
+        level=split.level,
+        order_dependent=split.order_dependent,
+        weak=split.weak,
         strategies=rows.filter(usual & ~unread).height,
         other_share=max(other.row(0)) if other.height else 0.0,
-        unsupported_share=found.unsupported_share,
+        unsupported_share=split.unsupported_share,
         unread=carried,
-        unparsed=unparsed_of(found),
+        unparsed=unparsed_of(split),
         forms=forms_of(behaviours, None),
         room_before=room_of(headrooms[0]),
         room_after=room_of(headrooms[1]),
-        opposed=opposed_of(found),
+        opposed=opposed_of(split),
         paired=False,
     )
-    return settled(facts)
+    return drop_small_intervals(facts)
 
 
 def behaviours_unpaired(
@@ -114,7 +113,7 @@ def behaviours_unpaired(
         for table, home, name in zip((before, after), homes, ("before", "after"), strict=True)
     ]
     names = sorted({*tables[0]["behaviour"].drop_nulls(), *tables[1]["behaviour"].drop_nulls()})
-    found: list[BehaviourChange] = []
+    changes: list[BehaviourChange] = []
     for name in names:
         sides = [_with_and_without(table, name) for table in tables]
         carried, without = _carried(name, (sides[0], sides[1]), by, rng, draws, level)
@@ -124,7 +123,7 @@ def behaviours_unpaired(
             )
             for side in sides
         ]
-        found.append(
+        changes.append(
             BehaviourChange(
                 behaviour=name,
                 share_before=carried.share_before,
@@ -138,7 +137,7 @@ def behaviours_unpaired(
                 rest=carried.rest,
             )
         )
-    return tuple(found)
+    return tuple(changes)
 
 
 def _with_and_without(table: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -166,15 +165,15 @@ def _carried(
     split = decompose(*sides, by=by, rng=rng, draws=draws, level=level, paired=False)
 
     def row(strategy: str, *columns: str) -> list[float]:
-        one = split.strategies.filter(pl.col("strategy") == strategy).select(columns)
+        rows = split.strategies.filter(pl.col("strategy") == strategy).select(columns)
         return (
-            [math.nan if x is None else float(x) for x in one.row(0)]
-            if one.height
+            [math.nan if x is None else float(x) for x in rows.row(0)]
+            if rows.height
             else [math.nan] * len(columns)
         )
 
     shares = [0.0 if math.isnan(x) else x for x in row(name, "share_before", "share_after")]
     rates = row(name, "accuracy_before", "accuracy_after")
-    found = Carried(name, shares[0], shares[1], rates[0], rates[1], split.choice, split.improvement)
+    carried = Carried(name, shares[0], shares[1], rates[0], rates[1], split.choice, split.improvement)
     without = row(WITHOUT, "accuracy_before", "accuracy_after")
-    return found, (without[0], without[1])
+    return carried, (without[0], without[1])

@@ -15,6 +15,7 @@ from stratagem.verdict.predicates import (
     UNREAD,
     UNSUPPORTED,
     carrier,
+    excludes_zero,
     hardest,
     lead,
     longer,
@@ -22,7 +23,6 @@ from stratagem.verdict.predicates import (
     open_gain,
     open_lead,
     small,
-    told,
 )
 
 LEVELS = 3  # of the easiest and of the hardest difficulties, where there are too many to name all
@@ -34,30 +34,32 @@ def headline(f: Facts) -> str:
     way = "problem by problem" if f.by == ("problem_id",) else way
     if math.isnan(f.gain.low):
         accuracies = f"from {percent(f.accuracy_before)} to {percent(f.accuracy_after)}"
-        found = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
-        return f"{found}{_settle('the change', f, f.problems_for_gain)}" if f.gain.value else found
-    if told(f.gain):
+        said = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
+        return f"{said}{_enough('the change', f, f.problems_for_gain)}" if f.gain.value else said
+    if excludes_zero(f.gain):
         verb = "rose" if f.gain.low > 0 else "fell"
         ends = sorted(abs(x) for x in (f.gain.low, f.gain.high))
         size = f"{points(abs(f.gain.value))} points ({f.level:.0%} interval {points(ends[0])} to {points(ends[1])})"
-        found = f"In these logs accuracy {verb} by {size}"
+        said = f"In these logs accuracy {verb} by {size}"
     else:
         size = f"{signed(f.gain.value)} points ({f.level:.0%} interval {_range(f.gain)})"
         what = "accuracy hardly changed" if small(f) else "no change of accuracy can be shown"
-        found = f"In these logs {what}: {size}"
+        said = f"In these logs {what}: {size}"
     if not f.labelled:
-        return f"{found}. They hold counts without texts, so that selection and improvement cannot be told apart."
-    return f"{found}{_leads(f, way)}: {_parts(f)}.{_settles(f)}"
+        return (
+            f"{said}. They hold counts without texts, so that selection and improvement cannot be told apart."
+        )
+    return f"{said}{_leads(f, way)}: {_parts(f)}.{_needed(f)}"
 
 
-def _settles(f: Facts) -> str:
+def _needed(f: Facts) -> str:
     """How many problems would decide what is open."""
     if open_gain(f):
-        return _settle("the change", f, f.problems_for_gain)
-    return _settle("the difference", f, f.problems_for_lead) if open_lead(f) else ""
+        return _enough("the change", f, f.problems_for_gain)
+    return _enough("the difference", f, f.problems_for_lead) if open_lead(f) else ""
 
 
-def _settle(what: str, f: Facts, problems: int | None) -> str:
+def _enough(what: str, f: Facts, problems: int | None) -> str:
     if problems is None:
         return f" If {what} is as small as it looks, no reachable number of problems would tell."
     these = "this one" if f.problems == 1 else f"these {f.problems:,}"
@@ -104,7 +106,7 @@ def part(name: str, e: Estimate) -> str:
 def _moved(e: Estimate, up: str, down: str) -> str:
     if math.isnan(e.low):
         return f"is {signed(e.value)} points (no interval)"
-    if not told(e):
+    if not excludes_zero(e):
         return f"cannot be told from 0 ({signed(e.value)} points, {_range(e)})"
     ends = sorted(abs(x) for x in (e.low, e.high))
     verb = up if e.low > 0 else down
@@ -112,78 +114,88 @@ def _moved(e: Estimate, up: str, down: str) -> str:
 
 
 def caveats(f: Facts) -> list[str]:
-    found: list[str] = []
+    lines: list[str] = []
     if not f.paired:
-        found.append(
+        lines.append(
             "The problems before are not those after: this holds as far as those of a stratum are alike."
             if f.by
             else "The problems before are not those after: this holds as far as they are alike."
         )
-    one = carrier(f)
+    carrying = carrier(f)
     if misread(f):
-        found.append(_misread(f))
-    if one is not None:
-        found.append(carries(one, f))
-    if f.unread is not None and f.unread is not one and f.unread.share_after >= UNREAD and not misread(f):
-        found.append(carries(f.unread, f))
+        lines.append(_misread(f))
+    if carrying is not None:
+        lines.append(carries(carrying, f))
+    if (
+        f.unread is not None
+        and f.unread is not carrying
+        and f.unread.share_after >= UNREAD
+        and not misread(f)
+    ):
+        lines.append(carries(f.unread, f))
     if f.other_share >= HALF:
-        found.append(f"{percent(f.other_share)} of responses follow no named strategy.")
+        lines.append(f"{percent(f.other_share)} of responses follow no named strategy.")
     if longer(f):
-        found.append(length(f))
+        lines.append(length(f))
     if f.order_dependent:
-        found.append(
+        lines.append(
             "Which of the two is larger depends on the order of counting them; a forced-strategy probe would tell."
         )
     if f.unsupported_share >= UNSUPPORTED:
-        found.append(_unsupported(f))
+        lines.append(_unsupported(f))
     if f.regrouped is not None and f.regrouped[2]:
-        found.append(_regrouped(f))
+        lines.append(_regrouped(f))
     if f.weak and not math.isnan(f.gain.low):
-        found.append(_narrow(f))
-    return found
+        lines.append(_narrow(f))
+    return lines
 
 
 def evidence(f: Facts) -> list[str]:
     """The numbers beside the sentence, one line a fact."""
-    found = [
+    lines = [
         f"Accuracy {percent(f.accuracy_before)} -> {percent(f.accuracy_after)} over {f.problems:,} problems, "
     ]
-    found[0] += f"{f.samples:.0f} {'response' if f.samples == 1 else 'responses'} a problem."
+    lines[0] += f"{f.samples:.0f} {'response' if f.samples == 1 else 'responses'} a problem."
+    if not excludes_zero(f.gain) and f.detectable_gain > 0:
+        lines.append(
+            f"With so many problems a change of {points(f.detectable_gain)} points or more would have been detected "
+            "(power 80%)."
+        )
     if f.labelled and f.strategies == 1 and f.other_share < HALF:
-        found.append(
+        lines.append(
             "That one strategy has nearly all responses may also mean that the rules are too coarse to tell strategies "
             "apart: which it is, logs cannot tell. Read some responses, and split the rule if they differ."
         )
-    forms = [one for one in (f.unread, *f.forms) if one is not None and told(one.part)]
-    found += [carries(one, f) for one in forms if abs(one.part.value) >= SMALL / 4]
+    forms = [form for form in (f.unread, *f.forms) if form is not None and excludes_zero(form.part)]
+    lines += [carries(form, f) for form in forms if abs(form.part.value) >= SMALL / 4]
     if f.lengths is not None:
-        found.append(length(f))
+        lines.append(length(f))
     if rooms(f):
-        found.append(rooms(f))
+        lines.append(rooms(f))
     if f.signal is not None:
         s = f.signal
-        found.append(
+        lines.append(
             f"Groups of {s.group} responses without signal: all wrong {percent(s.wrong_before)} -> "
             f"{percent(s.wrong_after)}, all right {percent(s.right_before)} -> {percent(s.right_after)}."
         )
     few = len(f.levels) <= 2 * LEVELS
-    found += [
+    lines += [
         f"Difficulty {x.difficulty:g}: {percent(x.accuracy_before)} -> {percent(x.accuracy_after)} "
         f"over {many(x.problems, 'problem')}."
         for x in (f.levels if few else (*f.levels[:LEVELS], *f.levels[-LEVELS:]))
     ]
-    found += [_opposed(one) for one in f.opposed]
+    lines += [_opposed(part) for part in f.opposed]
     if f.unsupported_share > 0:
-        found.append(_unsupported(f))
+        lines.append(_unsupported(f))
     if f.regrouped is not None:
-        found.append(_regrouped(f))
-    return found
+        lines.append(_regrouped(f))
+    return lines
 
 
-def carries(one: Carried, f: Facts) -> str:
-    how = f"are {one.name}" if one is f.unread else f'show "{one.name.replace("_", " ")}"'
-    shares = f"{percent(one.share_before)} of responses before and {percent(one.share_after)} after {how}"
-    return f"{shares}; {part('this change by itself', one.part)}, {part('all else', one.rest)}."
+def carries(form: Carried, f: Facts) -> str:
+    how = f"are {form.name}" if form is f.unread else f'show "{form.name.replace("_", " ")}"'
+    shares = f"{percent(form.share_before)} of responses before and {percent(form.share_after)} after {how}"
+    return f"{shares}; {part('this change by itself', form.part)}, {part('all else', form.rest)}."
 
 
 def _misread(f: Facts) -> str:
@@ -204,7 +216,7 @@ def length(f: Facts) -> str:
         return ""
     x = f.lengths
     d, verb = x.difference, "went"
-    if told(d):
+    if excludes_zero(d):
         verb = "grew" if d.low > 0 else "shrank"
     text = f"Answers {verb} from {x.before:,.0f} to {x.after:,.0f} {x.unit}"
     if d.low > 0:
@@ -212,7 +224,7 @@ def length(f: Facts) -> str:
             return f"{text}, on every problem: these logs cannot tell the change of accuracy from that of length."
         some = many(x.steady.n, "problem")
         text += f"; over the {some} whose answers grew by less than 10%"
-        if told(x.steady):
+        if excludes_zero(x.steady):
             return f"{text} accuracy {_moved(x.steady, 'rose by', 'fell by')}."
         return f"{text} a change of accuracy {_moved(x.steady, '', '')}."
     return f"{text}."
@@ -238,11 +250,11 @@ def hard(f: Facts) -> str:
     return "" if x is None else f" At difficulty {x.difficulty:g} accuracy is {percent(x.accuracy_after)}."
 
 
-def _opposed(one: Opposed) -> str:
-    (up, added), (down, cost) = one.up, one.down
+def _opposed(opposed: Opposed) -> str:
+    (up, added), (down, cost) = opposed.up, opposed.down
     return (
-        f"{one.part.capitalize()} differs between strata: in {up} it {_moved(added, 'added', 'cost')}, in {down} it "
-        f"{_moved(cost, 'added', 'cost')}."
+        f"{opposed.part.capitalize()} differs between strata: in {up} it {_moved(added, 'added', 'cost')}, "
+        f"in {down} it {_moved(cost, 'added', 'cost')}."
     )
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from stratagem.decomposition.path import Step, path
-from stratagem.records import StratagemError
+from stratagem.records import Estimate, StratagemError
 from stratagem.report.format import finite
-from stratagem.stats.uncertainty import Bounded, Term, imbens_manski, quantile
+from stratagem.stats.uncertainty import imbens_manski, quantile
 
 TERMS = ("gain", "selection", "improvement", "new_strategy")
 WINDOW = 10  # updates on each side of the comparison, at most
@@ -45,8 +45,8 @@ def split(
         return None
     gain: Gain = {}
     for name in TERMS:
-        term: Term = getattr(step, name)
-        value = sum(ends_of(term)) / 2
+        term: Estimate = getattr(step, name)
+        value = sum(term.ends) / 2
         if not math.isfinite(value):
             return None
         gain[name] = value, finite(term.low), finite(term.high)
@@ -106,20 +106,15 @@ def by_update(part: pl.DataFrame) -> pl.DataFrame:
 
 
 def combined(
-    terms: Sequence[Term], weights: Sequence[float], reach: float
+    terms: Sequence[Estimate], weights: Sequence[float], reach: float
 ) -> tuple[float, float | None, float | None]:
     """A term over all strata, which are independent: weighted values, and the root of the weighted variances."""
-    low, high = (float(np.dot(weights, ends)) for ends in zip(*map(ends_of, terms), strict=True))
+    low, high = (float(np.dot(weights, ends)) for ends in zip(*(term.ends for term in terms), strict=True))
     se = math.sqrt(sum((w * term.se) ** 2 for w, term in zip(weights, terms, strict=True)))
     if math.isnan(se) or math.isnan(reach):
         return (low + high) / 2, None, None
     ends = imbens_manski(low, high, se, se) if high - low > 1e-12 else (low - reach * se, low + reach * se)
     return (low + high) / 2, *ends
-
-
-def ends_of(term: Term) -> tuple[float, float]:
-    """The bounds of a term, twice its value where it is known."""
-    return term.bounds if isinstance(term, Bounded) else (term.value, term.value)
 
 
 # -- in a log ----------------------------------------------------------------------------------------------

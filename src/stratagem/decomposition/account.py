@@ -1,0 +1,68 @@
+"""A gain in both orders of accounting, from the totals of what-if accuracies."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stratagem.decomposition.counterfactuals import Totals
+from stratagem.decomposition.result import Account, Lead, Split
+from stratagem.records import Estimate
+from stratagem.stats.pairs import Floats
+from stratagem.stats.uncertainty import max_t, percentile
+
+
+def account(totals: Totals, gain: Estimate, level: float) -> Account:
+    """Selection, improvement and new strategy, in either order and as their mean.
+
+    Args:
+        totals: of all strata, with their bootstrap draws and the level that quantiles of these are taken at.
+        gain: with an interval of its own.
+        level: of the intervals.
+    """
+    selection, improvement = totals.point("kept", "old"), totals.point("seen", "kept")
+    new = totals.point("now", "seen")
+    terms = (selection.value, improvement.value, new.value)
+    family = max_t(terms, term_draws(totals), level=totals.level, n=totals.n)
+    return Account(
+        gain=gain,
+        selection=selection,
+        improvement=improvement,
+        new_strategy=new,
+        reverse=Split(totals.term(seen=1, swapped=-1), totals.term(swapped=1, old=-1), new),
+        symmetric=Split(
+            totals.term(kept=0.5, old=-0.5, seen=0.5, swapped=-0.5),
+            totals.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
+            new,
+        ),
+        simultaneous=Split(*family),
+        lead=larger(gap_draws(totals), level=totals.level),
+        problems=totals.n,
+        level=level,
+    )
+
+
+def term_draws(totals: Totals) -> Floats:
+    """Draws of selection, improvement and new strategy (d x 3)."""
+    old, kept, seen, now = (totals.draw[name] for name in ("old", "kept", "seen", "now"))
+    return np.stack([kept - old, seen - kept, now - seen], axis=1)
+
+
+def gap_draws(totals: Totals) -> Floats:
+    """Draws of |selection| - |improvement|, selecting first."""
+    old, kept, seen = (totals.draw[name] for name in ("old", "kept", "seen"))
+    return np.abs(kept - old) - np.abs(seen - kept)
+
+
+def larger(low_d: Floats, high_d: Floats | None = None, *, level: float) -> Lead:
+    """Which of selection and improvement is larger in size.
+
+    Args:
+        low_d: draws of |selection| - |improvement|, or of its lower bound; `high_d` of its upper bound.
+    """
+    if percentile(0.0, low_d, level=level).low > 0:
+        return "selection"
+    return (
+        "improvement"
+        if percentile(0.0, low_d if high_d is None else high_d, level=level).high < 0
+        else "undecided"
+    )

@@ -1,0 +1,213 @@
+"""The result of a diagnosis, as types: what `diagnosis.json` holds and `stratagem.diagnose` returns.
+
+`docs/diagnosis.schema.json` is made from them. The parts stand where they are computed: `Estimate` in `records`,
+`Account`, `Split` and the like in `decomposition.result`, and so on.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from stratagem.decomposition.behaviours import BehaviourChange
+from stratagem.decomposition.headroom import Headroom
+from stratagem.decomposition.path import Path
+from stratagem.decomposition.result import Decomposed
+from stratagem.decomposition.robustness import Regrouping
+from stratagem.decomposition.support import Unsupported
+from stratagem.label_error.correction import Corrected
+from stratagem.label_error.result import Quality
+from stratagem.label_error.sensitivity import Sensitivity
+from stratagem.records import UNDEFINED, Estimate, Real, Result, Stratum
+from stratagem.verdict.rules import Verdict
+
+
+class Headrooms(Result, frozen=True):
+    """What could still be won on either side; None where a problem has too few responses to say."""
+
+    before: Headroom | None = None
+    after: Headroom | None = None
+
+
+class StrategyChange(Result, frozen=True, kw_only=True):
+    """A strategy over all strata: how often it is used and how often it is right there, before and after.
+
+    `selection`, `improvement` and `new_strategy` are what it adds to the gain's terms, `contribution` is their sum.
+    """
+
+    strategy: str
+    share_before: Estimate
+    share_after: Estimate
+    accuracy_before: Estimate
+    accuracy_after: Estimate
+    responses_before: int
+    responses_after: int
+    selection: Real
+    improvement: Real
+    new_strategy: Real
+    contribution: Real
+
+
+class StratumGain(Result, frozen=True, kw_only=True):
+    """A stratum: its accuracies, its gain and the gain's terms."""
+
+    stratum: Stratum
+    problems: int
+    accuracy_before: Real
+    accuracy_after: Real
+    gain: Estimate
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
+
+
+class Cell(Result, frozen=True, kw_only=True):
+    """A strategy in a stratum; numbers as in `StrategyChange`, without intervals."""
+
+    stratum: Stratum
+    strategy: str
+    share_before: Real
+    share_after: Real
+    accuracy_before: Real
+    accuracy_after: Real
+    accuracy_forced: Real
+    responses_before: int
+    responses_after: int
+    selection: Real
+    improvement: Real
+    new_strategy: Real
+    contribution: Real
+
+
+class Attempts(Result, frozen=True):
+    """pass@k before and after, and the difference, paired by problem; of a single log `before` alone."""
+
+    k: int
+    before: Estimate
+    after: Estimate | None = None
+    difference: Estimate | None = None
+
+
+class LabelError(Result, frozen=True):
+    """What error of the labels would change, and what hand labels say of it.
+
+    Attributes:
+        sensitivity: the smallest errors that change the answer; None where the problems are not the same.
+        quality: of the labels, by the hand labels; None without these.
+        corrected: the gain without the error; where it cannot be had, `refused` says why.
+    """
+
+    sensitivity: Sensitivity | None = None
+    quality: Quality | None = None
+    corrected: Corrected | None = None
+    refused: str | None = None
+
+
+class Compared(Decomposed, frozen=True, kw_only=True):
+    """Two sides compared: the gain with its parts, and all that is said beside them.
+
+    Of logs that hold counts alone, what rests on strategies (`OF_STRATEGIES`) is undefined.
+    """
+
+    headroom: Headrooms = Headrooms()
+    strategies: tuple[StrategyChange, ...] = ()
+    strata: tuple[StratumGain, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    unsupported: tuple[Unsupported, ...] = ()
+    behaviours: tuple[BehaviourChange, ...] = ()
+    passk: tuple[Attempts, ...] = ()
+    label_error: LabelError | None = None
+    robustness: tuple[Regrouping, ...] = ()
+    verdict: Verdict | None = None
+
+
+OF_STRATEGIES = (
+    *("selection", "improvement", "new_strategy", "reverse", "symmetric", "threefold", "mix", "routing"),
+    *("simultaneous", "lead", "order_dependent", "strategies", "cells", "robustness"),
+    *("unsupported", "unsupported_share"),
+)
+
+
+class Comparison(Compared, frozen=True, kw_only=True):
+    """Two sides compared, with their names."""
+
+    before: str
+    after: str
+
+
+class Spread(Result, frozen=True):
+    """Fewest, median and most."""
+
+    min: int
+    median: float
+    max: int
+
+
+class LeftOut(Result, frozen=True):
+    """A record that gave no response: where it stands, and why."""
+
+    file: str
+    row: int
+    reason: str
+
+
+class SideFacts(Result, frozen=True, kw_only=True):
+    """What was read of a log.
+
+    `samples` are responses a problem; `score` says what is right, `facts` how responses were sampled, `left_out` how
+    many records were not used and why.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    format: str
+    rows: int
+    problems: int
+    responses: int
+    samples: Spread
+    score: str
+    facts: dict[str, tuple[str, ...]]
+    checkpoints: tuple[str, ...]
+    left_out: dict[str, int]
+    left_out_examples: tuple[LeftOut, ...]
+    length_unit: str
+
+
+class StrategyName(Result, frozen=True):
+    """A strategy that the rules name."""
+
+    name: str
+    description: str
+
+
+class Findings(Compared, frozen=True, kw_only=True):
+    """A diagnosis: at its top the last side against the first, then all comparisons and what was read.
+
+    Attributes:
+        join: how problems were found to be the same. strategies_from: what named the strategies.
+        comparisons: of all sides, two by two; of a log's checkpoints, the last against the first.
+        path: from checkpoint to checkpoint, where there are three or more.
+    """
+
+    sides: tuple[SideFacts, ...]
+    warnings: tuple[str, ...]
+    join: str
+    strategies_from: str
+    strategy_names: tuple[StrategyName, ...]
+    behaviour_names: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    path: Path | None
+
+
+def decode(data: bytes) -> Findings:
+    """What a `diagnosis.json` says.
+
+    Raises:
+        msgspec.ValidationError: it is no such file; the message names the field.
+    """
+    return msgspec.json.decode(data, type=Findings)
+
+
+def schema() -> str:
+    """The JSON schema of `diagnosis.json`, as `docs/diagnosis.schema.json` has it."""
+    text = msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Findings)), indent=1)
+    return f"{text.decode()}\n"

@@ -1,0 +1,91 @@
+"""The numbers of a diagnosis and of a decomposition of real rollouts stay what they were, whatever they are called.
+
+The goldens are what version 0.1 printed: `stratagem diagnose before.parquet after_algorithmic.parquet --json` without
+paths and without `comparisons`, which say the same again; and `stratagem decompose --by dataset --json` on both logs
+labelled by the math rules.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stratagem.diagnosis.diagnose import diagnose
+from stratagem.result import Comparison, decode
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "algebra-rl"
+GOLDEN = Path(__file__).parents[1] / "golden"
+LOGS = [DATA / f"{name}.parquet" for name in ("before", "after_algorithmic")]
+
+pytestmark = pytest.mark.skipif(not DATA.exists(), reason="real rollouts are not in this checkout")
+
+# Old names: new names. A pattern stands for every row of a table.
+TERM = "(gain|selection|improvement|new_strategy)"
+RENAMED = {
+    rf"strata\.(\d+)\.{TERM}": r"strata.\1.\2.value",
+    rf"strata\.(\d+)\.{TERM}_(low|high|se)": r"strata.\1.\2.\3",
+    r"(strata|cells)\.(\d+)\.dataset": r"\1.\2.stratum.dataset",
+}
+RENAMED_IN_DECOMPOSE = {"verdict": "lead"}
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """All values that are no container, by their dotted names."""
+    parts = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    )
+    if parts is None:
+        yield path[1:], value
+        return
+    for name, part in parts:
+        yield from leaves(part, f"{path}.{name}")
+
+
+def renamed(path: str, names: dict[str, str]) -> str:
+    for old, new in names.items():
+        if match := re.fullmatch(old, path):
+            return match.expand(new)
+    return path
+
+
+def same(old: Any, new: Any) -> bool:
+    """Equal; on another CPU sums of floats may run in another order."""
+    if isinstance(old, float) and isinstance(new, float):
+        return old == new or math.isclose(old, new, rel_tol=1e-12, abs_tol=1e-15)
+    return type(old) is type(new) and old == new
+
+
+def differences(golden: Path, found: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    now = dict(leaves(found))
+    before = list(leaves(json.loads(golden.read_text())))
+    assert len(before) > 100
+    missing = object()
+    pairs = {path: (old, now.get(renamed(path, names), missing)) for path, old in before}
+    return {path: (old, new) for path, (old, new) in pairs.items() if not same(old, new)}
+
+
+def test_a_diagnosis_says_what_it_said() -> None:
+    found = diagnose(LOGS)
+    assert differences(GOLDEN / "diagnosis_algebra.json", found.as_dict(), RENAMED) == {}
+    # What is written is read again as the same types, and the top level is the whole way.
+    read = decode(json.dumps(found.as_dict(), allow_nan=False).encode())
+    assert read.as_dict() == found.as_dict()
+    assert read.headroom == read.comparisons[0].headroom
+    assert isinstance(read.comparisons[0], Comparison)
+    assert math.isnan(read.reverse.selection.value)
+    assert read.selection == found.selection
+
+
+def test_a_decomposition_says_what_it_said(stratagem: Callable[..., Any], tmp_path: Path) -> None:
+    for log in LOGS:
+        done = stratagem("label", log, "--strategies", "math", "--out", tmp_path / log.name)
+        assert done.returncode == 0, done.stderr
+    words = [tmp_path / log.name for log in LOGS]
+    found = json.loads(stratagem("decompose", *words, "--by", "dataset", "--json").stdout)
+    assert differences(GOLDEN / "decompose_algebra.json", found, RENAMED_IN_DECOMPOSE) == {}
