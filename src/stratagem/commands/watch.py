@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import webbrowser
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from stratagem.commands.common import console, read
+from stratagem.commands.options import Right
 from stratagem.watch.page import Watched
 from stratagem.watch.server import Server
 
@@ -34,16 +35,13 @@ class Watch:
     ]
     port: Annotated[int, tyro.conf.arg(help="0 takes a free one")] = 8765
     host: Annotated[str, tyro.conf.arg(help="who may look: this machine alone by default")] = "127.0.0.1"
-    score: Annotated[
-        str | None,
-        tyro.conf.arg(help="of a run of TRL or verl with several rewards, the one that says what is right"),
-    ] = None
+    right: Right = field(default_factory=Right)
     open: Annotated[bool, tyro.conf.arg(help="open the page in a browser")] = False
 
 
 def watch(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Watch, "watch", words, text)
-    server = Server(Watched(given.run, given.score), given.host, given.port)
+    server = Server(Watched(given.run, given.right.score, given.right.correct), given.host, given.port)
     with server:
         if as_json:
             print(json.dumps({"url": server.url, "run": str(given.run)}), flush=True)

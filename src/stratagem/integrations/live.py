@@ -5,7 +5,6 @@ Free of any trainer and of torch: `integrations.trl` feeds it.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stratagem.decomposition.path import path
 from stratagem.records import UNPARSED, Problem, StratagemError
-from stratagem.stats.uncertainty import Bounded, Term
+from stratagem.records import UNPARSED, Problem, StratagemError
 from stratagem.tasks import TASKS, Task
 from stratagem.tasks.table import parsed
+from stratagem.watch.gain import DRAWS, WINDOW, as_numbers, split
 
 # From prompts, completions and why each ended ("stop" or "length") to one strategy each.
 Labeller = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[str]]
@@ -59,7 +58,7 @@ class Measures:
         draws: bootstrap draws of the intervals; 0 gives none.
     """
 
-    def __init__(self, by: Sequence[str] = (), window: int = 10, draws: int = 200) -> None:
+    def __init__(self, by: Sequence[str] = (), window: int = WINDOW, draws: int = DRAWS) -> None:
         if window < 1:
             raise StratagemError(f"window {window}: must be at least 1")
         self.by, self.window, self.draws = tuple(by), window, draws
@@ -85,31 +84,11 @@ class Measures:
         sides = [self.table(self.first[:window]), self.table(self.last[len(self.last) - window :])]
         if any(side.is_empty() for side in sides):
             return {}
-        try:
-            step = path(
-                sides,
-                by=self.by,
-                rng=np.random.default_rng(self.batches),
-                draws=self.draws,
-                names=("start", "now"),
-            ).endpoints
-        except StratagemError:  # no stratum in common: nothing can be compared yet
-            return {}
-        found: dict[str, float] = {}
-        terms: dict[str, Term] = {
-            "gain": step.gain,
-            "selection": step.selection,
-            "improvement": step.improvement,
-            "new_strategy": step.new_strategy,
-        }
-        for name, term in terms.items():
-            # A chart needs one line. Where the data only bound a term, it is the middle of the bounds.
-            value = sum(term.bounds) / 2 if isinstance(term, Bounded) else term.value
-            found |= {name: value, f"{name}/low": term.low, f"{name}/high": term.high}
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        gain = split(*sides, by=self.by, rng=np.random.default_rng(self.batches), draws=self.draws)
+        return {} if gain is None else as_numbers(gain)
 
     def table(self, batches: Sequence[Sequence[Cell]]) -> pl.DataFrame:
-        """The counts of some batches, as `mechanisms` reads them."""
+        """The counts of some batches, as `decomposition` reads them."""
         rows = [(c.problem, *c.stratum, c.strategy, c.n, c.right) for batch in batches for c in batch]
         keys = ["problem_id", *(name for name in self.by if name != "problem_id"), "strategy"]
         schema = {name: pl.String() for name in keys} | {"n": pl.Int64(), "right": pl.Float64()}

@@ -31,7 +31,13 @@ class Charts:
         return {"id": name, "label": label, "title": title}
 
 
-def render(template: str, context: dict[str, Any], kept: Charts, scripts: Sequence[str] = ()) -> str:
+def render(
+    template: str,
+    context: dict[str, Any],
+    kept: Charts,
+    scripts: Sequence[str] = (),
+    package: str = "stratagem.report",
+) -> str:
     """A page as HTML text, without any link to another file.
 
     Its scripts are named by hash in its content security policy, so nothing that a model wrote can run; what
@@ -41,8 +47,9 @@ def render(template: str, context: dict[str, Any], kept: Charts, scripts: Sequen
         template: one that extends page.html.
         kept: the charts that the context places.
         scripts: templates of scripts beside those that draw the charts.
+        package: whose templates; those of this one are there too.
     """
-    environment = _environment()
+    environment = _environment(package)
     sources = [bundle(), *(environment.get_template(name).render() for name in ("page.js", *scripts))]
     shared: dict[str, Any] = {
         "scripts": sources,
@@ -73,9 +80,9 @@ def _integrity(script: str) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(package: str) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stratagem.report"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader("stratagem.report")]),
         # Everything is escaped but the scripts and the style sheets, which hold nothing from outside.
         autoescape=lambda name: name is None or not name.endswith((".js", ".css")),
         undefined=jinja2.StrictUndefined,

@@ -14,7 +14,7 @@ from stratagem.rollouts.readers import Reader, assemble
 from stratagem.rollouts.readers.choose import choose, first_records, open_files
 from stratagem.rollouts.readers.containers import Chunk, Record, Source
 from stratagem.rollouts.readers.fields import Tabulator, tabulator
-from stratagem.rollouts.readers.files import find
+from stratagem.rollouts.readers.files import Found, find
 from stratagem.rollouts.readers.row import SESSION, BadRecord, ReadOptions, Row
 
 EXAMPLES = 20
@@ -129,6 +129,15 @@ class Log:
                     self.facts.setdefault(name, set()).update(values.sort().head(MAX_FACTS))
         return batch
 
+    def rows_of(self, source: Source) -> pl.DataFrame:
+        """The rows of one more file of the same format, for a log that grows. Counts in `left_out` and `lost` go on.
+
+        Raises:
+            StratagemError: as `batches`.
+        """
+        tables = self._sessions(self._of_source(source))
+        return pl.concat([pl.DataFrame(schema=self.schema), *tables])
+
     def _tables(self) -> Iterator[pl.DataFrame]:
         for source, step in self._found:
             for table in self._sessions(self._of_source(source)):
@@ -233,11 +242,17 @@ def read_rollouts(paths: str | Path | Sequence[str | Path], options: ReadOptions
     Raises:
         StratagemError: nothing there, files of several formats or of none, or a named column that is not there.
     """
-    options = options or ReadOptions()
     named = [paths] if isinstance(paths, str | Path) else list(paths)
-    found, skipped = open_files(find(named))
-    reader, kept, sample, more = choose(found, options)
-    skipped += more
+    files, skipped = open_files(find(named))
+    return open_log(files, options or ReadOptions(), skipped)
+
+
+def open_log(
+    files: Sequence[tuple[Source, Found]], options: ReadOptions, skipped: Sequence[tuple[str, str]] = ()
+) -> Log:
+    """As `read_rollouts`, of files that are open; `skipped` are those passed over before."""
+    reader, kept, sample, more = choose(files, options)
+    skipped = [*skipped, *more]
     if reader.plan:
         options = reader.plan(sample, options)
     rows: list[Row] = []

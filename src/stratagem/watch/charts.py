@@ -14,7 +14,7 @@ import polars as pl
 
 from stratagem.report import charts, view
 from stratagem.report.charts import Rows, Spec
-from stratagem.watch.log import Gain
+from stratagem.watch.metrics import Gain
 
 MOST = 40  # points of a line that are drawn as dots
 

@@ -1,115 +1,181 @@
-"""Tables of labelled responses that other people's trainers write, counted for the live page."""
+"""Labelled responses that other people's trainers write, read as `diagnose` reads them and counted as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from stratagem.records import UNPARSED, StratagemError
-from stratagem.watch.gain import gain_by_problem
-from stratagem.watch.log import COUNTS, Gain
+from stratagem.records import StratagemError
+from stratagem.rollouts.correctness import choose
+from stratagem.rollouts.log import Log, open_log
+from stratagem.rollouts.readers.containers import Source
+from stratagem.rollouts.readers.files import Found
+from stratagem.rollouts.readers.row import ReadOptions
+from stratagem.watch.curve import Curve
+from stratagem.watch.gain import STRATUM, Gain, split
+from stratagem.watch.metrics import COUNTS
 
-NEEDED = ("problem_id", "strategy")  # what our integrations add to a response, and what is counted of it
-OURS = (*NEEDED, "group")
 MOST_KINDS, MOST_STEPS = 8, 12  # different values of a column that makes panels, or lines
-Stamp = tuple[int, int]
+TRAINING = "train"
+BY_PROBLEM: dict[str, pl.DataType] = {"problem_id": pl.String(), **COUNTS}
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Which columns of the responses are read: the score, if known, and what describes a problem."""
+class Described:
+    """The columns that describe a problem: those that make panels, and the one that makes lines."""
 
-    score: str | None
     kinds: tuple[str, ...]
     steps: str | None
 
-    @property
-    def used(self) -> list[str]:
-        found = [*NEEDED, *self.kinds, self.steps, self.score]
-        return list(dict.fromkeys(name for name in found if name is not None))
+
+def described(table: pl.DataFrame, names: Sequence[str]) -> Described:
+    """Which of some columns describe a problem: they are the same for all its responses, and have few values."""
+    values = table.group_by("id").agg(pl.col(names).n_unique()).select(pl.col(names).max() <= 1)
+    few = {name: table[name].n_unique() for name in names if values[name].all()}
+    whole = [name for name in few if is_whole(table[name])]
+    kinds = [name for name in few if name not in whole and not table[name].dtype.is_numeric()]
+    steps = [name for name in whole if few[name] <= MOST_STEPS]
+    return Described(tuple(name for name in kinds if few[name] <= MOST_KINDS), steps[0] if steps else None)
 
 
-def layout_of(table: pl.DataFrame, columns: Sequence[str], score: str | None) -> Layout:
-    """Which of `columns` are meant.
+def is_whole(column: pl.Series) -> bool:
+    """Whether a column holds whole numbers, as such or as text: verl writes many numbers as text."""
+    if column.dtype != pl.String:
+        return column.dtype.is_integer()
+    return column.cast(pl.Int64, strict=False).null_count() == column.null_count() < len(column)
+
+
+class Responses:
+    """The responses of one run, counted by update, problem and strategy.
 
     Args:
-        score: the column that the user says tells what is right.
+        reader: the name of the reader of their format.
+        score, correct: what the user says is right, as `rollouts.correctness.choose` takes it.
+        where: what the run is called in messages.
+        aside: columns of this format that do not describe a problem.
 
-    Raises:
-        StratagemError: no column of the name that the user gave.
+    Attributes:
+        question: what the user has to say before it is known what is right; None where it is.
+        left_out: responses of each file without a step, a problem or a strategy, and damaged ones.
     """
-    rewards = [name for name in columns if table[name].dtype.is_float()]
-    if score is None:
-        fit = [name for name in rewards if table[name].drop_nulls().is_between(0, 1).all()]
-        found = rewards if len(rewards) == 1 else fit
-        score = found[0] if len(found) == 1 else None
-    elif score not in columns:
-        raise StratagemError(f"--score {score}: no such column; there are {', '.join(columns)}")
-    # What describes a problem is the same for all its responses; what else was logged is not.
-    others = [name for name in columns if name not in rewards]
-    values = table.group_by("problem_id").agg(pl.col(others).n_unique()).select(pl.col(others).max() <= 1)
-    described = [name for name in others if values[name].all()]
-    kinds = [
-        name
-        for name in described
-        if table[name].dtype in (pl.String, pl.Boolean) and table[name].n_unique() <= MOST_KINDS
-    ]
-    steps = [
-        name for name in described if table[name].dtype.is_integer() and table[name].n_unique() <= MOST_STEPS
-    ]
-    return Layout(score, tuple(kinds), steps[0] if steps else None)
 
+    def __init__(
+        self, reader: str, score: str | None, correct: str | None, where: str, aside: Collection[str] = ()
+    ) -> None:
+        self._options = ReadOptions(columns={"id": "problem_id"}, format=reader)
+        self._score, self._correct, self._where = score, correct, where
+        self._aside = {*aside, "strategy", "split"}
+        self._log: Log | None = None
+        self._described: Described | None = None
+        self._counts: dict[Path, list[pl.DataFrame]] = {}
+        self._table = pl.DataFrame(schema=BY_PROBLEM)
+        self._new: list[pl.DataFrame] = []
+        self._curve = Curve(split_problems)
+        self.question: str | None = None
+        self.left_out: Counter[Path] = Counter()
 
-def counted(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:
-    """Responses as counts: problem_id, kind, difficulty, strategy, n, right; those without a score in [0, 1] are left
-    out."""
-    score = pl.lit(0.0) if layout.score is None else pl.col(layout.score).cast(pl.Float64, strict=False)
-    parts = [pl.lit(f"{name} ") + pl.col(name).cast(pl.String) for name in layout.kinds]
-    kind = pl.concat_str(parts, separator=", ") if parts else pl.lit("all")
-    steps = pl.col(layout.steps).cast(pl.Int64, strict=False) if layout.steps else pl.lit(0, pl.Int64)
-    return (
-        table.select(
-            pl.col("problem_id").cast(pl.String),
-            kind.fill_null("none").alias("kind"),
-            steps.fill_null(0).alias("difficulty"),
-            pl.col("strategy").cast(pl.String).fill_null(UNPARSED),
-            score.alias("score"),
+    def add(self, source: Source) -> list[int]:
+        """Count what is new in a file; returns its updates, from 0.
+
+        Raises:
+            StratagemError: it cannot be read, or names no problems and strategies.
+        """
+        if self._log is None:
+            log = open_log([(source, Found(source.path, named=True))], self._options)
+            if "strategy" not in log.extra:
+                raise StratagemError(f"{source.name}: no column 'strategy'")
+            self._log = log
+        before = self._log.left_out.total()
+        table = self._log.rows_of(source)
+        update = pl.col("checkpoint").cast(pl.Int64, strict=False) - 1
+        known = table.with_columns(update=update).filter(
+            pl.col("update") >= 0, pl.col("id").is_not_null(), pl.col("strategy").is_not_null()
         )
-        .filter(pl.col("score").is_between(0, 1))
-        .group_by("problem_id", "kind", "difficulty", "strategy")
-        .agg(n=pl.len().cast(pl.Float64), right=pl.col("score").sum())
-    )
+        self.left_out[source.path] += self._log.left_out.total() - before + table.height - known.height
+        if "split" in known.columns:
+            known = known.filter((pl.col("split") == TRAINING).fill_null(True))
+        if known.is_empty():
+            return []
+        counts = self._counted(known, self._log)
+        updates: list[int] = counts["update"].unique().sort().to_list()
+        if updates:
+            self._counts.setdefault(source.path, []).append(counts)
+            self._new.append(counts)
+            self._curve.forget(updates[0])
+        return updates
+
+    def drop(self, path: Path) -> None:
+        """Forget what a file held."""
+        self.left_out.pop(path, None)
+        if self._counts.pop(path, None):
+            self._table, self._curve = pl.DataFrame(schema=BY_PROBLEM), Curve(split_problems)
+            self._new = [counts for parts in self._counts.values() for counts in parts]
+
+    @property
+    def scored(self) -> bool:
+        """Whether it is known what is right."""
+        return self.question is None
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """All counts: problem_id, update, kind, difficulty, strategy, n, right; parts of an update may come apart."""
+        if self._new:
+            self._table, self._new = pl.concat([self._table, *self._new], rechunk=True), []
+        return self._table
+
+    def counts(self) -> pl.DataFrame:
+        """The counts over all problems, as `metrics.MetricsLog` has them."""
+        keys = ["update", "kind", "difficulty", "strategy"]
+        return self.table.group_by(keys).agg(pl.col("n", "right").sum()).sort(keys).select(list(COUNTS))
+
+    def gains(self) -> dict[int, Gain]:
+        """The gain since the start by updates done; empty where it is not known what is right."""
+        return self._curve.gains(self.table) if self.scored else {}
+
+    def _counted(self, table: pl.DataFrame, log: Log) -> pl.DataFrame:
+        """Responses as counts. Those without a score in [0, 1] are left out."""
+        if self._described is None:
+            self._described = described(table, [name for name in log.extra if name not in self._aside])
+        kinds, steps = self._described.kinds, self._described.steps
+        parts = [pl.lit(f"{name} ") + pl.col(name).cast(pl.String) for name in kinds]
+        kind = pl.concat_str(parts, separator=", ") if parts else pl.lit("all")
+        return (
+            table.select(
+                pl.col("id").alias("problem_id"),
+                "update",
+                kind.fill_null("none").alias("kind"),
+                (pl.col(steps) if steps else pl.lit(0))
+                .cast(pl.Int64, strict=False)
+                .fill_null(0)
+                .alias("difficulty"),
+                "strategy",
+                self._right(table, log).alias("right"),
+            )
+            .filter(pl.col("right").is_between(0, 1))
+            .group_by("problem_id", "update", "kind", "difficulty", "strategy")
+            .agg(n=pl.len().cast(pl.Float64), right=pl.col("right").sum())
+        )
+
+    def _right(self, table: pl.DataFrame, log: Log) -> pl.Expr:
+        """What is right. Asked of every new part, since columns that were equal at first may differ later."""
+        if self.question is None:
+            try:
+                return choose(log.score_names, table, self._score, self._correct, self._where).expression
+            except StratagemError as error:
+                self.question = str(error)
+        return pl.lit(0.0)
 
 
-def by_update(table: pl.DataFrame) -> pl.DataFrame:
-    """The counts of `counted`, with their update, over all problems, as `watch_log.MetricsLog` has them."""
-    keys = ["update", "kind", "difficulty", "strategy"]
-    return table.group_by(keys).agg(pl.col("n", "right").sum()).sort(keys).select(list(COUNTS))
-
-
-def gain_by_strata(start: pl.DataFrame, now: pl.DataFrame) -> Gain | None:
-    """The gain from some responses to others, by problem where both sides answered the same ones."""
-    keys = ["problem_id", "kind", "difficulty", "strategy"]
-    tables = [
+def split_problems(start: pl.DataFrame, now: pl.DataFrame) -> Gain | None:
+    """The gain from some responses to others."""
+    keys = ["problem_id", *STRATUM, "strategy"]
+    sides = [
         side.group_by(keys).agg(pl.col("n").sum().cast(pl.Int64), pl.col("right").sum()).sort(keys)
         for side in (start, now)
     ]
-    return gain_by_problem(tables, ("kind", "difficulty"))
-
-
-def pace_of(times: dict[int, float], recent: int) -> float | None:
-    """Seconds an update, from when the latest ones were written."""
-    last = sorted(times)[-recent:]
-    return (times[last[-1]] - times[last[0]]) / (last[-1] - last[0]) if len(last) > 1 else None
-
-
-def stamp(path: Path) -> Stamp:
-    """A file's size and time, which tell whether it has changed; zeros where it is gone."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
+    return split(*sides, by=STRATUM, rng=np.random.default_rng(0))

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,6 +84,21 @@ def sources(path: Path) -> list[Source]:
     if streams.packing(head) == "zip":
         return _members(path)
     return _source(str(path), path, partial(streams.chunks, path))
+
+
+def lines_source(path: Path, lines: bytes) -> Source:
+    """Whole lines of JSON that were read from a file that grows."""
+    return Source(str(path), path, "lines", partial(_json_lines, lambda: iter([lines])))
+
+
+def parquet_source(path: Path, unread: Collection[str] = ()) -> Source:
+    """A Parquet file. Of columns that are `unread` nothing is taken from the disk: their values are empty texts."""
+    return Source(
+        str(path),
+        path,
+        "parquet",
+        partial(_parquet, str(path), path, partial(streams.chunks, path), unread=unread),
+    )
 
 
 def _members(path: Path) -> list[Source]:
@@ -342,7 +357,11 @@ def _csv_record(names: list[str], values: list[str]) -> Record:
 
 
 def _parquet(
-    name: str, path: Path, parts: Callable[[], streams.Parts], at_most: int = NO_LIMIT
+    name: str,
+    path: Path,
+    parts: Callable[[], streams.Parts],
+    at_most: int = NO_LIMIT,
+    unread: Collection[str] = (),
 ) -> Iterator[Chunk]:
     plain = streams.packing(streams.raw_head(path)) is None
     source = str(path) if plain else pa.BufferReader(streams.all_bytes(parts(), MAX_DOCUMENT, name))
@@ -350,13 +369,16 @@ def _parquet(
     try:
         with pq.ParquetFile(source) as file:
             _check_ratio(name, file.metadata)
-            for batch in file.iter_batches(min(PARQUET_ROWS, at_most)):
+            wanted = (
+                [column for column in file.schema_arrow.names if column not in unread] if unread else None
+            )
+            for batch in file.iter_batches(min(PARQUET_ROWS, at_most), columns=wanted):
                 batch.validate(full=True)
                 names = [*map(str, batch.schema.names)]  # a damaged one is an error here, in Polars a panic
                 if twice := [one for one in names if names.count(one) > 1]:
                     raise StratagemError(f"{name}: two columns are called {twice[0]!r}")
                 table = pl.DataFrame(dict(zip(names, map(pl.from_arrow, batch.columns), strict=True)))
-                table = _simple(table)
+                table = _simple(table).with_columns(pl.lit("").alias(column) for column in unread)
                 yield Chunk(range(number, number + table.height), table.to_dicts, table)
                 number += table.height
                 if number > at_most:

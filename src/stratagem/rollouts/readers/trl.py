@@ -28,12 +28,17 @@ def recognises(record: Mapping[str, Any]) -> bool:
 
 
 def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOptions:
-    """What stands between completion and advantage is a reward if it is a number."""
+    """What stands between completion and advantage is a reward if it is a number.
+
+    TRL writes rewards as floats, so whole numbers beside them are what `log_extra` got.
+    """
     names = list(dict.fromkeys(name for record in records for name in record))
     settled = naming.plan(records, options)
     columns = {"prompt": "prompt", "completion": "completion", "checkpoint": "step", **options.columns}
     columns.pop("score", None)
     between = [name for name in names if name not in (*FIRST, LAST)]
     rewards = [name for name in between if naming.is_numeric(record.get(name) for record in records)]
+    whole = [name for name in rewards if all(type(record.get(name)) is int for record in records)]
+    rewards = [name for name in rewards if name not in whole] or rewards
     scores = settled.scores if options.scores or "score" in options.columns else tuple(rewards)
     return replace(settled, columns=columns, scores=scores)

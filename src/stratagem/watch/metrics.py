@@ -10,12 +10,13 @@ from typing import Any, cast
 import polars as pl
 
 from stratagem.report.format import finite
+from stratagem.watch.gain import Gain, read_gain
+from stratagem.watch.tail import Tail
 
 SCALARS = (
     *("reward", "no_signal", "kl", "entropy", "length", "truncated"),
     *("loss", "accuracy", "grad_norm", "seconds"),
 )
-TERMS = ("gain", "selection", "improvement", "new_strategy")
 COUNTS: dict[str, pl.DataType] = {
     "update": pl.Int64(),
     "kind": pl.String(),
@@ -24,42 +25,6 @@ COUNTS: dict[str, pl.DataType] = {
     "n": pl.Float64(),
     "right": pl.Float64(),
 }
-_MARK = 256  # bytes before the place reached, by which a file that was cut and has grown again is told
-_CHUNK = 16 << 20
-Gain = dict[str, tuple[float, float | None, float | None]]  # a term's value and interval by its name
-
-
-class Tail:
-    """The whole lines of a growing file, each once.
-
-    A file that was cut off, replaced or taken away is read from its start again.
-    """
-
-    def __init__(self) -> None:
-        self._offset = 0
-        self._mark = b""
-
-    def read(self, path: Path) -> tuple[bool, list[bytes]]:
-        """What was added: whether all that came before is void, and the new lines. A begun line waits for its end."""
-        void = False
-        lines: list[bytes] = []
-        try:
-            with open(path, "rb") as file:
-                size = file.seek(0, 2)
-                file.seek(max(0, self._offset - len(self._mark)))
-                if size < self._offset or file.read(len(self._mark)) != self._mark:
-                    void, self._offset, self._mark = True, 0, b""
-                    file.seek(0)
-                rest = b""
-                while chunk := file.read(_CHUNK):
-                    *whole, rest = (rest + chunk).split(b"\n")
-                    lines += whole
-        except OSError:  # not there, or just renamed: what was read stays until there is something else
-            return False, []
-        if lines:
-            self._offset += sum(len(line) + 1 for line in lines)
-            self._mark = b"\n".join(lines[-2:])[-(_MARK - 1) :] + b"\n"
-        return void, lines
 
 
 @dataclass
@@ -104,7 +69,7 @@ class MetricsLog:
         if void:
             self.clear()
         entries: list[Entry] = []
-        for line in lines:
+        for line in lines.split(b"\n"):
             entry = read_line(line)
             if entry is None:
                 self.damaged += bool(line.strip())
@@ -175,15 +140,3 @@ def read_cell(cell: Any) -> tuple[str, int, str, float, float]:
     if None in numbers or type(difficulty) is not int or not 0 <= numbers[1] <= numbers[0]:  # type: ignore[operator]
         raise ValueError("not a cell")
     return str(kind), difficulty, str(strategy), *cast("tuple[float, float]", numbers)
-
-
-def read_gain(live: dict[str, Any], prefix: str = "") -> Gain | None:
-    """The gain since the start as `integrations.live` logs it; None where it was not split then."""
-    found: Gain = {}
-    for term in TERMS:
-        value = finite(live.get(f"{prefix}{term}"))
-        if value is None:
-            return None
-        name = f"{prefix}{term}"
-        found[term] = value, finite(live.get(f"{name}/low")), finite(live.get(f"{name}/high"))
-    return found

@@ -1,0 +1,141 @@
+"""The charts of training: reward, strategies and the training's own numbers over updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from stratagem.report import charts, format, frames
+from stratagem.report.page import Charts, Placed
+from stratagem.watch.charts import Kept
+from stratagem.watch.run import Run
+
+MOST_KINDS = 6  # panels of one curve
+HEALTH = {
+    "reward": "Reward",
+    "no_signal": "Groups without signal",
+    "kl": "KL to the start",
+    "entropy": "Entropy",
+    "length": "Length, tokens",
+    "loss": "Loss",
+    "accuracy": "Accuracy of tokens",
+    "grad_norm": "Norm of the gradient",
+}
+
+
+def training(kept: Charts, made: Kept, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Curves of each arm, its replicates together: reward by number of steps, share and accuracy of each strategy."""
+    return [
+        of_arm(kept, made, name, replicates, len(runs) > 1)
+        for name in dict.fromkeys(run.name for run in runs)
+        if (replicates := [run for run in runs if run.name == name and run.counts.height])
+    ]
+
+
+def of_arm(kept: Charts, made: Kept, name: str, runs: Sequence[Run], titled: bool) -> dict[str, Any]:
+    """The curves of one arm, from all its replicates."""
+    counts = pl.concat(
+        run.counts.with_columns(cell=pl.lit(name), seed=pl.lit(run.replicate, pl.Int32)) for run in runs
+    )
+    kinds = [
+        kind
+        for kind in counts["kind"].unique(maintain_order=True)
+        if kind in most(counts, "kind")[:MOST_KINDS]
+    ]
+    steps = charts.step_colours(counts["difficulty"].unique().sort().to_list())
+    used = most(counts, "strategy")
+    strategies = strategy_colours(used)
+    scored = all(run.scored for run in runs)
+
+    def panels(
+        what: str, key: str, scale: dict[Any, str], rates: Callable[[str], pl.DataFrame]
+    ) -> Iterable[Placed]:
+        for kind in kinds:
+            label = "" if kind == "all" else f", {kind}"
+            spec = made.rates(rates(kind), key, scale)
+            yield kept.add(spec, f"{name}: {what}{label}", f"{what.split(' ')[0]}{label}")
+
+    placed: list[Placed] = []
+    if scored and len(steps) > 1:
+        placed += panels(
+            "reward by steps", "difficulty", steps, lambda kind: frames.reward_rates(counts, name, kind)
+        )
+    if len(used) > 1:
+        placed += panels(
+            "share of each strategy",
+            "strategy",
+            strategies,
+            lambda kind: frames.strategy_rates(counts, name, kind),
+        )
+    if scored:
+        placed += panels(
+            "accuracy by strategy", "strategy", strategies, lambda kind: accuracy_rates(counts, kind)
+        )
+    return {
+        "title": format.cell_label(name) if titled else "",
+        "steps": steps if scored and len(steps) > 1 else {},
+        "strategies": strategies,
+        "panels": placed,
+        "only": used[0] if len(used) == 1 else None,
+        "several": len(runs) > 1,
+    }
+
+
+def most(counts: pl.DataFrame, column: str) -> list[str]:
+    """The values of a column, those with the most responses first."""
+    return (
+        counts.group_by(column)
+        .agg(pl.col("n").sum())
+        .sort("n", column, descending=[True, False])[column]
+        .to_list()
+    )
+
+
+def strategy_colours(strategies: Sequence[str]) -> dict[str, str]:
+    """A colour for each strategy: its own where it has one, else of those that are left."""
+    own = {name: charts.STRATEGY_COLOURS[name] for name in strategies if name in charts.STRATEGY_COLOURS}
+    left = [colour for colour in charts.PALETTE if colour not in own.values()]
+    others = [name for name in strategies if name not in own]
+    drawn = own | {name: left[i % len(left)] for i, name in enumerate(others)}
+    return {name: drawn[name] for name in strategies}
+
+
+def accuracy_rates(counts: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """Share of right responses of each strategy, over updates."""
+    mine = counts.filter(pl.col("kind") == kind)
+    return frames.rates(mine.rename({"right": "part", "n": "whole"}), "strategy")
+
+
+def health(kept: Charts, made: Kept, runs: Sequence[Run]) -> dict[str, Any]:
+    """The training's own numbers, an arm a line."""
+    tables = [
+        run.scalars.with_columns(cell=pl.lit(run.name), seed=pl.lit(run.replicate))
+        for run in runs
+        if run.scalars.height
+    ]
+    if not tables:
+        return {"scale": {}, "panels": []}
+    metrics = pl.concat(tables)
+    # In a study the stages have different sets of numbers, and one chart less is easier to read.
+    names = [name for name in HEALTH if metrics[name].count() and not (name == "grad_norm" and len(runs) > 1)]
+    arms = metrics["cell"].unique(maintain_order=True).to_list()
+    scale = {arm: charts.PALETTE[i % len(charts.PALETTE)] for i, arm in enumerate(arms)}
+    means = frames.health(metrics, names) if names else pl.DataFrame({"name": []})
+    panels = [
+        kept.add(made.metric(part, scale), f"{HEALTH[name]} over updates", HEALTH[name])
+        for name in names
+        if (part := means.filter(pl.col("name") == name)).height
+    ]
+    return {"scale": legend(scale) if len(arms) > 1 else {}, "panels": panels}
+
+
+def legend(scale: Mapping[str, str]) -> dict[str, str]:
+    return {format.cell_label(arm): colour for arm, colour in scale.items()}
+
+
+def label_of(run: Run, runs: Sequence[Run]) -> str:
+    """A run's name, with its replicate where there are several."""
+    label = format.cell_label(run.name)
+    return f"{label} replicate {run.replicate}" if len({other.replicate for other in runs}) > 1 else label
