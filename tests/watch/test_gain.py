@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stratagem.watch.gain import POINTS, WINDOW, Gains, gain_between, places
-from stratagem.watch.log import COUNTS
+from stratagem.watch.gain import as_numbers, read_gain, split_updates
+from stratagem.watch.metrics import COUNTS
 from tests.watch.runs import cells
 
 PARTS = ("selection", "improvement", "new_strategy")
@@ -21,14 +21,14 @@ def table(updates: range, drift: float, seed: int = 0) -> pl.DataFrame:
 
 def test_selection_is_found_where_only_shares_move() -> None:
     """Shares of the suited strategy go from 0.5-0.59 to 0.8-0.89; each strategy is as right as before (0.9 or 0.1)."""
-    found = gain_between(table(range(10), 0.01), table(range(30, 40), 0.01, seed=1))
-    assert found is not None
-    assert found["selection"][0] == pytest.approx(0.8 * 0.3, abs=0.05)
-    assert found["improvement"][0] == pytest.approx(0, abs=0.04)
-    low, high = found["selection"][1:]
+    gain = split_updates(table(range(10), 0.01), table(range(30, 40), 0.01, seed=1))
+    assert gain is not None
+    assert gain["selection"][0] == pytest.approx(0.8 * 0.3, abs=0.05)
+    assert gain["improvement"][0] == pytest.approx(0, abs=0.04)
+    low, high = gain["selection"][1:]
     assert low is not None
     assert high is not None
-    assert 0.1 < low < found["selection"][0] < high < 0.4
+    assert 0.1 < low < gain["selection"][0] < high < 0.4
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -37,10 +37,10 @@ def test_the_terms_sum_to_the_gain(seed: int) -> None:
     now = now.with_columns(
         strategy=pl.when(pl.col("update") == 22).then(pl.lit("mixed")).otherwise("strategy")
     )
-    found = gain_between(start, now)
-    assert found is not None
-    assert sum(found[part][0] for part in PARTS) == pytest.approx(found["gain"][0], abs=1e-12)
-    assert found["new_strategy"][0] != 0
+    gain = split_updates(start, now)
+    assert gain is not None
+    assert sum(gain[part][0] for part in PARTS) == pytest.approx(gain["gain"][0], abs=1e-12)
+    assert gain["new_strategy"][0] != 0
 
 
 def test_a_stratum_weighs_as_its_part_of_the_responses() -> None:
@@ -53,19 +53,19 @@ def test_a_stratum_weighs_as_its_part_of_the_responses() -> None:
             rows.append((update, "b", 1, "s", 10.0, 10 * second))
         return pl.DataFrame(rows, schema=COUNTS, orient="row")
 
-    found = gain_between(side(0.2, 0.8), side(0.7, 0.3))
-    assert found is not None
-    assert found["gain"][0] == pytest.approx(0.9 * 0.5 - 0.1 * 0.5)
-    assert found["gain"][1:] == pytest.approx((0.4, 0.4))
+    gain = split_updates(side(0.2, 0.8), side(0.7, 0.3))
+    assert gain is not None
+    assert gain["gain"][0] == pytest.approx(0.9 * 0.5 - 0.1 * 0.5)
+    assert gain["gain"][1:] == pytest.approx((0.4, 0.4))
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     """Nothing changes: of 100 runs' gains about 95 intervals hold 0."""
     hits = 0
     for seed in range(100):
-        found = gain_between(table(range(6), 0.0, seed), table(range(6, 12), 0.0, seed + 1000), draws=100)
-        assert found is not None
-        low, high = found["gain"][1:]
+        gain = split_updates(table(range(6), 0.0, seed), table(range(6, 12), 0.0, seed + 1000), draws=100)
+        assert gain is not None
+        low, high = gain["gain"][1:]
         assert low is not None
         assert high is not None
         hits += low <= 0 <= high
@@ -73,42 +73,28 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
 
 
 def test_one_update_a_side_has_no_interval() -> None:
-    found = gain_between(table(range(1), 0.0), table(range(1, 2), 0.0))
-    assert found is not None
-    assert found["gain"][1:] == (None, None)
+    gain = split_updates(table(range(1), 0.0), table(range(1, 2), 0.0))
+    assert gain is not None
+    assert gain["gain"][1:] == (None, None)
 
 
 def test_nothing_in_common_is_no_gain() -> None:
     start = table(range(3), 0.0)
-    assert gain_between(start, start.with_columns(kind=pl.lit("other"))) is None
+    assert split_updates(start, start.with_columns(kind=pl.lit("other"))) is None
 
 
-def test_the_curve_has_few_places_and_ends_now() -> None:
-    assert places(1) == []
-    assert places(2) == [2]
-    assert places(25) == [20, 25]
-    for updates in (160, 1_000, 10_007):
-        found = places(updates)
-        assert len(found) <= POINTS + 1
-        assert found[-1] == updates
-        assert found[0] >= 2 * WINDOW
+@pytest.mark.parametrize("prefix", ["", "stratagem/"])
+def test_a_gain_survives_a_log(prefix: str) -> None:
+    gain = split_updates(table(range(4), 0.0), table(range(20, 24), 0.02))
+    assert gain is not None
+    numbers = {f"{prefix}{name}": number for name, number in as_numbers(gain).items()}
+    assert read_gain({"loss": 1.0, **numbers}, prefix) == gain
+    del numbers[f"{prefix}selection"]
+    assert read_gain(numbers, prefix) is None
 
 
-def test_early_halves_are_compared_and_later_the_first_and_last_ten() -> None:
-    counts = table(range(40), 0.01)
-    for done, window in ((6, 3), (40, 10)):
-        part = counts.filter(pl.col("update") < done)
-        sides = part.filter(pl.col("update") < window), part.filter(pl.col("update") >= done - window)
-        assert Gains().curve(part)[done] == gain_between(*sides)
-
-
-def test_what_was_split_is_not_split_again() -> None:
-    counts, calls = table(range(45), 0.01), []
-
-    def split(start: pl.DataFrame, now: pl.DataFrame) -> None:
-        calls.append(now["update"].max())
-
-    gains = Gains()
-    gains.curve(counts.filter(pl.col("update") < 40), split)
-    gains.curve(counts, split)
-    assert calls == [19, 29, 39, 44]
+def test_an_interval_that_is_not_known_stays_unknown_in_a_log() -> None:
+    gain = split_updates(table(range(1), 0.0), table(range(1, 2), 0.0))
+    assert gain is not None
+    assert as_numbers(gain).keys() == gain.keys()
+    assert read_gain(as_numbers(gain)) == gain

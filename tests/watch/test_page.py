@@ -215,45 +215,65 @@ def test_sft_shows_its_loss(tmp_path: Path) -> None:
     assert "Loss over updates" in shown.html
 
 
-def study(folder: Path) -> None:
+ARMS = {"fast": ("rl", "fast"), "slow/start": ("sft", "slow_start"), "slow/RL(6-9)": ("rl", "slow_RL_6-9")}
+
+
+def study(folder: Path, replicates: int = 2) -> None:
     folder.mkdir()
-    settings = {"preset": "quick", "study": {"strategies": ["F", "B", "FB"], "rl_steps": ["2-5", "6-9"]}}
-    (folder / "study.json").write_text(json.dumps({"settings": settings}))
+    arms = [
+        {"name": name, "stage": stage, "start": None, "folder": f"seed{i}/{place}", "replicate": i}
+        for i in range(replicates)
+        for name, (stage, place) in ARMS.items()
+    ]
+    (folder / "study.json").write_text(json.dumps({"settings": {"preset": "quick"}, "arms": arms}))
 
 
 def test_a_study_shows_what_is_done_running_and_waiting(tmp_path: Path) -> None:
-    study(tmp_path / "study")
+    study(tmp_path / "study", replicates=3)
     watched = Watched(tmp_path / "study")
-    assert "9 trainings: 9 waiting" in watched.show().html
+    assert "3 trainings: 3 waiting" in watched.show().html
     sft = b'{"update": 0, "loss": 1.5}\n'
-    for seed in (0, 1):
-        runs.stage(tmp_path / f"study/seed{seed}/FB_SFT", sft, "sft", epochs=1, size=32, batch=32)
-    runs.stage(tmp_path / "study/seed0/FB_RL_6-9", b"".join(runs.lines(40, 0.01)))
-    runs.stage(tmp_path / "study/seed1/FB_RL_6-9.partial", b"".join(runs.lines(12)))
-    (tmp_path / "study/seed0/rollouts/FB_SFT").mkdir(parents=True)
-    (tmp_path / "study/seed0/rollouts/FB_SFT/config.json").write_text("{}")
+    for replicate in (0, 1):
+        place = tmp_path / f"study/seed{replicate}/slow_start"
+        runs.stage(place, sft, "sft", epochs=1, size=32, batch=32)
+    runs.stage(tmp_path / "study/seed0/slow_RL_6-9", b"".join(runs.lines(40, 0.01)))
+    runs.stage(tmp_path / "study/seed1/slow_RL_6-9.partial", b"".join(runs.lines(12)))
+    for name in ("slow_start", "fast.partial"):
+        (tmp_path / "study/seed0/rollouts" / name).mkdir(parents=True)
+        (tmp_path / "study/seed0/rollouts" / name / "config.json").write_text("{}")
     watched._next = 0.0
     shown = watched.show()
-    assert "18 trainings: 3 done, 1" in shown.html
-    assert "FB RL(6-9) seed 1" in shown.html
+    assert "6 trainings: 3 done, 1" in shown.html
+    assert "slow RL(6-9) replicate 1" in shown.html
     assert "12 / 40" in shown.html
-    assert "1 of 30" in shown.html  # nine cells and six probes a seed
-    labels = json.dumps(shown.charts)
-    assert "FB RL(6-9) seed 0|gain" in labels
+    assert "<dd>1 done" in shown.html
+    assert "slow RL(6-9) replicate 0|gain" in json.dumps(shown.charts)
 
 
-def test_names_of_a_study_are_those_that_it_writes() -> None:
-    pytest.importorskip("torch", reason="needs the lab extra")
-    from stratagem.studies import table1
-    from stratagem.studies.config import read_study
-    from stratagem.watch import run as watch_run
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        ({}, "missing required field|Expected `array`"),
+        ([], "arms: empty"),
+        (None, "Expected `array`"),
+        ([{"name": "a"}], "missing required field `folder`"),
+        ([{"name": "a", "folder": 3}], "Expected `str`"),
+    ],
+)
+def test_a_study_without_a_list_of_its_arms_is_said(tmp_path: Path, arms: Any, said: str) -> None:
+    (tmp_path / "study.json").write_text(json.dumps({"arms": arms}))
+    with pytest.raises(StratagemError, match=said) as caught:
+        Watched(tmp_path).show()
+    assert str(tmp_path / "study.json") in str(caught.value)
+    assert "\n" not in str(caught.value)
 
-    plan = read_study()
-    cells = table1.cell_names(plan)
-    assert list(watch_run.cells_of(table1.study_dict(plan))) == cells
-    assert [watch_run.folder_of(cell) for cell in cells] == [table1.folder_of(cell) for cell in cells]
-    probes = sum(1 + len(table1.probes_of(cell)) for cell in cells)
-    assert watch_run.evaluations_of(Path("nowhere"), cells) == (0, 0, probes)
+
+def test_panels_follow_the_order_of_the_log(tmp_path: Path) -> None:
+    cells = [["zeta", 2, "s", 8, 4], ["alpha", 2, "t", 8, 4]]
+    content = b"".join(json.dumps({"update": i, "cells": cells}).encode() + b"\n" for i in range(4))
+    runs.stage(tmp_path / "run", content)
+    html = Watched(tmp_path / "run").show().html
+    assert 0 < html.index("share, zeta") < html.index("share, alpha")
 
 
 def test_a_trl_run_is_watched_by_its_completions(tmp_path: Path) -> None:
@@ -267,11 +287,10 @@ def test_a_trl_run_is_watched_by_its_completions(tmp_path: Path) -> None:
     assert "share, kind inversion" in json.dumps([shown.html])
     (tmp_path / "trl/completions/completions_00013.parquet").write_bytes(b"PAR1 half")
     watched._next = 0.0
-    assert watched.show().key == shown.key
+    assert "After 12 updates" in watched.show().html
     runs.completions(tmp_path / "trl", 13, rng)
     watched._next = 0.0
-    assert "13" in watched.show().html
-    assert watched._source is not None
+    assert "After 13 updates" in watched.show().html
 
 
 def test_what_a_trl_run_logged_itself_is_shown_with_its_checkpoints(tmp_path: Path) -> None:
@@ -310,7 +329,8 @@ def test_of_several_rewards_one_has_to_be_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for step in range(1, 5):
         runs.completions(tmp_path / "trl", step, rng, form=[1.0, 0.0] * 32)
-    assert "name one with --score COLUMN" in Watched(tmp_path / "trl").show().html
+    html = Watched(tmp_path / "trl").show().html
+    assert "several columns may say what is right: right (0, 1), form (0, 1); name one with --score" in html
     assert "name one" not in Watched(tmp_path / "trl", "right").show().html
 
 

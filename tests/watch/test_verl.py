@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 from stratagem.integrations.verl import labelled
-from stratagem.records import StratagemError
 from stratagem.watch.page import Watched
 from stratagem.watch.verl import VerlRun
-
-from .runs import KINDS, STRATEGIES
+from tests.watch.runs import KINDS, STRATEGIES
 
 
 def responses(step: int, rng: np.random.Generator, drift: float = 0.0) -> list[dict[str, Any]]:
@@ -51,7 +49,7 @@ def write(folder: Path, step: int, rows: list[dict[str, Any]]) -> None:
 
 def test_a_verl_run_is_watched_by_its_responses(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    watched = Watched(tmp_path / "dump")
+    watched = Watched(tmp_path / "dump", "acc")
     assert "Waiting" in watched.show().html
     for step in range(1, 13):
         write(tmp_path / "dump", step, responses(step, rng, drift=0.03))
@@ -68,15 +66,15 @@ def test_counts_and_rewards_are_those_of_the_lines(tmp_path: Path) -> None:
     rows = {step: responses(step, rng) for step in (1, 2, 3)}
     for step in rows:
         write(tmp_path / "dump", step, rows[step])
-    one = VerlRun(tmp_path / "dump").poll()
-    assert one.status.done == 3
-    assert one.counts["n"].sum() == 3 * 64
+    run = VerlRun(tmp_path / "dump", "acc").poll()
+    assert run.status.done == 3
+    assert run.counts["n"].sum() == 3 * 64
     for step, lines in rows.items():
         right = sum(float(row["acc"]) for row in lines)
-        assert one.counts.filter(update=step - 1)["right"].sum() == right
-        assert one.scalars["reward"][step - 1] == pytest.approx(right / 64)
+        assert run.counts.filter(update=step - 1)["right"].sum() == right
+        assert run.scalars["reward"][step - 1] == pytest.approx(right / 64)
         by_problem = [{row["acc"] for row in lines if row["problem_id"] == f"p{i}"} for i in range(16)]
-        assert one.scalars["no_signal"][step - 1] == pytest.approx(sum(len(x) == 1 for x in by_problem) / 16)
+        assert run.scalars["no_signal"][step - 1] == pytest.approx(sum(len(x) == 1 for x in by_problem) / 16)
 
 
 def test_lines_that_come_one_by_one_add_up(tmp_path: Path) -> None:
@@ -85,7 +83,7 @@ def test_lines_that_come_one_by_one_add_up(tmp_path: Path) -> None:
     lines = [json.dumps(row) + "\n" for step in (1, 2, 3, 4) for row in responses(step, rng)]
     folder = tmp_path / "written"
     folder.mkdir()
-    grown = VerlRun(folder)
+    grown = VerlRun(folder, "acc")
     for i, part in enumerate(np.array_split(np.arange(len(lines)), 7)):
         text = "".join(lines[j] for j in part)
         with open(folder / f"host-{i % 2}.jsonl", "a") as file:
@@ -94,7 +92,7 @@ def test_lines_that_come_one_by_one_add_up(tmp_path: Path) -> None:
             grown.poll()
             file.write(text[50:])
         grown.poll()
-    whole = VerlRun(folder).poll()
+    whole = VerlRun(folder, "acc").poll()
     assert grown.run.counts.equals(whole.counts)
     assert whole.counts["n"].sum() == len(lines)
     assert grown.run.gains == whole.gains
@@ -105,7 +103,7 @@ def test_a_file_that_is_written_anew_is_counted_once(tmp_path: Path) -> None:
     for row in rows[:5]:
         del row["strategy"]
     write(tmp_path / "dump", 1, rows)
-    run = VerlRun(tmp_path / "dump")
+    run = VerlRun(tmp_path / "dump", "acc")
     run.poll()
     write(tmp_path / "dump", 1, rows[:32])
     assert run.poll().notes[0].startswith("5 lines ")
@@ -115,7 +113,7 @@ def test_a_file_that_is_written_anew_is_counted_once(tmp_path: Path) -> None:
 def test_a_later_value_that_is_no_number_costs_no_more_than_itself(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     write(tmp_path / "dump", 1, responses(1, rng))
-    run = VerlRun(tmp_path / "dump")
+    run = VerlRun(tmp_path / "dump", "acc")
     run.poll()
     later = responses(2, rng)
     later[0] |= {"steps": "many", "acc": "unknown"}
@@ -127,7 +125,7 @@ def test_a_later_value_that_is_no_number_costs_no_more_than_itself(tmp_path: Pat
 def test_a_run_that_begins_again_in_the_same_folder_replaces_what_was_there(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     write(tmp_path / "dump", 1, responses(1, rng))
-    run = VerlRun(tmp_path / "dump")
+    run = VerlRun(tmp_path / "dump", "acc")
     run.poll()
     again = responses(1, rng)[:32]
     write(tmp_path / "dump", 1, again)
@@ -151,25 +149,43 @@ def test_what_the_reward_function_writes_is_watched(tmp_path: Path) -> None:
                     ground_truth="7",
                     extra_info=info | {"question": "?"},
                 )
-    one = VerlRun(tmp_path / "out").poll()
-    assert one.notes == []
-    assert one.counts["n"].sum() == 32  # those of validation are no training
-    assert set(one.counts["strategy"]) == {"long", "short"}
-    assert one.counts["right"].sum() == 32
+    run = VerlRun(tmp_path / "out").poll()
+    assert run.notes == []
+    assert run.counts["n"].sum() == 32  # those of validation are no training
+    assert set(run.counts["strategy"]) == {"long", "short"}
+    assert run.counts["right"].sum() == 32
 
 
-def test_a_score_that_is_not_known_has_to_be_named(tmp_path: Path) -> None:
+def test_where_the_log_leaves_open_what_is_right_it_is_asked_for(tmp_path: Path) -> None:
+    """As `diagnose` asks: verl's score lies within -1 and 1 here, and acc says something else."""
     rng = np.random.default_rng(4)
     for step in (1, 2):
-        rows = responses(step, rng)
-        for row in rows:
-            row["correct"] = row.pop("acc")
-            row["form"] = 0.5
-        write(tmp_path / "dump", step, rows)
-    assert "name it with --score COLUMN" in Watched(tmp_path / "dump").show().html
-    assert "--score COLUMN" not in Watched(tmp_path / "dump", "correct").show().html
-    with pytest.raises(StratagemError, match="--score nothing: no such column"):
-        Watched(tmp_path / "dump", "nothing").show()
+        write(tmp_path / "dump", step, responses(step, rng))
+    html = Watched(tmp_path / "dump").show().html
+    assert "dump: several columns may say what is right: score (-1, 1), acc (0, 1)" in html
+    assert "a gain needs to know what is right" in html
+    assert "accuracy" not in html
+    assert "several columns" not in Watched(tmp_path / "dump", "acc").show().html
+    by_column = VerlRun(tmp_path / "dump", "acc").poll()
+    by_condition = VerlRun(tmp_path / "dump", correct="score > 0").poll()
+    assert by_condition.counts.equals(by_column.counts)
+    assert by_condition.gains == by_column.gains != {}
+    assert "--score nothing: no such column" in Watched(tmp_path / "dump", "nothing").show().html
+
+
+def test_columns_that_differ_only_later_are_asked_for_then(tmp_path: Path) -> None:
+    """At the start of a run all is wrong, and two rewards are the same column."""
+    rows = {step: responses(step, np.random.default_rng(step)) for step in (1, 2)}
+    for row in rows[1]:
+        row |= {"score": 0.0, "acc": "0.0"}
+    for row in rows[2]:
+        row["score"] = 0.5
+    write(tmp_path / "dump", 1, rows[1])
+    run = VerlRun(tmp_path / "dump")
+    assert run.poll().scored
+    write(tmp_path / "dump", 2, rows[2])
+    assert not run.poll().scored
+    assert run.run.gains == {}
 
 
 def test_lines_without_a_strategy_are_counted_and_named(tmp_path: Path) -> None:

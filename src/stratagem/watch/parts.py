@@ -110,7 +110,8 @@ def answer(run: Run) -> str:
     if not run.gains:
         if run.kind == "sft" and run.scalars["loss"].count():
             return f"Loss {run.scalars['loss'].drop_nulls()[-1]:.3f} after {run.status.done:,} updates"
-        return f"{run.status.done:,} updates so far; a gain needs two batches with strategies"
+        needs = "two batches with strategies" if run.scored else "to know what is right"
+        return f"{run.status.done:,} updates so far; a gain needs {needs}"
     at = max(run.gains)
     gain = run.gains[at]
     if not any(excludes_zero(gain[term]) for term in TERMS):

@@ -8,32 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stratagem.watch.log import MetricsLog, Tail, read_line
-from stratagem.watch.run import StageRun
+from stratagem.watch.metrics import MetricsLog, read_line
+from stratagem.watch.stage import StageRun
 from tests.watch import runs
 from tests.watch.runs import line, lines
-
-
-@given(st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"")), max_size=12), st.data())
-def test_lines_come_once_however_they_are_written(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[bytes], data: st.DataObject
-) -> None:
-    path = tmp_path_factory.mktemp("log") / "log"
-    whole = b"".join(row + b"\n" for row in rows)
-    tail, found, at = Tail(), [], 0
-    while at < len(whole):
-        more = data.draw(st.integers(1, len(whole) - at))
-        with open(path, "ab") as file:
-            file.write(whole[at : at + more])
-        at += more
-        void, new = tail.read(path)
-        assert not void
-        found += new
-        assert found == whole[:at].split(b"\n")[:-1]
-    assert found == rows
 
 
 def test_a_begun_line_waits_for_its_end(tmp_path: Path) -> None:
