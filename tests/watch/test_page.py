@@ -297,7 +297,7 @@ def test_what_a_trl_run_logged_itself_is_shown_with_its_checkpoints(tmp_path: Pa
     runs.trainer_state(tmp_path / "trl", 6, 20)
     shown = Watched(tmp_path / "trl").show()
     assert "6 of 20" in shown.html
-    assert "After 6 updates +5.0 points since the start: +4.0 by selecting strategies and +1.0" in shown.html
+    assert "After 6 updates +5.0 percentage points: +4.0 by selecting strategies and +1.0" in shown.html
     runs.trainer_state(tmp_path / "trl", 12, 12)
     watched = Watched(tmp_path / "trl")
     assert "<dd>done</dd>" in watched.show().html

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -27,70 +27,69 @@ HEALTH = {
 
 def training(kept: Charts, made: Kept, runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Curves of each arm, its replicates together: reward by number of steps, share and accuracy of each strategy."""
+    tables = [run.counts for run in runs]
+    colours = strategy_colours(pl.concat(tables)["strategy"].unique(maintain_order=True).to_list())
     return [
-        of_arm(kept, made, name, replicates, len(runs) > 1)
+        of_arm(kept, made, name, replicates, colours, len(runs) > 1)
         for name in dict.fromkeys(run.name for run in runs)
         if (replicates := [run for run in runs if run.name == name and run.counts.height])
     ]
 
 
-def of_arm(kept: Charts, made: Kept, name: str, runs: Sequence[Run], titled: bool) -> dict[str, Any]:
+def of_arm(
+    kept: Charts, made: Kept, name: str, runs: Sequence[Run], colours: Mapping[str, str], titled: bool
+) -> dict[str, Any]:
     """The curves of one arm, from all its replicates."""
     counts = pl.concat(
         run.counts.with_columns(cell=pl.lit(name), seed=pl.lit(run.replicate, pl.Int32)) for run in runs
     )
-    kinds = [
-        kind
-        for kind in counts["kind"].unique(maintain_order=True)
-        if kind in most(counts, "kind")[:MOST_KINDS]
-    ]
+    kinds = kinds_of(counts)
     steps = charts.step_colours(counts["difficulty"].unique().sort().to_list())
-    used = most(counts, "strategy")
-    strategies = strategy_colours(used)
+    used = set(counts["strategy"].unique())
+    strategies = {strategy: colour for strategy, colour in colours.items() if strategy in used}
     scored = all(run.scored for run in runs)
 
     def panels(
         what: str, key: str, scale: dict[Any, str], rates: Callable[[str], pl.DataFrame]
-    ) -> Iterable[Placed]:
+    ) -> Iterator[Placed]:
         for kind in kinds:
             label = "" if kind == "all" else f", {kind}"
             spec = made.rates(rates(kind), key, scale)
             yield kept.add(spec, f"{name}: {what}{label}", f"{what.split(' ')[0]}{label}")
 
-    placed: list[Placed] = []
+    rewards: list[Placed] = []
     if scored and len(steps) > 1:
-        placed += panels(
+        rewards += panels(
             "reward by steps", "difficulty", steps, lambda kind: frames.reward_rates(counts, name, kind)
         )
-    if len(used) > 1:
-        placed += panels(
+    by_strategy: list[Placed] = []
+    if len(strategies) > 1:
+        by_strategy += panels(
             "share of each strategy",
             "strategy",
             strategies,
             lambda kind: frames.strategy_rates(counts, name, kind),
         )
     if scored:
-        placed += panels(
+        by_strategy += panels(
             "accuracy by strategy", "strategy", strategies, lambda kind: accuracy_rates(counts, kind)
         )
     return {
         "title": format.cell_label(name) if titled else "",
-        "steps": steps if scored and len(steps) > 1 else {},
+        "steps": steps,
         "strategies": strategies,
-        "panels": placed,
-        "only": used[0] if len(used) == 1 else None,
+        "rewards": rewards,
+        "by_strategy": by_strategy,
+        "only": next(iter(strategies)) if len(strategies) == 1 else None,
         "several": len(runs) > 1,
     }
 
 
-def most(counts: pl.DataFrame, column: str) -> list[str]:
-    """The values of a column, those with the most responses first."""
-    return (
-        counts.group_by(column)
-        .agg(pl.col("n").sum())
-        .sort("n", column, descending=[True, False])[column]
-        .to_list()
-    )
+def kinds_of(counts: pl.DataFrame) -> list[str]:
+    """The types of problems with the most responses, in the order in which they occur."""
+    sizes = counts.group_by("kind", maintain_order=True).agg(pl.col("n").sum())
+    largest = set(sizes.sort("n", descending=True, maintain_order=True)["kind"].head(MOST_KINDS))
+    return [kind for kind in sizes["kind"] if kind in largest]
 
 
 def strategy_colours(strategies: Sequence[str]) -> dict[str, str]:

@@ -61,7 +61,8 @@ def gain_parts(kept: Charts, runs: Sequence[Run]) -> dict[str, Any]:
         bars.append((f"{label_of(run, runs)}|{title}" if several else title, terms_of(gain)))
     return {
         "split": kept.add(
-            charts.split(bars, "points of accuracy gained since the start"), "The gain since the start, split"
+            charts.split(bars, "percentage points of accuracy since the start", legend=False),
+            "The gain since the start, split",
         )
         if bars
         else None,
@@ -117,7 +118,7 @@ def answer(run: Run) -> str:
     if not any(excludes_zero(gain[term]) for term in TERMS):
         value, low, high = gain["gain"]
         ends = "" if low is None or high is None else f" [{format.signed(low)}, {format.signed(high)}]"
-        return f"After {at:,} updates no clear gain yet: {format.signed(value)} points{ends}"
+        return f"After {at:,} updates no clear gain yet: {format.signed(value)} percentage points{ends}"
     improved = gain["improvement"][0]
     terms = [
         f"{format.signed(gain['selection'][0])} by selecting strategies",
@@ -127,7 +128,7 @@ def answer(run: Run) -> str:
         terms.append(f"{format.signed(gain['new_strategy'][0])} by new ones")
     *first, last = terms
     whole = format.signed(gain["gain"][0])
-    return f"After {at:,} updates {whole} points since the start: {', '.join(first)} and {last}"
+    return f"After {at:,} updates {whole} percentage points: {', '.join(first)} and {last}"
 
 
 def excludes_zero(term: tuple[float, float | None, float | None]) -> bool:
