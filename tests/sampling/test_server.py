@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.records import StratagemError
-from stratagem.sampling.server import NEUTRAL, Server, rollout, token_budget
+from stratagem.sampling.server import NEUTRAL, Refusal, Server, rollout, token_budget
 from stratagem.settings import RolloutConfig, ServerConfig
 from stratagem.tasks import FiniteField
 from stratagem.tasks.finite_field.answer import find_prompt
@@ -187,6 +187,14 @@ def test_a_server_that_refuses_the_fields_is_asked_without_them(
     assert [record.getMessage() for record in caplog.records] == [
         f"{stand_in.url}: takes no top_k, repetition_penalty, min_p; goes by its own settings of them"
     ]
+
+
+def test_a_refusal_names_the_fields_that_the_server_names(stand_in: StandIn) -> None:
+    stand_in.unknown, stand_in.refusal = ("top_k",), '{"detail": "' + "x" * 300 + ' NAME, not top_keys"}'
+    ask = server(stand_in)
+    with pytest.raises(Refusal, match=r": 400 .{200}$") as caught:
+        ask.ask("POST", ask.path, {"top": 1, "top_k": 2, "min_p": 0.0})
+    assert caught.value.fields == {"top_k"}
 
 
 @pytest.mark.parametrize("p", [11, 13])

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from stratagem.records import UNPARSED, Problem, StratagemError
-from stratagem.records import UNPARSED, Problem, StratagemError
 from stratagem.tasks import TASKS, Task
 from stratagem.tasks.table import parsed
 from stratagem.watch.gain import DRAWS, WINDOW, as_numbers, split
@@ -132,11 +131,11 @@ def cells_of(responses: Sequence[Response]) -> list[Cell]:
     """The counts of one batch. Responses without a score are left out."""
     n: Counter[tuple[str, tuple[str, ...], str]] = Counter()
     right: dict[tuple[str, tuple[str, ...], str], float] = {}
-    for one in responses:
-        if one.score is not None:
-            cell = (one.problem, one.stratum, one.strategy)
+    for response in responses:
+        if response.score is not None:
+            cell = (response.problem, response.stratum, response.strategy)
             n[cell] += 1
-            right[cell] = right.get(cell, 0.0) + one.score
+            right[cell] = right.get(cell, 0.0) + response.score
     return [Cell(p, s, name, n[p, s, name], right[p, s, name]) for p, s, name in sorted(n)]
 
 
@@ -147,26 +146,28 @@ def batch_measures(responses: Sequence[Response], strategies: Sequence[str]) -> 
     ``all_right`` and ``all_wrong``. ``one_strategy`` is the part of groups that show one strategy alone: they cannot
     teach selection. ``left_out`` is the part of responses that have no score in [0, 1].
     """
-    scored = [one for one in responses if one.score is not None]
-    found = {"left_out": 1 - len(scored) / max(1, len(responses))}
+    scored = [response for response in responses if response.score is not None]
+    measures = {"left_out": 1 - len(scored) / max(1, len(responses))}
     if not scored:
-        return found
+        return measures
     by_strategy: dict[str, list[float]] = {name: [] for name in strategies}
     groups: dict[int, list[Response]] = {}
-    for one in scored:
-        by_strategy.setdefault(one.strategy, []).append(one.score or 0.0)
-        groups.setdefault(one.group, []).append(one)
+    for response in scored:
+        by_strategy.setdefault(response.strategy, []).append(response.score or 0.0)
+        groups.setdefault(response.group, []).append(response)
     for name, scores in by_strategy.items():
-        found[f"share/{name}"] = len(scores) / len(scored)
+        measures[f"share/{name}"] = len(scores) / len(scored)
         if scores:
-            found[f"accuracy/{name}"] = sum(scores) / len(scores)
-    found["accuracy"] = sum(one.score or 0.0 for one in scored) / len(scored)
-    same = [group for group in groups.values() if len({one.score for one in group}) == 1]
-    found["no_signal"] = len(same) / len(groups)
-    found["no_signal/all_right"] = sum(group[0].score == 1 for group in same) / len(groups)
-    found["no_signal/all_wrong"] = sum(group[0].score == 0 for group in same) / len(groups)
-    found["one_strategy"] = sum(len({one.strategy for one in g}) == 1 for g in groups.values()) / len(groups)
-    return found
+            measures[f"accuracy/{name}"] = sum(scores) / len(scores)
+    measures["accuracy"] = sum(response.score or 0.0 for response in scored) / len(scored)
+    same = [group for group in groups.values() if len({response.score for response in group}) == 1]
+    measures["no_signal"] = len(same) / len(groups)
+    measures["no_signal/all_right"] = sum(group[0].score == 1 for group in same) / len(groups)
+    measures["no_signal/all_wrong"] = sum(group[0].score == 0 for group in same) / len(groups)
+    measures["one_strategy"] = sum(
+        len({response.strategy for response in group}) == 1 for group in groups.values()
+    ) / len(groups)
+    return measures
 
 
 # -- who names the strategies ------------------------------------------------------------------------------
@@ -190,13 +191,13 @@ def labeller(strategies: str | Task | Callable[[str], str]) -> Labeller:
 def recognised(prompts: Sequence[str], completions: Sequence[str], finish: Sequence[str]) -> list[str]:
     """Strategies by a task's own recogniser. The problem is read from the last one that the prompt states."""
     problems: dict[str, tuple[Task, Problem]] = {}
-    found: list[str] = []
+    names: list[str] = []
     for prompt, completion, reason in zip(prompts, completions, finish, strict=True):
         if prompt not in problems:
             problems[prompt] = parsed(prompt)
         task, problem = problems[prompt]
-        found.append(task.label(problem, completion, reason).strategy)
-    return found
+        names.append(task.label(problem, completion, reason).strategy)
+    return names
 
 
 def by_rules(name: str) -> Labeller:

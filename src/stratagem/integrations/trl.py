@@ -111,7 +111,7 @@ class Live(TrainerCallback):
         except StratagemError:
             raise
         except Exception as error:
-            # A labelling function that fails on the first batch is a mistake to mend; one that fails on a rare
+            # A labelling function that fails on the first batch is a mistake to fix; one that fails on a rare
             # text days later must not end the run.
             if self.measures.batches == 0:
                 raise
@@ -124,7 +124,7 @@ class Live(TrainerCallback):
         )  # for other processes' rewards, as the trainer itself would next
         if any(part is None for part in together):
             return
-        responses = [one for part in together for one in part or ()]
+        responses = [response for part in together for response in part or ()]
         if training:
             split = self._split_is_due()
             begun = time.perf_counter()
@@ -132,11 +132,11 @@ class Live(TrainerCallback):
             if split:
                 self._split_at = time.perf_counter()
                 self._split_cost = self._split_at - begun
-            found = self.latest
+            measures = self.latest
         else:
             # Of an evaluation TRL averages the batches: shares and accuracies, and no gain.
-            found = Measures(self.measures.by).add(responses)
-        for name, value in found.items():
+            measures = Measures(self.measures.by).add(responses)
+        for name, value in measures.items():
             arguments["log_metric"](f"stratagem/{name}", value)
         own = time.perf_counter() - started
         if training:
@@ -175,7 +175,7 @@ class Live(TrainerCallback):
             )
         size = self._group if self._model.training else self._group_eval
         groups = [(first + i) // size for i in range(len(prompts))]
-        found = [
+        responses = [
             Response(problem, group, tuple(str(column[i]) for column in strata), name, score)
             for i, (problem, group, name, score) in enumerate(
                 zip(problems, groups, names, scores, strict=True)
@@ -188,7 +188,7 @@ class Live(TrainerCallback):
         write("strategy", names)
         for name, column in zip(self.measures.by, strata, strict=True):
             write(name, list(column))
-        return found
+        return responses
 
     def _column(self, arguments: dict[str, Any], name: str) -> Sequence[Any]:
         if name not in arguments or name in TRL_ARGUMENTS:
@@ -246,10 +246,10 @@ def text_of(message: Any) -> str:
 def ends_of(model: Any, tokenizer: Any) -> set[int]:
     """The token ids with which a completion that was not cut off ends: those of TRL's own rule."""
     config = getattr(model, "generation_config", None)
-    found = getattr(config, "eos_token_id", None)
+    declared = getattr(config, "eos_token_id", None)
     ids = {tokenizer.eos_token_id, tokenizer.pad_token_id}
-    ids |= set(found) if isinstance(found, list | tuple) else {found}
-    return {one for one in ids if one is not None}
+    ids |= set(declared) if isinstance(declared, list | tuple) else {declared}
+    return {token for token in ids if token is not None}
 
 
 def rank() -> int:

@@ -96,33 +96,33 @@ def labelled(
     def name_of(asked: str, solution: str) -> str:
         nonlocal labelled_some
         try:
-            found = label(asked, solution)
+            name = label(asked, solution)
         except Exception as error:
-            # What fails on the first response is a mistake to mend; a rare text days later must not end the run.
+            # What fails on the first response is a mistake to fix; a rare text days later must not end the run.
             if not labelled_some:
                 raise
             log.warning("a response is not labelled: naming its strategy failed: %r", error)
             return UNPARSED
         labelled_some = True
-        return found
+        return name
 
     def described(result: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
         info: Mapping[str, Any] = arguments.get("extra_info") or {}
         solution = str(arguments["solution_str"])
         asked = text_of(info, question, needs_question)
-        found = dict(result) if isinstance(result, Mapping) else {"score": result, "acc": result}
+        fields = dict(result) if isinstance(result, Mapping) else {"score": result, "acc": result}
         if correct is not None:
-            found["acc"] = float(correct(float(found["score"])))
-        found["strategy"] = name_of(asked, solution)
-        found["problem_id"] = id_of(arguments.get("data_source"), info, problem, asked)
-        found |= {name: str(field_of(info, name)) for name in by}
-        right = float(found.get("acc", found["score"]))
+            fields["acc"] = float(correct(float(fields["score"])))
+        fields["strategy"] = name_of(asked, solution)
+        fields["problem_id"] = id_of(arguments.get("data_source"), info, problem, asked)
+        fields |= {name: str(field_of(info, name)) for name in by}
+        right = float(fields.get("acc", fields["score"]))
         for name in validation:
-            found[f"share/{name}"] = float(found["strategy"] == name)
-            found[f"right/{name}"] = right if found["strategy"] == name else 0.0
+            fields[f"share/{name}"] = float(fields["strategy"] == name)
+            fields[f"right/{name}"] = right if fields["strategy"] == name else 0.0
         if out is not None:
-            out.add(row_of(found, info, asked, solution, right, by))
-        return found
+            out.add(row_of(fields, info, asked, solution, right, by))
+        return fields
 
     if inspect.iscoroutinefunction(function):
 
@@ -155,13 +155,13 @@ def text_of(info: Mapping[str, Any], question: str | None, needed: bool) -> str:
     """The problem's text, which verl itself does not hand to a reward function; empty if not there nor needed."""
     if question is not None:
         return str(field_of(info, question))
-    found = next((info[name] for name in QUESTION if isinstance(info.get(name), str)), None)
-    if found is None and needed:
+    text = next((info[name] for name in QUESTION if isinstance(info.get(name), str)), None)
+    if text is None and needed:
         raise StratagemError(
             f"the problem's text is needed to name strategies: put it into extra_info and say question=NAME; "
             f"extra_info has {', '.join(map(str, info)) or 'nothing'}"
         )
-    return found or ""
+    return text or ""
 
 
 def id_of(source: Any, info: Mapping[str, Any], problem: str | None, asked: str) -> str:
@@ -179,7 +179,7 @@ def id_of(source: Any, info: Mapping[str, Any], problem: str | None, asked: str)
 
 
 def row_of(
-    found: Mapping[str, Any],
+    fields: Mapping[str, Any],
     info: Mapping[str, Any],
     asked: str,
     solution: str,
@@ -188,8 +188,8 @@ def row_of(
 ) -> dict[str, Any]:
     """A response as `write` keeps it: as verl's own dumps have it, with the strategy."""
     step = next((info[name] for name in STEP if isinstance(info.get(name), int)), None)
-    row = {"input": asked or found["problem_id"], "output": solution, "score": right, "step": step}
-    row |= {name: found[name] for name in ("problem_id", "strategy", *by)}
+    row = {"input": asked or fields["problem_id"], "output": solution, "score": right, "step": step}
+    row |= {name: fields[name] for name in ("problem_id", "strategy", *by)}
     return row | ({"split": str(info["split"])} if info.get("split") is not None else {})
 
 
@@ -244,17 +244,19 @@ class Together:
         """Fill in the names; where one text fails, each is tried alone."""
         try:
             names = self._label(
-                [one.question for one in batch], [one.solution for one in batch], ["stop"] * len(batch)
+                [asked.question for asked in batch],
+                [asked.solution for asked in batch],
+                ["stop"] * len(batch),
             )
         except Exception as error:
             if len(batch) == 1:
                 batch[0].error = error
                 return
-            for one in batch:
-                self._answer([one])
+            for asked in batch:
+                self._answer([asked])
             return
-        for one, name in zip(batch, names, strict=True):
-            one.name = str(name)
+        for asked, name in zip(batch, names, strict=True):
+            asked.name = str(name)
 
     def __reduce__(self) -> tuple[type[Together], tuple[Labeller]]:
         return Together, (

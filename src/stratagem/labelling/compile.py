@@ -37,7 +37,7 @@ def plan(
     if form:
         missing = pl.col(ANSWER).is_null() if rules.parts.answer else pl.col("completion").is_null()
         if rules.parts.unparsed:
-            missing = missing | _found(pl.col(TEXT), rules.parts.unparsed)
+            missing = missing | _any_matches(pl.col(TEXT), rules.parts.unparsed)
         early = pl.when(missing).then(pl.lit(UNPARSED))
     if "finish_reason" in columns:
         early = pl.when(pl.col("finish_reason") == "length").then(pl.lit(TRUNCATED)).otherwise(early)
@@ -61,9 +61,9 @@ def plan(
     has = pl.concat_list(names).list.drop_nulls() if names else pl.lit([], dtype=pl.List(pl.String))
     added = [pl.col(LABEL).alias("strategy"), has.alias("behaviours")]
     if evidence:
-        found = [(rule, pl.col(LABEL) == rule.name) for rule in rules.strategies]
-        found += [(rule, pl.col(flag)) for rule, flag in zip(rules.behaviours, flags, strict=True)]
-        rows, marks = _with_marks(rows, found)
+        decided = [(rule, pl.col(LABEL) == rule.name) for rule in rules.strategies]
+        decided += [(rule, pl.col(flag)) for rule, flag in zip(rules.behaviours, flags, strict=True)]
+        rows, marks = _with_marks(rows, decided)
         joined = pl.concat_str(marks, separator=",", ignore_nulls=True) if marks else pl.lit("")
         added.append(pl.concat_str(pl.lit('{"marks":['), joined, pl.lit("]}")).alias("evidence"))
     return rows.select(*(name for name in columns if name not in ADDED), *added)
@@ -107,26 +107,28 @@ def _part(rule: Rule) -> pl.Expr:
 
 
 def _holds(rule: Rule, text: pl.Expr) -> pl.Expr:
-    conditions = [_found(text, rule.any)] if rule.any else []
+    conditions = [_any_matches(text, rule.any)] if rule.any else []
     conditions += [text.str.contains(ascii_classes(pattern)) for pattern in rule.all]
     if rule.none:
-        conditions.append(~_found(text, rule.none))
+        conditions.append(~_any_matches(text, rule.none))
     return pl.all_horizontal(conditions)
 
 
-def _found(text: pl.Expr, patterns: Sequence[str]) -> pl.Expr:
+def _any_matches(text: pl.Expr, patterns: Sequence[str]) -> pl.Expr:
     return pl.any_horizontal(text.str.contains(pattern) for pattern in merged(tuple(patterns)))
 
 
-def _with_marks(rows: pl.LazyFrame, found: Sequence[tuple[Rule, pl.Expr]]) -> tuple[pl.LazyFrame, list[str]]:
+def _with_marks(
+    rows: pl.LazyFrame, decided: Sequence[tuple[Rule, pl.Expr]]
+) -> tuple[pl.LazyFrame, list[str]]:
     """The rows with a column ``[start,end,"name"]`` for the first of `any` and for each of `all`, of every rule.
 
     Args:
-        found: each rule with the rows where it holds.
+        decided: each rule with the rows where it holds.
     """
     places: list[pl.Expr] = []
     marks: list[pl.Expr] = []
-    for rule, where in found:
+    for rule, where in decided:
         text = pl.when(where).then(_part(rule))
         shift = pl.col(ANSWER_AT) if rule.part == "answer" else pl.lit(0)
         for pattern in merged(rule.any) + tuple(map(ascii_classes, rule.all)):
@@ -161,7 +163,7 @@ def ascii_classes(pattern: str) -> str:
 
     Rust's regex leaves its fast engine where a Unicode word boundary meets a text that is not ASCII.
     """
-    found: list[str] = []
+    parts: list[str] = []
     inside = False
     tokens: list[str] = _TOKEN.findall(pattern)
     for token in tokens:
@@ -169,14 +171,14 @@ def ascii_classes(pattern: str) -> str:
             plain = _ASCII.get(token[1], token)
             if inside:
                 plain = plain[1:-1] if token[1] in "dws" else token
-            found.append(plain)
+            parts.append(plain)
         else:
-            found.append(token)
+            parts.append(token)
             if token[0] == "[":
                 inside = True
             elif token == "]":
                 inside = False
-    return "".join(found)
+    return "".join(parts)
 
 
 @lru_cache(maxsize=1024)

@@ -9,14 +9,15 @@ import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from stratagem.labelling.ruleset import Parts, RuleSet
 from stratagem.records import OTHER, TRUNCATED, StratagemError, content_id
 
-KINDS = ("text", "frame")
+Kind = Literal["text", "frame"]
+KINDS: dict[str, Kind] = {"text": "text", "frame": "frame"}
 
 
 def read_function(source: str) -> RuleSet:
@@ -25,31 +26,32 @@ def read_function(source: str) -> RuleSet:
     Raises:
         StratagemError: it cannot be imported or called.
     """
-    kind, _, rest = source.partition(":")
-    kind, place = (kind, rest) if kind in KINDS and ":" in rest else ("", source)
+    first, _, rest = source.partition(":")
+    kind = KINDS.get(first) if ":" in rest else None
+    place = source if kind is None else rest
     module_name, _, name = place.rpartition(":")
-    found: Any = _import(module_name, source)
+    function: Any = _import(module_name, source)
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(function, part):
             raise StratagemError(f"--strategies {source}: {module_name} has no {name!r}")
-        found = getattr(found, part)
-    if not callable(found):
+        function = getattr(function, part)
+    if not callable(function):
         raise StratagemError(f"--strategies {source}: {name} is no function")
-    return rules_of(found, source, kind)
+    return rules_of(function, source, kind)
 
 
-def rules_of(found: Callable[..., Any], source: str, kind: str = "") -> RuleSet:
-    """A function as rules. `source` is what errors call it; `kind` is ``text`` or ``frame``, else told from its
-    argument."""
-    kind = kind or _kind(found)
-    name = getattr(found, "__qualname__", type(found).__name__)
-    label = _by_text(found, source) if kind == "text" else _by_frame(found, source)
+def rules_of(function: Callable[..., Any], source: str, kind: Kind | None = None) -> RuleSet:
+    """A function as rules. `source` is what errors call it; `kind` is ``text`` or ``frame``, else as its argument
+    says."""
+    kind = kind or _kind(function)
+    name = getattr(function, "__qualname__", type(function).__name__)
+    label = _by_text(function, source) if kind == "text" else _by_frame(function, source)
     try:
-        code = inspect.getsource(inspect.getmodule(found) or found)
+        code = inspect.getsource(inspect.getmodule(function) or function)
     except (OSError, TypeError):
         code = ""
     fingerprint = content_id("function", kind, name, code)
-    description = (inspect.getdoc(found) or "").partition("\n")[0]
+    description = (inspect.getdoc(function) or "").partition("\n")[0]
     return RuleSet(source, (), (), Parts(), fingerprint, description, label)
 
 
@@ -67,10 +69,10 @@ def _import(name: str, source: str) -> Any:
             sys.path.insert(0, "")
         return importlib.import_module(name)
     except Exception as error:
-        raise StratagemError(f"--strategies {source}: cannot be imported: {_told(error)}") from None
+        raise StratagemError(f"--strategies {source}: cannot be imported: {_in_a_line(error)}") from None
 
 
-def _kind(function: Callable[..., Any]) -> str:
+def _kind(function: Callable[..., Any]) -> Kind:
     try:
         parameters = list(inspect.signature(function).parameters)
         hints = typing.get_type_hints(function)
@@ -88,7 +90,7 @@ def _by_text(function: Callable[[str], Any], source: str) -> Callable[[pl.DataFr
                 name = function(text)
             except Exception as error:
                 raise StratagemError(
-                    f"{source}: row {row}: {_told(error)} (it was called with a text; for a function over a frame "
+                    f"{source}: row {row}: {_in_a_line(error)} (it was called with a text; for a function over a frame "
                     f"annotate its argument as pl.DataFrame, or write frame:{source})"
                 ) from None
             if name is not None and not isinstance(name, str):
@@ -110,7 +112,7 @@ def _by_frame(function: Callable[[pl.DataFrame], Any], source: str) -> Callable[
         try:
             given: Any = function(frame)
         except Exception as error:
-            raise StratagemError(f"{source}: {_told(error)}") from None
+            raise StratagemError(f"{source}: {_in_a_line(error)}") from None
         if isinstance(given, pl.Series):
             given = given.alias("strategy").to_frame()
         if not isinstance(given, pl.DataFrame) or "strategy" not in given.columns:
@@ -149,6 +151,6 @@ def _complete(frame: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(labels.get_columns())
 
 
-def _told(error: Exception) -> str:
+def _in_a_line(error: Exception) -> str:
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,6 +1,6 @@
 """Strategies of foreign texts, by rules: a TOML file of regular expressions, or a function of the user's own.
 
-``docs/rules.md`` says how to write and mend them.
+``docs/rules.md`` says how to write and fix them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_rules(source: str | Path) -> RuleSet:
     Args:
         source: the name of a starter set (``math``, ``code``), a TOML file, or ``module:function`` (also
             ``file.py:function``): a function from a text to the name of a strategy, or from a frame to a column
-            or frame of labels, told by the annotation of its argument or by ``text:`` or ``frame:`` in front.
+            or frame of labels, by the annotation of its argument or with ``text:`` or ``frame:`` in front.
 
     Raises:
         StratagemError: there is no such thing, or what is wrong in it.

@@ -84,7 +84,7 @@ def read_rule_file(path: Path, name: str) -> RuleSet:
     """The rules of a TOML file.
 
     Raises:
-        StratagemError: it cannot be read, or names file, key and mend of what is wrong in it.
+        StratagemError: it cannot be read, or what is wrong in it: file, key and fix.
     """
     try:
         if not path.is_file():
@@ -153,7 +153,7 @@ def _rules(document: dict[str, Any], kind: str, where: str) -> tuple[Rule, ...]:
     table: dict[str, Any] = section  # pyright: ignore[reportUnknownVariableType]
     if len(table) > MOST_RULES:
         raise StratagemError(f"{where}: {len(table)} {kind}, at most {MOST_RULES}")
-    found: list[Rule] = []
+    rules: list[Rule] = []
     for name, value in table.items():
         if not NAME.fullmatch(name):
             raise StratagemError(
@@ -166,8 +166,8 @@ def _rules(document: dict[str, Any], kind: str, where: str) -> tuple[Rule, ...]:
                 f"{where}: {kind}.{name}: unknown key 'name'; the section's title is the name"
             )
         rule = _convert(value, Rule, f"{where}: {kind}.{name}")
-        found.append(msgspec.structs.replace(rule, name=name))
-    return tuple(found)
+        rules.append(msgspec.structs.replace(rule, name=name))
+    return tuple(rules)
 
 
 def _convert(value: Any, kind: type[Section], where: str) -> Section:
@@ -214,10 +214,10 @@ def check_pattern(pattern: str, where: str) -> None:
     if len(pattern) > MOST_CHARACTERS:
         raise StratagemError(f"{where}: {len(pattern)} characters, at most {MOST_CHARACTERS}")
     try:
-        found = pl.Series(["", _ANY_TEXT]).str.contains(pattern)
+        matches = pl.Series(["", _ANY_TEXT]).str.contains(pattern)
     except pl.exceptions.ComputeError as error:
         raise StratagemError(f"{where}: {shown!r}: {_said(str(error))}") from None
-    if found.all():
+    if matches.all():
         raise StratagemError(f"{where}: {shown!r}: is found in every text, the empty one too; make it longer")
 
 

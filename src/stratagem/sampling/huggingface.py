@@ -57,13 +57,13 @@ class HuggingFace:
         rows = [ids for ids in prompts for _ in range(samples)]
         # Rows of like length share a batch; the order of the answers is that of the problems all the same.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        found: dict[int, Answer] = {}
+        by_row: dict[int, Answer] = {}
         torch.manual_seed(seed)
         for first in range(0, len(order), self.batch):
             part = order[first : first + self.batch]
             answers = generate(self.model, self.tokenizer, [rows[i] for i in part], self.max_new, temperature)
-            found |= dict(zip(part, answers, strict=True))
-        return [found[i] for i in range(len(rows))]
+            by_row |= dict(zip(part, answers, strict=True))
+        return [by_row[i] for i in range(len(rows))]
 
 
 @torch.inference_mode()
@@ -104,7 +104,7 @@ def generate(
             f"{len(prompts)} responses do not fit the GPU's memory; lower --device-batch"
         ) from None
     new_BT = made.sequences[:, longest:]
-    found: list[Answer] = []
+    answers: list[Answer] = []
     rows = new_BT.tolist()
     known = [[math.nan] * len(ids) for ids in rows]
     if logprobs:
@@ -113,12 +113,12 @@ def generate(
         end = next((i for i, token in enumerate(ids) if token in ends), None)
         n = len(ids) if end is None else end + 1
         text = tokenizer.decode(ids[:n] if end is None else ids[:end], skip_special_tokens=True)
-        found.append(Answer(text, n, "length" if end is None else "stop", sum(logps[:n]) / n))
-    return found
+        answers.append(Answer(text, n, "length" if end is None else "stop", sum(logps[:n]) / n))
+    return answers
 
 
 def end_ids(model: Any, tokenizer: Any) -> set[int]:
     """Every token that ends a completion: the tokenizer's, and those that the model declares."""
     declared = model.generation_config.eos_token_id
     ids = declared if isinstance(declared, list) else [declared]
-    return {tokenizer.eos_token_id, *(one for one in ids if one is not None)}
+    return {tokenizer.eos_token_id, *(token for token in ids if token is not None)}

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +33,14 @@ KEY = "OPENAI_API_KEY"
 # OpenAI's protocol has no such fields; vLLM and SGLang take them, where -1 is no top-k.
 NEUTRAL: dict[str, Any] = {"top_k": -1, "repetition_penalty": 1.0, "min_p": 0.0}
 TOKEN = re.compile(r"[a-z]+|[0-9]|[^\w\s]")
+
+
+class Refusal(StratagemError):
+    """A server refuses a request; `fields` are those of the request that its message names."""
+
+    def __init__(self, message: str, fields: Collection[str]) -> None:
+        super().__init__(message)
+        self.fields = frozenset(fields)
 
 
 def rollout(
@@ -77,12 +85,12 @@ class Server:
         self, problems: Sequence[Problem], opening: str, samples: int, temperature: float, seed: int
     ) -> list[Answer]:
         with ThreadPoolExecutor(self.config.parallel) as pool:
-            asked = [
+            futures = [
                 pool.submit(self.answer, problem, opening, samples, temperature, seed * 1_000_003 + i)
                 for i, problem in enumerate(problems)
             ]
             try:
-                return [answer for one in asked for answer in one.result()]
+                return [answer for future in futures for answer in future.result()]
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -91,24 +99,24 @@ class Server:
         self, problem: Problem, opening: str, samples: int, temperature: float, seed: int
     ) -> list[Answer]:
         """`samples` answers to one problem; a server that gives fewer at once is asked again for the rest."""
-        found: list[Answer] = []
-        while len(found) < samples:
+        answers: list[Answer] = []
+        while len(answers) < samples:
             body = self.body(problem, opening, temperature) | {
-                "n": samples - len(found),
-                "seed": (seed + len(found)) % 2**31,
+                "n": samples - len(answers),
+                "seed": (seed + len(answers)) % 2**31,
             }
             choices = self.complete(body).get("choices") or []
             if not choices:
                 raise StratagemError(f"{self.config.url}: an answer without 'choices'")
-            found += [self.read(choice) for choice in choices[: samples - len(found)]]
-        return found
+            answers += [self.read(choice) for choice in choices[: samples - len(answers)]]
+        return answers
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         """The reply to `body`, with `NEUTRAL` settings until the server refuses one of them."""
         try:
             return self.ask("POST", self.path, body | self.neutral)
-        except StratagemError as error:
-            if not any(name in str(error) for name in NEUTRAL):
+        except Refusal as refusal:
+            if refusal.fields.isdisjoint(NEUTRAL):
                 raise
         with self.lock:  # several requests are under way, and it is said once
             if self.neutral:
@@ -157,7 +165,8 @@ class Server:
         """One request, tried again where the server is busy or the line breaks.
 
         Raises:
-            StratagemError: it refuses the request, gives no JSON, or stays out of reach.
+            Refusal: it does not take the request.
+            StratagemError: it gives no JSON, or stays out of reach.
         """
         url = f"{self.config.url.rstrip('/')}/{path}"
         headers = {"Content-Type": "application/json"}
@@ -170,17 +179,19 @@ class Server:
             wait = self.pause * 2**number
             try:
                 with urllib.request.urlopen(request, timeout=self.config.timeout) as reply:
-                    found = json.loads(reply.read())
-                if not isinstance(found, dict):
+                    content = json.loads(reply.read())
+                if not isinstance(content, dict):
                     raise ValueError("no JSON object")
-                return found
+                return content
             except urllib.error.HTTPError as error:
                 with error:
-                    problem = f"{error.code} {said(error.read())}"
+                    message = message_of(error.read())
                     after = error.headers.get("Retry-After", "")
+                problem = f"{error.code} {message[:200]}"
                 if error.code not in BUSY:
                     hint = f" (its key is read from {KEY})" if error.code in (401, 403) else ""
-                    raise StratagemError(f"{url}: {problem}{hint}") from None
+                    fields = [name for name in body or {} if re.search(rf"\b{re.escape(name)}\b", message)]
+                    raise Refusal(f"{url}: {problem}{hint}", fields) from None
                 wait = max(wait, float(after) if after.isdigit() else 0.0)
             except ValueError as error:
                 raise StratagemError(f"{url}: does not answer in JSON ({error})") from None
@@ -193,12 +204,12 @@ class Server:
         raise StratagemError(f"{url}: {problem}; is the server running? (vllm serve MODEL)")
 
 
-def said(content: bytes) -> str:
+def message_of(content: bytes) -> str:
     """A server's error message in one line."""
     try:
-        found = json.loads(content)
-        error = found.get("error", found)
+        reply = json.loads(content)
+        error = reply.get("error", reply)
         text = error.get("message") or error if isinstance(error, dict) else error
     except (ValueError, AttributeError):
         text = content.decode(errors="replace")
-    return " ".join(str(text).split())[:200]
+    return " ".join(str(text).split())

@@ -14,7 +14,7 @@ import polars as pl
 
 from stratagem.report import charts, view
 from stratagem.report.charts import Rows, Spec
-from stratagem.watch.metrics import Gain
+from stratagem.watch.gain import Gain
 
 MOST = 40  # points of a line that are drawn as dots
 
@@ -45,12 +45,12 @@ class Kept:
 
 def refilled(spec: Spec, old: Rows, new: Rows) -> Spec:
     """The chart with other rows, wherever the old ones stand."""
-    found = dict(spec)
-    if found.get("data", {}).get("values") == old:
-        found["data"] = {"values": new}
-    if "layer" in found:
-        found["layer"] = [refilled(layer, old, new) for layer in found["layer"]]
-    return found
+    chart = dict(spec)
+    if chart.get("data", {}).get("values") == old:
+        chart["data"] = {"values": new}
+    if "layer" in chart:
+        chart["layer"] = [refilled(layer, old, new) for layer in chart["layer"]]
+    return chart
 
 
 def gain_curve(gains: dict[int, Gain]) -> Spec:

@@ -61,7 +61,7 @@ def gain_parts(kept: Charts, runs: Sequence[Run]) -> dict[str, Any]:
         bars.append((f"{label_of(run, runs)}|{title}" if several else title, terms_of(gain)))
     return {
         "split": kept.add(
-            charts.split(bars, "percentage points of accuracy since the start", legend=False),
+            charts.split(bars, "percentage points since the start", legend=False),
             "The gain since the start, split",
         )
         if bars

@@ -84,9 +84,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page or its data."""
-        self.answer(*self.found())
+        self.answer(*self.reply())
 
-    def found(self) -> tuple[int, str, str]:
+    def reply(self) -> tuple[int, str, str]:
         """Status, type and text of the answer."""
         if not self.server.knows(self.headers.get("Host", "")):
             return 403, "text/plain", "this address is not served under that name"

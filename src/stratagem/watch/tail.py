@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-MARK = 256  # bytes before the place reached, by which a file that was cut and has grown again is told
+MARK = 256  # bytes before the place reached, by which a file that was cut and has grown again is recognised
 CHUNK = 16 << 20
 Stamp = tuple[int, int]  # size in bytes, time of the last change in ns
 
