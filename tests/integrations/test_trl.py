@@ -168,8 +168,8 @@ def test_an_evaluation_has_its_own_measures(tiny: Path, tmp_path: Path) -> None:
     live = Live(vowels, by=("kind",))
     made = trainer(tiny, tmp_path / "run", live, live.reward(even), per_device_eval_batch_size=8)
     made.eval_dataset = rows().select(range(2))
-    found = made.evaluate()
-    assert found["eval_stratagem/accuracy"] == pytest.approx(found["eval_reward"])
+    metrics = made.evaluate()
+    assert metrics["eval_stratagem/accuracy"] == pytest.approx(metrics["eval_reward"])
     assert live.measures.batches == 0
 
 

@@ -250,12 +250,24 @@ def test_a_study_shows_what_is_done_running_and_waiting(tmp_path: Path) -> None:
     assert "slow RL(6-9) replicate 0|gain" in json.dumps(shown.charts)
 
 
+def test_a_study_whose_plan_is_half_written_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study/study.json").write_text('{"arms": [')
+    watched = Watched(tmp_path / "study")
+    assert "Waiting for the study to begin" in watched.show().html
+    (tmp_path / "study/study.json").unlink()
+    (tmp_path / "study").rmdir()
+    study(tmp_path / "study")
+    watched._next = 0.0
+    assert "3 trainings: 3 waiting" in watched.show().html
+
+
 @pytest.mark.parametrize(
     ("arms", "said"),
     [
-        ({}, "missing required field|Expected `array`"),
-        ([], "arms: empty"),
-        (None, "Expected `array`"),
+        ({"name": "a"}, "Expected `array`"),
+        ([], "lists no arms"),
+        (None, "lists no arms"),
         ([{"name": "a"}], "missing required field `folder`"),
         ([{"name": "a", "folder": 3}], "Expected `str`"),
     ],

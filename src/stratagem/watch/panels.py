@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -27,8 +27,9 @@ HEALTH = {
 
 def training(kept: Charts, made: Kept, runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Curves of each arm, its replicates together: reward by number of steps, share and accuracy of each strategy."""
-    tables = [run.counts for run in runs]
-    colours = strategy_colours(pl.concat(tables)["strategy"].unique(maintain_order=True).to_list())
+    colours = strategy_colours(
+        strategy for run in runs for strategy in run.counts["strategy"].unique(maintain_order=True)
+    )
     return [
         of_arm(kept, made, name, replicates, colours, len(runs) > 1)
         for name in dict.fromkeys(run.name for run in runs)
@@ -92,13 +93,14 @@ def kinds_of(counts: pl.DataFrame) -> list[str]:
     return [kind for kind in sizes["kind"] if kind in largest]
 
 
-def strategy_colours(strategies: Sequence[str]) -> dict[str, str]:
-    """A colour for each strategy: its own where it has one, else of those that are left."""
-    own = {name: charts.STRATEGY_COLOURS[name] for name in strategies if name in charts.STRATEGY_COLOURS}
+def strategy_colours(strategies: Iterable[str]) -> dict[str, str]:
+    """A colour for each different strategy: its own where it has one, else of those that are left."""
+    names = list(dict.fromkeys(strategies))
+    own = {name: charts.STRATEGY_COLOURS[name] for name in names if name in charts.STRATEGY_COLOURS}
     left = [colour for colour in charts.PALETTE if colour not in own.values()]
-    others = [name for name in strategies if name not in own]
+    others = [name for name in names if name not in own]
     drawn = own | {name: left[i % len(left)] for i, name in enumerate(others)}
-    return {name: drawn[name] for name in strategies}
+    return {name: drawn[name] for name in names}
 
 
 def accuracy_rates(counts: pl.DataFrame, kind: str) -> pl.DataFrame:

@@ -99,7 +99,9 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 
 def answer_of_several(runs: Sequence[Run]) -> str:
-    """How many runs there are, by state."""
+    """How many runs there are, by state; none where a study has only just begun."""
+    if not runs:
+        return "Waiting for the study to begin"
     states = [run.status.state for run in runs]
     return f"{len(runs)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in IN_ORDER if s in states)
 

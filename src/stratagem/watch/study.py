@@ -81,12 +81,10 @@ def arms_of(config: dict[str, Any], path: Path) -> list[Arm]:
     Raises:
         StratagemError: it lists none, or a field of one is missing or of another type.
     """
+    again = "run the study's command again, which writes it"
+    if not config.get("arms"):
+        raise StratagemError(f"{path}: lists no arms; {again}")
     try:
-        arms = msgspec.convert(config.get("arms"), list[Arm])
+        return msgspec.convert(config["arms"], list[Arm])
     except msgspec.ValidationError as error:
-        raise StratagemError(
-            f"{path}: arms: {error}; run the study's command again, which writes it"
-        ) from None
-    if not arms:
-        raise StratagemError(f"{path}: arms: empty; run the study's command again, which writes it")
-    return arms
+        raise StratagemError(f"{path}: arms: {error}; {again}") from None
