@@ -42,18 +42,18 @@ def label(text: str, rules: RuleSet, finish_reason: str | None = None) -> tuple[
     """The strategy and the behaviours."""
     split = parts(text, rules)
 
-    def holds(rule: Rule) -> bool:
+    def rule_holds(rule: Rule) -> bool:
         part = split[rule.part]
         return part is not None and holds(rule, part[0])
 
-    behaviours = [rule.name for rule in rules.behaviours if holds(rule)]
+    behaviours = [rule.name for rule in rules.behaviours if rule_holds(rule)]
     if finish_reason == "length":
         return "truncated", behaviours
     if rules.parts.answer and split["answer"] is None:
         return "unparsed", behaviours
     if any(compiled(p).search(text) for p in rules.parts.unparsed):
         return "unparsed", behaviours
-    return next((rule.name for rule in rules.strategies if holds(rule)), "other"), behaviours
+    return next((rule.name for rule in rules.strategies if rule_holds(rule)), "other"), behaviours
 
 
 def marks(text: str, rules: RuleSet, labels: tuple[str, list[str]]) -> list[Mark]:

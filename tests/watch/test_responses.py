@@ -1,4 +1,4 @@
-"""Responses are the same whoever wrote them, what describes a problem is told by its values, and no file is read twice."""
+"""Responses are the same whoever wrote them, and no file is read twice."""
 
 from __future__ import annotations
 
