@@ -225,7 +225,9 @@ def study(folder: Path, replicates: int = 2) -> None:
         for i in range(replicates)
         for name, (stage, place) in ARMS.items()
     ]
-    (folder / "study.json").write_text(json.dumps({"settings": {"preset": "quick"}, "arms": arms}))
+    rollouts = [f"seed{i}/rollouts/{place}" for i in range(replicates) for _, place in ARMS.values()]
+    plan = {"name": "made up", "arms": arms, "rollouts": rollouts, "settings": {"preset": "quick"}}
+    (folder / "study.json").write_text(json.dumps(plan))
 
 
 def test_a_study_shows_what_is_done_running_and_waiting(tmp_path: Path) -> None:
@@ -244,10 +246,10 @@ def test_a_study_shows_what_is_done_running_and_waiting(tmp_path: Path) -> None:
     watched._next = 0.0
     shown = watched.show()
     assert "6 trainings: 3 done, 1" in shown.html
-    assert "slow RL(6-9) replicate 1" in shown.html
+    assert "slow/RL(6-9) replicate 1" in shown.html
     assert "12 / 40" in shown.html
-    assert "<dd>1 done" in shown.html
-    assert "slow RL(6-9) replicate 0|gain" in json.dumps(shown.charts)
+    assert "<dd>1 of 9" in shown.html
+    assert "slow/RL(6-9) replicate 0|gain" in json.dumps(shown.charts)
 
 
 def test_a_study_whose_plan_is_half_written_is_waited_for(tmp_path: Path) -> None:
@@ -267,7 +269,7 @@ def test_a_study_whose_plan_is_half_written_is_waited_for(tmp_path: Path) -> Non
     [
         ({"name": "a"}, "Expected `array`"),
         ([], "lists no arms"),
-        (None, "lists no arms"),
+        (None, "Expected `array`"),
         ([{"name": "a"}], "missing required field `folder`"),
         ([{"name": "a", "folder": 3}], "Expected `str`"),
     ],

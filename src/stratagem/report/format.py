@@ -101,11 +101,6 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {left} s" if minutes else f"{left} s"
 
 
-def cell_label(cell: str) -> str:
-    """``FB/RL(6-9)`` as ``FB RL(6-9)``."""
-    return cell.replace("/", " ", 1)
-
-
 def words(name: str) -> str:
     """``operand_lookup`` as ``operand lookup``."""
     return name.replace("_", " ")

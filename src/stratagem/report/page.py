@@ -97,7 +97,6 @@ def _environment(package: str) -> jinja2.Environment:
         "bounds": format.bounds_text,
         "number": format.number,
         "plain": format.plain,
-        "cell_label": format.cell_label,
         "words": format.words,
     }
     return environment

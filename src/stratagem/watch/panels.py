@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from stratagem.report import charts, format, frames
+from stratagem.report import charts, frames
 from stratagem.report.page import Charts, Placed
 from stratagem.watch.charts import Kept
 from stratagem.watch.run import Run
@@ -27,9 +27,9 @@ HEALTH = {
 
 def training(kept: Charts, made: Kept, runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Curves of each arm, its replicates together: reward by number of steps, share and accuracy of each strategy."""
-    colours = strategy_colours(
-        strategy for run in runs for strategy in run.counts["strategy"].unique(maintain_order=True)
-    )
+    # One colour for a strategy in all arms, in the order in which strategies occur.
+    names = dict.fromkeys(name for run in runs for name in run.counts["strategy"].unique(maintain_order=True))
+    colours = charts.strategy_colours(list(names))
     return [
         of_arm(kept, made, name, replicates, colours, len(runs) > 1)
         for name in dict.fromkeys(run.name for run in runs)
@@ -76,7 +76,7 @@ def of_arm(
             "accuracy by strategy", "strategy", strategies, lambda kind: accuracy_rates(counts, kind)
         )
     return {
-        "title": format.cell_label(name) if titled else "",
+        "title": name if titled else "",
         "steps": steps,
         "strategies": strategies,
         "rewards": rewards,
@@ -91,16 +91,6 @@ def kinds_of(counts: pl.DataFrame) -> list[str]:
     sizes = counts.group_by("kind", maintain_order=True).agg(pl.col("n").sum())
     largest = set(sizes.sort("n", descending=True, maintain_order=True)["kind"].head(MOST_KINDS))
     return [kind for kind in sizes["kind"] if kind in largest]
-
-
-def strategy_colours(strategies: Iterable[str]) -> dict[str, str]:
-    """A colour for each different strategy: its own where it has one, else of those that are left."""
-    names = list(dict.fromkeys(strategies))
-    own = {name: charts.STRATEGY_COLOURS[name] for name in names if name in charts.STRATEGY_COLOURS}
-    left = [colour for colour in charts.PALETTE if colour not in own.values()]
-    others = [name for name in names if name not in own]
-    drawn = own | {name: left[i % len(left)] for i, name in enumerate(others)}
-    return {name: drawn[name] for name in names}
 
 
 def accuracy_rates(counts: pl.DataFrame, kind: str) -> pl.DataFrame:
@@ -129,14 +119,10 @@ def health(kept: Charts, made: Kept, runs: Sequence[Run]) -> dict[str, Any]:
         for name in names
         if (part := means.filter(pl.col("name") == name)).height
     ]
-    return {"scale": legend(scale) if len(arms) > 1 else {}, "panels": panels}
-
-
-def legend(scale: Mapping[str, str]) -> dict[str, str]:
-    return {format.cell_label(arm): colour for arm, colour in scale.items()}
+    return {"scale": scale if len(arms) > 1 else {}, "panels": panels}
 
 
 def label_of(run: Run, runs: Sequence[Run]) -> str:
     """A run's name, with its replicate where there are several."""
-    label = format.cell_label(run.name)
-    return f"{label} replicate {run.replicate}" if len({other.replicate for other in runs}) > 1 else label
+    several = len({other.replicate for other in runs}) > 1
+    return f"{run.name} replicate {run.replicate}" if several else run.name
