@@ -17,6 +17,7 @@ import pytest
 from stratagem.records import StratagemError
 from stratagem.watch.page import Watched
 from stratagem.watch.server import Server
+from stratagem.watch.study import StudyRun
 from tests.report.chrome import CHROMIUM, tab
 from tests.watch import runs
 
@@ -280,6 +281,22 @@ def test_a_study_without_a_list_of_its_arms_is_said(tmp_path: Path, arms: Any, s
         Watched(tmp_path).show()
     assert str(tmp_path / "study.json") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_plan_that_a_study_writes_is_the_one_that_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the lab extra")
+    from stratagem.studies.plan import plan
+    from stratagem.studies.run import write_plan
+    from stratagem.studies.study import read_study
+
+    study = read_study("table1")
+    jobs = plan(study, "quick", 2, tmp_path, tmp_path, "", {})
+    write_plan(tmp_path, "table1", study, "quick", 2, jobs)
+    run = StudyRun(tmp_path)
+    assert [run.name for run in run.poll()] == list(study.tree)
+    trainings = {job.out.relative_to(tmp_path) for job in jobs if job.stage != "rollout"}
+    assert {Path(arm.folder) for arm in run.plan.arms} == trainings
+    assert run.evaluations() == (0, 0, len(jobs) - len(trainings))
 
 
 def test_panels_follow_the_order_of_the_log(tmp_path: Path) -> None:
