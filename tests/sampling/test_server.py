@@ -215,9 +215,8 @@ def test_the_budget_can_be_set(stand_in: StandIn, tmp_path: Path) -> None:
     usual = rollout(short, tmp_path / "usual", "solver", given)
     longer = rollout(replace(short, max_new=700), tmp_path / "longer", "solver", given)
     assert {body["max_tokens"] for _, body, _ in stand_in.requests} == {token_budget(TASK, 2), 700}
-    # Folders from before there was the option keep their key.
-    assert "max_new" not in json.loads((usual / "config.json").read_text())["settings"]
-    assert json.loads((longer / "config.json").read_text())["settings"]["max_new"] == 700
+    recorded = [json.loads((folder / "config.json").read_text())["settings"] for folder in (usual, longer)]
+    assert [settings["max_new"] for settings in recorded] == [None, 700]
     with pytest.raises(StratagemError, match="max_new was None, now 700"):
         rollout(replace(short, max_new=700), usual, "solver", given)
     with pytest.raises(StratagemError, match="--max-new 0: must be at least 1"):
