@@ -75,3 +75,11 @@ def test_a_folder_that_is_no_run_is_one_line(stratagem: Run, tmp_path: Path) -> 
     assert done.returncode == 2
     assert done.stderr.startswith("stratagem watch: x: no run there")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_study_that_lists_no_arms_is_one_line(stratagem: Run, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text('{"settings": {}}')
+    done = stratagem("watch", str(tmp_path))
+    assert done.returncode == 2
+    assert f"{tmp_path}/study.json: lists no arms" in done.stderr
+    assert done.stderr.count("\n") == 1

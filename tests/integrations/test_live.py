@@ -23,14 +23,14 @@ NAMES = ("forward", "backward", "other")
 def batch(seed: int, groups: int = 8, size: int = 4, share: float = 0.5) -> list[Response]:
     """Random responses; forward is right nine times in ten, the others one in ten."""
     r = random.Random(seed)
-    found = []
+    responses = []
     for group in range(groups):
         problem = r.randrange(1000)
         for _ in range(size):
             name = "forward" if r.random() < share else r.choice(NAMES[1:])
             right = r.random() < (0.9 if name == "forward" else 0.1)
-            found.append(Response(f"p{problem}", group, (str(problem % 2),), name, float(right)))
-    return found
+            responses.append(Response(f"p{problem}", group, (str(problem % 2),), name, float(right)))
+    return responses
 
 
 def test_a_batch_is_counted() -> None:
@@ -43,8 +43,8 @@ def test_a_batch_is_counted() -> None:
         Response("c", 2, (), "backward", 0.0),
         Response("c", 2, (), "backward", None),
     ]
-    found = batch_measures(responses, ("forward", "backward", "mixed"))
-    assert found == {
+    logged = batch_measures(responses, ("forward", "backward", "mixed"))
+    assert logged == {
         "left_out": pytest.approx(1 / 7),
         "share/forward": 0.5,
         "accuracy/forward": pytest.approx(2 / 3),
@@ -65,7 +65,7 @@ def test_the_gain_is_that_of_path_on_the_same_responses(batches: int) -> None:
     measures = Measures(("kind",), window=window, draws=0)
     history = [batch(seed, share=0.2 + 0.05 * seed) for seed in range(batches)]
     for one in history:
-        found = measures.add(one)
+        logged = measures.add(one)
     taken = min(window, batches // 2)
 
     def table(part: list[list[Response]]) -> pl.DataFrame:
@@ -79,21 +79,21 @@ def test_the_gain_is_that_of_path_on_the_same_responses(batches: int) -> None:
 
     sides = [table(history[:taken]), table(history[-taken:])]
     step = path(sides, by=("kind",), rng=np.random.default_rng(0), draws=0).endpoints
-    assert found["gain"] == pytest.approx(step.gain.value, abs=1e-12)
+    assert logged["gain"] == pytest.approx(step.gain.value, abs=1e-12)
     for name in ("selection", "improvement"):
         term = getattr(step, name).as_dict()
         expected = term["value"] if "bounds" not in term else sum(term["bounds"]) / 2
-        assert found[name] == pytest.approx(expected, abs=1e-12)
+        assert logged[name] == pytest.approx(expected, abs=1e-12)
 
 
 def test_selection_alone_is_called_selection() -> None:
     measures = Measures(("kind",), window=10)
     for seed in range(30):
-        found = measures.add(batch(seed, groups=40, share=0.1 if seed < 15 else 0.9))
-    assert found["gain"] > 0.5
-    assert found["selection"] > 0.9 * found["gain"]
-    assert found["selection/low"] > 0.4
-    assert found["improvement/low"] < 0 < found["improvement/high"]
+        logged = measures.add(batch(seed, groups=40, share=0.1 if seed < 15 else 0.9))
+    assert logged["gain"] > 0.5
+    assert logged["selection"] > 0.9 * logged["gain"]
+    assert logged["selection/low"] > 0.4
+    assert logged["improvement/low"] < 0 < logged["improvement/high"]
 
 
 @settings(max_examples=30, deadline=None)
@@ -101,14 +101,14 @@ def test_selection_alone_is_called_selection() -> None:
 def test_the_parts_are_the_whole(seeds: list[int], window: int) -> None:
     measures = Measures(("kind",), window=window, draws=0)
     for seed in seeds:
-        found = measures.add(batch(seed, groups=4))
-        shares = [value for name, value in found.items() if name.startswith("share/")]
+        logged = measures.add(batch(seed, groups=4))
+        shares = [value for name, value in logged.items() if name.startswith("share/")]
         assert sum(shares) == pytest.approx(1)
-        mean = sum(found[f"share/{n}"] * found.get(f"accuracy/{n}", 0.0) for n in measures.strategies)
-        assert mean == pytest.approx(found["accuracy"])
-    assume("gain" in found)  # else the two sides have no stratum in common
-    parts = found["selection"] + found["improvement"] + found["new_strategy"]
-    assert parts == pytest.approx(found["gain"], abs=1e-9)
+        mean = sum(logged[f"share/{n}"] * logged.get(f"accuracy/{n}", 0.0) for n in measures.strategies)
+        assert mean == pytest.approx(logged["accuracy"])
+    assume("gain" in logged)  # else the two sides have no stratum in common
+    parts = logged["selection"] + logged["improvement"] + logged["new_strategy"]
+    assert parts == pytest.approx(logged["gain"], abs=1e-9)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 5, 8])
@@ -152,8 +152,8 @@ def test_any_function_names_strategies() -> None:
 
 def test_rules_name_strategies() -> None:
     texts = ["We compute directly: 2 + 2 = 4.", ""]
-    found = labeller("math")(["What is 2 + 2?"] * 2, texts, ["stop", "stop"])
-    assert len(found) == 2
-    assert all(isinstance(name, str) for name in found)
+    names = labeller("math")(["What is 2 + 2?"] * 2, texts, ["stop", "stop"])
+    assert len(names) == 2
+    assert all(isinstance(name, str) for name in names)
     with pytest.raises(StratagemError):
         labeller("no such rules")

@@ -22,6 +22,7 @@ from trl import GRPOConfig, GRPOTrainer
 from stratagem.integrations.trl import STATE, Live, text_of
 from stratagem.records import StratagemError
 from stratagem.tasks import FiniteField
+from stratagem.watch.trl import TRLRun
 from tests.integrations.tiny import tiny_qwen2
 
 # Deprecations between TRL and transformers are theirs.
@@ -122,6 +123,12 @@ def test_every_update_is_measured_and_every_completion_marked(tiny: Path, tmp_pa
     own = logged(made, "own_time")
     assert own[0] is None
     assert all(value is not None and 0 < value < 1 for value in own[1:])
+    watched = TRLRun(tmp_path / "run").poll()
+    written = pl.concat(tables)
+    assert watched.counts["right"].sum() == written["even"].sum()
+    assert watched.counts["n"].sum() == len(written)
+    assert set(watched.counts["kind"]) == {f"kind {kind}" for kind in written["kind"]}
+    assert set(watched.counts["difficulty"]) == set(written["steps"])
 
 
 def test_rewards_are_handed_on_unchanged_and_async_ones_are_awaited(tiny: Path, tmp_path: Path) -> None:
@@ -168,8 +175,8 @@ def test_an_evaluation_has_its_own_measures(tiny: Path, tmp_path: Path) -> None:
     live = Live(vowels, by=("kind",))
     made = trainer(tiny, tmp_path / "run", live, live.reward(even), per_device_eval_batch_size=8)
     made.eval_dataset = rows().select(range(2))
-    found = made.evaluate()
-    assert found["eval_stratagem/accuracy"] == pytest.approx(found["eval_reward"])
+    metrics = made.evaluate()
+    assert metrics["eval_stratagem/accuracy"] == pytest.approx(metrics["eval_reward"])
     assert live.measures.batches == 0
 
 
@@ -205,7 +212,7 @@ def test_truncation_is_seen(tiny: Path, tmp_path: Path) -> None:
     assert logged(made, "share/truncated")[0] == pytest.approx(clipped)
 
 
-def test_what_a_user_can_mend_is_said_in_one_line(tiny: Path, tmp_path: Path) -> None:
+def test_what_a_user_can_fix_is_said_in_one_line(tiny: Path, tmp_path: Path) -> None:
     live = Live(vowels)
     made = trainer(tiny, tmp_path / "a", live, Live(vowels).reward(even))
     with pytest.raises(StratagemError, match=r"add callbacks=\[live\]"):

@@ -45,12 +45,12 @@ def rows(forward: float, samples: int = 4, size: int = 24, seed: int = 0) -> lis
     rng = np.random.default_rng(seed)
     problems = TASK.generate("rl", size, (2, 4))
     texts = {name: TASK.demonstrations(problems, name, 0) for name in ("F", "B")}
-    found = []
+    calls = []
     for i, problem in enumerate(problems):
         for _ in range(samples):
             name = "F" if rng.random() < forward else "B"
             spoilt = rng.random() < (0.1 if name == "F" else 0.5)
-            found.append(
+            calls.append(
                 {
                     "data_source": "field",
                     "ground_truth": "none" if spoilt else problem.answer,
@@ -64,7 +64,7 @@ def rows(forward: float, samples: int = 4, size: int = 24, seed: int = 0) -> lis
                     },
                 }
             )
-    return found
+    return calls
 
 
 def call(function: Callable[..., Any], **info: Any) -> Any:
@@ -82,14 +82,14 @@ def simple(score: Any) -> Callable[..., Any]:
 
 
 def test_a_number_gets_what_verl_gives_it_and_the_strategy() -> None:
-    found = call(labelled(simple(0.5), lambda text: text[:1], by=("level",)), level=4, split="test")
-    assert found == {"score": 0.5, "acc": 0.5, "strategy": "a", "problem_id": "d/test/3", "level": "4"}
+    fields = call(labelled(simple(0.5), lambda text: text[:1], by=("level",)), level=4, split="test")
+    assert fields == {"score": 0.5, "acc": 0.5, "strategy": "a", "problem_id": "d/test/3", "level": "4"}
 
 
 def test_a_dict_keeps_all_that_is_in_it() -> None:
     given = {"score": -1.0, "pred": "7", "format": True}
-    found = call(labelled(simple(given), lambda _: "s"))
-    assert found == {**given, "strategy": "s", "problem_id": "d/3"}
+    fields = call(labelled(simple(given), lambda _: "s"))
+    assert fields == {**given, "strategy": "s", "problem_id": "d/3"}
     assert "strategy" not in given
 
 
@@ -107,9 +107,9 @@ def test_every_response_has_its_strategy_however_verl_calls(calls: Any, function
     assert inspect.iscoroutinefunction(wrapped) == inspect.iscoroutinefunction(function)
     for name, forward in (("forward", 1.0), ("backward", 0.0)):
         given = rows(forward, samples=1)
-        found = calls.extra(wrapped, given)
-        assert {info["strategy"] for _, info in found} == {name}
-        for row, (reward, info) in zip(given, found, strict=True):
+        rewarded = calls.extra(wrapped, given)
+        assert {info["strategy"] for _, info in rewarded} == {name}
+        for row, (reward, info) in zip(given, rewarded, strict=True):
             arguments = {"data_source": "", "solution_str": row["solution"], "extra_info": {}}
             assert reward == is_right(**arguments, ground_truth=row["ground_truth"]) == info["acc"]
             assert info["kind"] == row["extra_info"]["kind"]
@@ -127,22 +127,22 @@ def test_what_verl_writes_is_diagnosed(
     wrapped = labelled(is_right, "finite_field", by=("kind", "steps"))
     for step, forward in ((1, 0.3), (20, 0.9)):
         given = rows(forward, seed=step)
-        found = calls.extra(wrapped, given)
+        rewarded = calls.extra(wrapped, given)
         if trainer == "v0":
-            extra = dumped([info for _, info in found])
+            extra = dumped([info for _, info in rewarded])
         else:
             extra = {"uid": [f"u{i // 4}_{i % 4}_0" for i in range(len(given))]}
-        calls.write(tmp_path / "rollouts", step, given, [reward for reward, _ in found], extra)
+        calls.write(tmp_path / "rollouts", step, given, [reward for reward, _ in rewarded], extra)
     line = json.loads((tmp_path / "rollouts/20.jsonl").read_text().splitlines()[0])
     assert ("strategy" in line) == (trainer == "v0")
     by = ("--by", "kind,steps") if trainer == "v0" else ()
     strategies = () if trainer == "v0" else ("--strategies", str(rules(tmp_path)))
     done = stratagem(
-        "diagnose", "rollouts", "--checkpoint", "step", "--out", "found", "--json", *by, *strategies
+        "diagnose", "rollouts", "--checkpoint", "step", "--out", "out", "--json", *by, *strategies
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "found/diagnosis.json").read_text())
-    assert found["comparisons"] or found["path"]
+    diagnosis = json.loads((tmp_path / "out/diagnosis.json").read_text())
+    assert diagnosis["comparisons"] or diagnosis["path"]
     shares = shares_of(tmp_path)
     assert shares["1"] == pytest.approx(0.3, abs=0.15)
     assert shares["20"] == pytest.approx(0.9, abs=0.1)
@@ -161,7 +161,7 @@ def rules(folder: Path) -> Path:
 
 def shares_of(folder: Path) -> dict[str, float]:
     """The share of forward at each step, from the table that `diagnose` wrote."""
-    table = pl.read_parquet(folder / "found" / "labelled.parquet")
+    table = pl.read_parquet(folder / "out" / "labelled.parquet")
     shares = table.group_by("checkpoint").agg(share=(pl.col("strategy") == "forward").mean())
     return dict(shares.iter_rows())
 
@@ -171,13 +171,13 @@ def test_texts_stay_out_of_validation_metrics_and_shares_come_in(calls: Any) -> 
     """With verl's own `process_validation_metrics` where it is installed."""
     given = rows(0.6)
     names = ("forward", "backward")
-    found = calls.extra(labelled(is_right, "finite_field", by=("steps",), validation=names), given)
-    extra = dumped([info for _, info in found]) | {"reward": [reward for reward, _ in found]}
+    rewarded = calls.extra(labelled(is_right, "finite_field", by=("steps",), validation=names), given)
+    extra = dumped([info for _, info in rewarded]) | {"reward": [reward for reward, _ in rewarded]}
     uids = [str(row["extra_info"]["index"]) for row in given]
     means = validation(["field"] * len(given), uids, extra)
     assert {name.split("/")[1] for name in means} == {"score", "acc", "share", "right", "reward"}
-    labels = [info["strategy"] for _, info in found]
-    rights = [info["acc"] for _, info in found]
+    labels = [info["strategy"] for _, info in rewarded]
+    rights = [info["acc"] for _, info in rewarded]
     for name in names:
         share = means[f"field/share/{name}/mean@4"]
         assert share == pytest.approx(labels.count(name) / len(labels))
@@ -210,8 +210,8 @@ def test_verl_loads_the_example_by_its_path(tmp_path: Path, monkeypatch: pytest.
     )
 
     async def run() -> dict[str, Any]:
-        found: dict[str, Any] = await load_reward_manager(config, Characters()).run_single(data)
-        return found
+        reward: dict[str, Any] = await load_reward_manager(config, Characters()).run_single(data)
+        return reward
 
     result = asyncio.run(run())
     assert result["reward_score"] == 1.0
@@ -237,7 +237,7 @@ def test_responses_are_written_with_the_weights_that_answered(
         *("input", "output", "score", "step", "problem_id", "strategy", "kind", "split"),
     }
     assert {row["step"] for row in written} == {0, 9}
-    done = stratagem("diagnose", "own", "--checkpoint", "step", "--by", "kind", "--out", "found", "--json")
+    done = stratagem("diagnose", "own", "--checkpoint", "step", "--by", "kind", "--out", "out", "--json")
     assert done.returncode == 0, done.stderr
 
 

@@ -101,7 +101,7 @@ class REAL:
 
         async def every() -> list[tuple[float, dict[str, Any]]]:
             manager = NaiveRewardManager(OmegaConf.create({}), Characters(), bound(function))
-            found = []
+            rewarded = []
             for row in rows:
                 ids = torch.tensor([[ord(c) for c in row["solution"]]])
                 data = DataProto.from_dict(
@@ -113,8 +113,8 @@ class REAL:
                     },
                 )
                 result = await manager.run_single(data)
-                found.append((result["reward_score"], result["reward_extra_info"]))
-            return found
+                rewarded.append((result["reward_score"], result["reward_extra_info"]))
+            return rewarded
 
         return asyncio.run(every())
 
@@ -141,10 +141,10 @@ def validation(sources: list[str], uids: list[str], extra: dict[str, list[Any]])
     if HERE:
         from verl.trainer.ppo.metric_utils import process_validation_metrics
 
-        found = process_validation_metrics(sources, uids, extra)
+        metrics = process_validation_metrics(sources, uids, extra)
         return {
             f"{source}/{name}/{metric}": value
-            for source, names in found.items()
+            for source, names in metrics.items()
             for name, metrics in names.items()
             for metric, value in metrics.items()
             if metric.startswith("mean@")

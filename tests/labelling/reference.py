@@ -20,8 +20,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def parts(text: str, rules: RuleSet) -> dict[str, tuple[str, int] | None]:
     """Text and start of each part; None for an answer that is not found."""
     for pattern in rules.parts.answer:
-        if found := list(compiled(pattern).finditer(text)):
-            last = found[-1]
+        if matches := list(compiled(pattern).finditer(text)):
+            last = matches[-1]
             return {
                 "all": (text, 0),
                 "reasoning": (text[: last.start()], 0),
@@ -42,18 +42,18 @@ def label(text: str, rules: RuleSet, finish_reason: str | None = None) -> tuple[
     """The strategy and the behaviours."""
     split = parts(text, rules)
 
-    def found(rule: Rule) -> bool:
+    def rule_holds(rule: Rule) -> bool:
         part = split[rule.part]
         return part is not None and holds(rule, part[0])
 
-    behaviours = [rule.name for rule in rules.behaviours if found(rule)]
+    behaviours = [rule.name for rule in rules.behaviours if rule_holds(rule)]
     if finish_reason == "length":
         return "truncated", behaviours
     if rules.parts.answer and split["answer"] is None:
         return "unparsed", behaviours
     if any(compiled(p).search(text) for p in rules.parts.unparsed):
         return "unparsed", behaviours
-    return next((rule.name for rule in rules.strategies if found(rule)), "other"), behaviours
+    return next((rule.name for rule in rules.strategies if rule_holds(rule)), "other"), behaviours
 
 
 def marks(text: str, rules: RuleSet, labels: tuple[str, list[str]]) -> list[Mark]:

@@ -26,9 +26,9 @@ def labelled() -> pl.DataFrame:
         for name in hand["file"].unique()
     ).select("file", "prompt_id", "sample", "completion")
     keys = ["file", "prompt_id", "sample"]
-    found = hand.join(texts.unique(keys, maintain_order=True), on=keys, how="left", maintain_order="left")
-    assert found["completion"].null_count() == 0
-    return label_frame(found, read_rules("math"))
+    joined = hand.join(texts.unique(keys, maintain_order=True), on=keys, how="left", maintain_order="left")
+    assert joined["completion"].null_count() == 0
+    return label_frame(joined, read_rules("math"))
 
 
 def test_labels_agree_with_those_made_by_hand() -> None:
@@ -45,8 +45,8 @@ def test_labels_agree_with_those_made_by_hand() -> None:
 
 def test_verification_agrees_with_the_hand() -> None:
     rows = labelled()
-    found = rows["behaviours"].list.contains("verification")
-    assert found.sum() == (found & rows["verification"]).sum() == rows["verification"].sum() == 3
+    verifies = rows["behaviours"].list.contains("verification")
+    assert verifies.sum() == (verifies & rows["verification"]).sum() == rows["verification"].sum() == 3
 
 
 def test_the_three_logs_hold_what_was_seen() -> None:

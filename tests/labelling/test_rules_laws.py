@@ -58,8 +58,8 @@ def test_labels_are_those_of_python_re(name: str, data: st.DataObject) -> None:
     labelled = label_frame(frame, rules)
     known = {rule.name for rule in rules.strategies} | SPECIAL
     assert labelled["strategy"].is_in(known).all()
-    found = list(labelled.select("strategy", "behaviours").iter_rows())
-    assert found == [reference.label(text, rules, end) for text, end in zip(texts, ends, strict=True)]
+    labels = list(labelled.select("strategy", "behaviours").iter_rows())
+    assert labels == [reference.label(text, rules, end) for text, end in zip(texts, ends, strict=True)]
     assert label_frame(frame, rules, evidence=False).equals(labelled.drop("evidence"))
 
 
@@ -70,11 +70,11 @@ def test_evidence_is_where_python_re_finds_it(name: str, data: st.DataObject) ->
     rules = SETS[name]
     text = data.draw(responses(rules))
     row = label_frame(pl.DataFrame({"completion": [text]}), rules).row(0, named=True)
-    found = [tuple(mark) for mark in json.loads(row["evidence"])["marks"]]
+    marks = [tuple(mark) for mark in json.loads(row["evidence"])["marks"]]
     expected = reference.marks(text, rules, (row["strategy"], row["behaviours"]))
     by_name = {rule.name: rule for rule in rules.strategies + rules.behaviours}
-    assert [name for *_, name in found] == [name for *_, name in expected]
-    for mark, other in zip(found, expected, strict=True):
+    assert [name for *_, name in marks] == [name for *_, name in expected]
+    for mark, other in zip(marks, expected, strict=True):
         start, end, rule = mark
         assert 0 <= start <= end <= len(text)
         assert text[start:end] == text[other[0] : other[1]]

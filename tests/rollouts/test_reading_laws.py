@@ -93,6 +93,22 @@ def test_column_by_column_is_as_row_by_row(records: list[dict[str, Any]]) -> Non
         assert outcome(log) == fast
 
 
+TEXTS = ("1.0", "0", "-1e-3", "True", "False", "true", " 1", "nan", "inf", "x", "", None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=12))
+def test_numbers_that_verl_wrote_as_text_are_the_same_by_column(texts: list[str | None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "1.jsonl")
+        row = {"input": "q", "output": "a", "gts": "1", "score": 1.0, "step": 1}
+        path.write_bytes(lines([row | {"acc": "1.0"}] * 20 + [row | {"acc": text} for text in texts]))
+        log = read_rollouts(path)
+        fast = outcome(log)
+        log._reader = replace(log._reader, frame=None)
+        assert outcome(log) == fast
+
+
 @pytest.mark.parametrize("name", ["plain", "verl"])
 def test_whole_logs_are_read_column_by_column(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -33,8 +33,8 @@ def test_greedy_answers_are_those_decoded_by_hand(tiny: Path) -> None:
     source = find_model(tiny, LLM)
     model, tokenizer = load_llm(source, LLM).eval(), load_tokenizer(source)
     prompts = [tokenizer(text)["input_ids"] for text in ("start e1", "a much longer prompt than that", "x")]
-    found = generate(model, tokenizer, prompts, 12, 0.0, logprobs=True)
-    for prompt, answer in zip(prompts, found, strict=True):
+    answers = generate(model, tokenizer, prompts, 12, 0.0, logprobs=True)
+    for prompt, answer in zip(prompts, answers, strict=True):
         ids, logps = list(prompt), []
         with torch.no_grad():
             for _ in range(12):
@@ -59,8 +59,8 @@ def test_samples_follow_the_distribution_at_the_temperature(tiny: Path) -> None:
         expected = (model(torch.tensor([prompt])).logits[0, -1] / 0.7).softmax(-1)
     torch.manual_seed(0)
     n = 4000
-    found = generate(model, tokenizer, [prompt] * n, 1, 0.7, logprobs=True)
-    tokens = Counter(round(answer.logprob, 4) for answer in found)
+    answers = generate(model, tokenizer, [prompt] * n, 1, 0.7, logprobs=True)
+    tokens = Counter(round(answer.logprob, 4) for answer in answers)
     top = float(expected.max())
     seen = tokens[round(math.log(top), 4)] / n
     assert seen == pytest.approx(top, abs=5 * math.sqrt(top * (1 - top) / n))
@@ -114,6 +114,6 @@ def test_the_small_model_answers_as_in_its_own_engine(taught_model: Path, openin
     native = Native(taught_model, RolloutConfig(steps=(1, 3)))(problems, opening, 1, 0.0, seed=0)
     made = HuggingFace(find_model(taught_model, LLM), LLM, task, 3)
     assert made.prompting.form == "bare"
-    found = made(problems, opening, 1, 0.0, seed=0)
-    assert [one.text.strip() for one in found] == [one.text for one in native]
-    assert [one.finish_reason for one in found] == [one.finish_reason for one in native]
+    answers = made(problems, opening, 1, 0.0, seed=0)
+    assert [one.text.strip() for one in answers] == [one.text for one in native]
+    assert [one.finish_reason for one in answers] == [one.finish_reason for one in native]

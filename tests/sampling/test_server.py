@@ -120,9 +120,9 @@ PROBLEMS = TASK.generate("eval", 6, (2, 4))
 
 @pytest.mark.parametrize("form", ["chat", "text"])
 def test_problems_are_answered_in_order(stand_in: StandIn, form: str) -> None:
-    found = server(stand_in, form=form, logprobs=True)(PROBLEMS, "", 3, 0.7, seed=5)
-    assert len(found) == 18
-    for k, answer in enumerate(found):
+    answers = server(stand_in, form=form, logprobs=True)(PROBLEMS, "", 3, 0.7, seed=5)
+    assert len(answers) == 18
+    for k, answer in enumerate(answers):
         gold = STRATEGIES["forward"].demonstrate(TASK, PROBLEMS[k // 3].data)
         assert answer.finish_reason == ("length" if k % 3 == 1 else "stop")
         assert answer.text == (gold[: len(gold) // 2] if k % 3 == 1 else gold)
@@ -140,8 +140,8 @@ def test_problems_are_answered_in_order(stand_in: StandIn, form: str) -> None:
 
 @pytest.mark.parametrize("form", ["chat", "text"])
 def test_a_begun_answer_is_continued(stand_in: StandIn, form: str) -> None:
-    found = server(stand_in, form=form)(PROBLEMS, "backward", 1, 0.0, seed=0)
-    for problem, answer in zip(PROBLEMS, found, strict=True):
+    answers = server(stand_in, form=form)(PROBLEMS, "backward", 1, 0.0, seed=0)
+    for problem, answer in zip(PROBLEMS, answers, strict=True):
         assert f"backward{answer.text}" == STRATEGIES["backward"].demonstrate(TASK, problem.data)
     body = stand_in.requests[0][1]
     if form == "chat":
@@ -177,10 +177,10 @@ def test_a_server_that_refuses_the_fields_is_asked_without_them(
 ) -> None:
     stand_in.unknown, stand_in.refusal = tuple(NEUTRAL), refusal
     ask = server(stand_in)
-    found = ask(PROBLEMS, "", 2, 0.7, seed=0)
-    assert len(found) == 12
+    answers = ask(PROBLEMS, "", 2, 0.7, seed=0)
+    assert len(answers) == 12
     asked = len(stand_in.requests)
-    assert ask(PROBLEMS, "", 2, 0.7, seed=0) == found
+    assert ask(PROBLEMS, "", 2, 0.7, seed=0) == answers
     later = [body for _, body, _ in stand_in.requests[asked:]]
     assert len(later) == len(PROBLEMS)
     assert all(body["top_p"] == 1.0 and not NEUTRAL.keys() & body.keys() for body in later)
@@ -242,8 +242,8 @@ def test_a_server_that_gives_fewer_is_asked_for_the_rest(stand_in: StandIn) -> N
 @pytest.mark.parametrize("trouble", [(503, {}, b"busy"), (429, {"Retry-After": "0"}, b"{}"), (0, {}, b"")])
 def test_a_busy_server_is_asked_again(stand_in: StandIn, trouble: tuple[int, dict[str, str], bytes]) -> None:
     stand_in.trouble = {0: trouble, 1: trouble}
-    found = server(stand_in, parallel=1)(PROBLEMS[:2], "", 1, 0.7, seed=0)
-    assert len(found) == 2
+    answers = server(stand_in, parallel=1)(PROBLEMS[:2], "", 1, 0.7, seed=0)
+    assert len(answers) == 2
     assert len(stand_in.requests) == 4
     assert stand_in.requests[0][1] == stand_in.requests[2][1]
 

@@ -14,7 +14,7 @@ KINDS, STEPS, STRATEGIES = ("evaluation", "inversion"), (2, 3), ("forward", "bac
 
 def cells(rng: np.random.Generator, update: int, drift: float = 0.0) -> list[list[Any]]:
     """Counts of one update. With `drift`, the share of the suited strategy grows; how well each does stays."""
-    found = []
+    rows = []
     for kind in KINDS:
         for steps in STEPS:
             n = 8 * int(rng.integers(4, 9))
@@ -23,8 +23,8 @@ def cells(rng: np.random.Generator, update: int, drift: float = 0.0) -> list[lis
                 fits = (strategy == "forward") == (kind == "evaluation")
                 m = int(suited if fits else n - suited)
                 if m:
-                    found.append([kind, steps, strategy, m, int(rng.binomial(m, 0.9 if fits else 0.1))])
-    return found
+                    rows.append([kind, steps, strategy, m, int(rng.binomial(m, 0.9 if fits else 0.1))])
+    return rows
 
 
 def line(update: int, rng: np.random.Generator, drift: float = 0.0, **more: Any) -> bytes:

@@ -148,10 +148,10 @@ def test_a_gain_that_the_run_split_itself_is_taken(tmp_path: Path) -> None:
         runs.line(0, np.random.default_rng(0), live={"share/forward": 0.5})
         + runs.line(1, np.random.default_rng(1), live=live),
     )
-    found = StageRun(tmp_path / "run").poll().gains
-    assert list(found) == [2]
-    assert found[2]["gain"] == (0.3, 0.1, 0.5)
-    assert found[2]["selection"] == (0.2, None, None)
+    gains = StageRun(tmp_path / "run").poll().gains
+    assert list(gains) == [2]
+    assert gains[2]["gain"] == (0.3, 0.1, 0.5)
+    assert gains[2]["selection"] == (0.2, None, None)
 
 
 def test_a_stage_whose_folder_is_locked_by_none_has_stopped(tmp_path: Path) -> None:

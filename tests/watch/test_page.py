@@ -17,6 +17,7 @@ import pytest
 from stratagem.records import StratagemError
 from stratagem.watch.page import Watched
 from stratagem.watch.server import Server
+from stratagem.watch.study import StudyRun
 from tests.report.chrome import CHROMIUM, tab
 from tests.watch import runs
 
@@ -225,7 +226,9 @@ def study(folder: Path, replicates: int = 2) -> None:
         for i in range(replicates)
         for name, (stage, place) in ARMS.items()
     ]
-    (folder / "study.json").write_text(json.dumps({"settings": {"preset": "quick"}, "arms": arms}))
+    rollouts = [f"seed{i}/rollouts/{place}" for i in range(replicates) for _, place in ARMS.values()]
+    plan = {"name": "made up", "arms": arms, "rollouts": rollouts, "settings": {"preset": "quick"}}
+    (folder / "study.json").write_text(json.dumps(plan))
 
 
 def test_a_study_shows_what_is_done_running_and_waiting(tmp_path: Path) -> None:
@@ -246,15 +249,27 @@ def test_a_study_shows_what_is_done_running_and_waiting(tmp_path: Path) -> None:
     assert "6 trainings: 3 done, 1" in shown.html
     assert "slow/RL(6-9) replicate 1" in shown.html
     assert "12 / 40" in shown.html
-    assert "<dd>1 done" in shown.html
+    assert "<dd>1 of 9" in shown.html
     assert "slow/RL(6-9) replicate 0|gain" in json.dumps(shown.charts)
+
+
+def test_a_study_whose_plan_is_half_written_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study/study.json").write_text('{"arms": [')
+    watched = Watched(tmp_path / "study")
+    assert "Waiting for the study to begin" in watched.show().html
+    (tmp_path / "study/study.json").unlink()
+    (tmp_path / "study").rmdir()
+    study(tmp_path / "study")
+    watched._next = 0.0
+    assert "3 trainings: 3 waiting" in watched.show().html
 
 
 @pytest.mark.parametrize(
     ("arms", "said"),
     [
-        ({}, "missing required field|Expected `array`"),
-        ([], "arms: empty"),
+        ({"name": "a"}, "Expected `array`"),
+        ([], "lists no arms"),
         (None, "Expected `array`"),
         ([{"name": "a"}], "missing required field `folder`"),
         ([{"name": "a", "folder": 3}], "Expected `str`"),
@@ -266,6 +281,22 @@ def test_a_study_without_a_list_of_its_arms_is_said(tmp_path: Path, arms: Any, s
         Watched(tmp_path).show()
     assert str(tmp_path / "study.json") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_plan_that_a_study_writes_is_the_one_that_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the lab extra")
+    from stratagem.studies.plan import plan
+    from stratagem.studies.run import write_plan
+    from stratagem.studies.study import read_study
+
+    study = read_study("table1")
+    jobs = plan(study, "quick", 2, tmp_path, tmp_path, "", {})
+    write_plan(tmp_path, "table1", study, "quick", 2, jobs)
+    run = StudyRun(tmp_path)
+    assert [run.name for run in run.poll()] == list(study.tree)
+    trainings = {job.out.relative_to(tmp_path) for job in jobs if job.stage != "rollout"}
+    assert {Path(arm.folder) for arm in run.plan.arms} == trainings
+    assert run.evaluations() == (0, 0, len(jobs) - len(trainings))
 
 
 def test_panels_follow_the_order_of_the_log(tmp_path: Path) -> None:

@@ -41,8 +41,9 @@ class Watch:
 
 def watch(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Watch, "watch", words, text)
-    server = Server(Watched(given.run, given.right.score, given.right.correct), given.host, given.port)
-    with server:
+    watched = Watched(given.run, given.right.score, given.right.correct)
+    watched.show()  # what cannot be shown is refused before anybody looks
+    with Server(watched, given.host, given.port) as server:
         if as_json:
             print(json.dumps({"url": server.url, "run": str(given.run)}), flush=True)
         else:

@@ -27,8 +27,9 @@ HEALTH = {
 
 def training(kept: Charts, made: Kept, runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Curves of each arm, its replicates together: reward by number of steps, share and accuracy of each strategy."""
-    tables = [run.counts for run in runs]
-    colours = charts.strategy_colours(pl.concat(tables)["strategy"].unique(maintain_order=True).to_list())
+    # One colour for a strategy in all arms, in the order in which strategies occur.
+    names = dict.fromkeys(name for run in runs for name in run.counts["strategy"].unique(maintain_order=True))
+    colours = charts.strategy_colours(list(names))
     return [
         of_arm(kept, made, name, replicates, colours, len(runs) > 1)
         for name in dict.fromkeys(run.name for run in runs)
@@ -123,5 +124,5 @@ def health(kept: Charts, made: Kept, runs: Sequence[Run]) -> dict[str, Any]:
 
 def label_of(run: Run, runs: Sequence[Run]) -> str:
     """A run's name, with its replicate where there are several."""
-    label = run.name
-    return f"{label} replicate {run.replicate}" if len({other.replicate for other in runs}) > 1 else label
+    several = len({other.replicate for other in runs}) > 1
+    return f"{run.name} replicate {run.replicate}" if several else run.name

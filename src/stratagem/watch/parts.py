@@ -99,7 +99,9 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 
 def answer_of_several(runs: Sequence[Run]) -> str:
-    """How many runs there are, by state."""
+    """How many runs there are, by state; none where a study has only just begun."""
+    if not runs:
+        return "Waiting for the study to begin"
     states = [run.status.state for run in runs]
     return f"{len(runs)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in IN_ORDER if s in states)
 
@@ -164,15 +166,16 @@ def part_of(status: Status) -> float:
 def study_parts(study: StudyRun, runs: Sequence[Run]) -> dict[str, Any]:
     """What stands above the table of a study."""
     left = [run.status.left for run in runs if run.status.left is not None]
-    done, running = study.evaluations()
+    settings = study.plan.settings
+    done, running, total = study.evaluations()
     pairs = [
-        (title, format.plain(study.settings[name]))
+        (title, format.plain(settings[name]))
         for name, title in (("preset", "Preset"), ("model", "Model"))
-        if study.settings.get(name)
+        if settings.get(name)
     ]
     pairs += [
         ("Replicates begun", format.plain(sorted({run.replicate for run in runs}))),
-        ("Evaluations and probes", f"{done} done" + (f", {running} running" if running else "")),
+        ("Evaluations and probes", f"{done} of {total}" + (f", {running} running" if running else "")),
     ]
     if study.took is not None:
         pairs.append(("Took", format.duration(study.took)))

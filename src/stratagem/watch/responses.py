@@ -69,7 +69,7 @@ class Responses:
     ) -> None:
         self._options = ReadOptions(columns={"id": "problem_id"}, format=reader)
         self._score, self._correct, self._where = score, correct, where
-        self._aside = {*aside, "strategy", "split"}
+        self._aside = {*aside, "strategy", "split", "update"}
         self._log: Log | None = None
         self._described: Described | None = None
         self._counts: dict[Path, list[pl.DataFrame]] = {}

@@ -14,15 +14,23 @@ from stratagem.watch.stage import LOCK, StageRun, config_of, locked, modified
 from stratagem.watch.tail import Stamp, stamp
 from stratagem.workspace import CONFIG
 
-STUDY, SUMMARY, ROLLOUTS = "study.json", "summary.json", "rollouts"
+STUDY, SUMMARY = "study.json", "summary.json"
 
 
 class Arm(msgspec.Struct, frozen=True):
-    """One training of a study, as study.json lists it; `folder` is relative to the study's."""
+    """One training of a study."""
 
     name: str
     folder: str
     replicate: int = 0
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What study.json says is to be done; folders are relative to the study's."""
+
+    arms: list[Arm] = []
+    rollouts: list[str] = []  # evaluations and probes
+    settings: dict[str, Any] = {}
 
 
 class StudyRun:
@@ -30,10 +38,9 @@ class StudyRun:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.settings: dict[str, Any] = {}
-        self._arms: list[Arm] = []
+        self.plan = Plan()
         self._stages: dict[Arm, StageRun] = {}
-        self._config_at: Stamp | None = None
+        self._plan_at: Stamp | None = None
 
     def poll(self) -> list[Run]:
         """Read what is new; the runs of all replicates that have begun, or of the first, in the order of study.json.
@@ -42,27 +49,27 @@ class StudyRun:
             StratagemError: study.json lists no arms.
         """
         path = self.out / STUDY
-        if self._config_at != (config_at := stamp(path)) and (config := config_of(path)):
-            self._arms, self._config_at = arms_of(config, path), config_at
-            self.settings = config.get("settings") or {}
+        if self._plan_at != (plan_at := stamp(path)) and (config := config_of(path)):
+            self.plan, self._plan_at = plan_of(config, path), plan_at
             self._stages = {
                 arm: self._stages.get(arm) or StageRun(self.out / arm.folder, arm.name, arm.replicate)
-                for arm in self._arms
+                for arm in self.plan.arms
             }
         return [self._stages[arm].poll() for arm in self._shown()]
 
     def _shown(self) -> list[Arm]:
-        begun = {arm.replicate for arm in self._arms if (self.out / arm.folder).parent.is_dir()}
-        shown = begun or {arm.replicate for arm in self._arms[:1]}
-        return [arm for arm in self._arms if arm.replicate in shown]
+        arms = self.plan.arms
+        begun = {arm.replicate for arm in arms if (self.out / arm.folder).parent.is_dir()}
+        shown = begun or {arm.replicate for arm in arms[:1]}
+        return [arm for arm in arms if arm.replicate in shown]
 
-    def evaluations(self) -> tuple[int, int]:
-        """How many evaluations and probes are done, and how many are running."""
-        homes = {(self.out / arm.folder).parent / ROLLOUTS for arm in self._arms}
-        folders = [folder for home in homes if home.is_dir() for folder in home.iterdir()]
-        partial = [folder for folder in folders if folder.name.endswith(".partial")]
-        done = sum((folder / CONFIG).is_file() for folder in folders if folder not in partial)
-        return done, sum(locked(folder / LOCK) is not False for folder in partial)
+    def evaluations(self) -> tuple[int, int, int]:
+        """How many evaluations and probes are done, are running, and there are to be."""
+        folders = [self.out / place for place in self.plan.rollouts]
+        partial = [folder.with_name(f"{folder.name}.partial") for folder in folders]
+        done = sum((folder / CONFIG).is_file() for folder in folders)
+        running = sum(folder.is_dir() and locked(folder / LOCK) is not False for folder in partial)
+        return done, running, len(folders)
 
     @property
     def begun(self) -> float | None:
@@ -75,18 +82,17 @@ class StudyRun:
         return finite(config_of(self.out / SUMMARY).get("elapsed_s"))
 
 
-def arms_of(config: dict[str, Any], path: Path) -> list[Arm]:
-    """The arms that a study lists.
+def plan_of(config: dict[str, Any], path: Path) -> Plan:
+    """The plan of a study.
 
     Raises:
-        StratagemError: it lists none, or a field of one is missing or of another type.
+        StratagemError: it lists no arms, or a field is missing or of another type.
     """
+    again = "run the study's command again, which writes it"
     try:
-        arms = msgspec.convert(config.get("arms"), list[Arm])
+        plan = msgspec.convert(config, Plan)
     except msgspec.ValidationError as error:
-        raise StratagemError(
-            f"{path}: arms: {error}; run the study's command again, which writes it"
-        ) from None
-    if not arms:
-        raise StratagemError(f"{path}: arms: empty; run the study's command again, which writes it")
-    return arms
+        raise StratagemError(f"{path}: {error}; {again}") from None
+    if not plan.arms:
+        raise StratagemError(f"{path}: lists no arms; {again}")
+    return plan

@@ -54,6 +54,9 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
 
 def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     """The same as `rows`, where no tool spoke."""
+    table = table.with_columns(
+        _numbers(table[name]) for name in options.scores if table.schema.get(name) == pl.String
+    )
     made = plain.frame(table, options)
     if made is None or made["completion"].str.contains("<tool_response>", literal=True).any():
         return None
@@ -65,3 +68,9 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
         return None
     session = parts.select(pl.concat_str("1", "2", separator="_"))["1"]
     return made.with_columns(parts["1"].alias("id"), sample.alias("sample"), session.alias(SESSION))
+
+
+def _numbers(texts: pl.Series) -> pl.Series:
+    """Numbers that verl wrote as text; the texts themselves where one is no number."""
+    values = texts.replace({"True": "1", "False": "0"}).cast(pl.Float64, strict=False)
+    return values if values.null_count() == texts.null_count() else texts
