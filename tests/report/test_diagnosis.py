@@ -185,11 +185,16 @@ def test_parts_may_be_missing(gone: str) -> None:
     assert ("Nothing to compare" in text) == (gone == "comparisons")
 
 
-def test_parts_of_a_comparison_may_be_missing(one: dict[str, Any]) -> None:
-    for name in set(one["comparisons"][0]) - {"before", "after"}:
-        diagnosis = copy.deepcopy(one)
-        del diagnosis["comparisons"][0][name]
-        assert "Method" in Reader(render(typed(diagnosis), None)).text
+LISTS = ("strategies", "strata", "cells", "unsupported", "behaviours", "passk", "robustness")
+
+
+@pytest.mark.parametrize("gone", [*LISTS, "headroom", "label_error", "verdict", "all"])
+def test_parts_of_a_comparison_may_be_missing(gone: str, one: dict[str, Any]) -> None:
+    diagnosis = copy.deepcopy(one)
+    comparison = diagnosis["comparisons"][0]
+    for name in set(comparison) - {"before", "after"} if gone == "all" else {gone}:
+        del comparison[name]
+    assert "Method" in Reader(render(typed(diagnosis), None)).text
 
 
 def test_one_stratum_and_one_strategy() -> None:
