@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from stratagem.records import StratagemError
-from stratagem.settings import BaseConfig, GRPOConfig, LLMConfig, RolloutConfig, SFTConfig, defaults, stage
+from stratagem.settings import (
+    BaseConfig,
+    GRPOConfig,
+    LLMConfig,
+    RolloutConfig,
+    SFTConfig,
+    defaults,
+    recorded,
+    stage,
+)
 from stratagem.workspace import Stage, differs, essence
 
 # config.json of four stages of a study as they were before tasks had names: defaults in the key, p, inversion.
@@ -105,9 +114,9 @@ def test_an_interrupted_folder_of_the_same_settings_goes_on(tmp_path: Path) -> N
 
 def test_the_key_is_what_differs_from_the_defaults() -> None:
     config = SFTConfig(lr=1e-3)
-    assert essence(asdict(config), defaults(config, {})) == {"lr": 1e-3}
+    assert essence(recorded(config), defaults(config, {})) == {"lr": 1e-3}
     llm = {"llm": LLMConfig(rank=8).key()}
-    assert essence(asdict(config) | llm, defaults(config, llm)) == {"lr": 1e-3, "llm": {"rank": 8}}
+    assert essence(recorded(config) | llm, defaults(config, llm)) == {"lr": 1e-3, "llm": {"rank": 8}}
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,6 @@ class BaseConfig:
             )
         if primitives is None:
             object.__setattr__(self, "updates", 0)
-        elif self.primitives == "usual":
-            object.__setattr__(self, "primitives", next(iter(variants)))
         if self.updates < 0 or self.tokens < 256 or not self.lr > 0:
             raise StratagemError("--updates must be at least 0, --tokens at least 256, --lr above 0")
 
@@ -147,7 +145,7 @@ class SFTConfig:
 
     def __post_init__(self) -> None:
         task = checked_task(self)
-        object.__setattr__(self, "strategy", ",".join(task.chosen(self.strategy)))
+        task.chosen(self.strategy)
         check_choices(self)
         if min(self.size, self.epochs, self.batch) < 1 or not self.lr > 0:
             raise StratagemError("--size, --epochs and --batch must be at least 1, --lr above 0")
@@ -323,8 +321,18 @@ def stage(name: str, config: StageConfig, out: Path, **inputs: Any) -> Stage:
     Args:
         inputs: the input model's fingerprint, and the engine's own settings where it is not the native one.
     """
-    settings = asdict(config) | inputs
+    settings = recorded(config) | inputs
     return Stage(name, version_of(name, inputs), settings, out, defaults(config, inputs), modern)
+
+
+def recorded(config: StageConfig) -> dict[str, Any]:
+    """A config as its stage records it: what has several names by one of them."""
+    settings, task = asdict(config), make_task(config.task)
+    if "strategy" in settings:
+        settings["strategy"] = ",".join(task.chosen(settings["strategy"]))
+    if settings.get("primitives") == "usual":
+        settings["primitives"] = next(iter(task.primitives.VARIANTS)) if task.primitives else "usual"
+    return settings
 
 
 def version_of(name: str, inputs: Mapping[str, Any]) -> int:
@@ -335,7 +343,7 @@ def version_of(name: str, inputs: Mapping[str, Any]) -> int:
 def defaults(config: StageConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What a stage's settings are where nothing is said. Inputs have none, but for those of an LLM."""
     plain = {"keep_rollouts": False} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
-    return asdict(type(config)(task=config.task)) | plain
+    return recorded(type(config)(task=config.task)) | plain
 
 
 def modern(settings: dict[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from stratagem.records import StratagemError, content_id
-from stratagem.settings import defaults, modern, version_of
+from stratagem.settings import defaults, modern, recorded, version_of
 from stratagem.studies.expected import cost
 from stratagem.studies.graph import Job
 from stratagem.studies.study import Study
@@ -86,7 +85,7 @@ def plan(
 
 def address_of(stage: str, config: Any, source: str, inputs: dict[str, Any]) -> str:
     """A name for what a stage makes, made of all that decides it: its settings, its version, its input's address."""
-    different = essence(asdict(config), defaults(config, inputs))
+    different = essence(recorded(config), defaults(config, inputs))
     return content_id(stage, version_of(stage, inputs), plain(different), source, plain(inputs))
 
 
@@ -103,7 +102,7 @@ def refuse_others(jobs: list[Job], fingerprint: str, inputs: dict[str, Any]) -> 
         path = job.out / CONFIG
         if not path.is_file():
             continue
-        settings = {name: value for name, value in asdict(job.config).items() if name not in FREE}
+        settings = {name: value for name, value in recorded(job.config).items() if name not in FREE}
         if job.model is not None and not job.needs:  # trained from the study's first model
             settings |= {"model": fingerprint} | inputs
         usual, version = defaults(job.config, inputs), version_of(job.stage, inputs)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from stratagem.models.folder import save_model
 from stratagem.models.transformer import Shape, Transformer
 from stratagem.models.vocabulary import EOS_ID, make_tokenizer, vocabulary
-from stratagem.settings import BaseConfig, stage
+from stratagem.settings import BaseConfig, recorded, stage
 from stratagem.tasks import make_task
 from stratagem.tasks.base import Line
 from stratagem.training import loop
@@ -30,12 +30,13 @@ def train(config: BaseConfig, out: Path, report: loop.Report = loop.quiet) -> Pa
     torch.manual_seed(config.seed)
     model = Transformer(Shape(len(words)))
     optimizer = loop.optimizer_for(model, config.lr, config.weight_decay, beta2=0.98)
+    variant = recorded(config)["primitives"]
     primitives, ids_of = task.primitives, {word: i for i, word in enumerate(words)}
     groups = token_groups(words, {} if primitives is None else primitives.abilities())
 
     def update(number: int, step: Callable[[], float]) -> dict[str, Any]:
         assert primitives is not None  # without primitives there are no updates
-        lines, aims = batch(primitives.lines(number, config.tokens, config.primitives, config.seed), ids_of)
+        lines, aims = batch(primitives.lines(number, config.tokens, variant, config.seed), ids_of)
         ids, targets = torch.from_numpy(lines), torch.from_numpy(aims)[:, 1:]
         learnt = targets != IGNORE
         logits = model.logits(model.hidden(ids[:, :-1])[learnt])
