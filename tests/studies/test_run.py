@@ -22,8 +22,8 @@ from tests.studies.edited import edited
 
 STUDY = read_study("table1")
 GOLDEN = Path(__file__).parents[1] / "golden" / "table1_quick.json"
-# What a key of a summary is called since version 0.1.0; `level` was the strata in words, which `by` lists.
-RENAMED = {"confidence": "level", "level": None}
+# What a key of a gain is called since version 0.1.0; `level` was the strata in words, which `by` lists.
+RENAMED = {"confidence": "level", "level": None, "verdict": "lead"}
 
 MINE = """
 title = "How many epochs"
@@ -176,7 +176,8 @@ def same(old: object, new: object, where: str) -> None:
     if isinstance(old, dict):
         assert isinstance(new, dict), where
         for name, value in old.items():
-            if (called := RENAMED.get(name, name)) is not None:
+            called = RENAMED.get(name, name) if ".gains." in where else name
+            if called is not None:
                 same(value, new[called], f"{where}.{called}")
     elif isinstance(old, list):
         assert isinstance(new, list), where
