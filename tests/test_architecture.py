@@ -23,6 +23,7 @@ ORDER = (
     "label_error",
     "verdict",
     "result",
+    "study_result",
     "report",
     "settings",
     "diagnosis",

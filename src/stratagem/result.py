@@ -207,7 +207,7 @@ def decode(data: bytes) -> Findings:
     return msgspec.json.decode(data, type=Findings)
 
 
-def schema() -> str:
-    """The JSON schema of `diagnosis.json`, as `docs/diagnosis.schema.json` has it."""
-    text = msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Findings)), indent=1)
+def schema(kind: type[Result] = Findings) -> str:
+    """The JSON schema of a result, by default of `diagnosis.json`, as `docs/diagnosis.schema.json` has it."""
+    text = msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=1)
     return f"{text.decode()}\n"

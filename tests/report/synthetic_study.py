@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from stratagem.records import ROLLOUT_SCHEMA, Problem
+from stratagem.study_result import Summary, decode
 from stratagem.tasks import FiniteField
 from stratagem.tasks.finite_field import backward, forward
 from stratagem.tasks.finite_field.chain import KINDS
@@ -53,8 +54,12 @@ class Inputs:
     curves: pl.DataFrame
     metrics: pl.DataFrame
 
-    def all(self) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        return self.summary, self.rollouts, self.curves, self.metrics
+    def all(self) -> tuple[Summary, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        return typed(self.summary), self.rollouts, self.curves, self.metrics
+
+
+def typed(summary: dict[str, Any]) -> Summary:
+    return decode(summary, "summary.json")
 
 
 def make(
@@ -98,6 +103,7 @@ def summary(rng: np.random.Generator, seeds: list[int]) -> dict[str, Any]:
         for cell in CELLS
     ]
     return {
+        "name": "table1",
         "title": "Table 1",
         "question": "Does RL select or improve?",
         "source": "“Select and Improve”",
@@ -152,11 +158,10 @@ def gain(rng: np.random.Generator, run: str) -> dict[str, Any]:
             s, i, w = (float(x * tilt + rng.normal(0, 0.01)) for x in (selection, improvement, new))
             strata.append(
                 {
-                    "kind": kind,
-                    "difficulty": steps,
+                    "stratum": {"kind": kind, "difficulty": steps},
                     "problems": 60,
-                    "accuracy_before": estimate(before, 0.05),
-                    "accuracy_after": estimate(before + s + i + w, 0.05),
+                    "accuracy_before": before,
+                    "accuracy_after": before + s + i + w,
                     "gain": estimate(s + i + w, 0.06),
                     "selection": estimate(s, 0.03),
                     "improvement": estimate(i, 0.04),
@@ -165,14 +170,16 @@ def gain(rng: np.random.Generator, run: str) -> dict[str, Any]:
             )
     cells = [
         {
-            "kind": kind,
-            "difficulty": steps,
+            "stratum": {"kind": kind, "difficulty": steps},
             "strategy": strategy,
             "share_before": 0.5,
             "share_after": 0.0 if dropped and strategy == "forward" else 0.5,
             "accuracy_before": 0.4,
             "accuracy_after": None if dropped and strategy == "forward" else 0.9,
-            "forced": None,
+            "accuracy_forced": None,
+            "responses_before": 30,
+            "responses_after": 30,
+            **dict.fromkeys(("selection", "improvement", "new_strategy", "contribution"), 0.0),
         }
         for kind in KINDS
         for steps in hard
@@ -216,8 +223,8 @@ def gain(rng: np.random.Generator, run: str) -> dict[str, Any]:
             "interaction": estimate(0.03, 0.02),
             "new_strategy": estimate(new, 0.004),
         },
-        "accuracy_before": estimate(before, 0.03),
-        "accuracy_after": estimate(before + total, 0.02),
+        "accuracy_before": before,
+        "accuracy_after": before + total,
         "unsupported_share": 0.031 if dropped else 0.0,
         "by": ["kind", "difficulty"],
         "order_dependent": dropped,

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from stratagem.records import StratagemError
 from stratagem.report import charts, format, frames, terminal, traces, view
-from tests.report.synthetic_study import CELLS, Inputs, make
+from tests.report.synthetic_study import CELLS, Inputs, make, typed
 from tests.report.test_study import emptied
 
 KINDS = ("inversion", "evaluation")
@@ -171,19 +172,19 @@ def test_step_colours_run_from_cold_to_warm() -> None:
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_save_overview(inputs: Inputs, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"overview{suffix}"
-    charts.save_overview(inputs.summary, path)
+    charts.save_overview(typed(inputs.summary), path)
     assert path.read_bytes().startswith(b"\x89PNG" if suffix == ".png" else b"<svg")
-    charts.save_overview(emptied(inputs.summary), path)
+    charts.save_overview(typed(emptied(inputs.summary)), path)
 
 
 def test_save_overview_names_what_it_can_write(inputs: Inputs, tmp_path: Path) -> None:
     with pytest.raises(StratagemError, match=r"\.png or \.svg"):
-        charts.save_overview(inputs.summary, tmp_path / "overview.gif")
+        charts.save_overview(typed(inputs.summary), tmp_path / "overview.gif")
 
 
-def shown(summary: view.Summary) -> str:
+def shown(summary: dict[str, Any]) -> str:
     out = io.StringIO()
-    terminal.show(summary, Console(file=out, width=120))
+    terminal.show(typed(summary), Console(file=out, width=120))
     return out.getvalue()
 
 
@@ -215,7 +216,7 @@ def test_the_terminal_fits_the_widest_numbers(inputs: Inputs) -> None:
         row.update(dict.fromkeys(row, 100.0))
     for gain in summary["gains"].values():
         for name in ("gain", *view.TERMS):
-            gain[name] = {"value": -1.0, "low": -1.0, "high": -1.0}
+            gain[name] = {"value": -1.0, "low": -1.0, "high": -1.0, "se": 0.0, "n": 480}
     text = shown(summary)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text

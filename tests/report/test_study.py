@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from stratagem.report import study
-from tests.report.synthetic_study import CELLS, RUNS, Inputs, make
+from tests.report.synthetic_study import CELLS, RUNS, Inputs, make, typed
 
 Browse = Callable[..., tuple[str, list[str]]]
 HOSTILE = (
@@ -51,13 +51,13 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def emptied(value: Any) -> Any:
-    """The same shape with every number gone."""
+def emptied(value: Any, name: str = "") -> Any:
+    """The same shape with every number gone that may be undefined."""
     if isinstance(value, dict):
-        return {key: emptied(entry) for key, entry in value.items()}
+        return {key: emptied(entry, key) for key, entry in value.items() if key != "bounds"}
     if isinstance(value, list):
         return [emptied(entry) for entry in value]
-    return None if isinstance(value, int | float) else value
+    return None if isinstance(value, float) and name not in ("level", "temperature") else value
 
 
 def specs(page: str) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_what_models_and_users_wrote_is_escaped() -> None:
         error=pl.lit(HOSTILE),
     )
     curves = data.curves.with_columns(strategy=pl.lit(HOSTILE) + pl.col("strategy"))
-    html = study.render(data.summary, rollouts, curves, data.metrics)
+    html = study.render(typed(data.summary), rollouts, curves, data.metrics)
     assert HOSTILE not in html
     assert "img" not in Reader(html).tags
     assert html.count("<script") == 3 == html.count("</script>")
@@ -137,7 +137,7 @@ def test_what_models_and_users_wrote_is_escaped() -> None:
 def test_missing_numbers_are_dashes_and_never_zero() -> None:
     data = make(problems=6, samples=1, updates=1)
     summary = emptied(data.summary)
-    html = study.render(summary, data.rollouts, data.curves, data.metrics)
+    html = study.render(typed(summary), data.rollouts, data.curves, data.metrics)
     table = re.search(r'<table class="table1">(.*?)</table>', html, re.S)
     assert table
     text = Reader(table[1]).text
@@ -149,11 +149,11 @@ def test_missing_numbers_are_dashes_and_never_zero() -> None:
 def test_cells_and_gains_may_be_missing_altogether() -> None:
     data = make(problems=6, samples=1, updates=1)
     summary = copy.deepcopy(data.summary)
-    summary["cells"]["FB/RL(6-9)"] = {"all": None}
+    summary["cells"]["FB/RL(6-9)"] = {}
     del summary["cells"]["F/SFT"]
     summary["gains"] = {"FB/RL(6-9)": {}}
     summary["claims"], summary["deviations"] = [], []
-    html = study.render(summary, data.rollouts.clear(), data.curves.clear(), data.metrics.clear())
+    html = study.render(typed(summary), data.rollouts.clear(), data.curves.clear(), data.metrics.clear())
     assert "study 57.0 <span>(–)" in html
     assert len(specs(html)) == 1
 
@@ -200,7 +200,7 @@ def test_a_browser_draws_every_open_chart(page: str, browse: Browse) -> None:
 @pytest.mark.parametrize("empty", [False, True])
 def test_a_phone_needs_no_sideways_scroll(page: str, inputs: Inputs, browse: Browse, empty: bool) -> None:
     if empty:
-        page = study.render(emptied(inputs.summary), inputs.rollouts, inputs.curves, inputs.metrics)
+        page = study.render(typed(emptied(inputs.summary)), inputs.rollouts, inputs.curves, inputs.metrics)
     # An outer page with a frame of 390 px: the width that a phone gives, whatever the browser's least window.
     inner = page.replace("&", "&amp;").replace('"', "&quot;")
     probe = """<script>
@@ -223,7 +223,7 @@ def test_a_phone_needs_no_sideways_scroll(page: str, inputs: Inputs, browse: Bro
 def test_markup_in_completions_does_nothing_in_a_browser(browse: Browse) -> None:
     data = make(problems=6, samples=1, updates=2)
     rollouts = data.rollouts.with_columns(completion=HOSTILE + pl.col("completion"), prompt=pl.lit(HOSTILE))
-    dom, console = browse(study.render(data.summary, rollouts, data.curves, data.metrics))
+    dom, console = browse(study.render(typed(data.summary), rollouts, data.curves, data.metrics))
     assert not console
     assert "<title>Stratagem: select or improve</title>" in dom
     assert 'data-ready="true"' in dom

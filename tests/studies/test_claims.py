@@ -53,7 +53,7 @@ class Made:
 
 
 def verdicts(source: Made) -> dict[str, str]:
-    return {claim["id"]: claim["verdict"] for claim in judge(STUDY.claims, source)}
+    return {claim.id: claim.verdict for claim in judge(STUDY.claims, source)}
 
 
 @pytest.mark.parametrize("replicates", [1, 3])
@@ -77,9 +77,9 @@ def test_noise_leaves_claims_undecided() -> None:
 
 
 def test_a_limit_of_chance_is_said_in_the_statement() -> None:
-    parts = judge(STUDY.claims, Made())[0]["parts"]
-    assert parts[2]["statement"] == "B on evaluation is near chance (below 17%)"
-    assert parts[2]["below"] == CHANCE + 0.08
+    part = judge(STUDY.claims, Made())[0].parts[2]
+    assert part.statement == "B on evaluation is near chance (below 17%)"
+    assert part.below == CHANCE + 0.08
 
 
 def test_verdicts_of_parts() -> None:

@@ -21,6 +21,7 @@ from stratagem.report import study as page
 from stratagem.report import terminal
 from stratagem.settings import LLMConfig
 from stratagem.studies.study import read_study, shipped, study_file
+from stratagem.study_result import Summary, decode
 from stratagem.workspace import read_json, write_bytes
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             summary = run.reproduce(given.study, out, progress=show, cluster=cluster, **common, **own)
     if not as_json:
         show_study(summary, out / run.REPORT)
-    return summary
+    return summary.as_dict()
 
 
 def list_studies(as_json: bool) -> dict[str, Any]:
@@ -216,14 +217,14 @@ def announce(seconds: float) -> None:
     )
 
 
-def show_study(summary: dict[str, Any], report: Path) -> None:
+def show_study(summary: Summary, report: Path) -> None:
     terminal.show(summary, Console())
     console().print(f"report: {report}", highlight=False)
 
 
 def report(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Report, "report", words, text)
-    summary = read_json(given.study / "summary.json")
+    summary = decode(read_json(given.study / "summary.json"), str(given.study / "summary.json"))
     tables = {}
     for name in ("rollouts", "curves", "metrics"):
         path = given.study / f"{name}.parquet"

@@ -17,6 +17,7 @@ import vl_convert
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError
 from stratagem.report import view
 from stratagem.report.format import Number, bounds_text, number, signed
+from stratagem.study_result import Summary
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#d8dee4"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
@@ -105,7 +106,7 @@ def step_colours(steps: Sequence[int]) -> dict[int, str]:
 # -- select or improve -------------------------------------------------------------------------------------
 
 
-def overview(summary: view.Summary) -> Spec:
+def overview(summary: Summary) -> Spec:
     """Selection, improvement and new strategies of every arm that starts from another, with their intervals."""
     named = [(f"{g.cell}|gain {signed(g.gain.value)}", g.terms) for g in view.gains(summary)]
     return split(named, "percentage points of accuracy gained")
@@ -159,10 +160,10 @@ def split(named: Sequence[tuple[str, dict[str, Number]]], title: str, legend: bo
 def strata(gain: view.Gain, kind: str, domain: tuple[float, float]) -> Spec:
     """The same terms of one run and one type of problem, by number of steps."""
     rows: Rows = []
-    for stratum in view.records(gain.raw, "strata"):
-        if stratum.get("kind") == kind:
-            steps = stratum.get("difficulty")
-            rows += [{"steps": steps, **bar(term, number(stratum.get(term)))} for term in view.TERMS]
+    for row in gain.result.strata:
+        if row.stratum.get("kind") == kind:
+            steps = row.stratum.get("difficulty")
+            rows += [{"steps": steps, **bar(term, number(getattr(row, term)))} for term in view.TERMS]
     base = alt.Chart(data(rows)).encode(
         x=alt.X("steps:O", title="steps").axis(labelAngle=0),
         xOffset=alt.XOffset("term:N", sort=list(view.TERMS.values())),
@@ -178,7 +179,9 @@ def strata(gain: view.Gain, kind: str, domain: tuple[float, float]) -> Spec:
 
 def strata_domain(gains: Sequence[view.Gain]) -> tuple[float, float]:
     """One scale for all runs, so that the small charts can be compared."""
-    found = [number(s.get(term)) for g in gains for s in view.records(g.raw, "strata") for term in view.TERMS]
+    found = [
+        number(getattr(row, term)) for gain in gains for row in gain.result.strata for term in view.TERMS
+    ]
     return extent([bar("selection", n) for n in found])
 
 
@@ -337,7 +340,7 @@ def attempts(frame: pl.DataFrame, scale: dict[str, str]) -> Spec:
 # -- pictures ----------------------------------------------------------------------------------------------
 
 
-def save_overview(summary: view.Summary, path: Path | str, width: int = 760) -> None:
+def save_overview(summary: Summary, path: Path | str, width: int = 760) -> None:
     """Writes the picture of selection and improvement, as `write_picture` does."""
     picture = overview(summary)
     picture |= {

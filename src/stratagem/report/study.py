@@ -9,8 +9,9 @@ import polars as pl
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED
 from stratagem.report import charts, format, frames, page, traces, view
+from stratagem.report.format import finite
 from stratagem.report.page import Charts, Placed
-from stratagem.report.view import Summary
+from stratagem.study_result import Summary
 from stratagem.tasks import make_task
 
 HEALTH = {
@@ -37,9 +38,9 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         policy, so nothing that a model wrote can run.
     """
     kept = Charts()
-    gains, task = view.gains(summary), make_task(summary["task"])
+    gains, task = view.gains(summary), make_task(summary.task)
     domain = charts.strata_domain(gains)
-    arms, kinds, figures = list(view.arms(summary)), view.kinds(summary), summary["figures"]
+    arms, kinds, figures = [arm.name for arm in summary.arms], view.kinds(summary), summary.figures
     colours = charts.strategy_colours([*task.strategies, MIXED, OTHER, UNPARSED, TRUNCATED])
     context: dict[str, Any] = {
         "summary": summary,
@@ -47,11 +48,11 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         "facts": _facts(summary),
         "note": view.one_run_note(summary),
         "notes": view.notes(summary),
-        "chance": view.chance(summary),
+        "chance": finite(summary.chance),
         "columns": view.columns(summary),
         "terms": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "rows": view.table(summary),
-        "others": [(name, view.table(summary, name)) for name in summary["others"]],
+        "others": [(name, view.table(summary, name)) for name in summary.others],
         "claims": view.claims(summary),
         "gains": gains,
         "orders": {gain.cell: view.orders(gain) for gain in gains},
@@ -61,7 +62,7 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         if gains
         else None,
         "strata": _strata(kept, gains, domain, kinds) if "strata" in figures else None,
-        "training": _training(kept, curves, view.chance(summary), kinds, colours)
+        "training": _training(kept, curves, finite(summary.chance), kinds, colours)
         if "training" in figures
         else None,
         "health": _health(kept, metrics),
@@ -73,15 +74,15 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
 
 
 def _facts(summary: Summary) -> list[tuple[str, str]]:
-    evaluation = view.record(summary, "evaluation")
-    return [
-        ("Preset", format.plain(summary.get("preset"))),
-        ("Replicates", format.plain(len(summary["seeds"]))),
-        ("Held-out problems", format.plain(evaluation.get("problems"))),
-        ("Samples a problem", format.plain(evaluation.get("samples"))),
-        ("Temperature", format.plain(evaluation.get("temperature"))),
-        ("Time", format.duration(summary.get("elapsed_s"))),
-    ]
+    asked = summary.evaluation
+    facts = [("Preset", format.plain(summary.preset)), ("Replicates", format.plain(len(summary.seeds)))]
+    if asked is not None:
+        facts += [
+            ("Held-out problems", format.plain(asked.problems)),
+            ("Samples a problem", format.plain(asked.samples)),
+            ("Temperature", format.plain(asked.temperature)),
+        ]
+    return [*facts, ("Time", format.duration(finite(summary.elapsed_s)))]
 
 
 def _strata(
@@ -89,7 +90,7 @@ def _strata(
 ) -> list[dict[str, Any]]:
     runs: list[dict[str, Any]] = []
     for gain in gains:
-        there = {stratum.get("kind") for stratum in view.records(gain.raw, "strata")}
+        there = {row.stratum.get("kind") for row in gain.result.strata}
         panels = [
             kept.add(
                 charts.strata(gain, kind, domain), f"{gain.cell}, {kind}: terms by number of steps", kind
@@ -170,13 +171,12 @@ def _errors(kept: Charts, rollouts: pl.DataFrame, cells: list[str], kinds: list[
 def _attempts(kept: Charts, rollouts: pl.DataFrame, summary: Summary) -> dict[str, Any]:
     """A panel for each arm that starts from none, with the arms that come from it."""
     attempts = frames.pass_at_k(rollouts)
-    arms = view.arms(summary)
-    there = {name: arm for name, arm in arms.items() if name in set(attempts["checkpoint"])}
+    there = {arm.name: arm for arm in summary.arms if arm.name in set(attempts["checkpoint"])}
     families: dict[str, list[str]] = {}
     for name, arm in there.items():
-        families.setdefault(arm["root"], []).append(name)
+        families.setdefault(arm.root, []).append(name)
     # What was done to an arm last tells it from its family, as a rule; else its name does.
-    labels = {name: arm["label"] for name, arm in there.items()}
+    labels = {name: arm.label for name, arm in there.items()}
     if any(len({labels[name] for name in family}) < len(family) for family in families.values()):
         labels = {name: name for name in there}
     shown = list(dict.fromkeys(labels.values()))

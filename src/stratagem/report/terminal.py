@@ -26,8 +26,8 @@ from stratagem.report.format import (
     signed,
     signed_interval,
 )
-from stratagem.report.view import Summary
 from stratagem.result import Findings, SideFacts
+from stratagem.study_result import Summary
 
 STYLES = {"upheld": "green", "refuted": "red", "undecided": "yellow"}
 WIDTH = 80
@@ -40,12 +40,12 @@ def show(summary: Summary, console: Console) -> None:
     def put(what: Text | Table | Padding | str = "") -> None:
         console.print(what, width=width, highlight=False)
 
-    put(Text(str(summary["answer"]), style="bold"))
+    put(Text(summary.answer, style="bold"))
     put()
-    beside = ", and the study's" if summary["study"] else ""
+    beside = ", and the study's" if summary.study else ""
     put(Text(f"Accuracy in % with 95% intervals{beside}", style="dim"))
     put(_table(summary))
-    if summary["gains"]:
+    if summary.gains:
         put()
         put(
             Text(
@@ -63,12 +63,12 @@ def show(summary: Summary, console: Console) -> None:
         put(Text("The study's claims:", style="dim"))
     for claim in claims:
         put(_claim(claim))
-    evaluation = view.record(summary, "evaluation")
-    sizes = f"{plain(evaluation.get('problems'))} problems x {plain(evaluation.get('samples'))} samples"
+    asked = summary.evaluation
+    sizes = "" if asked is None else f", {asked.problems} problems x {asked.samples} samples"
     put()
     put(
         Text(
-            f"preset {plain(summary.get('preset'))}, replicates {plain(len(summary['seeds']))}, {sizes}",
+            f"preset {plain(summary.preset)}, replicates {plain(len(summary.seeds))}{sizes}",
             style="dim",
         )
     )
@@ -86,7 +86,7 @@ def _grid(*columns: str, fold: bool = False) -> Table:
 
 
 def _table(summary: Summary) -> Table:
-    published = bool(summary["study"])
+    published = bool(summary.study)
     titles = view.columns(summary).values()
     table = _grid("", *(part for name in titles for part in ((name, "study") if published else (name,))))
     rows = view.table(summary)

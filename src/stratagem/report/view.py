@@ -1,23 +1,15 @@
-"""What the page and the terminal show, from what summary.json holds: only differences are computed here."""
+"""What the page and the terminal show of a study: only differences are computed here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from stratagem.records import ALL
 from stratagem.report.format import Number, finite, number, percent, signed, words
+from stratagem.study_result import ArmGain, ClaimResult, Part, Summary
 
 TERMS = {"selection": "Selection", "improvement": "Improvement", "new_strategy": "New strategy"}
 VERDICT_SIGNS = {"upheld": "✓", "refuted": "✗", "undecided": "?"}
-ORDERS = {
-    "select, then improve": None,
-    "improve, then select": "reverse",
-    "symmetric": "symmetric",
-    "three-fold": "threefold",
-}
-
-Summary = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +40,22 @@ class Gain:
     """One arm: its gain over the arm `before` that it began from, and the gain's terms."""
 
     cell: str
-    gain: Number
-    terms: dict[str, Number]
-    raw: dict[str, Any]
-    before: str = ""
+    before: str
+    result: ArmGain
+
+    @property
+    def gain(self) -> Number:
+        return number(self.result.gain)
+
+    @property
+    def terms(self) -> dict[str, Number]:
+        return {term: number(getattr(self.result, term)) for term in TERMS}
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
+    """A claim or a part of one, with its number and how it came out."""
+
     id: str
     statement: str
     verdict: str
@@ -64,129 +64,98 @@ class Claim:
 
     @property
     def sign(self) -> str:
-        return VERDICT_SIGNS.get(self.verdict, "?")
-
-
-def record(source: dict[str, Any], key: str) -> dict[str, Any]:
-    """The object under `key`, empty where there is none."""
-    return source.get(key) or {}
-
-
-def records(source: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """The list of objects under `key`, empty where there is none."""
-    return source.get(key) or []
-
-
-def arms(summary: Summary) -> dict[str, dict[str, Any]]:
-    """What the study says of each arm, by name."""
-    return {arm["name"]: arm for arm in summary["arms"]}
+        return VERDICT_SIGNS[self.verdict]
 
 
 def columns(summary: Summary) -> dict[str, str]:
     """The columns of the table with their titles: all problems, and each kind."""
-    return {name: words(name).capitalize() for name in summary["columns"]}
+    return {name: words(name).capitalize() for name in summary.columns}
 
 
 def kinds(summary: Summary) -> list[str]:
     """Kinds of problem in the order of the table."""
-    return [name for name in summary["columns"] if name != ALL]
+    return [name for name in summary.columns if name != ALL]
 
 
 def table(summary: Summary, evaluation: str | None = None) -> list[TableRow]:
     """The table's rows in the order of the arms, of the first evaluation or of another one, which nobody published."""
-    cells = summary["cells"] if evaluation is None else summary["others"][evaluation]
+    cells = summary.cells if evaluation is None else summary.others[evaluation]
     rows: list[TableRow] = []
-    for name, arm in arms(summary).items():
-        published = record(summary["study"], name) if evaluation is None else {}
+    for arm in summary.arms:
+        ours = cells.get(arm.name, {})
+        published = summary.study.get(arm.name, {}) if evaluation is None else {}
         row: dict[str, TableCell] = {}
-        for column in summary["columns"]:
+        for column in summary.columns:
             theirs = finite(published.get(column))
-            row[column] = TableCell(
-                number(record(cells, name).get(column)), None if theirs is None else theirs / 100
-            )
-        rows.append(TableRow(name, arm["root"], row))
+            row[column] = TableCell(number(ours.get(column)), None if theirs is None else theirs / 100)
+        rows.append(TableRow(arm.name, arm.root, row))
     return rows
 
 
 def gains(summary: Summary) -> list[Gain]:
     """The arms with their gains, in the order of summary.json."""
-    starts = arms(summary)
-    return [
-        Gain(
-            cell,
-            number(raw.get("gain")),
-            {term: number(raw.get(term)) for term in TERMS},
-            raw,
-            starts[cell]["start"],
-        )
-        for cell, raw in summary["gains"].items()
-    ]
+    starts = {arm.name: arm.start or "" for arm in summary.arms}
+    return [Gain(name, starts[name], result) for name, result in summary.gains.items()]
 
 
 def claims(summary: Summary) -> list[Claim]:
-    return [
-        Claim(
-            str(raw.get("id", "")),
-            str(raw.get("statement", "")),
-            str(raw.get("verdict") or "undecided"),
-            number(raw, "difference"),
-            [
-                Claim(
-                    "",
-                    str(part.get("statement", "")),
-                    str(part.get("verdict") or "undecided"),
-                    number(part),
-                    [],
-                )
-                for part in records(raw, "parts")
-            ],
-        )
-        for raw in summary["claims"]
-    ]
+    return [claim(result) for result in summary.claims]
+
+
+def claim(result: ClaimResult | Part) -> Claim:
+    if isinstance(result, Part):
+        difference = Number(finite(result.value), finite(result.low), finite(result.high))
+        return Claim("", result.statement, result.verdict, difference, [])
+    difference = Number(finite(result.difference), finite(result.low), finite(result.high))
+    return Claim(
+        result.id, result.statement, result.verdict, difference, [claim(part) for part in result.parts]
+    )
 
 
 def orders(gain: Gain) -> list[tuple[str, dict[str, Number]]]:
     """The gain's terms in each order of accounting, `interaction` too where it has one."""
-    found: list[tuple[str, dict[str, Number]]] = []
-    for name, key in ORDERS.items():
-        source = gain.raw if key is None else record(gain.raw, key)
-        found.append((name, {term: number(source.get(term)) for term in (*TERMS, "interaction")}))
-    return found
+    result = gain.result
+    ways = {
+        "select, then improve": result,
+        "improve, then select": result.reverse,
+        "symmetric": result.symmetric,
+        "three-fold": result.threefold,
+    }
+    return [
+        (name, {term: number(getattr(way, term, None)) for term in (*TERMS, "interaction")})
+        for name, way in ways.items()
+    ]
 
 
 def notes(summary: Summary) -> list[str]:
     """What has to be said beside the gains: their level, the order, cells without support, lengths."""
-    found: list[str] = []
+    lines: list[str] = []
     runs = gains(summary)
-    levels = sorted({" x ".join(run.raw["by"]) for run in runs if run.raw.get("by")})
+    levels = sorted({" x ".join(run.result.by) for run in runs if run.result.by})
     if levels:
-        found.append(f"Level: {', '.join(levels)}.")
-    if hangs := [run.cell for run in runs if run.raw.get("order_dependent")]:
-        found.append(f"Selecting first or improving first gives another lead in {', '.join(hangs)}.")
-    shares = [(number(run.raw.get("unsupported_share")).value, run.cell) for run in runs]
+        lines.append(f"Level: {', '.join(levels)}.")
+    if hangs := [run.cell for run in runs if run.result.order_dependent]:
+        lines.append(f"Selecting first or improving first gives another lead in {', '.join(hangs)}.")
+    shares = [(finite(run.result.unsupported_share), run.cell) for run in runs]
     known = [(share, cell) for share, cell in shares if share is not None]
     if known:
         share, cell = max(known)
         where = f", in {cell}" if share else ""
-        found.append(f"Responses without a counterpart in the other model: at most {percent(share)}%{where}.")
+        lines.append(f"Responses without a counterpart in the other model: at most {percent(share)}%{where}.")
     changes: list[tuple[float, str]] = []
     for run in runs:
-        first, last = (finite(run.raw.get(key)) for key in ("length_before", "length_after"))
+        first, last = finite(run.result.length_before), finite(run.result.length_after)
         if first and last is not None:
             changes.append((last / first - 1, run.cell))
     if changes:
-        change, cell = max(changes, key=lambda it: abs(it[0]))
-        found.append(f"Mean length changed most in {cell}, by {signed(change)}%.")
-    return found
+        change, cell = max(changes, key=lambda pair: abs(pair[0]))
+        lines.append(f"Mean length changed most in {cell}, by {signed(change)}%.")
+    return lines
 
 
 def one_run_note(summary: Summary) -> str:
     """What the replicates allow one to say."""
-    replicates = len(summary.get("seeds") or [])
+    replicates = len(summary.seeds)
     if replicates == 1:
         return "One replicate: each verdict holds in this run. Intervals cover the choice of problems only."
     return f"{replicates} replicates, each with a training seed of its own; intervals are over replicates."
-
-
-def chance(summary: Summary) -> float | None:
-    return finite(summary.get("chance"))

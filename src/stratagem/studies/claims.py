@@ -9,17 +9,21 @@ before any result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 from stratagem.records import Estimate, points
 from stratagem.studies.quantities import Quantity, Source
 from stratagem.studies.study import Claim, Part
+from stratagem.study_result import ClaimResult, Verdict
+from stratagem.study_result import Part as PartResult
 
-UPHELD, REFUTED, UNDECIDED = "upheld", "refuted", "undecided"
+UPHELD: Verdict = "upheld"
+REFUTED: Verdict = "refuted"
+UNDECIDED: Verdict = "undecided"
 
 
-def verdict(part: Part, estimate: Estimate, limit: float) -> str:
+def verdict(part: Part, estimate: Estimate, limit: float) -> Verdict:
     """How a part comes out; `limit` is its `above` or `below` as a fraction."""
     if part.above is not None:
         opposite = limit if part.refuted_below is None else part.refuted_below / 100
@@ -28,42 +32,47 @@ def verdict(part: Part, estimate: Estimate, limit: float) -> str:
     return UPHELD if estimate.high < limit else REFUTED if estimate.low > opposite else UNDECIDED
 
 
-def judge_part(part: Part, source: Source) -> dict[str, Any]:
+def judge_part(part: Part, source: Source) -> PartResult:
     estimate = Quantity.parse(part.quantity).estimate(source, part.level / 100)
     said = part.below if part.above is None else part.above
     assert said is not None  # checked when the study is read
     limit = Quantity.parse(said).limit(source)
-    return {
-        "statement": part.statement.replace("{limit}", points(limit, 0)),
-        **estimate.as_dict(),
-        "verdict": verdict(part, estimate, limit),
-        "quantity": part.quantity,
-        "level": part.level / 100,
-        "above" if part.above is not None else "below": limit,
-    }
+    return PartResult(
+        statement=part.statement.replace("{limit}", points(limit, 0)),
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        se=estimate.se,
+        n=estimate.n,
+        verdict=verdict(part, estimate, limit),
+        quantity=part.quantity,
+        level=part.level / 100,
+        above=None if part.above is None else limit,
+        below=None if part.below is None else limit,
+    )
 
 
-def judge(claims: Sequence[Claim], source: Source) -> list[dict[str, Any]]:
-    """All claims, JSON-ready: id, statement, verdict, the leading part's numbers and every part."""
-    judged: list[dict[str, Any]] = []
+def judge(claims: Sequence[Claim], source: Source) -> tuple[ClaimResult, ...]:
+    """All claims: how each came out, the numbers of its first part, and every part."""
+    judged: list[ClaimResult] = []
     for claim in claims:
-        parts = [judge_part(part, source) for part in claim.parts]
-        lead = parts[0] if parts else Estimate(float("nan")).as_dict()
+        parts = tuple(judge_part(part, source) for part in claim.parts)
+        value, low, high = (parts[0].value, parts[0].low, parts[0].high) if parts else (math.nan,) * 3
         judged.append(
-            {
-                "id": claim.id,
-                "statement": claim.statement,
-                "verdict": weakest([part["verdict"] for part in parts]),
-                "difference": lead["value"],
-                "low": lead["low"],
-                "high": lead["high"],
-                "parts": parts,
-            }
+            ClaimResult(
+                id=claim.id,
+                statement=claim.statement,
+                verdict=weakest([part.verdict for part in parts]),
+                difference=value,
+                low=low,
+                high=high,
+                parts=parts,
+            )
         )
-    return judged
+    return tuple(judged)
 
 
-def weakest(verdicts: Sequence[str]) -> str:
+def weakest(verdicts: Sequence[Verdict]) -> Verdict:
     if not verdicts or (UNDECIDED in verdicts and REFUTED not in verdicts):
         return UNDECIDED
     return REFUTED if REFUTED in verdicts else UPHELD

@@ -28,6 +28,7 @@ from stratagem.studies.graph import Executor, Job, Progress
 from stratagem.studies.plan import elsewhere, home_of, plan, refuse_others, rollouts_of
 from stratagem.studies.study import Engine, Study, Values, read_study, study_file
 from stratagem.studies.summary import Results
+from stratagem.study_result import Asked, Deviation, Summary, decode
 from stratagem.tasks.table import label_table
 from stratagem.training.loop import product_speed
 from stratagem.workspace import read_json, versions, write_bytes, write_json
@@ -75,7 +76,7 @@ def reproduce(
     accelerate: Path | None = None,
     cluster: Cluster | None = None,
     announce: Callable[[float], None] = lambda seconds: None,
-) -> Values:
+) -> Summary:
     """Run a study in `out`, or what is left of it, and return its summary.
 
     Args:
@@ -105,9 +106,11 @@ def reproduce(
     before = spent(out)
     text = content_id(json.dumps(study_dict(study), sort_keys=True), preset, start.name)
     if (out / SUMMARY).exists() and all(job.out.exists() for job in jobs):
-        finished: Values = read_json(out / SUMMARY)
-        if finished.get("seeds") == list(range(replicates)) and finished.get("text") == text:
-            return finished
+        recorded = read_json(out / SUMMARY)
+        if isinstance(recorded, dict) and recorded.get("text") == text:
+            finished = decode(recorded, str(out / SUMMARY))
+            if finished.seeds == tuple(range(replicates)):
+                return finished
     executor: Executor
     if cluster is not None:
         executor = cluster.executor(out, start.llm, accelerate)
@@ -124,13 +127,17 @@ def reproduce(
         write_json(out / ELAPSED, {"elapsed_s": before + time.monotonic() - started})
     progress("report", 0, 1, {})
     rollouts, probes, curves, metrics = gather(study, replicates, out)
-    summary = Results(study, rollouts, probes).summarise()
-    summary |= about(study, preset, start) | {"name": name, "text": text, "versions": versions()}
-    summary["elapsed_s"] = round(before + time.monotonic() - started, 1)
+    summary = Results(study, rollouts, probes).summarise(
+        name=name,
+        text=text,
+        versions=versions(),
+        elapsed_s=round(before + time.monotonic() - started, 1),
+        **about(study, preset, start),
+    )
     for table_name, table in (("rollouts", rollouts), ("curves", curves), ("metrics", metrics)):
         write_rollouts(out / f"{table_name}.parquet", table)
     write_bytes(out / REPORT, page.render(summary, rollouts, curves, metrics).encode())
-    write_json(out / SUMMARY, summary)
+    write_json(out / SUMMARY, summary.as_dict())
     progress("report", 1, 1, {})
     return summary
 
@@ -196,15 +203,13 @@ def about(study: Study, preset: str, start: Start) -> Values:
         "preset": preset,
         "about": study.about,
         "source": study.source,
-        "figures": study.figures,
+        "figures": tuple(study.figures),
         "study": {arm: dict(zip(columns, row, strict=True)) for arm, row in rows.items()},
-        "deviations": study.deviations(preset, start.parameters, start.name, start.llm),
+        "deviations": tuple(
+            Deviation(**row) for row in study.deviations(preset, start.parameters, start.name, start.llm)
+        ),
         "settings": settings | {"evaluation": study.evaluations[study.main], "probe": study.probe or {}},
-        "evaluation": {
-            "problems": evaluation.size,
-            "samples": evaluation.samples,
-            "temperature": evaluation.temperature,
-        },
+        "evaluation": Asked(evaluation.size, evaluation.samples, evaluation.temperature),
     }
 
 

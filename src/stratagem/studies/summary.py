@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from stratagem.decomposition.decompose import decompose
-from stratagem.records import ALL, Estimate, StratagemError, finite
+from stratagem.decomposition.result import Decomposed
+from stratagem.diagnosis.compare import cells, strata
+from stratagem.records import ALL, UNDEFINED, Estimate, StratagemError
 from stratagem.report.format import signed
 from stratagem.stats.uncertainty import mean_estimate, t_interval
 from stratagem.studies.arm import Arm
 from stratagem.studies.claims import judge
 from stratagem.studies.quantities import Name, Vector
 from stratagem.studies.study import Study
+from stratagem.study_result import ArmGain, ArmResult, Cells, Forced, Summary
 
 BY = ("kind", "difficulty")
 DRAWS = 2000
@@ -72,23 +75,23 @@ class Results:
         table = table if name.kind == ALL else table.filter(kind=name.kind)
         return table.sort("problem_id")["accuracy"].to_numpy()
 
-    def cells(self, rollouts: pl.DataFrame, evaluation: str) -> dict[str, Result]:
+    def cells(self, rollouts: pl.DataFrame, evaluation: str) -> Cells:
         """pass@1 of each arm by column of the table; fractions with 95% intervals."""
         table = accuracy_table(rollouts.filter(evaluation=evaluation))
 
-        def estimate(arm: str, kind: str) -> Result:
+        def estimate(arm: str, kind: str) -> Estimate:
             rows = table.filter(arm=arm) if kind == ALL else table.filter(arm=arm, kind=kind)
             values = [rows.filter(seed=seed).sort("problem_id")["accuracy"] for seed in self.seeds]
             if len(values) == 1:
-                return mean_estimate(values[0].to_numpy()).as_dict()
-            return t_interval([part.to_numpy().mean() for part in values]).as_dict()
+                return mean_estimate(values[0].to_numpy())
+            return t_interval([part.to_numpy().mean() for part in values])
 
         return {arm: {kind: estimate(arm, kind) for kind in self.study.columns} for arm in self.study.tree}
 
     # -- gains ---------------------------------------------------------------------------------------------
 
     @cached_property
-    def gains_by_replicate(self) -> dict[str, list[Result]]:
+    def gains_by_replicate(self) -> dict[str, list[ArmGain]]:
         """The gain of every arm over the one that it starts from, replicate by replicate."""
         return {
             arm.name: [self.gain(arm, seed) for seed in self.seeds]
@@ -97,10 +100,10 @@ class Results:
         }
 
     @cached_property
-    def gains(self) -> dict[str, Result]:
+    def gains(self) -> dict[str, ArmGain]:
         return {arm: over_replicates(parts) for arm, parts in self.gains_by_replicate.items()}
 
-    def gain(self, arm: Arm, seed: int) -> Result:
+    def gain(self, arm: Arm, seed: int) -> ArmGain:
         """The decomposition of one run, one replicate, over the first evaluation."""
         assert arm.start is not None
         sampled = self.sampled.filter(seed=seed, evaluation=self.study.main)
@@ -118,41 +121,38 @@ class Results:
             draws=DRAWS,
             forced=forced_counts(forced) if len(forced) else None,
         )
-        tables = {"strata": split.strata.to_dicts(), "cells": split.cells.to_dicts()}
-        return finite(split.as_dict() | tables | {"gap": split.gap.as_dict()})
+        parts = {name: getattr(split, name) for name in Decomposed.__struct_fields__}
+        return ArmGain(**parts, gap=split.gap, strata=strata(split), cells=cells(split))
 
     def term(self, name: Name, replicate: int | None) -> Estimate:
-        result = self.gains[name.arm] if replicate is None else self.gains_by_replicate[name.arm][replicate]
-        entry = result[name.what]
-        value, low, high, se = (
-            math.nan if entry[key] is None else entry[key] for key in ("value", "low", "high", "se")
-        )
-        return Estimate(value, low, high, se, entry["n"])
+        gain = self.gains[name.arm] if replicate is None else self.gains_by_replicate[name.arm][replicate]
+        return getattr(gain, name.what)
 
     # -- all of it -----------------------------------------------------------------------------------------
 
-    def summarise(self) -> Result:
-        """The scientific part of `summary.json`."""
+    def summarise(self, **about: Any) -> Summary:
+        """The study's summary, with what is said of it beside its results."""
         study = self.study
         greedy = self.rollouts.filter(pl.col("mode") == "greedy")
         table = self.cells(self.sampled, study.main)
         others = list(study.evaluations)[1:]
-        return {
-            "title": study.title,
-            "question": study.question,
-            "answer": answer(study, table, self.gains),
-            "task": study.task,
-            "chance": self.chance,
-            "columns": study.columns,
-            "arms": [arm.as_dict() for arm in study.tree.values()],
-            "cells": table,
-            "greedy": self.cells(greedy, study.main) if len(greedy) else {},
-            "others": {name: self.cells(self.sampled, name) for name in others},
-            "gains": self.gains,
-            "forced": forced_table(self.probes),
-            "claims": judge(study.claims, self),
-            "seeds": self.seeds,
-        }
+        return Summary(
+            title=study.title,
+            question=study.question,
+            answer=answer(study, table, self.gains),
+            task=study.task,
+            chance=self.chance,
+            columns=tuple(study.columns),
+            arms=tuple(msgspec.convert(arm.as_dict(), ArmResult) for arm in study.tree.values()),
+            cells=table,
+            greedy=self.cells(greedy, study.main) if len(greedy) else {},
+            others={name: self.cells(self.sampled, name) for name in others},
+            gains=self.gains,
+            forced=forced_table(self.probes),
+            claims=judge(study.claims, self),
+            seeds=tuple(self.seeds),
+            **about,
+        )
 
 
 def accuracy_table(rollouts: pl.DataFrame) -> pl.DataFrame:
@@ -168,63 +168,70 @@ def forced_counts(probes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def over_replicates(results: Sequence[Any]) -> Any:
-    """One result from the same one of several replicates: numbers are averaged, and estimates get t intervals.
+def over_replicates(gains: Sequence[ArmGain]) -> ArmGain:
+    """One gain from the same one of several replicates: numbers are averaged, and estimates get t intervals."""
+    return (
+        gains[0] if len(gains) == 1 else msgspec.convert(merged([gain.as_dict() for gain in gains]), ArmGain)
+    )
 
-    Where only bounds exist, the bounds are averaged.
-    """
-    first = results[0]
-    if len(results) == 1:
-        return first
+
+def merged(values: Sequence[Any]) -> Any:
+    """One value of JSON from several. Where only bounds exist, the bounds are averaged; a lead that differs is open."""
+    first = values[0]
     if isinstance(first, dict):
         if "value" in first and "se" in first:
-            values = [result["value"] for result in results]
-            if None not in values:
-                estimate: Result = t_interval(values).as_dict()
-                return estimate
-            ends = [result["bounds"] if result.get("bounds") else [result["value"]] * 2 for result in results]
-            if any(end is None for pair in ends for end in pair):
-                return Estimate(float("nan")).as_dict()
-            low, high = (float(np.mean([pair[i] for pair in ends])) for i in (0, 1))
-            return Estimate(float("nan"), low, high, n=len(results)).as_dict() | {"bounds": [low, high]}
-        return {name: over_replicates([result.get(name) for result in results]) for name in first}
+            return over_estimates(values)
+        return {name: merged([value.get(name) for value in values]) for name in first}
+    if isinstance(first, list):
+        if first and isinstance(first[0], dict):
+            return merged_rows(values)
+        entries = [entry for value in values for entry in value]
+        return list(dict.fromkeys(entries))
     if isinstance(first, bool):
-        return any(results)
-    if isinstance(first, int | float) or first is None:
-        numbers = [result for result in results if isinstance(result, int | float)]
-        return float(np.mean(numbers)) if numbers else None
-    if isinstance(first, list) and first and isinstance(first[0], dict):
-        return join_rows(results)
-    return first if all(result == first for result in results) else "differs by replicate"
+        return any(values)
+    if all(value == first for value in values):
+        return first
+    if isinstance(first, str):
+        return "undecided"
+    numbers = [value for value in values if isinstance(value, int | float)]
+    mean = float(np.mean(numbers)) if numbers else None
+    return round(mean) if mean is not None and all(isinstance(value, int) for value in numbers) else mean
 
 
-def join_rows(tables: Sequence[list[Result]]) -> list[Result]:
-    """Tables of several replicates as one: rows of the same names are averaged."""
-    keys = (*BY, "strategy")
+def over_estimates(values: Sequence[Result]) -> Result:
+    known = [value["value"] for value in values]
+    if None not in known:
+        return t_interval(known).as_dict()
+    ends = [value["bounds"] if value.get("bounds") else [value["value"]] * 2 for value in values]
+    if any(end is None for pair in ends for end in pair):
+        return UNDEFINED.as_dict()
+    low, high = (float(np.mean([pair[i] for pair in ends])) for i in (0, 1))
+    return UNDEFINED.as_dict() | {"low": low, "high": high, "n": len(values), "bounds": [low, high]}
+
+
+def merged_rows(tables: Sequence[list[Result]]) -> list[Result]:
+    """Tables of several replicates as one: rows of the same stratum and strategy are merged."""
     grouped: dict[tuple[Any, ...], list[Result]] = {}
     for row in (row for table in tables for row in table):
-        grouped.setdefault(tuple(row[name] for name in keys if name in row), []).append(row)
+        grouped.setdefault((*row["stratum"].values(), row.get("strategy")), []).append(row)
     joined: list[Result] = []
     for rows in grouped.values():
-        row = dict(rows[0])
-        for name, value in row.items():
-            if name not in keys:
-                row[name] = over_replicates([other[name] for other in rows]) if len(rows) > 1 else value
-        joined.append(row)
+        same = {name: rows[0][name] for name in ("stratum", "strategy") if name in rows[0]}
+        joined.append(merged(rows) | same if len(rows) > 1 else rows[0])
     return joined
 
 
-def forced_table(probes: pl.DataFrame) -> Result:
+def forced_table(probes: pl.DataFrame) -> dict[str, dict[str, dict[str, Forced]]]:
     """Accuracy under each forced strategy, by arm and kind: what a model can do, whatever it chooses."""
     rows = probes.group_by("checkpoint", "forced", "kind").agg(
         pl.col("score").mean().alias("value"),
         (pl.col("strategy") == pl.col("forced")).mean().alias("followed"),
         pl.len().alias("n"),
     )
-    table: Result = {}
+    table: dict[str, dict[str, dict[str, Forced]]] = {}
     for row in rows.sort("checkpoint", "forced", "kind").to_dicts():
         place = table.setdefault(row["checkpoint"], {}).setdefault(row["forced"], {})
-        place[row["kind"]] = {name: row[name] for name in ("value", "followed", "n")}
+        place[row["kind"]] = Forced(row["value"], row["followed"], row["n"])
     return table
 
 
@@ -233,38 +240,36 @@ def forced_table(probes: pl.DataFrame) -> Result:
 NAMED = re.compile(r"\{([^{}]+)\}")
 
 
-def answer(study: Study, cells: dict[str, Result], gains: dict[str, Result]) -> str:
+def answer(study: Study, cells: Cells, gains: dict[str, ArmGain]) -> str:
     """The study's sentence with numbers in the places of its arms; without one, what happened to the arm that gained
     most."""
 
-    def level(arm: str) -> float | None:
-        return cells[arm][ALL]["value"]
+    def level(arm: str) -> float:
+        return 100 * cells[arm][ALL].value
 
     def shown(match: re.Match[str]) -> str:
         name = match[1]
         if name not in cells:
             return match[0]
-        value = f"{100 * (level(name) or 0):.0f}%"
+        value = f"{level(name):.0f}%"
         return f"{value} ({parts(gains[name])})" if name in gains else value
 
     if study.answer:
         return NAMED.sub(shown, study.answer)
     if not gains:
-        best = max(cells, key=lambda arm: level(arm) or 0)
-        return f"{best} is best, at {100 * (level(best) or 0):.0f}%."
-    most = max(gains, key=lambda arm: gains[arm]["gain"]["value"] or 0)
+        best = max(cells, key=level)
+        return f"{best} is best, at {level(best):.0f}%."
+    most = max(gains, key=lambda arm: gains[arm].gain.value)
     start = study.tree[most].start
     assert start is not None
     return (
-        f"{most} took {start.name} from {100 * (level(start.name) or 0):.0f}% to "
-        f"{100 * (level(most) or 0):.0f}% ({parts(gains[most])})."
+        f"{most} took {start.name} from {level(start.name):.0f}% to "
+        f"{level(most):.0f}% ({parts(gains[most])})."
     )
 
 
-def parts(gain: Result) -> str:
+def parts(gain: ArmGain) -> str:
     """Selection and improvement in words."""
-    selected, improved = (gain[name]["value"] for name in ("selection", "improvement"))
-    if selected is None or improved is None:
-        return "not split"
+    selected, improved = gain.selection.value, gain.improvement.value
     way = "worse" if improved < 0 else "better"
     return f"{signed(selected)} points by selecting a strategy, {signed(improved)} by executing it {way}"

@@ -1,0 +1,149 @@
+"""The result of a study, as types: what `summary.json` holds and `stratagem.reproduce` returns.
+
+`docs/study.schema.json` is made from them. Accuracies and gains are fractions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from stratagem.decomposition.result import Decomposed
+from stratagem.records import UNDEFINED, Estimate, Real, Result, StratagemError
+from stratagem.result import Cell, StratumGain
+
+Verdict = Literal["upheld", "refuted", "undecided"]
+Cells = dict[str, dict[str, Estimate]]  # by arm and column: all problems, and each kind
+
+
+class ArmResult(Result, frozen=True):
+    """An arm of the study: what was done to it last (`label`), the arm it started from, and the first one of all."""
+
+    name: str
+    stage: Literal["sft", "rl"]
+    label: str
+    start: str | None
+    root: str
+
+
+class ArmGain(Decomposed, frozen=True, kw_only=True):
+    """The gain of an arm over the one that it started from.
+
+    Attributes:
+        gap: |selection| - |improvement|.
+    """
+
+    gap: Estimate = UNDEFINED
+    strata: tuple[StratumGain, ...] = ()
+    cells: tuple[Cell, ...] = ()
+
+
+class Forced(Result, frozen=True):
+    """Accuracy where a strategy was forced, how often it was kept to, and how many responses that was."""
+
+    value: Real
+    followed: Real
+    n: int
+
+
+class Part(Result, frozen=True, kw_only=True):
+    """One inequality of a claim: its quantity with the interval at `level`, above or below a limit."""
+
+    statement: str
+    value: Real
+    low: Real
+    high: Real
+    verdict: Verdict
+    se: Real = float("nan")
+    n: int = 0
+    quantity: str = ""
+    level: float = 0.95
+    above: float | None = None
+    below: float | None = None
+
+
+class ClaimResult(Result, frozen=True, kw_only=True):
+    """A claim, how it came out, and the numbers of its first part."""
+
+    id: str
+    statement: str
+    verdict: Verdict
+    difference: Real
+    low: Real
+    high: Real
+    parts: tuple[Part, ...] = ()
+
+
+class Deviation(Result, frozen=True):
+    """A setting that is not the reference's."""
+
+    setting: str
+    study: Any
+    ours: Any
+    reason: str
+
+
+class Asked(Result, frozen=True):
+    """The first evaluation: how many held-out problems, samples of each, and at which temperature."""
+
+    problems: int
+    samples: int
+    temperature: float
+
+
+class Summary(Result, frozen=True, kw_only=True):
+    """A study that has been run.
+
+    Attributes:
+        name: as `reproduce` was told; `text` names what the file said.
+        columns: of the table: all, and kinds of problem.
+        cells: pass@1 of the first evaluation from sampled responses; `greedy` from greedy ones; `others` of other
+            evaluations, by name.
+        forced: by arm, strategy and kind.
+        seeds: of the replicates.
+        study: numbers of a publication, in percent, by arm and column.
+        settings: what the file says of stages, evaluation and probe.
+        elapsed_s: seconds of all calls together.
+    """
+
+    name: str
+    title: str
+    answer: str
+    task: str
+    chance: Real
+    columns: tuple[str, ...]
+    arms: tuple[ArmResult, ...]
+    cells: Cells
+    seeds: tuple[int, ...]
+    question: str = ""
+    about: str = ""
+    source: str = ""
+    text: str = ""
+    preset: str = ""
+    figures: tuple[str, ...] = ()
+    greedy: Cells = msgspec.field(default_factory=dict)
+    others: dict[str, Cells] = msgspec.field(default_factory=dict)
+    gains: dict[str, ArmGain] = msgspec.field(default_factory=dict)
+    forced: dict[str, dict[str, dict[str, Forced]]] = msgspec.field(default_factory=dict)
+    claims: tuple[ClaimResult, ...] = ()
+    study: dict[str, dict[str, Real]] = msgspec.field(default_factory=dict)
+    deviations: tuple[Deviation, ...] = ()
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    evaluation: Asked | None = None
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    elapsed_s: Real = float("nan")
+
+
+def decode(value: Any, where: str) -> Summary:
+    """A summary from what JSON holds.
+
+    Raises:
+        StratagemError: it is of another form, as older versions wrote it; `where` names the file.
+    """
+    try:
+        return msgspec.convert(value, Summary)
+    except msgspec.ValidationError as error:
+        raise StratagemError(
+            f"{where}: not a summary of this version ({error}); run the study's command again"
+        ) from None
