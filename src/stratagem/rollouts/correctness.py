@@ -60,13 +60,17 @@ def choose(
             f"{where}: no column says what is right; name one with --score, or give --correct 'COLUMN > 0'"
         )
     distinct = _without_copies(names, sample)
+    # A reward for form that never changes decides nothing.
+    deciding = [name for name in distinct if not FORM.search(name) or sample[name].n_unique() > 1]
+    distinct = deciding if len(deciding) == 1 else distinct
     if len(distinct) > 1:
         raise StratagemError(
             f"{where}: several columns may say what is right: {_candidates(distinct, sample)}; "
             "name one with --score COLUMN, or give a condition with --correct 'COLUMN > 0'"
         )
     # Of copies too: a total that equals a reward for form is no more than that.
-    if any(FORM.search(name) for name in names):
+    copies = [name for name in names if sample[name].equals(sample[distinct[0]], check_names=False)]
+    if any(FORM.search(name) for name in copies):
         raise StratagemError(
             f"{where}: the only score looks like a reward for form, not for the answer: "
             f"{_candidates(names, sample)}; --score {names[0]} takes it all the same"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -19,6 +20,7 @@ from stratagem.rollouts.readers.row import SESSION, BadRecord, ReadOptions, Row
 
 EXAMPLES = 20
 BATCH_ROWS = 50_000
+ROWS_SAMPLED = 10_000  # at most, by which the types of columns are settled
 BATCH_BYTES = 64 << 20
 FACTS = (
     "temperature",
@@ -166,10 +168,11 @@ class Log:
         for number, record in zip(chunk.numbers, chunk.records(), strict=True):
             if record is None:
                 continue
-            try:
-                rows += checked_rows(self._reader, record, self.options)
-            except BadRecord as fault:
-                self._leave_out(source, number, str(fault), record)
+            for place, flat in flat_records(self._reader, record, self.options):
+                try:
+                    rows += checked_rows(self._reader, flat, self.options)
+                except BadRecord as fault:
+                    self._leave_out(source, number if place is None else place, str(fault), flat)
         return assemble.table_of(rows, self._columns, self.lost)
 
     def _leave_out(self, source: Source, number: int, reason: str, record: Record) -> None:
@@ -214,7 +217,28 @@ class Log:
         return merged.select(list(self.schema))
 
 
-def checked_rows(reader: Reader, record: Record, options: ReadOptions) -> list[Row]:
+def flat_records(
+    reader: Reader, record: Record, options: ReadOptions
+) -> Iterator[tuple[int | None, Record | Mapping[str, Any]]]:
+    """The records that `reader.rows` takes; where one document holds many, each with its number in it, from 1."""
+    if reader.unfold is None or not isinstance(record, Mapping):
+        yield None, record
+        return
+    try:
+        flat = reader.unfold(record, options)
+    except (BadRecord, *_FAULTS) as fault:
+        said = (
+            fault
+            if isinstance(fault, BadRecord)
+            else BadRecord(f"record: not as the first ones ({type(fault).__name__})")
+        )
+        yield None, said
+        return
+    many = len(flat) > 1 and options.shape is not None and not options.shape.lists
+    yield from ((place if many else None, one) for place, one in enumerate(flat, 1))
+
+
+def checked_rows(reader: Reader, record: Record | Mapping[str, Any], options: ReadOptions) -> list[Row]:
     """The rows of one record.
 
     Raises:
@@ -254,14 +278,20 @@ def open_log(
     reader, kept, sample, more = choose(files, options)
     skipped = [*skipped, *more]
     if reader.plan:
-        options = reader.plan(sample, options)
+        try:
+            options = reader.plan(sample, options)
+        except StratagemError as error:
+            raise StratagemError(f"{kept[0][0].name}: {error}") from None
     rows: list[Row] = []
     faults: Counter[str] = Counter()
     for record in sample:
-        try:
-            rows += checked_rows(reader, record, options)
-        except BadRecord as fault:
-            faults[str(fault)] += 1
+        for _, flat in flat_records(reader, record, options):
+            try:
+                rows += checked_rows(reader, flat, options)
+            except BadRecord as fault:
+                faults[str(fault)] += 1
+        if len(rows) >= ROWS_SAMPLED:
+            break
     if not rows:
         why = faults.most_common(1)[0][0] if faults else "no records"
         raise StratagemError(
