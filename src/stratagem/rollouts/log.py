@@ -13,7 +13,7 @@ import polars as pl
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import Reader, assemble
 from stratagem.rollouts.readers.choose import choose, first_records, open_files
-from stratagem.rollouts.readers.containers import Chunk, Record, Source
+from stratagem.rollouts.readers.chunk import Chunk, Record, Source
 from stratagem.rollouts.readers.fields import Tabulator, tabulator
 from stratagem.rollouts.readers.files import Found, find
 from stratagem.rollouts.readers.row import SESSION, BadRecord, ReadOptions, Row
@@ -175,7 +175,9 @@ class Log:
                     self._leave_out(source, number if place is None else place, str(fault), flat)
         return assemble.table_of(rows, self._columns, self.lost)
 
-    def _leave_out(self, source: Source, number: int, reason: str, record: Record) -> None:
+    def _leave_out(
+        self, source: Source, number: int, reason: str, record: Record | Mapping[str, Any]
+    ) -> None:
         if self.options.strict:
             raise StratagemError(f"{source.name}: row {number}: {reason}")
         self.left_out[reason] += 1

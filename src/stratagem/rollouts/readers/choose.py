@@ -9,8 +9,9 @@ from typing import Any
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import READERS, Reader, streams
-from stratagem.rollouts.readers.containers import Chunk, Record, Source, chunk_of, sources
-from stratagem.rollouts.readers.files import Found, step_of
+from stratagem.rollouts.readers.chunk import Chunk, Record, Source, chunk_of
+from stratagem.rollouts.readers.containers import sources
+from stratagem.rollouts.readers.files import Found, files_again, step_of
 from stratagem.rollouts.readers.plain import holds
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions
 
@@ -25,12 +26,16 @@ def open_files(files: Sequence[Found]) -> tuple[list[tuple[Source, Found]], list
         StratagemError: a file that the user named is no log, or there is none at all.
     """
     opened: list[tuple[Source, Found]] = []
+    copies = files_again([file.path for file in files])
     skipped: list[tuple[str, str]] = []
     empty: list[str] = []
     for file in files:
         path = file.path
         if not file.named and any(one.belongs and not one.belongs(path) for one in READERS.values()):
             skipped.append((str(path), "not a log"))
+            continue
+        if path in copies:
+            skipped.append((str(path), f"the same file as {copies[path]}"))
             continue
         try:
             inside = _opened_by_reader(path) or sources(path)
