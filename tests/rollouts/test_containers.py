@@ -1,4 +1,4 @@
-"""Files of every make that hold the same records: text in other encodings, tables, archives, objects over many lines."""
+"""Files of every make that hold the same records: text in other encodings, tables, archives, spread-out objects."""
 
 from __future__ import annotations
 

@@ -154,6 +154,10 @@ def differences(sides: Sequence[Side]) -> list[str]:
                 f"{side.name}: no answer was found in {unparsed / side.about['responses']:.0%} of the responses; "
                 "say where it stands in [parts] of the rules (docs/rules.md)"
             )
+        if again := side.about["repeated"]:
+            found.append(
+                f"{side.name}: {again} rows repeat responses that the log holds already; they were read once"
+            )
         lost = sum(side.about["left_out"].values())
         if lost > 0.02 * (lost + side.about["responses"]):
             found.append(

@@ -269,6 +269,7 @@ def read_side(
             "checkpoints": ordered(log.checkpoints),
             "left_out": {**dict(log.left_out), **({"no score": unscored} if unscored else {})},
             "left_out_examples": examples(log),
+            "repeated": log.repeated,
             "length_unit": opened.unit,
         },
         labels=opened.labels,

@@ -89,6 +89,7 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
         "finish_reasons": reasons,
         "columns": columns,
         "facts": {key: sorted(values) for key, values in log.facts.items()},
+        "repeated": log.repeated,
         "left_out": dict(log.left_out),
         "left_out_examples": examples(log),
         "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],

@@ -17,6 +17,7 @@ from stratagem.rollouts.readers.chunk import Chunk, Record, Source
 from stratagem.rollouts.readers.fields import Tabulator, tabulator
 from stratagem.rollouts.readers.files import Found, find
 from stratagem.rollouts.readers.row import SESSION, BadRecord, ReadOptions, Row
+from stratagem.rollouts.repeats import Repeats
 
 EXAMPLES = 20
 BATCH_ROWS = 50_000
@@ -62,6 +63,7 @@ class Log:
         checkpoints: values of the column `checkpoint` that `batches` met, about a thousand at most.
         left_out: records that gave no row, counted by reason, while and after `batches` runs.
         examples: the first of them.
+        repeated: how many rows were there before; see `repeats`.
         lost: values that had no place in the columns, counted by reason.
     """
 
@@ -87,6 +89,7 @@ class Log:
         self.left_out: Counter[str] = Counter()
         self.examples: list[LeftOut] = []
         self.lost: Counter[str] = Counter()
+        self.repeated = 0
         self._reader, self._found, self._columns, self._tabulator = reader, found, columns, tabulator
 
     @property
@@ -98,9 +101,24 @@ class Log:
         """The rows, from the start, as tables of at most 50,000 rows and about 64 MB.
 
         Raises:
-            StratagemError: a file cannot be read further; or, if strict, at the first record that gives no row.
+            StratagemError: a file cannot be read further, or a response is there again with other scores; or, if
+                strict, at the first record that gives no row.
         """
         self.left_out, self.examples, self.lost = Counter(), [], Counter()
+        if self.counts_only:
+            yield from self._joined()
+            return
+        numbered = self._reader.name != "plain" or "sample" in self.options.columns
+        repeats = Repeats(self.score_names, numbered)
+        for batch in self._joined():
+            new = repeats.kept(batch)
+            self.repeated = repeats.dropped
+            yield from new.iter_slices(BATCH_ROWS)
+        yield from repeats.rest(pl.Schema(self.schema)).iter_slices(BATCH_ROWS)
+        self.repeated = repeats.dropped
+
+    def _joined(self) -> Iterator[pl.DataFrame]:
+        """The tables of chunks as batches."""
         held: list[pl.DataFrame] = []
         rows = size = 0
         for table in self._tables():

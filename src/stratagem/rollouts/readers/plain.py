@@ -60,6 +60,8 @@ def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOpti
         if len(flat) < len(records) or len(flat) < PLANNED:
             with contextlib.suppress(BadRecord):
                 flat += unfolding.unfolded(record, shape)[:PLANNED]
+    if shape is not None and not any(record.get(unfolding.SAMPLE) for record in flat):
+        shape = replace(shape, shared=())  # one response a record: its place in the list says nothing
     columns = {what: unfolding.within(name, shape) for what, name in options.columns.items()}
     scores = tuple(unfolding.within(name, shape) for name in options.scores)
     return naming.plan(flat or records, replace(options, columns=columns, scores=scores), shape)
