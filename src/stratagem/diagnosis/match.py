@@ -34,6 +34,34 @@ def check_labels(opened: Sequence[Opened]) -> None:
     raise StratagemError(f"strategies come from different labellers and cannot be compared ({told}): {mend}")
 
 
+def check_grades(before: Side, after: Side) -> None:
+    """See that what is called a grade is no answer: that is the same in all samples of a problem and in both logs.
+
+    Args:
+        before, after: sides under common keys.
+
+    Raises:
+        StratagemError: every problem of both has one grade in all of its responses, the same on both sides.
+    """
+    tables = [
+        side.counts.group_by("problem_id").agg(pl.col("n", "right", "length").sum())
+        for side in (before, after)
+    ]
+    if tables[0].sort("problem_id").equals(tables[1].sort("problem_id")):  # one log against itself
+        return
+    both = tables[0].join(tables[1], on="problem_id", suffix="_after")
+    grade, later = pl.col("right") / pl.col("n"), pl.col("right_after") / pl.col("n_after")
+    same = both.select(((grade == later) & grade.is_in([0.0, 1.0])).all()).item()
+    several = (
+        both.height >= LEAST and bool((both["n"] > 1).all()) and both.select(grade.n_unique()).item() > 1
+    )
+    if same and several:
+        raise StratagemError(
+            f"{before.name}, {after.name}: {before.about['score']} is the same in all responses to a problem and in "
+            "both logs, as an answer would be: name what says which responses are right with --score or --correct"
+        )
+
+
 def rekey(side: Side, keys: pl.DataFrame) -> Side:
     """The side with the problems' common keys as their ids; problems without a key keep their own."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ FACTS = (
     "seed",
 )
 MAX_FACTS = 20
+FILE = "file"  # the column that names the file of a row, in a log of several
 MAX_CHECKPOINTS = 1_000
 _FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
 
@@ -59,6 +61,7 @@ class Log:
         score_names: columns that may say what is right.
         extra: names of further columns.
         counts_only: whether there are counts in place of completions.
+        notes: what there is to say of how it is read.
         facts: what the log says of how it was sampled, such as ``{"temperature": {"0.6"}}``.
         checkpoints: values of the column `checkpoint` that `batches` met, about a thousand at most.
         left_out: records that gave no row, counted by reason, while and after `batches` runs.
@@ -90,7 +93,9 @@ class Log:
         self.examples: list[LeftOut] = []
         self.lost: Counter[str] = Counter()
         self.repeated = 0
+        self.notes = (*options.notes, *(source.note for source, _ in found if source.note))
         self._reader, self._found, self._columns, self._tabulator = reader, found, columns, tabulator
+        self._places = places(found) if FILE in columns.extra else {}
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -105,11 +110,10 @@ class Log:
                 strict, at the first record that gives no row.
         """
         self.left_out, self.examples, self.lost = Counter(), [], Counter()
-        if self.counts_only:
+        if self.counts_only or self._reader.plan is None:  # a harness's own reader knows what a line is
             yield from self._joined()
             return
-        numbered = self._reader.name != "plain" or "sample" in self.options.columns
-        repeats = Repeats(self.score_names, numbered)
+        repeats = Repeats(self.score_names, "sample" in self.options.columns)
         for batch in self._joined():
             new = repeats.kept(batch)
             self.repeated = repeats.dropped
@@ -165,6 +169,8 @@ class Log:
                     continue
                 if step is not None and table["checkpoint"].null_count() == table.height:
                     table = table.with_columns(checkpoint=pl.lit(step))
+                if self._places:
+                    table = table.with_columns(pl.lit(self._places[source.name]).alias(FILE))
                 yield table
 
     def _of_source(self, source: Source) -> Iterator[pl.DataFrame]:
@@ -318,12 +324,23 @@ def open_log(
             f"{kept[0][0].name}: {reader.name}: none of the first records can be used ({why})"
         )
     columns = assemble.columns_of(rows, kept[0][0].kind == "csv")
+    if "checkpoint" not in options.columns and places(kept) and FILE not in columns.schema:
+        columns = replace(columns, extra={**columns.extra, FILE: pl.String()})
     facts: dict[str, set[str]] = {}
     if reader.facts:
         for source, _ in kept:
             for name, value in _facts(reader, source).items():
                 facts.setdefault(name, set()).add(value)
     return Log(reader, options, kept, columns, tabulator(sample, options), facts, skipped)
+
+
+def places(logs: Sequence[tuple[Source, str | None]]) -> dict[str, str]:
+    """What tells the files of one log apart, such as their data sets; nothing where they are one, or training steps."""
+    if len(logs) < 2 or any(step is not None for _, step in logs):
+        return {}
+    names = [source.name for source, _ in logs]
+    folder = os.path.commonpath(names)
+    return {name: os.path.splitext(os.path.relpath(name, folder))[0] for name in names}
 
 
 def _facts(reader: Reader, source: Source) -> Mapping[str, str]:

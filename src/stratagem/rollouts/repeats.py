@@ -103,7 +103,7 @@ class Repeats:
             if stop - start < BLOCK_TEXTS and not goes_on and not open_ended:
                 continue
             block = _block(line, self._count, first, start, stop)
-            if goes_on or _is_block(batch[block], texts[block]):
+            if goes_on or _is_block(batch[block]):
                 again[block] = True
             elif open_ended and stop - start <= MOST_HELD:
                 end = start
@@ -144,7 +144,7 @@ class Repeats:
         self._count = size
 
     def _grades(self, rows: pl.DataFrame, texts: Hashes) -> Hashes:
-        return rows.select(self._scores).with_columns(pl.Series("_text", texts)).hash_rows().to_numpy()
+        return pl.DataFrame([pl.Series("_text", texts), *rows.select(self._scores)]).hash_rows().to_numpy()
 
     def _check_scores(self, again: pl.DataFrame, texts: Hashes) -> None:
         """Refuse a response that is there again with scores that it has not had before."""
@@ -177,7 +177,7 @@ def _long(batch: pl.DataFrame) -> pl.Series:
     return batch["completion"].str.len_chars() >= LONG
 
 
-def _is_block(rows: pl.DataFrame, texts: Hashes) -> bool:
+def _is_block(rows: pl.DataFrame) -> bool:
     """Whether rows that repeat earlier ones are too many and too long to be alike by chance."""
-    different = len(np.unique(texts[_long(rows).to_numpy()]))
+    different = rows.filter(_long(rows))["completion"].n_unique()
     return different >= BLOCK_TEXTS and rows.select("id", "prompt").n_unique() >= BLOCK_PROBLEMS

@@ -223,7 +223,7 @@ def _scores(
 ) -> tuple[list[str], list[str]]:
     """The columns that may say what is right; and those that are one number for several responses of a record."""
     scores = score_columns(names, records, taken, shape.lists if shape else ())
-    if shape is None or not any(record.get(unfold.SAMPLE) for record in records):
+    if shape is None:
         return scores, []
     means = [name for name in scores if name.split(".")[0] in shape.shared]
     return [name for name in scores if name not in means], means

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,11 @@ def recognises(record: Mapping[str, Any]) -> bool:
     return spoken or (naming.holds_response(flat) and naming.names_problem(flat))
 
 
+def belongs(path: Path) -> bool:
+    """False for the averages that evaluations write beside their responses."""
+    return re.fullmatch(r"(.*[_-])?(metrics|summary|stats)\.json", path.name) is None
+
+
 def holds(record: Mapping[str, Any], completion: str) -> bool:
     """Whether a record has the column of the response that the user named."""
     try:
@@ -56,12 +63,15 @@ def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOpti
     """How the records hold their responses, and what their columns are."""
     shape = unfolding.shape_of(records, options.columns.get("completion"))
     flat: list[Mapping[str, Any]] = []
+    several = False
     for record in records:
         if len(flat) < len(records) or len(flat) < PLANNED:
             with contextlib.suppress(BadRecord):
-                flat += unfolding.unfolded(record, shape)[:PLANNED]
-    if shape is not None and not any(record.get(unfolding.SAMPLE) for record in flat):
-        shape = replace(shape, shared=())  # one response a record: its place in the list says nothing
+                rows = unfolding.unfolded(record, shape)
+                flat += rows[:PLANNED]
+                several |= len(rows) > 1
+    if shape is not None and not several:
+        shape = replace(shape, shared=())  # one response a record: nothing is shared
     columns = {what: unfolding.within(name, shape) for what, name in options.columns.items()}
     scores = tuple(unfolding.within(name, shape) for name in options.scores)
     return naming.plan(flat or records, replace(options, columns=columns, scores=scores), shape)

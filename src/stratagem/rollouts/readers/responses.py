@@ -93,7 +93,11 @@ def choose(
             although their scores differ.
     """
     ranks = {name: place for name in columns if (place := rank(name)) is not None}
-    ranks = {name: place for name, place in ranks.items() if any(map(is_text, columns[name]))}
+    ranks = {
+        name: place
+        for name, place in ranks.items()
+        if any(is_text(value) or (value == "" and place == 0) for value in columns[name])
+    }
     if not ranks:
         return None
     groups = _groups(problems)
