@@ -35,9 +35,14 @@ def normalise(prompt: str, question: str | None = None) -> str:
 def local_keys(batch: pl.DataFrame, method: str = "auto") -> pl.DataFrame:
     """The batch with `problem_id`: the log's id where it has one, else, or by `method`, a hash of the prompt.
 
+    Args:
+        method: as of `join`; names of columns make the id, whatever the log calls one.
+
     Raises:
         StratagemError: a row has neither.
     """
+    if method not in ("auto", NONE, *METHODS):
+        return batch.with_columns(id=_named(method)).with_columns(problem_id=pl.col("id"))
     if method in ("prompt", "normalised"):
         batch = batch.with_columns(id=pl.when(pl.col("prompt").is_null()).then("id"))
     if batch["id"].null_count() == 0:
