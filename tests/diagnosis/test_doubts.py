@@ -313,8 +313,8 @@ def test_the_survey_says_what_is_taken_as_what_and_why(tmp_path: Path) -> None:
 
 def test_columns_that_are_named_make_the_problem_by_the_logs_own_names(tmp_path: Path) -> None:
     logs = [write(tmp_path / f"{name}.jsonl", restarting) for name in "ab"]
-    summary = diagnose(logs, looking(tmp_path, join="dataset,idx"), draws=100).summary
-    assert (summary["problems"], summary["gain"]["value"]) == (40, 0.0)
+    found = diagnose(logs, looking(tmp_path, join="dataset,idx"), draws=100)
+    assert (found.problems, found.gain.value) == (40, 0.0)
 
 
 def test_numbers_that_are_the_answer_are_no_grade(tmp_path: Path) -> None:
@@ -326,7 +326,5 @@ def test_numbers_that_are_the_answer_are_no_grade(tmp_path: Path) -> None:
     ]
     with pytest.raises(StratagemError, match="is the same in all responses to a problem and in both logs"):
         diagnose(logs, looking(tmp_path), draws=100)
-    assert (
-        diagnose(logs[:1] * 2, looking(tmp_path), draws=100, names=["a", "again"]).summary["gain"]["value"]
-        == 0
-    )
+    again = diagnose(logs[:1] * 2, looking(tmp_path), draws=100, names=["a", "again"])
+    assert again.gain.value == 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
-from stratagem.diagnosis.diagnose import diagnose
+from stratagem.diagnosis.diagnose import Diagnosis, diagnose
 from stratagem.diagnosis.side import Look
 from stratagem.labelling.rules import read_rules
 from stratagem.records import UNPARSED, StratagemError
@@ -23,15 +22,15 @@ COUNTED = {name: {"gain": 0.0, "problems": 24} for name in ("folder_idx_restarts
 CODE = ("humaneval_body", "leetcode_class")
 
 
-def read(form: str, table: Path) -> dict[str, Any]:
-    """The summary of a diagnosis of the form's two logs."""
+def read(form: str, table: Path) -> Diagnosis:
+    """The diagnosis of the form's two logs."""
     folder = LOGS / form
     before, after = (next(folder.glob(f"{side}*")) for side in ("before", "after"))
     rules = read_rules("code") if form in CODE else None
     columns = {"completion": "response"} if form == "folder_metrics_json" else {}
     join = "prompt" if form == "folder_metrics_json" else "auto"
     look = Look(rules=rules, read=ReadOptions(columns=columns), join=join)
-    return diagnose([before, after], look, draws=50, sample=0, table=table).summary
+    return diagnose([before, after], look, draws=50, sample=0, table=table)
 
 
 @pytest.mark.skipif(not FORMS, reason="needs the shared data")
@@ -43,13 +42,14 @@ def test_a_form_is_read_right_or_refused(form: str, tmp_path: Path) -> None:
         with pytest.raises(StratagemError):
             read(form, table)
         return
-    summary = read(form, table)
-    assert summary["gain"]["value"] == pytest.approx(expected["gain"], abs=5e-4)
-    assert summary["problems"] == expected["problems"]
+    found = read(form, table)
+    assert found.gain is not None
+    assert found.gain.value == pytest.approx(expected["gain"], abs=5e-4)
+    assert found.problems == expected["problems"]
     rows = pl.read_parquet(table)
     if "text" in expected:
         assert rows["completion"].str.contains(expected["text"], literal=True).any()
     if "responses" in expected:
-        assert [side["responses"] for side in summary["sides"]] == [expected["responses"]] * 2
+        assert [side.responses for side in found.sides] == [expected["responses"]] * 2
     if expected.get("parsed"):
         assert UNPARSED not in rows["strategy"]

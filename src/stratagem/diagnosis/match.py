@@ -12,7 +12,7 @@ from stratagem.diagnosis.side import Opened, Side, ordered
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.problems import Join
 from stratagem.stats.counts import MEASURES, merge
-from stratagem.stats.min_sample import MIN_STRATUM
+from stratagem.stats.min_sample import MIN_PROBLEMS, MIN_STRATUM
 
 MOST_CHECKPOINTS = 12  # of one log; more are joined into as many runs of neighbours
 FEW_PROBLEMS = 10  # a stratum's, on average; columns that make smaller ones are not taken by default
@@ -53,7 +53,9 @@ def check_grades(before: Side, after: Side) -> None:
     grade, later = pl.col("right") / pl.col("n"), pl.col("right_after") / pl.col("n_after")
     same = both.select(((grade == later) & grade.is_in([0.0, 1.0])).all()).item()
     several = (
-        both.height >= LEAST and bool((both["n"] > 1).all()) and both.select(grade.n_unique()).item() > 1
+        both.height >= MIN_PROBLEMS
+        and bool((both["n"] > 1).all())
+        and both.select(grade.n_unique()).item() > 1
     )
     if same and several:
         raise StratagemError(
@@ -182,6 +184,7 @@ def differences(sides: Sequence[Side]) -> list[str]:
                 f"{side.name}: no answer was found in {unparsed / side.about['responses']:.0%} of the responses; "
                 "say where it stands in [parts] of the rules (docs/rules.md)"
             )
+        found += [f"{side.name}: {note}" for note in side.about["notes"]]
         if again := side.about["repeated"]:
             found.append(
                 f"{side.name}: {again} rows repeat responses that the log holds already; they were read once"

@@ -283,6 +283,7 @@ def read_side(
             "left_out": {**dict(log.left_out), **({"no score": unscored} if unscored else {})},
             "left_out_examples": examples(log),
             "repeated": log.repeated,
+            "notes": list(log.notes),
             "length_unit": opened.unit,
         },
         labels=opened.labels,
