@@ -44,7 +44,7 @@ class Seen:
         while self._runs and len(self._runs[-1][0]) <= len(hashes):
             others, where = self._runs.pop()
             hashes, places = np.concatenate([others, hashes]), np.concatenate([where, places])
-            order = np.argsort(hashes, kind="stable")
+            order = np.argsort(hashes)
             hashes, places = hashes[order], places[order]
         if len(hashes):
             self._runs.append((hashes, places))
@@ -87,12 +87,13 @@ class Repeats:
         if batch.is_empty():
             return batch
         texts = batch.select(KEYS).hash_rows().to_numpy()
+        order = np.argsort(texts)
+        if self._all_new(texts[order]):
+            self._inside = False
+            self._remember(batch, texts, order)
+            return batch
         first = self._first(texts, np.argsort(texts, kind="stable"))
         seen = first >= 0
-        if not seen.any():
-            self._inside = False
-            self._remember(batch, texts, first)
-            return batch
         again = seen & (batch["sample"].is_not_null() & _long(batch) & self._numbered).to_numpy()
         line = np.concatenate([self._lines[0, : self._count], texts])
         edges = np.flatnonzero(np.diff(np.concatenate([[False], seen, [False]]).astype(np.int8)))
@@ -112,7 +113,8 @@ class Repeats:
             self._held = batch[end:]
             batch, texts, first, again = batch[:end], texts[:end], first[:end], again[:end]
         new = batch.filter(~again) if again.any() else batch
-        self._remember(new, texts[~again], first[~again])
+        fresh = np.flatnonzero(first[~again] < 0)
+        self._remember(new, texts[~again], fresh[np.argsort(texts[~again][fresh])])
         if again.any():
             self._check_scores(batch.filter(again), texts[again])
             self.dropped += int(again.sum())
@@ -121,6 +123,10 @@ class Repeats:
     def rest(self, schema: pl.Schema) -> pl.DataFrame:
         """What was held back, once there is no more to come."""
         return self.kept(pl.DataFrame(schema=schema), last=True)
+
+    def _all_new(self, ordered: Hashes) -> bool:
+        """Whether rows, by ascending hash, are all different and none was there before: so it is nearly always."""
+        return not (ordered[1:] == ordered[:-1]).any() and bool((self._seen.first(ordered) < 0).all())
 
     def _first(self, texts: Hashes, order: Places) -> Places:
         """For each row the place of the first like it, among all before and those of the batch; -1 where it is that."""
@@ -132,14 +138,13 @@ class Repeats:
         places[order] = np.where(before >= 0, before, np.where(new, -1, self._count + leader))
         return places
 
-    def _remember(self, new: pl.DataFrame, texts: Hashes, first: Places) -> None:
+    def _remember(self, new: pl.DataFrame, texts: Hashes, fresh: Places) -> None:
+        """Keep rows that are given back; `fresh` are the first of their kind, by ascending hash."""
         size = self._count + len(texts)
         if size > self._lines.shape[1]:
             self._lines = np.concatenate([self._lines, np.zeros((2, size), np.uint64)], axis=1)
         self._lines[0, self._count : size] = texts
         self._lines[1, self._count : size] = self._grades(new, texts)
-        fresh = np.flatnonzero(first < 0)
-        fresh = fresh[np.argsort(texts[fresh], kind="stable")]
         self._seen.add(texts[fresh], self._count + fresh)
         self._count = size
 
