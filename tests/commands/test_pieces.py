@@ -130,7 +130,7 @@ def test_tables_that_are_none_are_named(stratagem: Run, tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("not parquet")
     done = stratagem("label", "text.parquet")
     assert done.returncode == 2
-    assert "text.parquet: neither JSON, CSV nor Parquet" in done.stderr
+    assert "text.parquet: neither JSON, CSV, Parquet nor Arrow" in done.stderr
     pl.DataFrame({"prompt": ["x"]}).write_parquet(tmp_path / "other.parquet")
     done = stratagem("label", "other.parquet")
     assert done.returncode == 2

@@ -290,3 +290,41 @@ def test_strategies_are_split_by_behaviours_and_by_named_columns(tmp_path: Path)
     ):
         with pytest.raises(StratagemError, match=f"--refine {name}: {told}"):
             diagnose(logs, looking(tmp_path, refine=(name,)), draws=100)
+
+
+# -- what is taken as what ---------------------------------------------------------------------------------------
+
+
+def restarting(i: int, j: int) -> dict[str, Any]:
+    return said(
+        "I go on.", True, idx=i % 20, dataset="ab"[i // 20], prompt=f"What is {i}?", score=(i * j) % 2
+    )
+
+
+def test_the_survey_says_what_is_taken_as_what_and_why(tmp_path: Path) -> None:
+    about = surveyed(write(tmp_path / "a.jsonl", restarting)).about
+    assert list(about["taken"]) == ["records", "prompt", "response", "grade", "problem"]
+    assert about["taken"]["grade"] == "column 'score'"
+    assert "'idx' is not taken as the problem's id: 20 more prompts than ids" in about["taken"]["problem"]
+    out = io.StringIO()
+    show_survey(about, Console(file=out, width=100))
+    assert "'idx' is not taken as the problem's id" in out.getvalue()
+
+
+def test_columns_that_are_named_make_the_problem_by_the_logs_own_names(tmp_path: Path) -> None:
+    logs = [write(tmp_path / f"{name}.jsonl", restarting) for name in "ab"]
+    found = diagnose(logs, looking(tmp_path, join="dataset,idx"), draws=100)
+    assert (found.problems, found.gain.value) == (40, 0.0)
+
+
+def test_numbers_that_are_the_answer_are_no_grade(tmp_path: Path) -> None:
+    def gold(word: str) -> Answer:
+        return lambda i, j: said(f"I go {word} {j}.", True, id=i, prompt=f"What is {i}?", score=i % 2)
+
+    logs = [
+        write(tmp_path / f"{name}.jsonl", gold(word)) for name, word in (("a", "on"), ("b", "back again"))
+    ]
+    with pytest.raises(StratagemError, match="is the same in all responses to a problem and in both logs"):
+        diagnose(logs, looking(tmp_path), draws=100)
+    again = diagnose(logs[:1] * 2, looking(tmp_path), draws=100, names=["a", "again"])
+    assert again.gain.value == 0

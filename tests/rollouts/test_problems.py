@@ -66,7 +66,7 @@ def test_another_system_prompt_is_normalised_away() -> None:
 def test_named_columns() -> None:
     a = side([None, None], ["A", "B"], dataset=["x", "y"], row=["1", "1"])
     b = side([None, None], ["C", "D"], dataset=["x", "y"], row=["1", "2"])
-    assert joined(a, b, method="dataset,row")[1] == {"x\x1f1"}
+    assert joined(a, b, method="dataset,row")[1] == {"x / 1"}
 
 
 def test_nothing_in_common_says_what_to_do() -> None:

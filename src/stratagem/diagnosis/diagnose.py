@@ -155,6 +155,7 @@ def summarise(
         keys, how = list(matched.keys), matched.method
         notes = [*matched.notes, *match.changed_prompts(sides, matched)]
         stages = [match.rekey(side, key) for side, key in zip(sides, keys, strict=True)]
+        match.check_grades(stages[0], stages[-1])
         pairs = list(itertools.combinations(range(len(stages)), 2))
     else:
         keys, how, notes = [sides[0].problems.select("problem_id", key="problem_id").unique()], "id", []

@@ -12,7 +12,7 @@ from stratagem.diagnosis.side import Opened, Side, ordered
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.problems import Join
 from stratagem.stats.counts import MEASURES, merge
-from stratagem.stats.min_sample import MIN_STRATUM
+from stratagem.stats.min_sample import MIN_PROBLEMS, MIN_STRATUM
 
 MOST_CHECKPOINTS = 12  # of one log; more are joined into as many runs of neighbours
 FEW_PROBLEMS = 10  # a stratum's, on average; columns that make smaller ones are not taken by default
@@ -32,6 +32,36 @@ def check_labels(opened: Sequence[Opened]) -> None:
     else:
         mend = "name rules for all with --strategies, or give all a column 'strategy'"
     raise StratagemError(f"strategies come from different labellers and cannot be compared ({told}): {mend}")
+
+
+def check_grades(before: Side, after: Side) -> None:
+    """See that what is called a grade is no answer: that is the same in all samples of a problem and in both logs.
+
+    Args:
+        before, after: sides under common keys.
+
+    Raises:
+        StratagemError: every problem of both has one grade in all of its responses, the same on both sides.
+    """
+    tables = [
+        side.counts.group_by("problem_id").agg(pl.col("n", "right", "length").sum())
+        for side in (before, after)
+    ]
+    if tables[0].sort("problem_id").equals(tables[1].sort("problem_id")):  # one log against itself
+        return
+    both = tables[0].join(tables[1], on="problem_id", suffix="_after")
+    grade, later = pl.col("right") / pl.col("n"), pl.col("right_after") / pl.col("n_after")
+    same = both.select(((grade == later) & grade.is_in([0.0, 1.0])).all()).item()
+    several = (
+        both.height >= MIN_PROBLEMS
+        and bool((both["n"] > 1).all())
+        and both.select(grade.n_unique()).item() > 1
+    )
+    if same and several:
+        raise StratagemError(
+            f"{before.name}, {after.name}: {before.about['score']} is the same in all responses to a problem and in "
+            "both logs, as an answer would be: name what says which responses are right with --score or --correct"
+        )
 
 
 def rekey(side: Side, keys: pl.DataFrame) -> Side:
@@ -153,6 +183,11 @@ def differences(sides: Sequence[Side]) -> list[str]:
             found.append(
                 f"{side.name}: no answer was found in {unparsed / side.about['responses']:.0%} of the responses; "
                 "say where it stands in [parts] of the rules (docs/rules.md)"
+            )
+        found += [f"{side.name}: {note}" for note in side.about["notes"]]
+        if again := side.about["repeated"]:
+            found.append(
+                f"{side.name}: {again} rows repeat responses that the log holds already; they were read once"
             )
         lost = sum(side.about["left_out"].values())
         if lost > 0.02 * (lost + side.about["responses"]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from stratagem.labelling.rules import RuleSet, label_frame, read_rules
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.correctness import Correctness, choose
 from stratagem.rollouts.log import Log, read_rollouts
-from stratagem.rollouts.problems import METHODS, NONE, local_keys, problem_rows
+from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 from stratagem.stats.counts import MEASURES, count, merge
 from stratagem.tasks.table import is_of_a_task, label_table
@@ -124,6 +124,7 @@ class Opened:
         seen: dict[str, int] = {}
         types = [typed(name, dtype) for name, dtype in (keys or {}).items()]
         for batch in self.log.batches():
+            batch = as_named(batch, self.log, self.look)
             batch = local_keys(batch, self.look.join).with_columns(types)
             column = self.look.checkpoint
             if column in STEPS and column not in batch.columns:
@@ -146,8 +147,9 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
     Raises:
         StratagemError: nothing there that can be read, no column that says what is right, or no such checkpoint.
     """
-    log = read_rollouts(paths, look.read)
+    log = read_rollouts(paths, replace(look.read, problem=look.columns()))
     first = next(iter(log.batches()), None)
+    first = None if first is None else as_named(first, log, look)
     if first is None or first.is_empty():
         raise StratagemError(f"{paths[0]}: no response in it{_reasons(log)}")
     if look.checkpoint is not None and look.checkpoint not in (*first.columns, *STEPS):
@@ -175,6 +177,15 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
         rules=rules,
         label=label,
         unit="tokens" if not counted and first["tokens"].null_count() == 0 else "characters",
+    )
+
+
+def as_named(batch: pl.DataFrame, log: Log, look: Look) -> pl.DataFrame:
+    """The batch with the columns that the user calls by the log's own names, where they have other names here."""
+    asked = (*look.columns(), *(look.by or ()), *(look.refine or ()), look.checkpoint)
+    ours = {theirs: name for name, theirs in log.options.columns.items() if name in batch.columns}
+    return batch.with_columns(
+        pl.col(ours[name]).alias(name) for name in asked if name in ours and name not in batch.columns
     )
 
 
@@ -250,11 +261,13 @@ def read_side(
     if not tables:
         raise StratagemError(f"{opened.name}: no response that can be used{_reasons(log)}")
     counts = merge(tables)
+    asked = pl.concat(problems).unique(maintain_order=True)
+    check_ids(opened.name, asked, opened.look.join)
     return Side(
         name=opened.name,
         number=number,
         counts=counts,
-        problems=pl.concat(problems).unique(maintain_order=True),
+        problems=asked,
         behaviours=merge(behaviours) if behaviours else None,
         about={
             "name": opened.name,
@@ -269,6 +282,8 @@ def read_side(
             "checkpoints": ordered(log.checkpoints),
             "left_out": {**dict(log.left_out), **({"no score": unscored} if unscored else {})},
             "left_out_examples": examples(log),
+            "repeated": log.repeated,
+            "notes": list(log.notes),
             "length_unit": opened.unit,
         },
         labels=opened.labels,

@@ -14,7 +14,8 @@ from stratagem.diagnosis.compare import attempts
 from stratagem.diagnosis.match import distinct_names, facts_differ, prompts_differ
 from stratagem.diagnosis.side import Look, Side, examples, open_side, pooled, read_side
 from stratagem.records import StratagemError, finite
-from stratagem.rollouts.log import read_rollouts
+from stratagem.rollouts.correctness import choose
+from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import join, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 from stratagem.stats.passk import problem_counts
@@ -50,7 +51,9 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
     grouping = next((name for name in GROUPS if name in log.schema), None)
     held: dict[str, tuple[float, float]] = {}
     reasons = {"length": 0, "stop": 0}
+    first: pl.DataFrame | None = None
     for batch in log.batches():
+        first = batch if first is None else first
         rows += batch.height
         columns |= {
             name: str(dtype)
@@ -78,6 +81,7 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
         pl.concat(sizes).group_by("problem_id", "checkpoint").agg(pl.col("len").sum()) if sizes else None
     )
     about = {
+        "taken": taken(log, first),
         "files": [str(path) for path in log.files],
         "format": log.format,
         "rows": rows,
@@ -89,11 +93,73 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
         "finish_reasons": reasons,
         "columns": columns,
         "facts": {key: sorted(values) for key, values in log.facts.items()},
+        "repeated": log.repeated,
         "left_out": dict(log.left_out),
         "left_out_examples": examples(log),
         "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],
     }
     return Survey(about, pl.concat(prompts).unique() if prompts else pl.DataFrame())
+
+
+def taken(log: Log, first: pl.DataFrame | None) -> dict[str, str]:
+    """What is taken as prompt, response, grade and problem of a log, and why, each in a sentence.
+
+    Args:
+        first: the log's first rows.
+    """
+    columns, options = log.options.columns, log.options
+    written = f"as {log.format} writes it"
+    said = {
+        "records": _records(log),
+        "prompt": f"column {columns['prompt']!r}" if "prompt" in columns else written,
+        "response": f"column {columns['completion']!r}" if "completion" in columns else written,
+    }
+    if options.why:
+        said["response"] += f": {options.why}"
+    if "reasoning" in columns:
+        said["response"] += f", after the reasoning of column {columns['reasoning']!r}"
+    if log.format == "plain" and "prompt" not in columns:
+        said["prompt"] = "what stands before the model's turn" if "messages" in columns else "none"
+    if log.format == "plain" and "completion" not in columns:
+        said["response"] = f"the model's turn in column {columns.get('messages')!r}"
+    if log.counts_only:
+        said["response"] = "none: counts of attempts"
+    try:
+        if first is None or log.counts_only:
+            said["grade"] = "counts of right responses"
+        else:
+            said["grade"] = choose(log.score_names, first, where="").text
+    except StratagemError as error:
+        said["grade"] = f"open{error}"
+    if "id" in columns:
+        said["problem"] = f"column {columns['id']!r}"
+    elif log.format in ("plain", "trl", "counts"):
+        said["problem"] = "the prompt; " + ("; ".join(log.notes) or "no column is an id")
+    else:
+        said["problem"] = written
+    return said
+
+
+def _records(log: Log) -> str:
+    shape = log.options.shape
+    if shape is None:
+        return "one response each"
+    if shape.harness:
+        return f"as {shape.harness} writes them"
+    if shape.lists:
+        return f"several responses each, in the lists {', '.join(shape.lists)}"
+    return f"several responses each, in {'.'.join(shape.path)}"
+
+
+def _uneven(about: dict[str, Any]) -> str | None:
+    """A note where problems have very different numbers of samples, so that some weigh little more than chance."""
+    samples = about["samples"]
+    if samples is None or samples["max"] < 2 * max(samples["min"], 1):
+        return None
+    return (
+        f"{about['files'][0]}: samples a problem run from {samples['min']:g} to {samples['max']:g}; see whether rows "
+        "are missing, or ids stand for several problems"
+    )
 
 
 def _spread(sizes: pl.Series) -> dict[str, float]:
@@ -113,6 +179,7 @@ def differences(surveys: Sequence[Survey]) -> list[str]:
     abouts = [one.about for one in surveys]
     names = distinct_names([one["files"] for one in abouts])
     found = facts_differ(names, [one["facts"] for one in abouts])
+    found += [note for note in map(_uneven, abouts) if note is not None]
     if len({tuple(sorted(one["scores"])) for one in abouts}) > 1:
         columns = (", ".join(one["scores"]) or "none" for one in abouts)
         told = "; ".join(f"{name}: {value}" for name, value in zip(names, columns, strict=True))

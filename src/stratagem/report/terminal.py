@@ -204,6 +204,7 @@ def show_survey(survey: dict[str, Any], console: Console) -> None:
     reasons = survey.get("finish_reasons") or {}
     ranges = [f"{name} from {plain(low)} to {plain(high)}" for name, (low, high) in scores.items()]
     lines: list[tuple[str, str]] = [
+        *((name, plain(value)) for name, value in (survey.get("taken") or {}).items()),
         ("format", plain(survey.get("format"))),
         ("responses", plain(survey.get("rows"))),
         ("problems", plain(survey.get("problems"))),

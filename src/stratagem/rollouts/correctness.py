@@ -18,6 +18,9 @@ FORM = re.compile(
     re.IGNORECASE,
 )
 
+# Words that grade a response as right.
+RIGHT = frozenset({"correct", "right", "pass", "passed", "true", "yes", "success", "accepted", "c"})
+
 
 @dataclass(frozen=True, slots=True)
 class Correctness:
@@ -56,17 +59,19 @@ def choose(
             raise StratagemError(f"{where}: --score {score}: no such column; {_candidates(names, sample)}")
         return _column(score, sample, where, names)
     if not names:
-        raise StratagemError(
-            f"{where}: no column says what is right; name one with --score, or give --correct 'COLUMN > 0'"
-        )
+        raise StratagemError(f"{where}: no column says what is right; {_advice(sample)}")
     distinct = _without_copies(names, sample)
+    # A reward for form that never changes decides nothing.
+    deciding = [name for name in distinct if not FORM.search(name) or sample[name].n_unique() > 1]
+    distinct = deciding if len(deciding) == 1 else distinct
     if len(distinct) > 1:
         raise StratagemError(
             f"{where}: several columns may say what is right: {_candidates(distinct, sample)}; "
             "name one with --score COLUMN, or give a condition with --correct 'COLUMN > 0'"
         )
     # Of copies too: a total that equals a reward for form is no more than that.
-    if any(FORM.search(name) for name in names):
+    copies = [name for name in names if sample[name].equals(sample[distinct[0]], check_names=False)]
+    if any(FORM.search(name) for name in copies):
         raise StratagemError(
             f"{where}: the only score looks like a reward for form, not for the answer: "
             f"{_candidates(names, sample)}; --score {names[0]} takes it all the same"
@@ -85,7 +90,7 @@ def _column(name: str, sample: pl.DataFrame, where: str, names: Sequence[str]) -
     if outside.len():
         raise StratagemError(
             f"{where}: column {name!r} holds {outside[0]:g}, outside [0, 1], so it does not say what is right; "
-            f"give a condition such as --correct '{quoted(name)} > 0'"
+            f"give a condition such as --correct '{quoted(name)} {_threshold(values)}'"
         )
     fractions = values.filter((values > 0) & (values < 1)).len()
     note = " (fractions count as such)" if fractions else ""
@@ -99,6 +104,25 @@ def _condition(text: str, sample: pl.DataFrame, where: str) -> Correctness:
     except pl.exceptions.PolarsError as error:
         raise StratagemError(f"{where}: --correct {text!r}: {str(error).splitlines()[0]}") from None
     return Correctness(expression.cast(pl.Float64), f"condition {text!r}")
+
+
+def _threshold(values: pl.Series) -> str:
+    """The condition that may be meant by scores outside [0, 1]: of -1 and 1 above 0, of 0 to 100 the full ones."""
+    high = float(values.drop_nulls().drop_nans().max() or 0.0)  # type: ignore[arg-type]
+    return f">= {high:g}" if high in (10.0, 100.0) else "> 0"
+
+
+def _advice(sample: pl.DataFrame) -> str:
+    """What to do where no column is called like a score: words as grades are shown, with the condition for them."""
+    for name, dtype in sample.schema.items():
+        words = sample[name].drop_nulls().unique() if dtype == pl.String else pl.Series([""])
+        if 1 <= words.len() <= 4 and (
+            right := [word for word in words.sort() if word.strip().lower() in RIGHT]
+        ):
+            return f"column {name!r} may: --correct \"{quoted(name)} = '{right[0]}'\""
+    return "name one with --score, or give --correct 'COLUMN > 0'; the columns are " + ", ".join(
+        sample.columns
+    )
 
 
 def _without_copies(names: Sequence[str], sample: pl.DataFrame) -> list[str]:

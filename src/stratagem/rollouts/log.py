@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import Reader, assemble
 from stratagem.rollouts.readers.choose import choose, first_records, open_files
-from stratagem.rollouts.readers.containers import Chunk, Record, Source
+from stratagem.rollouts.readers.chunk import Chunk, Record, Source
 from stratagem.rollouts.readers.fields import Tabulator, tabulator
 from stratagem.rollouts.readers.files import Found, find
 from stratagem.rollouts.readers.row import SESSION, BadRecord, ReadOptions, Row
+from stratagem.rollouts.repeats import Repeats
 
 EXAMPLES = 20
 BATCH_ROWS = 50_000
+ROWS_SAMPLED = 10_000  # at most, by which the types of columns are settled
 BATCH_BYTES = 64 << 20
 FACTS = (
     "temperature",
@@ -32,6 +36,7 @@ FACTS = (
     "seed",
 )
 MAX_FACTS = 20
+FILE = "file"  # the column that names the file of a row, in a log of several
 MAX_CHECKPOINTS = 1_000
 _FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
 
@@ -56,10 +61,12 @@ class Log:
         score_names: columns that may say what is right.
         extra: names of further columns.
         counts_only: whether there are counts in place of completions.
+        notes: what there is to say of how it is read.
         facts: what the log says of how it was sampled, such as ``{"temperature": {"0.6"}}``.
         checkpoints: values of the column `checkpoint` that `batches` met, about a thousand at most.
         left_out: records that gave no row, counted by reason, while and after `batches` runs.
         examples: the first of them.
+        repeated: how many rows were there before; see `repeats`.
         lost: values that had no place in the columns, counted by reason.
     """
 
@@ -85,7 +92,10 @@ class Log:
         self.left_out: Counter[str] = Counter()
         self.examples: list[LeftOut] = []
         self.lost: Counter[str] = Counter()
+        self.repeated = 0
+        self.notes = (*options.notes, *(source.note for source, _ in found if source.note))
         self._reader, self._found, self._columns, self._tabulator = reader, found, columns, tabulator
+        self._places = places(found) if FILE in columns.extra else {}
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -96,9 +106,23 @@ class Log:
         """The rows, from the start, as tables of at most 50,000 rows and about 64 MB.
 
         Raises:
-            StratagemError: a file cannot be read further; or, if strict, at the first record that gives no row.
+            StratagemError: a file cannot be read further, or a response is there again with other scores; or, if
+                strict, at the first record that gives no row.
         """
         self.left_out, self.examples, self.lost = Counter(), [], Counter()
+        if self.counts_only or self._reader.plan is None:  # a harness's own reader knows what a line is
+            yield from self._joined()
+            return
+        repeats = Repeats(self.score_names, "sample" in self.options.columns)
+        for batch in self._joined():
+            new = repeats.kept(batch)
+            self.repeated = repeats.dropped
+            yield from new.iter_slices(BATCH_ROWS)
+        yield from repeats.rest(pl.Schema(self.schema)).iter_slices(BATCH_ROWS)
+        self.repeated = repeats.dropped
+
+    def _joined(self) -> Iterator[pl.DataFrame]:
+        """The tables of chunks as batches."""
         held: list[pl.DataFrame] = []
         rows = size = 0
         for table in self._tables():
@@ -145,6 +169,8 @@ class Log:
                     continue
                 if step is not None and table["checkpoint"].null_count() == table.height:
                     table = table.with_columns(checkpoint=pl.lit(step))
+                if self._places:
+                    table = table.with_columns(pl.lit(self._places[source.name]).alias(FILE))
                 yield table
 
     def _of_source(self, source: Source) -> Iterator[pl.DataFrame]:
@@ -166,13 +192,16 @@ class Log:
         for number, record in zip(chunk.numbers, chunk.records(), strict=True):
             if record is None:
                 continue
-            try:
-                rows += checked_rows(self._reader, record, self.options)
-            except BadRecord as fault:
-                self._leave_out(source, number, str(fault), record)
+            for place, flat in flat_records(self._reader, record, self.options):
+                try:
+                    rows += checked_rows(self._reader, flat, self.options)
+                except BadRecord as fault:
+                    self._leave_out(source, number if place is None else place, str(fault), flat)
         return assemble.table_of(rows, self._columns, self.lost)
 
-    def _leave_out(self, source: Source, number: int, reason: str, record: Record) -> None:
+    def _leave_out(
+        self, source: Source, number: int, reason: str, record: Record | Mapping[str, Any]
+    ) -> None:
         if self.options.strict:
             raise StratagemError(f"{source.name}: row {number}: {reason}")
         self.left_out[reason] += 1
@@ -214,7 +243,28 @@ class Log:
         return merged.select(list(self.schema))
 
 
-def checked_rows(reader: Reader, record: Record, options: ReadOptions) -> list[Row]:
+def flat_records(
+    reader: Reader, record: Record, options: ReadOptions
+) -> Iterator[tuple[int | None, Record | Mapping[str, Any]]]:
+    """The records that `reader.rows` takes; where one document holds many, each with its number in it, from 1."""
+    if reader.unfold is None or not isinstance(record, Mapping):
+        yield None, record
+        return
+    try:
+        flat = reader.unfold(record, options)
+    except (BadRecord, *_FAULTS) as fault:
+        said = (
+            fault
+            if isinstance(fault, BadRecord)
+            else BadRecord(f"record: not as the first ones ({type(fault).__name__})")
+        )
+        yield None, said
+        return
+    many = len(flat) > 1 and options.shape is not None and not options.shape.lists
+    yield from ((place if many else None, one) for place, one in enumerate(flat, 1))
+
+
+def checked_rows(reader: Reader, record: Record | Mapping[str, Any], options: ReadOptions) -> list[Row]:
     """The rows of one record.
 
     Raises:
@@ -254,26 +304,43 @@ def open_log(
     reader, kept, sample, more = choose(files, options)
     skipped = [*skipped, *more]
     if reader.plan:
-        options = reader.plan(sample, options)
+        try:
+            options = reader.plan(sample, options)
+        except StratagemError as error:
+            raise StratagemError(f"{kept[0][0].name}: {error}") from None
     rows: list[Row] = []
     faults: Counter[str] = Counter()
     for record in sample:
-        try:
-            rows += checked_rows(reader, record, options)
-        except BadRecord as fault:
-            faults[str(fault)] += 1
+        for _, flat in flat_records(reader, record, options):
+            try:
+                rows += checked_rows(reader, flat, options)
+            except BadRecord as fault:
+                faults[str(fault)] += 1
+        if len(rows) >= ROWS_SAMPLED:
+            break
     if not rows:
         why = faults.most_common(1)[0][0] if faults else "no records"
         raise StratagemError(
             f"{kept[0][0].name}: {reader.name}: none of the first records can be used ({why})"
         )
     columns = assemble.columns_of(rows, kept[0][0].kind == "csv")
+    if "checkpoint" not in options.columns and places(kept) and FILE not in columns.schema:
+        columns = replace(columns, extra={**columns.extra, FILE: pl.String()})
     facts: dict[str, set[str]] = {}
     if reader.facts:
         for source, _ in kept:
             for name, value in _facts(reader, source).items():
                 facts.setdefault(name, set()).add(value)
     return Log(reader, options, kept, columns, tabulator(sample, options), facts, skipped)
+
+
+def places(logs: Sequence[tuple[Source, str | None]]) -> dict[str, str]:
+    """What tells the files of one log apart, such as their data sets; nothing where they are one, or training steps."""
+    if len(logs) < 2 or any(step is not None for _, step in logs):
+        return {}
+    names = [source.name for source, _ in logs]
+    folder = os.path.commonpath(names)
+    return {name: os.path.splitext(os.path.relpath(name, folder))[0] for name in names}
 
 
 def _facts(reader: Reader, source: Source) -> Mapping[str, str]:

@@ -35,9 +35,14 @@ def normalise(prompt: str, question: str | None = None) -> str:
 def local_keys(batch: pl.DataFrame, method: str = "auto") -> pl.DataFrame:
     """The batch with `problem_id`: the log's id where it has one, else, or by `method`, a hash of the prompt.
 
+    Args:
+        method: as of `join`; names of columns make the id, whatever the log calls one.
+
     Raises:
         StratagemError: a row has neither.
     """
+    if method not in ("auto", NONE, *METHODS):
+        return batch.with_columns(id=_named(method)).with_columns(problem_id=pl.col("id"))
     if method in ("prompt", "normalised"):
         batch = batch.with_columns(id=pl.when(pl.col("prompt").is_null()).then("id"))
     if batch["id"].null_count() == 0:
@@ -53,6 +58,34 @@ def local_keys(batch: pl.DataFrame, method: str = "auto") -> pl.DataFrame:
     )
     joined = batch.join(hashed, on="prompt", how="left", maintain_order="left")
     return joined.with_columns(problem_id=pl.coalesce("id", "_hash")).drop("_hash")
+
+
+def _named(columns: str) -> pl.Expr:
+    """What columns joined by commas say together."""
+    parts = [pl.col(name).cast(pl.String).fill_null("(none)") for name in columns.split(",")]
+    return pl.concat_str(parts, separator=" / ")
+
+
+def check_ids(name: str, problems: pl.DataFrame, method: str) -> None:
+    """See that an id stands for one problem, but for a tenth of them: ids that restart would merge problems.
+
+    Args:
+        name: of the log.
+        problems: as `problem_rows` gives them.
+
+    Raises:
+        StratagemError: ids stand for several prompts.
+    """
+    if method not in ("auto", NONE):
+        return
+    named = problems.filter("has_id").select("problem_id", "by_normalised").drop_nulls().unique()
+    times = named.group_by("problem_id").len()["len"]
+    several = int((times > 1).sum())
+    if 10 * several > times.len():
+        raise StratagemError(
+            f"{name}: {several} of {times.len()} ids stand for several prompts: name what tells problems apart with "
+            "--join COLUMN,… (such as dataset,id), or take --join prompt; --join id if an id is one problem anyway"
+        )
 
 
 def problem_rows(batch: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -102,10 +135,12 @@ def join(sides: Sequence[pl.DataFrame], method: str = "auto") -> Join:
             del reached["id"]
         best = max(reached, key=lambda name: reached[name])
         if not reached[best]:
-            examples = "; ".join(str(side["problem_id"][0]) for side in sides if side.height)
+            named = [side.filter("has_id")["problem_id"].head(1).to_list() for side in sides]
+            such = "; ".join(str(name) for names in named for name in names)
+            examples = f" (ids such as {such})" if such else ""
             why = "".join(f" {note};" for note in notes)
             raise StratagemError(
-                f"no problem occurs in all sides:{why} by id, prompt or normalised prompt (ids such as {examples}): "
+                f"no problem occurs in all sides:{why} by id, prompt or normalised prompt{examples}: "
                 "name the columns that identify a problem with --join COLUMNS, or compare other problems by strata "
                 "with --join none"
             )
@@ -129,15 +164,13 @@ def _keys(side: pl.DataFrame, method: str) -> pl.DataFrame:
         case "normalised":
             key = pl.col("by_normalised")
         case columns:
-            key = pl.concat_str(
-                [pl.col(name).cast(pl.String) for name in columns.split(",")], separator="\x1f"
-            )
+            key = _named(columns)
     return side.select("problem_id", key=key).drop_nulls().unique("problem_id", maintain_order=True)
 
 
 def _joined(sides: Sequence[pl.DataFrame], method: str) -> int:
-    found = [set(_keys(side, method)["key"]) for side in sides]
-    return len(set.intersection(*found))
+    keys = [set(_keys(side, method)["key"]) for side in sides]
+    return len(set.intersection(*keys))
 
 
 def _doubt(sides: Sequence[pl.DataFrame]) -> str | None:

@@ -12,6 +12,7 @@ and, where it needs them,
 
 - ``frame(table, options) -> DataFrame | None``: the same as `rows`, for a whole table of records (columns as the file
   has them), in the columns of `log.Log.batches`; None where this table needs `rows`. See `plain.frame`;
+- ``unfold(record, options) -> list[record]``: the records of one response each that `rows` is given in place of it;
 - ``opens(path, head) -> bool`` with ``records(path) -> Iterator[record | BadRecord]``: for files that are neither
   lines of JSON, one JSON list, Parquet nor CSV. `head` is the first 65,536 bytes, decompressed if it was gzip, zstd,
   bz2 or xz. A broken part of the file is given as a `BadRecord` in its place; `StratagemError` refuses the file;
@@ -57,6 +58,7 @@ class Reader:
     recognises: Callable[[Record], bool]
     rows: Callable[[Record, ReadOptions], Iterator[Row]]
     frame: Callable[[pl.DataFrame, ReadOptions], pl.DataFrame | None] | None
+    unfold: Callable[[Record, ReadOptions], Sequence[Record]] | None
     opens: Callable[[Path, bytes], bool] | None
     records: Callable[[Path], Iterator[Record | BadRecord]] | None
     facts: Callable[[Path, Record], Mapping[str, str]] | None
@@ -65,7 +67,7 @@ class Reader:
 
 
 def _reader(module: ModuleType) -> Reader:
-    names = ("frame", "opens", "records", "facts", "plan", "belongs")
+    names = ("frame", "unfold", "opens", "records", "facts", "plan", "belongs")
     optional = {name: getattr(module, name, None) for name in names}
     return Reader(module.NAME, module.recognises, module.rows, **optional)
 

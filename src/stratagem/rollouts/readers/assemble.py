@@ -83,13 +83,15 @@ def _dtype(types: set[type]) -> pl.DataType:
 
 
 def usable(row: Row) -> None:
-    """Check what every row needs.
+    """Check what every row needs. A response of nothing that was scored (a filter, a time-out) is an empty one.
 
     Raises:
         BadRecord: neither a response nor counts, or nothing to tell the problem by.
     """
     if row.get("completion") is None and row.get("count_n") is None:
-        raise BadRecord("completion: missing")
+        if all(value is None for value in (row.get("scores") or {}).values()):
+            raise BadRecord("completion: missing")
+        row["completion"] = ""
     if row.get("id") is None and row.get("prompt") is None:
         raise BadRecord("prompt: missing, and there is no id")
 

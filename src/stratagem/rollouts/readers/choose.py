@@ -9,8 +9,10 @@ from typing import Any
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import READERS, Reader, streams
-from stratagem.rollouts.readers.containers import Chunk, Record, Source, chunk_of, sources
-from stratagem.rollouts.readers.files import Found, step_of
+from stratagem.rollouts.readers.chunk import Chunk, Record, Source, chunk_of
+from stratagem.rollouts.readers.containers import sources
+from stratagem.rollouts.readers.files import Found, files_again, step_of
+from stratagem.rollouts.readers.plain import holds
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions
 
 SAMPLED = 1_000  # records of the first file, by which columns are settled
@@ -24,12 +26,16 @@ def open_files(files: Sequence[Found]) -> tuple[list[tuple[Source, Found]], list
         StratagemError: a file that the user named is no log, or there is none at all.
     """
     opened: list[tuple[Source, Found]] = []
+    copies = files_again([file.path for file in files])
     skipped: list[tuple[str, str]] = []
     empty: list[str] = []
     for file in files:
         path = file.path
         if not file.named and any(one.belongs and not one.belongs(path) for one in READERS.values()):
             skipped.append((str(path), "not a log"))
+            continue
+        if path in copies:
+            skipped.append((str(path), f"the same file as {copies[path]}"))
             continue
         try:
             inside = _opened_by_reader(path) or sources(path)
@@ -93,14 +99,15 @@ def first_records(source: Source, at_most: int) -> list[dict[str, Any]]:
     return found[:at_most]
 
 
-def _recognise(record: Mapping[str, Any], source: Source, options: ReadOptions) -> Reader | None:
+def _recognise(record: Mapping[str, Any], source: Source, options: ReadOptions, asked: bool) -> Reader | None:
+    """The reader of a record. `asked`: the user named this file, so that it has to have the columns named too."""
     if options.format is not None:
         if options.format not in READERS:
             raise StratagemError(f"format {options.format!r}: must be one of {', '.join(READERS)}")
         return READERS[options.format]
     if source.kind in READERS:
         return READERS[source.kind]
-    if "completion" in options.columns:
+    if (named := options.columns.get("completion")) is not None and (asked or holds(record, named)):
         return READERS["plain"]
     return next((reader for reader in READERS.values() if reader.recognises(record)), None)
 
@@ -135,7 +142,9 @@ def choose(
         if chosen and chosen.recognises(records[0]):
             reader = chosen
         else:
-            reader = next((r for r in (_recognise(one, source, options) for one in records[:20]) if r), None)
+            reader = next(
+                (r for r in (_recognise(one, source, options, file.named) for one in records[:20]) if r), None
+            )
         if reader is None:
             if file.named and chosen:
                 raise StratagemError(

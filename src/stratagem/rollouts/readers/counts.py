@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from stratagem.rollouts.readers import naming
+from stratagem.records import StratagemError
+from stratagem.rollouts.readers import naming, plain, responses
 from stratagem.rollouts.readers.row import (
     BadRecord,
     ReadOptions,
@@ -18,43 +19,64 @@ from stratagem.rollouts.readers.row import (
 )
 
 NAME = "counts"
-plan = naming.plan
 
 
 def recognises(record: Mapping[str, Any]) -> bool:
-    """Whether there are counts or rewards of a problem, and no response."""
-    columns = plan([record], ReadOptions()).columns
-    named = "id" in columns or "prompt" in columns
-    counted = {"count_n", "count_c"} <= set(columns) or "rewards" in columns
-    return named and counted and not {"completion", "messages"} & set(columns)
+    """Whether there are counts, rewards or one score of a problem, and no response."""
+    if plain.recognises(record):
+        return False
+    settled = plan([record], ReadOptions())
+    columns = settled.columns
+    alone = "id" in columns and settled.scores and not any(map(responses.names_response, record))
+    counted = {"count_n", "count_c"} <= set(columns) or "rewards" in columns or alone
+    return ("id" in columns or "prompt" in columns) and bool(counted)
+
+
+def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOptions:
+    """The columns of the counts."""
+    return naming.plan(records, options, texts=False)
 
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     """The counts of one problem."""
     if not options.planned:
         options = plan([record], options)
-    found = {what: naming.value_at(record, name) for what, name in options.columns.items()}
-    found = {what: None if value is naming.MISSING else value for what, value in found.items()}
-    prompt, question = prompt_text(found.get("prompt"))
-    if (rewards := found.get("rewards")) is not None:
+    at = {what: naming.value_at(record, name) for what, name in options.columns.items()}
+    values = {what: None if value is naming.MISSING else value for what, value in at.items()}
+    prompt, question = prompt_text(values.get("prompt"))
+    if (rewards := values.get("rewards")) is not None:
         if not isinstance(rewards, list):
             raise BadRecord("rewards: not a list")
-        values = [number(one, "rewards") for one in rewards]
-        if any(one is None or not 0 <= one <= 1 for one in values):
+        grades = [number(one, "rewards") for one in rewards]
+        if any(one is None or not 0 <= one <= 1 for one in grades):
             raise BadRecord("rewards: outside [0, 1]; write 1 for right and 0 for wrong")
-        attempts, right = len(values), sum(one or 0.0 for one in values)
+        attempts, right = len(grades), sum(one or 0.0 for one in grades)
+    elif not {"count_n", "count_c"} <= set(options.columns):
+        attempts, right = 1, _grade(record, options.scores)
     else:
-        attempts, right = whole(found.get("count_n"), "n"), number(found.get("count_c"), "c")
+        attempts, right = whole(values.get("count_n"), "n"), number(values.get("count_c"), "c")
         if attempts is None or right is None:
             raise BadRecord("n: missing, or c is")
         if not 0 <= right <= attempts:
             raise BadRecord("c: not between 0 and n")
     yield {
-        "id": identifier(found.get("id")),
+        "id": identifier(values.get("id")),
         "prompt": prompt,
         "question": question,
-        "checkpoint": identifier(found.get("checkpoint"), "checkpoint"),
+        "checkpoint": identifier(values.get("checkpoint"), "checkpoint"),
         "count_n": attempts,
         "count_c": right,
         "extra": extras(record, set(options.columns.values())),
     }
+
+
+def _grade(record: Mapping[str, Any], scores: Sequence[str]) -> float:
+    """The score of a response of which no more is known."""
+    if len(scores) > 1:
+        raise StratagemError(
+            f"several columns may say what is right: {', '.join(scores)}; name one with --columns score=COLUMN"
+        )
+    grade = number(naming.value_at(record, scores[0]), scores[0]) if scores else None
+    if grade is None or not 0 <= grade <= 1:
+        raise BadRecord(f"{scores[0] if scores else 'score'}: missing, or outside [0, 1]")
+    return grade

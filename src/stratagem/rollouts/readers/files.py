@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from stratagem.records import StratagemError
 
+LEAST_COPIED = 4_096  # bytes
 _DIGITS = re.compile(r"(\d+)")
 _STEP = re.compile(
     r"(?:^|[/_.-])(?:global[_-]?step|checkpoint|step|iter(?:ation)?|epoch)[_.-]?(\d+)(?=[/._-]|$)"
@@ -63,6 +65,28 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
             for file, status in regular:
                 found.setdefault((status.st_dev, status.st_ino), Found(file, listed and not inside))
     return list(found.values())
+
+
+def files_again(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Files with the content of one before them, which a merge or a download left twice, each with that one.
+
+    Small files and files of different steps may well be alike.
+    """
+    sizes: dict[tuple[int, str | None], list[Path]] = {}
+    for path in paths:
+        if (size := _status(path).st_size) >= LEAST_COPIED:
+            sizes.setdefault((size, step_of(path.as_posix())), []).append(path)
+    first: dict[bytes, Path] = {}
+    again: dict[Path, Path] = {}
+    for path in (path for group in sizes.values() if len(group) > 1 for path in group):
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "blake2b").digest()
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        if first.setdefault(content, path) != path:
+            again[path] = first[content]
+    return again
 
 
 def natural(path: Path) -> list[tuple[int, int | str]]:

@@ -236,7 +236,8 @@ def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     """The response of one sample."""
-    if record.get("error") is not None:
+    scores, answers = _scores(record.get("scores"))
+    if record.get("error") is not None and all(value is None for value in scores.values()):
         raise BadRecord(f"error: {_kind(record['error'])}")
     if record.get("invalidation") is not None:
         raise BadRecord("invalidation: the sample was declared invalid")
@@ -245,12 +246,11 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     choices = output.get("choices")
     choice = _mapping(choices[0]) if isinstance(choices, list) and choices else {}
     said = _said(messages)
-    if not said:
+    if not said and record.get("error") is None:
         raise BadRecord("messages: none by the model")
-    prompt, question = prompt_text(messages[: said[0]] or record.get("input"), "input")
+    prompt, question = prompt_text(messages[: said[0] if said else None] or record.get("input"), "input")
     read = said if options.turns == "all" else said[-1:]
     one, task = identifier(record.get("id"), "id"), _mapping(record.get("eval")).get("task")
-    scores, answers = _scores(record.get("scores"))
     extra: dict[str, Scalar | None] = {**answers, "target": _text(record.get("target"))}
     extra |= {
         "stop_reason": _text(choice.get("stop_reason")),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from stratagem.records import StratagemError
-from stratagem.rollouts.readers.row import BadRecord, ReadOptions, number
+from stratagem.rollouts.readers import responses, unfold
+from stratagem.rollouts.readers.responses import is_text
+from stratagem.rollouts.readers.row import ReadOptions, Shape
+from stratagem.rollouts.readers.scores import is_numeric, leaves, mostly, score_columns
 
 # What a column is for, and the names it goes by, the most telling first.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -18,10 +22,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "prompt": ("prompt", "question", "problem", "input", "query", "instruction", "input_prompt", "full_prompt"),
     "question": ("question", "problem", "query", "raw_prompt"),
-    "completion": (
-        *("completion", "response", "output", "generation", "model_output", "generated_text", "output_response"),
-        *("completions", "responses", "outputs", "generations", "model_response", "prediction", "solution_text"),
-    ),
+    "completion": responses.NAMES,
+    "reasoning": responses.REASONING,
     "sample": ("sample", "sample_id", "sample_idx", "sample_index", "rollout", "rollout_id", "rollout_idx",
                "trial", "epoch", "attempt", "generation_idx", "completion_idx"),
     "checkpoint": ("checkpoint", "step", "global_step", "training_step", "train_step", "ckpt"),
@@ -34,59 +36,111 @@ NAMES: dict[str, tuple[str, ...]] = {
     "truncated": ("is_truncated", "truncated"),
     "messages": ("messages", "conversation", "conversations", "trajectory"),
 }  # fmt: skip
-LAST_RESORT = ("answer", "text")  # the answer that is right in some logs, the one that was given in others
-_SCORE = re.compile(
-    r"(.*[_.])?(scores?|rewards?|correct|acc|accuracy|correctness|passed|pass|success|solved|verified|em"
-    r"|exact_match|resolved)|(score|reward|is_correct|correct|acc)[_.].*|(is_)(pass|solved|right|success)|pass@1",
-    re.IGNORECASE,
-)
 MISSING = object()
+_PROMPT = re.compile(
+    r"(.*[_.])?(prompt|question|problem|query|instruction|input)(_(text|content|str|string|statement|description))?"
+)
 
 
 def value_at(record: Mapping[str, Any], name: str) -> Any:
-    """A field by name, or by a path with dots; `MISSING` where there is none."""
+    """A field by name, or by a path with dots, in which numbers are places in lists; `MISSING` where there is none."""
     if name in record:
         return record[name]
     here: Any = record
     for part in name.split("."):
-        if not isinstance(here, Mapping) or part not in here:
+        if isinstance(here, list) and part.isdecimal() and int(part) < len(here):
+            here = here[int(part)]
+        elif isinstance(here, Mapping) and part in here:
+            here = here[part]
+        else:
             return MISSING
-        here = here[part]
     return here
 
 
-def names_score(name: str) -> bool:
-    """Whether a column's name speaks of a score."""
-    return _SCORE.fullmatch(name) is not None
-
-
-def is_numeric(values: Iterable[Any]) -> bool:
-    """Whether most values are numbers, numbers in text, truth values or lists of these; None aside."""
-    return _mostly(_holds_number(value) for value in values if value is not None)
-
-
-def _holds_number(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(_holds_number(one) for one in value if not isinstance(one, list))
-    try:
-        return number(value, "") is not None or isinstance(value, float)
-    except BadRecord:
-        return False
-
-
-def _mostly(tests: Iterable[bool]) -> bool:
-    """More than half: a broken record among the first must not settle what a column is."""
-    found = list(tests)
-    return sum(found) * 2 > len(found)
-
-
-def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOptions:
+def plan(
+    records: Sequence[Mapping[str, Any]],
+    options: ReadOptions,
+    shape: Shape | None = None,
+    texts: bool = True,
+) -> ReadOptions:
     """The options with every column named.
 
+    Args:
+        texts: whether there are responses to look for.
+        shape: how the records were unfolded.
+
     Raises:
-        StratagemError: a column that the user names is in no record.
+        StratagemError: a column that the user names is in no record, or several texts may be the response.
     """
-    names = list(dict.fromkeys(name for record in records for name in record))
+    names = list(dict.fromkeys(name for record in records for name in record if name != unfold.SAMPLE))
+    _check_named(records, names, options)
+    columns = {what: name for what, name in options.columns.items() if what != "score"}
+    taken = {*columns.values(), *options.scores, *options.columns.values()}
+    notes: list[str] = []
+    _name_prompt(records, names, columns, taken)
+    for what, candidates in NAMES.items():
+        if what in columns or what in ("prompt", "completion"):
+            continue
+        for name in candidates:
+            if name not in names or name in taken or not _fits(what, name, records, columns):
+                continue
+            if (
+                what == "id"
+                and not options.problem
+                and (doubt := _doubt(name, records, columns.get("prompt")))
+            ):
+                notes.append(f"{name!r} is not taken as the problem's id: {doubt}")
+                continue
+            columns[what] = name
+            taken |= {name} if what not in ("rewards", "count_n", "count_c") else set()
+            break
+    scores, means = _scores(records, names, taken, shape)
+    why = ""
+    if texts and "completion" not in columns:
+        response = _response(records, names, columns, taken, scores)
+        if response is not None:
+            columns["completion"], why = response.name, response.why
+            scores = [name for name in scores if name != response.name]
+    spoken = {"completion", "messages"} & set(columns)
+    if spoken:  # texts come first, counts only where there are none
+        counted = {"count_n", "count_c", "rewards"} - set(options.columns)
+        columns = {what: name for what, name in columns.items() if what not in counted}
+    else:
+        columns.pop("reasoning", None)
+    if {"strategy", "evidence", "length"} <= set(names):  # our own table: length counts tokens
+        columns["tokens"] = "length"
+    own = [options.columns["score"]] if "score" in options.columns else []
+    own += options.scores
+    if means and spoken and not scores and not own:
+        raise StratagemError(
+            f"{', '.join(map(repr, means))} is one number for all responses of a record, a mean and no grade; name the "
+            "list that says which responses are right with --score COLUMN"
+        )
+    return replace(
+        options,
+        columns=columns,
+        scores=tuple(dict.fromkeys(own or scores)),
+        planned=True,
+        shape=shape,
+        why=why,
+        notes=tuple(notes),
+    )
+
+
+def names_problem(record: Mapping[str, Any]) -> bool:
+    """Whether a record has a prompt or an id, by their usual names."""
+    usual = (*NAMES["id"], *NAMES["prompt"])
+    last = [path.rsplit(".", 1)[-1] for path, _ in leaves(record)]
+    return any(record.get(name) is not None for name in usual) or any(map(_PROMPT.fullmatch, last))
+
+
+def holds_response(record: Mapping[str, Any]) -> bool:
+    """Whether a record has a text under a name of responses."""
+    told = [name for name, value in leaves(record) if isinstance(value, str | list)]
+    return any(map(responses.names_response, told))
+
+
+def _check_named(records: Sequence[Mapping[str, Any]], names: Sequence[str], options: ReadOptions) -> None:
     for what, name in options.columns.items():
         if what not in NAMES and what != "score":
             raise StratagemError(
@@ -95,33 +149,84 @@ def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOpti
         _check(name, records, names, what)
     for name in options.scores:
         _check(name, records, names, "score")
-    columns = {what: name for what, name in options.columns.items() if what != "score"}
-    taken = {*columns.values(), *options.scores, *options.columns.values()}
-    for what, candidates in NAMES.items():
-        if what in columns:
-            continue
-        for name in candidates:
-            if name in names and name not in taken and _fits(what, name, records, columns):
-                columns[what] = name
-                taken |= {name} if what not in ("rewards", "count_n", "count_c") else set()
-                break
-    if "completion" not in columns and "messages" not in columns and "count_n" not in columns:
-        found = [name for name in LAST_RESORT if name in names and name not in taken]
-        if found:
-            columns["completion"] = found[0]
-    if {"completion", "messages"} & set(columns):  # texts come first, counts only where there are none
-        counted = {"count_n", "count_c", "rewards"} - set(options.columns)
-        columns = {what: name for what, name in columns.items() if what not in counted}
-    if {"strategy", "evidence", "length"} <= set(names):  # our own table: length counts tokens
-        columns["tokens"] = "length"
-    own = [options.columns["score"]] if "score" in options.columns else []
-    scores = [*own, *options.scores] or _scores(names, records, set(columns.values()))
-    return replace(options, columns=columns, scores=tuple(dict.fromkeys(scores)), planned=True)
 
 
 def _check(name: str, records: Sequence[Mapping[str, Any]], names: Sequence[str], what: str) -> None:
     if all(value_at(record, name) is MISSING for record in records):
         raise StratagemError(f"no column {name!r} to read as {what}; the columns are {', '.join(names)}")
+
+
+def _name_prompt(
+    records: Sequence[Mapping[str, Any]], names: Sequence[str], columns: dict[str, str], taken: set[str]
+) -> None:
+    """Name the prompt: the first column of its names that is neither empty nor the same everywhere."""
+    if "prompt" in columns:
+        return
+    usual = [name for name in NAMES["prompt"] if name in names]
+    others = [name for name in names if name not in usual and _PROMPT.fullmatch(name)]
+    fit = [
+        name for name in (*usual, *others) if name not in taken and _fits("prompt", name, records, columns)
+    ]
+    asking = [name for name in fit if len({repr(record.get(name)) for record in records}) > 1]
+    if fit:
+        columns["prompt"] = (asking or fit)[0]
+        taken.add(columns["prompt"])
+    elif nested := next(
+        (path for path in _paths(records) if path.rsplit(".", 1)[-1] in NAMES["prompt"]), None
+    ):
+        columns["prompt"] = nested
+
+
+def _paths(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The paths of texts inside objects."""
+    paths = dict.fromkeys(path for record in records[:20] for path, value in leaves(record) if is_text(value))
+    return [path for path in paths if "." in path and path not in records[0]]
+
+
+def _response(
+    records: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    columns: Mapping[str, str],
+    taken: set[str],
+    scores: Sequence[str],
+) -> responses.Response | None:
+    """The column of the response, among the texts of the records, or, where none may be, of the objects in them."""
+    problems = [_problem(record, columns) for record in records]
+    held = {name: [value_at(record, name) for record in records] for name in scores}
+    for candidates in (names, [] if "messages" in columns else _paths(records)):
+        texts = {
+            name: [None if (value := value_at(record, name)) is MISSING else value for record in records]
+            for name in candidates
+            if name not in taken and name not in scores
+        }
+        texts = {
+            name: values
+            for name, values in texts.items()
+            if mostly(isinstance(one, str) or is_text(one) for one in values if one is not None)
+        }
+        if (
+            "messages" in columns
+        ):  # the response stands there, unless a name says that it stands elsewhere too
+            texts = {name: values for name, values in texts.items() if responses.rank(name) == 0}
+        if (response := responses.choose(texts, problems, held)) is not None:
+            return response
+    return None
+
+
+def _problem(record: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
+    parts = [value_at(record, columns[what]) for what in ("id", "prompt") if what in columns]
+    return repr(parts) if parts and MISSING not in parts else None
+
+
+def _scores(
+    records: Sequence[Mapping[str, Any]], names: Sequence[str], taken: set[str], shape: Shape | None
+) -> tuple[list[str], list[str]]:
+    """The columns that may say what is right; and those that are one number for several responses of a record."""
+    scores = score_columns(names, records, taken, shape.lists if shape else ())
+    if shape is None:
+        return scores, []
+    means = [name for name in scores if name.split(".")[0] in shape.shared]
+    return [name for name in scores if name not in means], means
 
 
 def _fits(what: str, name: str, records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> bool:
@@ -131,41 +236,37 @@ def _fits(what: str, name: str, records: Sequence[Mapping[str, Any]], columns: M
         return False
     match what:
         case "id":
-            return _mostly(isinstance(one, str | int | float) for one in values) and not _one_each(
-                name, records
-            )
+            return mostly(isinstance(one, str | int | float) for one in values)
         case "question":
-            return "prompt" in columns and _mostly(isinstance(one, str) for one in values)
-        case "prompt" | "completion":
-            return _mostly(isinstance(one, str | list) for one in values)
+            return "prompt" in columns and mostly(isinstance(one, str) for one in values)
+        case "prompt":
+            return mostly(is_text(one) for one in values)
+        case "reasoning":
+            return mostly(isinstance(one, str) for one in values)
         case "sample" | "tokens" | "count_n" | "count_c":
-            return is_numeric(values) and not _mostly(isinstance(one, list | bool) for one in values)
+            return is_numeric(values) and not mostly(isinstance(one, list | bool) for one in values)
         case "rewards" | "messages":
-            return _mostly(isinstance(one, list) for one in values)
+            return mostly(isinstance(one, list) for one in values)
         case _:
-            return _mostly(isinstance(one, str | int | float) for one in values)
+            return mostly(isinstance(one, str | int | float) for one in values)
 
 
-def _one_each(name: str, records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every record has an id of its own while prompts occur several times: no id of problems."""
-    prompt = next((one for one in NAMES["prompt"] if any(isinstance(r.get(one), str) for r in records)), None)
+def _doubt(name: str, records: Sequence[Mapping[str, Any]], prompt: str | None) -> str | None:
+    """Why a column is no id of problems: every record has its own though prompts repeat, or one has several prompts."""
     if prompt is None:
-        return False
-    asked = [record for record in records if isinstance(record.get(prompt), str)]
-    ids = {str(record.get(name)) for record in asked}
-    return len(ids) == len(asked) > len({record[prompt] for record in asked})
-
-
-def _scores(names: Sequence[str], records: Sequence[Mapping[str, Any]], taken: set[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        if name in taken or not names_score(name):
-            continue
-        values = [record[name] for record in records if record.get(name) is not None]
-        objects = [one for one in values if isinstance(one, Mapping)]
-        if len(objects) * 2 > len(values):
-            inner = dict.fromkeys(key for one in objects for key in one)
-            found += [f"{name}.{key}" for key in inner if is_numeric(one.get(key) for one in objects)]
-        elif is_numeric(values):
-            found.append(name)
-    return found
+        return None
+    asked = [
+        (str(record.get(name)), repr(value_at(record, prompt)))
+        for record in records
+        if record.get(name) is not None
+    ]
+    times = Counter(asked)
+    ids, prompts = {one for one, _ in times}, {text for _, text in times}
+    if len(ids) == len(asked) and 2 * len(prompts) <= len(ids):
+        return "every record has another although the prompts repeat"
+    # A prompt that stands once under an id may be a damaged one, or the few-shot examples of one sample.
+    again = [pair for pair, number in times.items() if number > 1]
+    more = len(again) - len({one for one, _ in again})
+    if more > 1 and 10 * more > len(ids):
+        return f"{more} more prompts than ids; problems are told by their prompts (or --join COLUMN,…)"
+    return None

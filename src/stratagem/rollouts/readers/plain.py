@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import contextlib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from stratagem.rollouts.readers import assemble, conversation, naming
+from stratagem.rollouts.readers import unfold as unfolding
 from stratagem.rollouts.readers.row import (
     QUESTION,
     BadRecord,
@@ -18,6 +23,7 @@ from stratagem.rollouts.readers.row import (
     extras,
     finish,
     identifier,
+    in_think_marks,
     messages_of,
     number,
     prompt_text,
@@ -25,50 +31,111 @@ from stratagem.rollouts.readers.row import (
 )
 
 NAME = "plain"
-plan = naming.plan
+PLANNED = 1_000  # responses by which columns are settled
 
 
 def recognises(record: Mapping[str, Any]) -> bool:
     """Whether there is a response, and a prompt or an id to group it by."""
-    columns = plan([record], ReadOptions()).columns
-    return "messages" in columns or ("completion" in columns and ("prompt" in columns or "id" in columns))
+    try:
+        flat = unfolding.unfolded(record, unfolding.shape_of([record]))[0]
+    except BadRecord:
+        return False
+    spoken = any(isinstance(flat.get(name), list) for name in naming.NAMES["messages"])
+    return spoken or (naming.holds_response(flat) and naming.names_problem(flat))
+
+
+def belongs(path: Path) -> bool:
+    """False for the averages that evaluations write beside their responses."""
+    return re.fullmatch(r"(.*[_-])?(metrics|summary|stats)\.json", path.name) is None
+
+
+def holds(record: Mapping[str, Any], completion: str) -> bool:
+    """Whether a record has the column of the response that the user named."""
+    try:
+        shape = unfolding.shape_of([record], completion)
+        flat = unfolding.unfolded(record, shape)[0]
+    except BadRecord:
+        return True
+    return naming.value_at(flat, unfolding.within(completion, shape)) is not naming.MISSING
+
+
+def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOptions:
+    """How the records hold their responses, and what their columns are."""
+    shape = unfolding.shape_of(records, options.columns.get("completion"))
+    flat: list[Mapping[str, Any]] = []
+    several = False
+    for record in records:
+        if len(flat) < len(records) or len(flat) < PLANNED:
+            with contextlib.suppress(BadRecord):
+                rows = unfolding.unfolded(record, shape)
+                flat += rows[:PLANNED]
+                several |= len(rows) > 1
+    if shape is not None and not several:
+        shape = replace(shape, shared=())  # one response a record: nothing is shared
+    columns = {what: unfolding.within(name, shape) for what, name in options.columns.items()}
+    scores = tuple(unfolding.within(name, shape) for name in options.scores)
+    return naming.plan(flat or records, replace(options, columns=columns, scores=scores), shape)
+
+
+def unfold(record: Mapping[str, Any], options: ReadOptions) -> list[dict[str, Any]]:
+    """The records of one response each that a record holds.
+
+    Raises:
+        BadRecord: none, or lists that belong together and are not as long as each other.
+    """
+    name = options.columns.get("completion", "")
+    texts = record.get(name)
+    if options.shape is None and isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+        listed = [score for score in options.scores if isinstance(record.get(score), list)]
+        return unfolding.zipped(record, (name, *listed))
+    return unfolding.unfolded(record, options.shape)
 
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
-    """The response of one record, or each of its responses where it holds a list of them."""
-    if not options.planned:
-        options = plan([record], options)
-    found = {what: _value(record, name) for what, name in options.columns.items()}
+    """The response of one record, which holds no more than that."""
+    values = {what: _value(record, name) for what, name in options.columns.items()}
     scores = {name: _value(record, name) for name in options.scores}
-    prompt, question = prompt_text(found.get("prompt"), options.columns.get("prompt", "prompt"))
-    if isinstance(found.get("question"), str):
-        question = found["question"]
-    completion = found.get("completion")
-    if "completion" not in options.columns and isinstance(found.get("messages"), list):
-        prompt, question, completion = _conversation(found["messages"])
+    prompt, question = prompt_text(values.get("prompt"), options.columns.get("prompt", "prompt"))
+    if isinstance(values.get("question"), str):
+        question = values["question"]
+    completion = values.get("completion")
     where = options.columns.get("completion", "completion")
-    shared: Row = {
-        "id": identifier(found.get("id"), options.columns.get("id", "id")),
+    if "messages" not in options.columns and naming.value_at(record, where) is naming.MISSING:
+        raise BadRecord("completion: missing")
+    if isinstance(values.get("messages"), list):
+        asked, last, said = _conversation(values["messages"])
+        completion = said if "completion" not in options.columns else completion
+        prompt, question = (asked, last) if prompt is None else (prompt, question or last)
+    yield {
+        "id": identifier(values.get("id"), options.columns.get("id", "id")),
         "prompt": prompt,
         "question": question,
-        "sample": whole(found.get("sample"), options.columns.get("sample", "sample")),
-        "checkpoint": identifier(found.get("checkpoint"), options.columns.get("checkpoint", "checkpoint")),
-        "finish_reason": _finish(found),
-        "tokens": whole(found.get("tokens"), options.columns.get("tokens", "tokens")),
-        "extra": extras(record, {*options.columns.values(), *options.scores}),
+        "completion": _thought(completion_text(completion, options.turns, where), values.get("reasoning")),
+        "scores": {name: number(value, name) for name, value in scores.items()},
+        "sample": _sample(record, values, options),
+        "checkpoint": identifier(values.get("checkpoint"), options.columns.get("checkpoint", "checkpoint")),
+        "finish_reason": _finish(values),
+        "tokens": whole(values.get("tokens"), options.columns.get("tokens", "tokens")),
+        "extra": extras(record, {unfolding.SAMPLE, *options.columns.values(), *options.scores}),
     }
-    if completion == []:
-        raise BadRecord(f"{where}: an empty list")
-    if isinstance(completion, list) and all(isinstance(one, str) for one in completion):
-        for sample, text in enumerate(completion):
-            picked = {name: _pick(value, sample, len(completion), name) for name, value in scores.items()}
-            yield {**shared, "completion": text, "scores": _numbers(picked), "sample": sample}
-        return
-    yield {
-        **shared,
-        "completion": completion_text(completion, options.turns, where),
-        "scores": _numbers(scores),
-    }
+
+
+def _thought(completion: str | None, reasoning: Any) -> str | None:
+    """A response with the reasoning that stands in a column of its own."""
+    if completion is None or not isinstance(reasoning, str) or not reasoning or "<think>" in completion:
+        return completion
+    return in_think_marks(reasoning) + completion
+
+
+def _sample(record: Mapping[str, Any], values: Mapping[str, Any], options: ReadOptions) -> int | None:
+    """The number of a response among those to its problem: as the log has it, or its place in the record's list."""
+    if values.get("sample") is None and options.shape is not None:
+        columns, shared = options.columns, options.shape.shared
+        if columns.get("id") in shared or ("id" not in columns and columns.get("prompt") in shared):
+            return record.get(unfolding.SAMPLE)
+    if unfolding.SAMPLE in record and options.shape is None:
+        return record[unfolding.SAMPLE]
+    return whole(values.get("sample"), options.columns.get("sample", "sample"))
 
 
 def _value(record: Mapping[str, Any], name: str) -> Any:
@@ -76,23 +143,11 @@ def _value(record: Mapping[str, Any], name: str) -> Any:
     return None if value is naming.MISSING else value
 
 
-def _numbers(scores: Mapping[str, Any]) -> dict[str, float | None]:
-    return {name: number(value, name) for name, value in scores.items()}
-
-
-def _pick(value: Any, index: int, length: int, name: str) -> Any:
-    if not isinstance(value, list):
-        return value
-    if len(value) != length:
-        raise BadRecord(f"{name}: not as many as there are completions")
-    return value[index]
-
-
-def _finish(found: Mapping[str, Any]) -> Any:
-    cut = found.get("truncated")
+def _finish(values: Mapping[str, Any]) -> Any:
+    cut = values.get("truncated")
     if cut is not None and number(cut, "truncated"):
         return "length"
-    return finish(found.get("finish_reason"))
+    return finish(values.get("finish_reason"))
 
 
 def _conversation(messages: Any) -> tuple[str | None, str | None, list[Any]]:
@@ -107,6 +162,8 @@ def _conversation(messages: Any) -> tuple[str | None, str | None, list[Any]]:
 def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     """The same as `rows`, column by column, where every column holds plain text and numbers."""
     columns = options.columns
+    if options.shape is not None or "messages" in columns:
+        return None
     flat = _flat(_texts(table, options), {*columns.values(), *options.scores})
     if "completion" not in columns or flat is None:
         return None
@@ -132,6 +189,8 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
         if cast.null_count() != column.null_count():
             return None
         made[what] = cast
+    if columns.get("reasoning") in table.columns and "completion" in made:
+        made["completion"] = _with_reasoning(made["completion"], table[columns["reasoning"]])
     if "truncated" in columns and columns["truncated"] in table.columns:
         return None
     if (reason := columns.get("finish_reason")) in table.columns:
@@ -158,6 +217,15 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     taken = {*columns.values(), *options.scores, *assemble.TEXTS}
     rest = [column for column in table if column.name not in taken]
     return pl.DataFrame([*(column.alias(name) for name, column in made.items()), *rest])
+
+
+def _with_reasoning(completion: pl.Series, reasoning: pl.Series) -> pl.Series:
+    """The same as `_thought`, for whole columns."""
+    said, first = pl.col("completion"), pl.col("reasoning").cast(pl.String)
+    whole = pl.concat_str(pl.lit("<think>\n"), first.str.strip_chars(), pl.lit("\n</think>\n\n"), said)
+    apart = (first.fill_null("") != "") & ~said.str.contains("<think>", literal=True)
+    table = pl.DataFrame({"completion": completion, "reasoning": reasoning})
+    return table.select(pl.when(apart).then(whole).otherwise(said).alias("completion"))["completion"]
 
 
 def _texts(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame:

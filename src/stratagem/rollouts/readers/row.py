@@ -57,6 +57,23 @@ class BadRecord(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """How the records of a log hold their responses.
+
+    Attributes:
+        path: the names that lead to a list of responses; see `unfold`.
+        lists: the names of lists, as long as each other, whose places belong together.
+        shared: fields that the responses of a record have in common.
+        harness: who wrote the records, where `harnesses` knows how to read them.
+    """
+
+    path: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    harness: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How to read a log.
 
@@ -67,7 +84,10 @@ class ReadOptions:
         strict: refuse a log at its first broken record.
         format: the name of the reader to use in place of the one that recognises the log.
         scores: columns that hold scores, for names that are not found by themselves.
+        problem: columns that name a problem together, whatever else might; see `rollouts.problems`.
         planned: whether `columns` and `scores` are settled for a log (a reader's `plan` sets it).
+        shape: how a record holds several responses (set by `plan` too).
+        why: why the column of the response is taken for that; `notes` has what else there is to say of the choice.
     """
 
     turns: Literal["last", "all"] = "last"
@@ -75,7 +95,11 @@ class ReadOptions:
     strict: bool = False
     format: str | None = None
     scores: tuple[str, ...] = ()
+    problem: tuple[str, ...] = ()
     planned: bool = False
+    shape: Shape | None = None
+    why: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def content_text(content: Any, where: str = "content") -> str:
@@ -99,7 +123,7 @@ def content_text(content: Any, where: str = "content") -> str:
                 text = part.get("text")
                 thought = part.get("reasoning") or part.get("thinking")
                 if isinstance(thought, str) and part.get("type") in ("reasoning", "thinking"):
-                    texts.append(_thought(thought))
+                    texts.append(in_think_marks(thought))
                 elif isinstance(text, str):
                     texts.append(text)
             elif part is not None:
@@ -116,7 +140,7 @@ def message_text(message: Mapping[str, Any], where: str = "message") -> str:
     text = content_text(content, f"{where}.content")
     thought = message.get("reasoning_content") or message.get("reasoning") or message.get("thinking")
     if isinstance(thought, str) and thought and "<think>" not in text:
-        text = _thought(thought) + text
+        text = in_think_marks(thought) + text
     calls = message.get("tool_calls")
     if isinstance(calls, Sequence) and not isinstance(calls, str):
         shown = [_call(call) for call in calls if call]
@@ -124,7 +148,8 @@ def message_text(message: Mapping[str, Any], where: str = "message") -> str:
     return text
 
 
-def _thought(text: str) -> str:
+def in_think_marks(text: str) -> str:
+    """Reasoning in the marks that most models put it in."""
     return f"<think>\n{text.strip()}\n</think>\n\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import io
 import lzma
 import zipfile
@@ -139,6 +140,14 @@ _UNPACKERS: dict[str, Unpacker] = {
     "xz": _incremental(lzma.LZMADecompressor, _bounded_pieces),
     "zstd": _zstd,
 }
+
+
+def recoded(parts: Callable[[], Parts], encoding: str) -> Parts:
+    """The parts of a text in another encoding, in UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    for part in parts():
+        yield part if isinstance(part, BadRecord) else decoder.decode(part).encode(errors="replace")
+    yield decoder.decode(b"", final=True).encode(errors="replace")
 
 
 def raw_head(path: Path) -> bytes:

@@ -33,8 +33,8 @@ def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOpti
     TRL writes rewards as floats, so whole numbers beside them are what `log_extra` got.
     """
     names = list(dict.fromkeys(name for record in records for name in record))
-    settled = naming.plan(records, options)
     columns = {"prompt": "prompt", "completion": "completion", "checkpoint": "step", **options.columns}
+    settled = naming.plan(records, replace(options, columns=columns))
     columns.pop("score", None)
     between = [name for name in names if name not in (*FIRST, LAST)]
     rewards = [name for name in between if naming.is_numeric(record.get(name) for record in records)]

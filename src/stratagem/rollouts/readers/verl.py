@@ -31,8 +31,8 @@ def recognises(record: Mapping[str, Any]) -> bool:
 
 def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOptions:
     """verl's own names; further rewards by their names."""
-    settled = naming.plan(records, options)
     columns = {"prompt": "input", "completion": "output", "checkpoint": "step", **options.columns}
+    settled = naming.plan(records, replace(options, columns=columns))
     columns.pop("score", None)
     return replace(settled, columns=columns)
 

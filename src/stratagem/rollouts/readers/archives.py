@@ -1,0 +1,102 @@
+"""The files in zip and tar archives."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stratagem.records import StratagemError
+from stratagem.rollouts.readers import kinds, streams
+from stratagem.rollouts.readers.files import natural
+from stratagem.rollouts.readers.row import BadRecord
+
+Member = tuple[str, Callable[[], streams.Parts]]
+_HIDDEN = ("__MACOSX/", ".")
+
+
+def members(path: Path) -> list[Member] | None:
+    """The files in an archive, by name, each with what gives its bytes; None if the file is no archive.
+
+    Raises:
+        StratagemError: not a readable archive, or one that holds something else than logs.
+    """
+    if streams.packing(streams.raw_head(path)) == "zip":
+        return _zipped(path)
+    head = streams.gather(streams.chunks(path), 512)
+    return _tarred(path) if head[257:262] == b"ustar" else None
+
+
+def _zipped(path: Path) -> list[Member]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [one for one in archive.infolist() if not one.is_dir() and one.file_size]
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        raise StratagemError(f"{path}: not a readable zip archive ({error})") from None
+    if (what := kinds.refused_archive([one.filename for one in inside])) is not None:
+        raise StratagemError(f"{path}: {what}")
+    inside = [one for one in inside if not one.filename.startswith(_HIDDEN)]
+    return [
+        (one.filename, partial(streams.member, path, one))
+        for one in sorted(inside, key=lambda one: natural(Path(one.filename)))
+    ]
+
+
+def _tarred(path: Path) -> list[Member]:
+    names: list[str] = []
+    try:
+        with _opened(path) as archive:
+            for one in archive:
+                if one.isfile() and one.size and not Path(one.name).name.startswith(_HIDDEN):
+                    names.append(one.name)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        if not names:
+            raise StratagemError(f"{path}: not a readable tar archive ({error})") from None
+    return [
+        (name, partial(_member, path, name)) for name in sorted(names, key=lambda name: natural(Path(name)))
+    ]
+
+
+def _opened(path: Path) -> tarfile.TarFile:
+    return tarfile.open(fileobj=io.BufferedReader(PartsFile(streams.chunks(path)), streams.CHUNK), mode="r|")
+
+
+def _member(path: Path, name: str) -> Iterator[bytes | BadRecord]:
+    """The bytes of one file of a tar archive, which is read from its start; `BadRecord` last where it breaks off."""
+    try:
+        with _opened(path) as archive:
+            for one in archive:
+                if one.name == name and (file := archive.extractfile(one)) is not None:
+                    while chunk := file.read(streams.CHUNK):
+                        yield chunk
+                    return
+    except (tarfile.TarError, OSError, EOFError):
+        yield BadRecord("file: breaks off, or its packing is damaged")
+
+
+class PartsFile(io.RawIOBase):
+    """Parts of a file as a file to read. `broken` says where it breaks off."""
+
+    def __init__(self, parts: streams.Parts) -> None:
+        self.parts, self.left = parts, b""
+        self.broken: BadRecord | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self.left:
+            part = next(self.parts, b"")
+            if isinstance(part, BadRecord):
+                self.broken = part
+                return 0
+            if not part:
+                return 0
+            self.left = part
+        size = min(len(buffer), len(self.left))
+        buffer[:size], self.left = self.left[:size], self.left[size:]
+        return size

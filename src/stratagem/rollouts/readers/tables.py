@@ -1,0 +1,135 @@
+"""Tables on disk, Parquet and Arrow, a part at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stratagem.records import StratagemError
+from stratagem.rollouts.readers import streams
+from stratagem.rollouts.readers.chunk import NO_LIMIT, Chunk, python_chunk
+from stratagem.rollouts.readers.row import BadRecord
+
+ARROW = b"ARROW1"
+STREAM = b"\xff\xff\xff\xff"  # how an Arrow stream starts
+MAX_DOCUMENT = 1 << 30
+PARQUET_ROWS = 1_024
+_POLARS_FAULTS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+
+
+def parquet(
+    name: str,
+    path: Path,
+    parts: Callable[[], streams.Parts],
+    at_most: int = NO_LIMIT,
+    unread: Collection[str] = (),
+) -> Iterator[Chunk]:
+    """The rows of a Parquet file; columns that are `unread` are not taken from the disk, their values are empty texts.
+
+    Raises:
+        StratagemError: not to be read from its start.
+    """
+    plain = streams.packing(streams.raw_head(path)) is None
+    source = str(path) if plain else pa.BufferReader(streams.all_bytes(parts(), MAX_DOCUMENT, name))
+    number = 1
+    try:
+        with pq.ParquetFile(source) as file:
+            _check_ratio(name, file.metadata)
+            wanted = (
+                [column for column in file.schema_arrow.names if column not in unread] if unread else None
+            )
+            for batch in file.iter_batches(min(PARQUET_ROWS, at_most), columns=wanted):
+                table = _table(name, batch).with_columns(pl.lit("").alias(column) for column in unread)
+                yield Chunk(range(number, number + table.height), table.to_dicts, table)
+                number += table.height
+                if number > at_most:
+                    return
+    except (pa.ArrowException, OSError, *_POLARS_FAULTS, ValueError) as error:
+        if number == 1:
+            raise StratagemError(f"{name}: not a readable Parquet file ({_first_line(error)})") from None
+        yield python_chunk(
+            [number], [BadRecord("file: a damaged part of a Parquet file, and what follows it")]
+        )
+
+
+def arrow(
+    name: str, path: Path, parts: Callable[[], streams.Parts], at_most: int = NO_LIMIT
+) -> Iterator[Chunk]:
+    """The rows of an Arrow file (Feather) or stream, as `datasets` saves them.
+
+    Raises:
+        StratagemError: not to be read from its start.
+    """
+    number = 1
+    try:
+        with contextlib.ExitStack() as stack:
+            if streams.packing(streams.raw_head(path)) is None:
+                source: Any = stack.enter_context(pa.memory_map(str(path)))
+            else:
+                source = pa.BufferReader(streams.all_bytes(parts(), MAX_DOCUMENT, name))
+            for batch in _batches(source, stack):
+                for start in range(0, batch.num_rows, PARQUET_ROWS):
+                    table = _table(name, batch.slice(start, PARQUET_ROWS))
+                    yield Chunk(range(number, number + table.height), table.to_dicts, table)
+                    number += table.height
+                    if number > at_most:
+                        return
+    except (pa.ArrowException, OSError, *_POLARS_FAULTS, ValueError) as error:
+        if number == 1:
+            raise StratagemError(f"{name}: not a readable Arrow file ({_first_line(error)})") from None
+        yield python_chunk(
+            [number], [BadRecord("file: a damaged part of an Arrow file, and what follows it")]
+        )
+
+
+def _batches(source: Any, stack: contextlib.ExitStack) -> Iterator[pa.RecordBatch]:
+    whole = bytes(source.read(len(ARROW))) == ARROW
+    source.seek(0)
+    if not whole:
+        yield from stack.enter_context(pa.ipc.open_stream(source))
+        return
+    file = stack.enter_context(pa.ipc.open_file(source))
+    for place in range(file.num_record_batches):
+        yield file.get_batch(place)
+
+
+def _table(name: str, batch: pa.RecordBatch) -> pl.DataFrame:
+    batch.validate(full=True)
+    names = [*map(str, batch.schema.names)]  # a damaged one is an error here, in Polars a panic
+    if twice := [one for one in names if names.count(one) > 1]:
+        raise StratagemError(f"{name}: two columns are called {twice[0]!r}")
+    return _simple(pl.DataFrame(dict(zip(names, map(pl.from_arrow, batch.columns), strict=True))))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _check_ratio(name: str, metadata: pq.FileMetaData) -> None:
+    for group in range(metadata.num_row_groups):
+        columns = [metadata.row_group(group).column(i) for i in range(metadata.num_columns)]
+        whole = sum(column.total_uncompressed_size for column in columns)
+        packed = sum(column.total_compressed_size for column in columns)
+        if whole > streams.FREE and whole > streams.RATIO * max(packed, 1):
+            raise StratagemError(f"{name}: unpacks to more than {streams.RATIO} times its size; not a log")
+
+
+def _simple(table: pl.DataFrame) -> pl.DataFrame:
+    """With text, numbers and truth values of the plain kinds; times become text."""
+    casts: list[pl.Expr] = []
+    for column, dtype in table.schema.items():
+        if dtype.is_decimal() or dtype == pl.Float32:
+            casts.append(pl.col(column).cast(pl.Float64))
+        elif dtype.is_integer() and dtype != pl.Int64:
+            casts.append(pl.col(column).cast(pl.Int64, strict=False))
+        elif dtype.is_temporal() or dtype in (pl.Categorical, pl.Enum):
+            casts.append(pl.col(column).cast(pl.String))
+        elif dtype == pl.Binary:
+            casts.append(pl.col(column).cast(pl.String, strict=False))
+    return table.with_columns(casts)
