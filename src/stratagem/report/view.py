@@ -147,28 +147,30 @@ def claims(summary: Summary) -> list[Claim]:
 
 def orders(gain: Gain) -> list[tuple[str, dict[str, Number]]]:
     """The gain's terms in each order of accounting, `interaction` too where it has one."""
-    found: list[tuple[str, dict[str, Number]]] = []
+    accounts: list[tuple[str, dict[str, Number]]] = []
     for name, key in ORDERS.items():
         source = gain.raw if key is None else record(gain.raw, key)
-        found.append((name, {term: number(source.get(term)) for term in (*TERMS, "interaction")}))
-    return found
+        accounts.append((name, {term: number(source.get(term)) for term in (*TERMS, "interaction")}))
+    return accounts
 
 
 def notes(summary: Summary) -> list[str]:
     """What has to be said beside the gains: their level, the order, cells without support, lengths."""
-    found: list[str] = []
+    sentences: list[str] = []
     runs = gains(summary)
     levels = sorted({" x ".join(run.raw["by"]) for run in runs if run.raw.get("by")})
     if levels:
-        found.append(f"Level: {', '.join(levels)}.")
+        sentences.append(f"Level: {', '.join(levels)}.")
     if hangs := [run.cell for run in runs if run.raw.get("order_dependent")]:
-        found.append(f"Selecting first or improving first gives another lead in {', '.join(hangs)}.")
+        sentences.append(f"Selecting first or improving first gives another lead in {', '.join(hangs)}.")
     shares = [(number(run.raw.get("unsupported_share")).value, run.cell) for run in runs]
     known = [(share, cell) for share, cell in shares if share is not None]
     if known:
         share, cell = max(known)
         where = f", in {cell}" if share else ""
-        found.append(f"Responses without a counterpart in the other model: at most {percent(share)}%{where}.")
+        sentences.append(
+            f"Responses without a counterpart in the other model: at most {percent(share)}%{where}."
+        )
     changes: list[tuple[float, str]] = []
     for run in runs:
         first, last = (finite(run.raw.get(key)) for key in ("length_before", "length_after"))
@@ -176,8 +178,8 @@ def notes(summary: Summary) -> list[str]:
             changes.append((last / first - 1, run.cell))
     if changes:
         change, cell = max(changes, key=lambda it: abs(it[0]))
-        found.append(f"Mean length changed most in {cell}, by {signed(change)}%.")
-    return found
+        sentences.append(f"Mean length changed most in {cell}, by {signed(change)}%.")
+    return sentences
 
 
 def one_run_note(summary: Summary) -> str:
