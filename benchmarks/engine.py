@@ -67,11 +67,11 @@ class Bytes(TorchDispatchMode):
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
         if not func.is_view:
-            tensors = [t for t in tree_leaves((args, kwargs, found)) if isinstance(t, torch.Tensor)]
+            tensors = [t for t in tree_leaves((args, kwargs, output)) if isinstance(t, torch.Tensor)]
             self.total += sum(t.numel() * t.element_size() for t in tensors)
-        return found
+        return output
 
 
 def count(work: Work, turn: Callable[[], Any]) -> None:
@@ -100,10 +100,10 @@ def count(work: Work, turn: Callable[[], Any]) -> None:
 
 def count_last(work: Work, updates: Callable[[int], Any]) -> None:
     """Count an update as what two do more than one."""
-    one, two = Work(), Work()
-    count(one, lambda: updates(1))
-    count(two, lambda: updates(2))
-    work.flops, work.moved = two.flops - one.flops, two.moved - one.moved
+    single, double = Work(), Work()
+    count(single, lambda: updates(1))
+    count(double, lambda: updates(2))
+    work.flops, work.moved = double.flops - single.flops, double.moved - single.moved
 
 
 def timed(turn: Callable[[], int], work: Work) -> None:
@@ -115,7 +115,7 @@ def timed(turn: Callable[[], int], work: Work) -> None:
 
 def peaks() -> dict[str, float]:
     """Matrix products in FLOP/s and copies in bytes/s, one turn each."""
-    found = {}
+    limits = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a = torch.randn(1024, 1024).to(dtype)
         seconds = []
@@ -123,7 +123,7 @@ def peaks() -> dict[str, float]:
             started = time.process_time()
             torch.mm(a, a)
             seconds.append(time.process_time() - started)
-        found[name] = 2 * 1024**3 / min(seconds)
+        limits[name] = 2 * 1024**3 / min(seconds)
     source = torch.ones(64 * 2**20)
     target = torch.empty_like(source)
     seconds = []
@@ -131,8 +131,8 @@ def peaks() -> dict[str, float]:
         started = time.process_time()
         target.copy_(source)
         seconds.append(time.process_time() - started)
-    found["bytes"] = 2 * source.numel() * 4 / min(seconds)
-    return found
+    limits["bytes"] = 2 * source.numel() * 4 / min(seconds)
+    return limits
 
 
 # -- sampling ----------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class Sampling:
         self.limit = token_limit(TASK, config.steps[1])
 
     def native(self) -> int:
-        found = generate(
+        generations = generate(
             self.model,
             self.prompts,
             samples=self.config.group,
@@ -157,7 +157,7 @@ class Sampling:
             temperature=self.config.temperature,
             generator=torch.Generator().manual_seed(0),
         )
-        return sum(len(one.ids) for one in found)
+        return sum(len(generation.ids) for generation in generations)
 
     def hugging_face(self) -> Callable[[], int]:
         from transformers import AutoModelForCausalLM
@@ -170,11 +170,11 @@ class Sampling:
         def turn() -> int:
             torch.manual_seed(0)
             # top_k 0: the whole distribution, as ours; the library's own default is 50.
-            found = model.generate(
+            responses = model.generate(
                 ids, attention_mask=(ids != PAD_ID).long(), max_new_tokens=self.limit, do_sample=True, top_k=0,
                 temperature=self.config.temperature, pad_token_id=PAD_ID, eos_token_id=EOS_ID,
             )[:, width:].tolist()  # fmt: skip
-            return sum(row.index(EOS_ID) + 1 if EOS_ID in row else len(row) for row in found)
+            return sum(row.index(EOS_ID) + 1 if EOS_ID in row else len(row) for row in responses)
 
         return turn
 
@@ -370,20 +370,22 @@ def installed() -> bool:
     return True
 
 
-def show(found: dict[str, Any]) -> None:
-    limits, work = found["limits"], found["work"]
+def show(comparison: dict[str, Any]) -> None:
+    limits, work = comparison["limits"], comparison["work"]
     print("\nlimits: " + ", ".join(f"{name} {value / 1e9:.1f} G/s" for name, value in limits.items()))
-    for name, one in work.items():
-        line = f"{name:22} {one['seconds']:7.3f} s [{one['low']:.3f}, {one['high']:.3f}]"
-        line += f" {one['tokens_per_second']:9,.0f} tokens/s"
+    for name, measured in work.items():
+        line = f"{name:22} {measured['seconds']:7.3f} s [{measured['low']:.3f}, {measured['high']:.3f}]"
+        line += f" {measured['tokens_per_second']:9,.0f} tokens/s"
         peer = work.get(name.split(":")[0] + ": native")
-        if peer is not one:
-            line += f"  native is {peer['tokens_per_second'] / one['tokens_per_second']:.2f} times as fast"
-        elif one["flops"]:
-            flops, moved = one["flops"] / one["seconds"], one["bytes"] / one["seconds"]
-            line += f"  {one['flops'] / 1e9:.1f} GFLOP: {flops / limits['fp32']:.0%} of the fp32 peak"
+        if peer is not measured:
+            line += (
+                f"  native is {peer['tokens_per_second'] / measured['tokens_per_second']:.2f} times as fast"
+            )
+        elif measured["flops"]:
+            flops, moved = measured["flops"] / measured["seconds"], measured["bytes"] / measured["seconds"]
+            line += f"  {measured['flops'] / 1e9:.1f} GFLOP: {flops / limits['fp32']:.0%} of the fp32 peak"
             line += f", {flops / limits['bf16']:.0%} of bf16"
-            line += f"; {one['bytes'] / 1e9:.1f} GB: {moved / limits['bytes']:.0%} of the bandwidth"
+            line += f"; {measured['bytes'] / 1e9:.1f} GB: {moved / limits['bytes']:.0%} of the bandwidth"
         print(line)
 
 
@@ -399,10 +401,10 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         model = options.model or sft.train(SFTConfig(), Path(folder) / "FB") / "model"
-        found = compare(model, options.rounds, options.only)
-    show(found)
+        comparison = compare(model, options.rounds, options.only)
+    show(comparison)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(json.dumps(comparison, indent=1) + "\n")
 
 
 if __name__ == "__main__":

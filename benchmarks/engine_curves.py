@@ -20,11 +20,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 import torch
-from engine import RL, Work, native_grpo
+from engine import RL, TASK, Work, native_grpo
 
 from stratagem.models.folder import save_model
 from stratagem.models.transformer import Shape, Transformer
-from stratagem.models.vocabulary import words
+from stratagem.models.vocabulary import make_tokenizer, vocabulary
 from stratagem.report import charts
 from stratagem.settings import GRPOConfig, SFTConfig
 from stratagem.training import sft
@@ -37,8 +37,10 @@ def point(arguments: tuple[str, int, GRPOConfig]) -> dict[str, float]:
     torch.manual_seed(0)
     model = Path(folder)
     if width:
-        shape = Shape(len(words()), hidden_size=width, intermediate_size=2 * width)
-        save_model(Transformer(shape), model := Path(tempfile.mkdtemp()))
+        words = vocabulary(TASK)
+        shape = Shape(len(words), hidden_size=width, intermediate_size=2 * width)
+        model = Path(tempfile.mkdtemp())
+        save_model(Transformer(shape), make_tokenizer(words), model)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     work = Work()
     native_grpo(model, replace(config, updates=3), work)
@@ -56,17 +58,17 @@ def curves(model: Path) -> list[dict[str, Any]]:
     grid += [("batch", b, 0, replace(RL, batch=b)) for b in (8, 16, 32, 64, 128)]
     grid += [("group", g, 0, replace(RL, group=g)) for g in (2, 4, 8, 16, 32)]
     grid += [("steps", s, 0, replace(RL, steps=(s, s))) for s in (2, 4, 8, 16)]
-    found = []
+    rows = []
     for name, value, width, config in grid:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             row = {"by": name, "value": value, **pool.apply(point, ((str(model), width, config),))}
-        found.append(row)
+        rows.append(row)
         print(
             f"{name:6} {value:4}  {row['seconds']:7.3f} s  {row['tokens_per_second']:8,.0f} tokens/s  "
             f"{row['mebibytes']:6.0f} MiB",
             flush=True,
         )
-    return found
+    return rows
 
 
 def picture(rows: list[dict[str, Any]], path: Path) -> None:

@@ -89,9 +89,13 @@ def turns(
 
 def products(work: Callable[[], Any]) -> dict[str, float]:
     """Seconds of a turn in products and attention, as torch's profiler has them."""
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         work()
-    return {one.key: one.self_cpu_time_total / 1e6 for one in found.key_averages() if one.key in PRODUCTS}
+    return {
+        event.key: event.self_cpu_time_total / 1e6
+        for event in profiler.key_averages()
+        if event.key in PRODUCTS
+    }
 
 
 def show(title: str, whole: float, parts: dict[str, float]) -> None:
@@ -131,7 +135,7 @@ def main() -> None:
         print(f"  {tokens:,} tokens sampled, {rows:,} rows computed, prompts of {prompts:,} tokens")
         parts: list[Part] = []
         pack = grpo.pack
-        with patch.object(grpo, "pack", lambda rows: parts.extend(found := pack(rows)) or found):
+        with patch.object(grpo, "pack", lambda rows: parts.extend(packed := pack(rows)) or packed):
             native_grpo(model, replace(RL, updates=1))
         computed = sum(int(part.real_BR.sum()) + int(part.lengths_P.sum()) for part in parts)
         print(f"  an update trains on {computed:,} tokens of {tokens + prompts * RL.group:,}")

@@ -198,21 +198,21 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
     refused = weak = 0
     for child in np.random.SeedSequence(seed).spawn(studies):
         try:
-            found = study(setting, np.random.default_rng(child), draws)
+            estimate = study(setting, np.random.default_rng(child), draws)
         except StratagemError:
             refused += 1
             continue
-        weak += isinstance(found, Decomposition) and bool(found.weak)
-        terms = {name: getattr(found, name) for name in TERMS[:4]}
+        weak += isinstance(estimate, Decomposition) and bool(estimate.weak)
+        terms = {name: getattr(estimate, name) for name in TERMS[:4]}
         terms |= {
-            "reverse_selection": found.reverse.selection,
-            "symmetric_selection": found.symmetric.selection,
+            "reverse_selection": estimate.reverse.selection,
+            "symmetric_selection": estimate.symmetric.selection,
         }
         for name, term in terms.items():
             held[name] += term.low - 1e-9 <= known[name] <= term.high + 1e-9
-        family = [(getattr(found.simultaneous, name), known[name]) for name in TERMS[1:4]]
+        family = [(getattr(estimate.simultaneous, name), known[name]) for name in TERMS[1:4]]
         held["together"] += all(t.low - 1e-9 <= value <= t.high + 1e-9 for t, value in family)
-        assert found.reverse.selection.bounds or setting.share[1][2] > 0
+        assert estimate.reverse.selection.bounds or setting.share[1][2] > 0
     return {name: count / max(1, studies - refused) for name, count in held.items()} | {
         "weak": weak / studies,
         "refused": refused / studies,
@@ -230,18 +230,18 @@ def main() -> None:
     titles = [name.replace("_", " ") for name in columns]
     print("| setting | " + " | ".join(titles) + " |\n|---|" + "---:|" * len(columns), flush=True)
     start = time.monotonic()
-    for setting in (one for one in SETTINGS if args.only in one.name):
-        found = coverage(setting, args.studies, args.draws, args.seed)
-        refused = f" ({found['refused']:.1%} refused)" if found["refused"] else ""
+    for setting in (setting for setting in SETTINGS if args.only in setting.name):
+        rates = coverage(setting, args.studies, args.draws, args.seed)
+        refused = f" ({rates['refused']:.1%} refused)" if rates["refused"] else ""
         print(
             f"| {setting.name}{refused} | "
-            + " | ".join(f"{100 * found[name]:.1f}" for name in columns)
+            + " | ".join(f"{100 * rates[name]:.1f}" for name in columns)
             + " |",
             flush=True,
         )
     error = 100 * np.sqrt(0.95 * 0.05 / args.studies)
     print(
-        f"\n{args.studies} studies a setting, {args.draws} draws: Monte Carlo error {error:.1f} points; "
+        f"\n{args.studies} studies a setting, {args.draws} draws: Monte Carlo error {error:.1f} percentage points; "
         f"{time.monotonic() - start:.0f} s"
     )
 

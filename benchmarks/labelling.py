@@ -42,11 +42,11 @@ def responses(rules: RuleSet, rng: random.Random) -> list[str]:
     pieces = [
         t for rule in rules.strategies + rules.behaviours for t in rule.examples + rule.counter_examples
     ]
-    made: list[str] = []
+    composed: list[str] = []
     for _ in range(2_000):
         words = "".join(rng.choice(pieces) + "\n" for _ in range(30))[: rng.randint(650, 1300)]
-        made.append(f"<think>{words}</think>\n<answer>{rng.randint(0, 99)}</answer>")
-    return made
+        composed.append(f"<think>{words}</think>\n<answer>{rng.randint(0, 99)}</answer>")
+    return composed
 
 
 def batches(texts: list[str], rows: int, rng: random.Random) -> Iterator[pl.DataFrame]:
@@ -91,12 +91,12 @@ def shares(sample: pl.Series, rules: RuleSet) -> list[tuple[str, float]]:
         for pattern in patterns:
             sample.str.contains(pattern)
 
-    found = [("the answer", seconds(find_answers))]
+    timings = [("the answer", seconds(find_answers))]
     for rule in rules.strategies + rules.behaviours:
         if rule.part != "answer":
             patterns = merged(rule.any) + tuple(map(ascii_classes, rule.all)) + merged(rule.none)
-            found.append((rule.name, seconds(partial(search, patterns))))
-    return sorted(found, key=lambda pair: -pair[1])
+            timings.append((rule.name, seconds(partial(search, patterns))))
+    return sorted(timings, key=lambda pair: -pair[1])
 
 
 def main() -> None:
@@ -138,10 +138,11 @@ def main() -> None:
         f"Python's re, row by row, one core: {peer:.1f} MB/s; ratio {speeds[False] / peer:.1f}; labels agree"
     )
 
-    found = shares(pl.Series(rng.choices(texts, k=10_000)), rules)
-    whole = sum(seconds for _, seconds in found)
+    timings = shares(pl.Series(rng.choices(texts, k=10_000)), rules)
+    whole = sum(seconds for _, seconds in timings)
     print(
-        "share of time, each on its own: " + ", ".join(f"{name} {100 * s / whole:.0f}%" for name, s in found)
+        "share of time, each on its own: "
+        + ", ".join(f"{name} {100 * s / whole:.0f}%" for name, s in timings)
     )
 
 

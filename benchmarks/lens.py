@@ -116,8 +116,8 @@ def main() -> None:
     if given.inside:
         whole(given.folder, given.draws)
         return
-    with tempfile.TemporaryDirectory() as made:
-        folder = given.folder or Path(made)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for name, right, seed in (("before", 0.4, 0), ("after", 0.6, 1)):
             if not (folder / f"{name}.jsonl").exists():

@@ -21,15 +21,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from stratagem.studies.config import QWEN, read_study
-from stratagem.studies.table1 import cell_names, probes_of
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from stratagem.models.llm import find_model, load_tokenizer, prompting, token_budget
 from stratagem.records import Problem
-from stratagem.settings import LLMConfig, RolloutConfig
-from stratagem.tasks import FiniteField
+from stratagem.settings import GRPOConfig, LLMConfig, RolloutConfig, SFTConfig
+from stratagem.studies.study import read_study
+from stratagem.tasks import FiniteField, Task, make_task, read_mix
 from stratagem.training.loop import asked
 
 PEAK = 989e12  # operations a second of an H100 in bfloat16
@@ -49,10 +48,10 @@ LAYERS, SHAPE = (
 )
 
 
-def lengths(tokenizer: Any, task: FiniteField, problems: list[Problem]) -> tuple[list[int], list[int]]:
+def lengths(tokenizer: Any, task: Task, problems: list[Problem]) -> tuple[list[int], list[int]]:
     """Tokens of the prompts, and of their demonstrations with the end token."""
     form = prompting(tokenizer, task)
-    texts = task.demonstrations(problems, "FB")
+    texts = task.demonstrations(problems, "all")
     prompts = [len(form.ids(tokenizer, problem.prompt)) for problem in problems]
     return prompts, [len(tokenizer(f" {text}")["input_ids"]) + 1 for text in texts]
 
@@ -68,7 +67,7 @@ def adapted(layers: int, dropout: float) -> Any:
 
 def operations(prompt: int, completion: int) -> tuple[int, dict[str, float]]:
     """Weights without adapter, and the operations of a sequence by pass."""
-    found: dict[str, float] = {}
+    flops: dict[str, float] = {}
     with torch.device("meta"):
         model = adapted(LAYERS, 0.05)
         ids = torch.zeros(1, prompt + completion, dtype=torch.long)
@@ -79,9 +78,9 @@ def operations(prompt: int, completion: int) -> tuple[int, dict[str, float]]:
                 logits = model(input_ids=ids, logits_to_keep=completion).logits
                 if name == "training":
                     logits.sum().backward()
-            found[name] = counter.get_total_flops()
-    weights = sum(one.numel() for name, one in model.named_parameters() if "lora" not in name)
-    return weights, found
+            flops[name] = counter.get_total_flops()
+    weights = sum(parameter.numel() for name, parameter in model.named_parameters() if "lora" not in name)
+    return weights, flops
 
 
 def kept(tokens: int = 97) -> float:
@@ -93,17 +92,19 @@ def kept(tokens: int = 97) -> float:
     sizes = []
     for layers in (1, 2):
         model, saved, alive = adapted(layers, 0.0), {}, []
-        own = {one.untyped_storage()._cdata for one in model.parameters()}
+        own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
         ids = torch.zeros(1, tokens, dtype=torch.long)
 
-        def keep(one: torch.Tensor, saved: Any = saved, alive: Any = alive, own: Any = own) -> torch.Tensor:
-            storage = one.untyped_storage()
-            if storage._cdata not in own and tokens in one.shape:  # and not a weight in another type
+        def keep(
+            tensor: torch.Tensor, saved: Any = saved, alive: Any = alive, own: Any = own
+        ) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in own and tokens in tensor.shape:  # and not a weight in another type
                 saved[storage._cdata] = storage.nbytes()
-            alive.append(one)  # so that no place in memory comes twice
-            return one
+            alive.append(tensor)  # so that no place in memory comes twice
+            return tensor
 
-        hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one)
+        hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
         with hooks, torch.autocast("cpu", torch.bfloat16):
             model(input_ids=ids, attention_mask=torch.ones_like(ids), logits_to_keep=1)
         sizes.append(sum(saved.values()) / tokens)
@@ -124,8 +125,8 @@ def check(tokenizer: Any, run: Path) -> None:
     """TRL's own count of a run's tokens beside what its problems and their demonstrations come to."""
     config = SimpleNamespace(**json.loads((run / "config.json").read_text())["settings"])
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    task = FiniteField(config.p)
-    weights = [1 - config.inversion, config.inversion]
+    task = make_task(config.task)
+    weights = read_mix(config.mix, task)
     problems = task.generate("rl", config.prompts, tuple(config.steps), seed=config.seed, weights=weights)
     prompts, texts = lengths(tokenizer, task, problems)
     order = [i for line in lines for i in asked(config, line["update"])]  # pyright: ignore
@@ -165,12 +166,14 @@ def main() -> None:
     print(f"kept for gradients: {layer / SHAPE['hidden_size']:.0f} x hidden x layers", end=", ")
     print(f"{layer * LAYERS / 1e6:.2f} MB a token")
 
-    study = read_study(QWEN)
-    sft, rl = study.sft("full", "FB", 0), study.rl("full", "6-9", 0)
-    evaluation, probe = study.rollouts("x"), study.rollouts("x", "forward")
-    cells = cell_names(study)
-    probes = sum(len(probes_of(cell)) for cell in cells)
-    answers = len(cells) * evaluation.size * (evaluation.samples + 1) + probes * probe.size * probe.samples
+    study = read_study("table1", engine="trl")
+    sft, rl = (study.config("full", study.tree[name], 0) for name in ("FB/SFT", "FB/RL(6-9)"))
+    assert isinstance(sft, SFTConfig)
+    assert isinstance(rl, GRPOConfig)
+    evaluation, probe = study.rollouts(study.main), study.rollouts(study.main, "forward")
+    arms = len(study.tree)
+    probes = sum(len(study.forced(arm)) for arm in study.tree.values())
+    answers = arms * evaluation.size * (evaluation.samples + 1) + probes * probe.size * probe.samples
     rows = [
         ("3 x SFT", 4, 3 * sft.size * sft.epochs, tokens[2, 5]),
         ("3 x RL(2-5)", 8, 3 * rl.updates * rl.batch * rl.group, tokens[2, 5]),
@@ -186,16 +189,17 @@ def main() -> None:
         print(f"training with RL at {vllm} N: {training:.2g}; one SFT and one RL(6-9) {stage:.2g}")
         for gpus, work in ((1, training), (8, training), (6, stage * 6)):
             hours = (work / PEAK / gpus / 3600 / use for use in (0.4, 0.2, 0.1))
-            print(f"  {gpus} x H100: " + ", ".join(f"{one:.2f}" for one in hours))
+            print(f"  {gpus} x H100: " + ", ".join(f"{value:.2f}" for value in hours))
     for batch in (16, 32, 64):
-        one, forced = calls(evaluation, batch), calls(probe, batch)
+        per_evaluation, per_probe = calls(evaluation, batch), calls(probe, batch)
         steps = token_budget(tokenizer, task, 9)
-        hours = (len(cells) * one + probes * forced) * steps * STEP / 3600
+        total = arms * per_evaluation + probes * per_probe
+        hours = total * steps * STEP / 3600
         print(
-            f"answers by {batch}: {one} and {forced} calls, {len(cells) * one + probes * forced} in all",
+            f"answers by {batch}: {per_evaluation} and {per_probe} calls, {total} in all",
             end=", ",
         )
-        print(f"{hours:.2f} h, one evaluation {one * steps * STEP / 3600:.2f} h")
+        print(f"{hours:.2f} h, one evaluation {per_evaluation * steps * STEP / 3600:.2f} h")
     for name, longest in (("RL(2-5)", 5), ("RL(6-9)", 9)):
         steps = token_budget(tokenizer, task, longest)
         print(f"{name}: {steps} steps an update, {rl.updates * steps * STEP / 3600:.2f} h a run")

@@ -91,8 +91,10 @@ def scipy_ratio(problems: int, draws: int = 10_000, batch: int = 100) -> None:
 
     def ours() -> Estimate:
         rng, size_g = np.random.default_rng(1), np.array([problems])
-        found = bootstrap(data_pk, size_g, width, rng=rng, draws=draws, stratified=True, level=0.95).total_dl
-        return percentile(float(point_l[kept] - point_l[old]), found[:, kept] - found[:, old])
+        total_dl = bootstrap(
+            data_pk, size_g, width, rng=rng, draws=draws, stratified=True, level=0.95
+        ).total_dl
+        return percentile(float(point_l[kept] - point_l[old]), total_dl[:, kept] - total_dl[:, old])
 
     def whole() -> Estimate:
         return decompose(*tables, by=(), rng=np.random.default_rng(1), draws=draws).selection
@@ -110,14 +112,16 @@ def scipy_ratio(problems: int, draws: int = 10_000, batch: int = 100) -> None:
             random_state=np.random.default_rng(2),  # pyright: ignore[reportCallIssue]
         ).confidence_interval
 
-    one, other = ours(), peer()
-    assert one.se == whole().se  # the same draws; the interval of `decompose` is that of t, a little wider
+    estimate, other = ours(), peer()
+    assert (
+        estimate.se == whole().se
+    )  # the same draws; the interval of `decompose` is that of t, a little wider
     times = [tuple(timed(work)[1] for work in (ours, whole, peer)) for _ in range(5)]
     mine, all_mine, theirs = (float(np.median(column)) for column in zip(*times, strict=True))
     # Standard error of the difference of two percentiles, each from so many draws of a normal distribution.
-    error = one.se * np.sqrt(2 * 0.025 * 0.975 / draws) / stats.norm.pdf(1.96)
-    away = max(abs(one.low - other.low), abs(one.high - other.high)) / error
-    ends = (f"{100 * x.low:.3f} to {100 * x.high:.3f}" for x in (one, other))
+    error = estimate.se * np.sqrt(2 * 0.025 * 0.975 / draws) / stats.norm.pdf(1.96)
+    away = max(abs(estimate.low - other.low), abs(estimate.high - other.high)) / error
+    ends = (f"{100 * x.low:.3f} to {100 * x.high:.3f}" for x in (estimate, other))
     seconds = " ".join(f"{x:7.3f} s" for x in (mine, all_mine, theirs))
     ratios = f"{theirs / mine:7.1f} {theirs / all_mine:7.1f}"
     print(f"  {problems:>8,} {seconds} {ratios}   {'   '.join(ends)}   {away:.1f}", flush=True)
@@ -162,7 +166,7 @@ def main() -> None:
         print(
             "problems, ours, all of decompose, scipy.stats.bootstrap, ratio of ours and of all, both intervals"
         )
-        print("in points, largest difference of their ends in standard errors of Monte Carlo")
+        print("in percentage points, largest difference of their ends in standard errors of Monte Carlo")
         for problems in (500, 2_000, 10_000):
             scipy_ratio(problems)
     if what in (None, "decompose"):

@@ -74,7 +74,7 @@ def main() -> None:
                 (seconds(ours, path, options.rows), seconds(theirs, path, options.rows))
                 for _ in range(options.repeats)
             ]
-            mine, other = (statistics.median(one) for one in zip(*times, strict=True))
+            mine, other = (statistics.median(column) for column in zip(*times, strict=True))
             print(
                 f"{'messages' if nested else 'text    '} {options.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB: "
                 f"stratagem {mine:.2f} s, pandas {other:.2f} s, ratio {other / mine:.1f}"

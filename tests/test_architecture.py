@@ -41,14 +41,14 @@ HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "numba"}
 
 
 def imports(path: Path) -> set[str]:
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            modules |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
 
 
 def room(path: Path) -> str:

@@ -75,13 +75,13 @@ def test_old_words_for_the_field_the_mix_and_the_directions(tmp_path: Path) -> N
 
 def test_a_new_option_leaves_finished_folders_valid(tmp_path: Path) -> None:
     settings = {"lr": 0.1, "size": 4}
-    made = Stage("sft", 1, settings, tmp_path / "x", defaults={"lr": 0.1, "size": 2})
-    with made.open():
+    stage = Stage("sft", 1, settings, tmp_path / "x", defaults={"lr": 0.1, "size": 2})
+    with stage.open():
         pass
     defaults = {"lr": 0.1, "size": 2, "polish": False}
     again = Stage("sft", 1, settings | {"polish": False}, tmp_path / "x", defaults=defaults)
     assert again.done
-    assert again.key == made.key
+    assert again.key == stage.key
     with pytest.raises(StratagemError, match="polish was False, now True"):
         Stage("sft", 1, settings | {"polish": True}, tmp_path / "x", defaults=defaults)
 

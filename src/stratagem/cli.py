@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Run one command; returns the exit code: 0, 1 where --fail-if holds, 2 for what a user can mend, 130 after an
+    """Run one command; returns the exit code: 0, 1 where --fail-if holds, 2 for what a user can fix, 130 after an
     interrupt."""
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())

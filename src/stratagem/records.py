@@ -44,7 +44,7 @@ ROLLOUT_SCHEMA: dict[str, pl.DataType] = {
 
 
 class StratagemError(Exception):
-    """What a user can mend: the command line prints it as one line and exits with code 2."""
+    """What a user can fix: the command line prints it as one line and exits with code 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ UNDEFINED = Estimate(math.nan)
 
 
 def points(x: float, digits: int = 1, sign: str = "") -> str:
-    """A fraction as points, 0.123 as ``12.3``; numbers that differ by the rounding of floats alone print equal.
+    """A fraction in percent, 0.123 as ``12.3``; numbers that differ by the rounding of floats alone print equal.
 
     Args:
         sign: ``+`` shows it for positive numbers too.

@@ -53,9 +53,9 @@ def test_the_pieces_work_together(stratagem: Run, tmp_path: Path) -> None:
     assert kept["strategy"].null_count() == 0
     forced = pl.read_parquet(tmp_path / "forced" / "rollouts.parquet")
     assert forced["completion"].str.starts_with("backward").all()
-    found = json.loads(stratagem("decompose", "before", "after", "--json").stdout)
-    parts = sum(found[name]["value"] for name in ("selection", "improvement", "new_strategy"))
-    assert parts == pytest.approx(found["gain"]["value"], abs=1e-12)
+    decomposition = json.loads(stratagem("decompose", "before", "after", "--json").stdout)
+    parts = sum(decomposition[name]["value"] for name in ("selection", "improvement", "new_strategy"))
+    assert parts == pytest.approx(decomposition["gain"]["value"], abs=1e-12)
     again = stratagem("sft", "--strategy", "FB", "--size", 32, "--epochs", 1, "--out", "fb", "--json")
     assert json.loads(again.stdout)["settings"]["strategy"] == "forward,backward"
 

@@ -26,17 +26,17 @@ def test_each_strategy_is_tried_on_the_same_problems(
     assert tables["forward"]["problem_id"].to_list() == tables["backward"]["problem_id"].to_list()
     for name, table in tables.items():
         assert table["completion"].str.starts_with(name).all()
-        assert f"begun {name:<8} {100 * table['score'].mean():5.1f}% right" in done.stderr + done.stdout
+        assert f"begun {name:<8} {100 * table['score'].mean():5.1f}% correct" in done.stderr + done.stdout
     again = stratagem(*words, "--out", "probes", "--json")
-    found = json.loads(again.stdout)["probes"]
-    right = found["forward"]["all"]["right"]
+    probes = json.loads(again.stdout)["probes"]
+    right = probes["forward"]["all"]["right"]
     assert right["value"] == pytest.approx(tables["forward"]["score"].mean())
     assert right["low"] <= right["value"]
     for kind in ("evaluation", "inversion"):
         of_kind = tables["forward"].filter(kind=kind)["score"].mean()
-        assert found["forward"][kind]["right"]["value"] == pytest.approx(of_kind)
+        assert probes["forward"][kind]["right"]["value"] == pytest.approx(of_kind)
     # A model of two strategies keeps to the opening that it is given.
-    assert min(found[name]["all"]["kept_to"]["value"] for name in found) > 0.8
+    assert min(probes[name]["all"]["kept_to"]["value"] for name in probes) > 0.8
 
 
 def test_a_probe_forces_every_strategy(stratagem: Run, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from stratagem.models import kernels
 
 @njit
 def exps(x):
-    return np.array([kernels.exp(one) for one in x])
+    return np.array([kernels.exp(value) for value in x])
 
 
 def test_exp_is_exact_to_float32() -> None:
@@ -81,20 +81,20 @@ def test_attention_over_a_shared_and_an_own_part(
 
     for i, (before, own) in enumerate(lengths):
         heads = random.normal(size=(before + own, H + 2 * K, E)).astype(np.float32)
-        found = [append(heads[:before], i, 0, i, 0)]
+        outputs = [append(heads[:before], i, 0, i, 0)]
         row = len(lengths) + i
-        found.append(append(heads[before : before + 1], i, before, row, 0))
+        outputs.append(append(heads[before : before + 1], i, before, row, 0))
         if own > 1:
-            found.append(append(heads[before + 1 :], i, before, row, 1))
+            outputs.append(append(heads[before + 1 :], i, before, row, 1))
         q, k, v = np.split(heads.astype(np.float64), [H, H + K], 1)
-        q = np.stack([rotated(one, t) for t, one in enumerate(q)])
-        k = np.stack([rotated(one, t) for t, one in enumerate(k)])
-        k, v = (np.repeat(one, H // K, 1) for one in (k, v))
+        q = np.stack([rotated(vectors, t) for t, vectors in enumerate(q)])
+        k = np.stack([rotated(vectors, t) for t, vectors in enumerate(k)])
+        k, v = (np.repeat(array, H // K, 1) for array in (k, v))
         scores = np.einsum("qhe,khe->hqk", q, k)
         scores[:, *np.triu_indices(before + own, 1)] = -np.inf
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         hoped = np.einsum("hqk,khe->qhe", weights / weights.sum(-1, keepdims=True), v)
-        np.testing.assert_allclose(np.concatenate(found), hoped, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(np.concatenate(outputs), hoped, rtol=1e-4, atol=1e-5)
 
 
 @given(st.integers(0, 40), st.integers(0, 99))

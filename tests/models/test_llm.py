@@ -91,8 +91,8 @@ def test_a_model_of_a_hub_stays_at_its_commit(
     shutil.copy(next(tiny.glob("*.safetensors")), folder / "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "some/model"}')
     (folder / "stratagem.json").write_text('{"base_fingerprint": "some/model@old"}')
-    found = find_model(folder, LLM)
-    assert found.where == {"pretrained_model_name_or_path": "some/model", "revision": "old"}
+    source = find_model(folder, LLM)
+    assert source.where == {"pretrained_model_name_or_path": "some/model", "revision": "old"}
     assert asked == [None, "old"]
 
 
@@ -116,11 +116,11 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_read(
 ) -> None:
     source = find_model(tiny, LLM)
     size = load_llm(source, LLM).num_parameters()
-    for train, bytes_each, mend in ((None, 4, "--dtype bfloat16"), ("all", 16, "--tune lora")):
+    for train, bytes_each, fix in ((None, 4, "--dtype bfloat16"), ("all", 16, "--tune lora")):
         monkeypatch.setattr(memory, "available", lambda each=bytes_each: each * size)
         load_llm(source, LLM, train=train)
         monkeypatch.setattr(memory, "available", lambda each=bytes_each: each * size - 1)
-        with pytest.raises(StratagemError, match=f"GiB, and 0.0 are free; try {mend}") as caught:
+        with pytest.raises(StratagemError, match=f"GiB, and 0.0 are free; try {fix}") as caught:
             load_llm(source, LLM, train=train)
         assert "\n" not in str(caught.value)
     monkeypatch.setenv("WORLD_SIZE", "8")  # split over processes, it may fit
@@ -188,12 +188,12 @@ def test_an_adapter_knows_its_base(tiny: Path, tmp_path: Path) -> None:
     ).eval()
     record = {"base": source.base, "base_fingerprint": source.fingerprint, "strategies": ["forward"]}
     save_llm(model, load_tokenizer(source), tmp_path / "run" / "model", record, merge=False)
-    found = find_model(tmp_path / "run", LLM)
-    assert (found.base, found.record["strategies"]) == (source.base, ["forward"])
+    adapter = find_model(tmp_path / "run", LLM)
+    assert (adapter.base, adapter.record["strategies"]) == (source.base, ["forward"])
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
         expected = model(ids).logits
-        torch.testing.assert_close(load_llm(found, LLM).eval()(ids).logits, expected)
+        torch.testing.assert_close(load_llm(adapter, LLM).eval()(ids).logits, expected)
         save_llm(model, load_tokenizer(source), tmp_path / "merged", record, merge=True)
         merged = load_llm(find_model(tmp_path / "merged", LLM), LLM).eval()
         torch.testing.assert_close(merged(ids).logits, expected, atol=1e-5, rtol=1e-5)

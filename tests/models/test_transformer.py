@@ -42,9 +42,9 @@ def test_greedy_completions_are_those_of_generate(random_model: Path, peer) -> N
     model, _ = load_model(random_model)
     prompts = [list(range(5, 5 + n)) for n in (10, 14, 8, 3)]
     ours = generate(model, prompts, max_new=24, temperature=0)
-    for prompt, found in zip(prompts, ours, strict=True):
+    for prompt, generation in zip(prompts, ours, strict=True):
         theirs = peer.generate(torch.tensor([prompt]), max_new_tokens=24, do_sample=False)[0, len(prompt) :]
-        assert found.ids == theirs.tolist()
+        assert generation.ids == theirs.tolist()
 
 
 def test_the_tokenizer_reads_and_writes_words(random_model: Path) -> None:

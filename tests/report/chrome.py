@@ -76,21 +76,21 @@ class Tab:
         self.send("Page.navigate", url=url)
 
     def value(self, expression: str) -> Any:
-        found = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        return found["result"].get("value")
+        reply = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        return reply["result"].get("value")
 
     def until(self, expression: str, seconds: float = 60) -> Any:
         """The first true value of an expression."""
         end = time.monotonic() + seconds
-        while not (found := self.value(expression)):
+        while not (value := self.value(expression)):
             assert time.monotonic() < end, f"{expression}: not within {seconds} s; {self.problems}"
             time.sleep(0.1)
-        return found
+        return value
 
     def picture(self, path: Path) -> None:
         """The whole page."""
-        found = self.send("Page.captureScreenshot", captureBeyondViewport=True, format="png")
-        path.write_bytes(base64.b64decode(found["data"]))
+        reply = self.send("Page.captureScreenshot", captureBeyondViewport=True, format="png")
+        path.write_bytes(base64.b64decode(reply["data"]))
 
 
 @contextlib.contextmanager
@@ -103,8 +103,8 @@ def tab(profile: Path) -> Iterator[Tab]:
         spare = os.dup(to_them), os.dup(from_them)
         os.dup2(spare[0], 3)
         os.dup2(spare[1], 4)
-        for one in (3, 4):
-            os.set_inheritable(one, True)
+        for descriptor in (3, 4):
+            os.set_inheritable(descriptor, True)
 
     line = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe"]
     process = subprocess.Popen(

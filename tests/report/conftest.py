@@ -98,9 +98,9 @@ def act(browse: Callable[..., tuple[str, list[str]]]) -> Callable[..., dict[str,
         </script>"""
         frame = f'<iframe id="frame" width="{width}" height="900" style="border:0" srcdoc="{inner}"></iframe>'
         dom, console = browse(f'<meta charset="utf-8"><body>{probe}{frame}</body>')
-        found = re.search(r'data-out="([^"]*)"', dom)
-        assert found, console
-        out = json.loads(unquote(found[1]))
+        match = re.search(r'data-out="([^"]*)"', dom)
+        assert match, console
+        out = json.loads(unquote(match[1]))
         assert (console, out["failed"], out.get("error")) == ([], None, None)
         return out
 

@@ -129,9 +129,9 @@ def test_values_of_the_strata_can_be_filtered() -> None:
     diagnosis = make()
     sample = rollouts(diagnosis, problems=4)
     data = json.loads(browser_data(sample, typed(diagnosis), 10**7).json)
-    assert [one["name"] for one in data["by"]] == ["dataset", "difficulty"]
+    assert [column["name"] for column in data["by"]] == ["dataset", "difficulty"]
     row = data["rows"][0]
-    assert [one["values"][i] for one, i in zip(data["by"], row[13], strict=True)] == [
+    assert [column["values"][i] for column, i in zip(data["by"], row[13], strict=True)] == [
         sample["dataset"][0],
         sample["difficulty"][0],
     ]
@@ -159,6 +159,6 @@ def test_a_sample_without_optional_columns() -> None:
 
 def test_marks_have_an_end() -> None:
     evidence = json.dumps({"marks": [[i, i + 1, "a" * 10_000] for i in range(5000)]})
-    found = marks_of(evidence)
-    assert len(found) == browser.MOST_MARKS
-    assert max(len(mark[2] or "") for mark in found) <= browser.LONGEST_NAME
+    marks = marks_of(evidence)
+    assert len(marks) == browser.MOST_MARKS
+    assert max(len(mark[2] or "") for mark in marks) <= browser.LONGEST_NAME

@@ -59,17 +59,17 @@ def test_rates_pool_counts_and_not_rates() -> None:
             "whole": [1, 99, 0],
         }
     )
-    found = frames.rates(frame, "difficulty")
-    assert found.filter(pl.col("seed").is_null())["rate"].to_list() == [
+    rates = frames.rates(frame, "difficulty")
+    assert rates.filter(pl.col("seed").is_null())["rate"].to_list() == [
         10.0
     ]  # 10 of 100; update 1 had nothing
-    assert found.filter(pl.col("seed") == 0)["rate"].to_list() == [100.0]
+    assert rates.filter(pl.col("seed") == 0)["rate"].to_list() == [100.0]
 
 
 def test_a_long_run_has_few_points() -> None:
     data = make(problems=2, samples=1, updates=1001)
-    found = frames.reward_rates(data.curves, "FB/RL(6-9)", "inversion")
-    assert found["update"].n_unique() <= frames.BINS
+    rates = frames.reward_rates(data.curves, "FB/RL(6-9)", "inversion")
+    assert rates["update"].n_unique() <= frames.BINS
 
 
 def test_a_strategy_that_was_not_used_in_an_update_has_share_zero() -> None:
@@ -77,10 +77,10 @@ def test_a_strategy_that_was_not_used_in_an_update_has_share_zero() -> None:
         {"cell": ["a"] * 3, "seed": [0] * 3, "update": [0, 0, 1], "kind": ["k"] * 3, "difficulty": [6] * 3}
         | {"strategy": ["forward", "backward", "forward"], "n": [1, 3, 4], "right": [1, 1, 1]}
     )
-    found = frames.strategy_rates(curves, "a", "k").filter(
+    rates = frames.strategy_rates(curves, "a", "k").filter(
         pl.col("seed") == 0, pl.col("strategy") == "backward"
     )
-    assert found.sort("update")["rate"].to_list() == [75.0, 0.0]
+    assert rates.sort("update")["rate"].to_list() == [75.0, 0.0]
 
 
 def test_error_shares_count_every_response_and_keep_what_was_not_read() -> None:
@@ -88,8 +88,8 @@ def test_error_shares_count_every_response_and_keep_what_was_not_read() -> None:
         {"checkpoint": ["c"] * 4, "kind": ["k"] * 4, "mode": ["sampled"] * 4, "score": [1.0, 0.0, 0.0, 0.0]}
         | {"strategy": ["forward", "forward", "truncated", "other"], "error": [None, "order", None, None]}
     )
-    found = {row["error"]: row["share"] for row in frames.error_shares(rollouts).to_dicts()}
-    assert found == {"order": 0.25, "truncated": 0.25, frames.UNREAD: 0.25}
+    shares = {row["error"]: row["share"] for row in frames.error_shares(rollouts).to_dicts()}
+    assert shares == {"order": 0.25, "truncated": 0.25, frames.UNREAD: 0.25}
 
 
 def test_pass_at_k_by_hand() -> None:
@@ -102,9 +102,9 @@ def test_pass_at_k_by_hand() -> None:
         }
         | {"score": [1.0, 0.0, 0.0, 0.0]}
     )
-    found = frames.pass_at_k(rollouts)
-    assert found["k"].to_list() == [1, 2]
-    assert found["value"].to_list() == [25.0, 50.0]
+    curve = frames.pass_at_k(rollouts)
+    assert curve["k"].to_list() == [1, 2]
+    assert curve["value"].to_list() == [25.0, 50.0]
     alone = frames.pass_at_k(rollouts.filter(pl.col("problem_id") == "p"))
     assert alone.select("value", "low", "high").row(0) == (50.0, None, None)  # one problem: no interval
     assert frames.pass_at_k(rollouts.with_columns(score=0.5)).is_empty()
@@ -144,8 +144,8 @@ def test_overlapping_marks_keep_the_text_whole() -> None:
 
 
 def test_traces_pair_the_same_problem(inputs: Inputs) -> None:
-    found = traces.pairs(inputs.rollouts, "FB/SFT", "FB/RL(6-9)", KINDS, {"guessed_start"})
-    first = found[0]
+    pairs = traces.pairs(inputs.rollouts, "FB/SFT", "FB/RL(6-9)", KINDS, {"guessed_start"})
+    first = pairs[0]
     assert first.story == "Now right, by another strategy"
     assert not first.before.right
     assert first.after.right

@@ -31,14 +31,14 @@ def test_a_small_table_is_taken_whole() -> None:
 
 def test_rare_strategies_are_there_and_problems_are_whole_and_paired() -> None:
     frame = table(2000, 4, rare=3)
-    found = sample_for_browser(frame, 400, np.random.default_rng(0))
-    assert found.height == 400
-    assert found.filter(strategy="rare").height == 3
-    sizes = found.group_by("problem_id").len()["len"]
+    sample = sample_for_browser(frame, 400, np.random.default_rng(0))
+    assert sample.height == 400
+    assert sample.filter(strategy="rare").height == 3
+    sizes = sample.group_by("problem_id").len()["len"]
     assert (sizes == 8).sum() >= len(
         sizes
     ) - 1  # four responses on each of two sides; the last may be in part
-    both = found.group_by("problem_id").agg(pl.col("side").n_unique())["side"]
+    both = sample.group_by("problem_id").agg(pl.col("side").n_unique())["side"]
     assert (both == 2).sum() >= len(both) - 1
 
 
@@ -46,19 +46,19 @@ def test_every_stratum_has_its_part() -> None:
     frame = table(3000, 1).with_columns(
         strategy=pl.when(pl.int_range(pl.len()) % 100 == 0).then(pl.lit("seldom")).otherwise(pl.lit("usual"))
     )
-    found = sample_for_browser(frame, 600, np.random.default_rng(1))
-    counts = found.group_by("side", "strategy", outcome=outcome()).len()
+    sample = sample_for_browser(frame, 600, np.random.default_rng(1))
+    counts = sample.group_by("side", "strategy", outcome=outcome()).len()
     assert counts.height == 8  # two sides, two strategies, two outcomes
     seldom = frame.filter(strategy="seldom").height
-    assert found.filter(strategy="seldom").height > 0.9 * seldom  # 2 % of the table, all of it wanted
+    assert sample.filter(strategy="seldom").height > 0.9 * seldom  # 2 % of the table, all of it wanted
 
 
 def test_problems_of_one_side_come_last() -> None:
     frame = table(100, 1)
     alone = frame.with_columns(problem_id=pl.col("problem_id") + "-alone").filter(side=0)
-    found = sample_for_browser(pl.concat([alone, frame]), 100, np.random.default_rng(0))
-    assert not found["problem_id"].str.ends_with("-alone").any()
-    assert found["problem_id"].n_unique() == 50
+    sample = sample_for_browser(pl.concat([alone, frame]), 100, np.random.default_rng(0))
+    assert not sample["problem_id"].str.ends_with("-alone").any()
+    assert sample["problem_id"].n_unique() == 50
 
 
 def test_a_problem_with_many_responses_shows_its_different_ones() -> None:
@@ -66,16 +66,16 @@ def test_a_problem_with_many_responses_shows_its_different_ones() -> None:
         strategy=pl.when(pl.col("sample") == 499).then(pl.lit("once")).otherwise(pl.lit("often")),
         score=pl.lit(0.0),
     )
-    found = sample_for_browser(frame, 100, np.random.default_rng(0))
-    assert found.group_by("problem_id", "side").len()["len"].max() == MOST_ALIKE
-    assert found.filter(strategy="once").height == 6
+    sample = sample_for_browser(frame, 100, np.random.default_rng(0))
+    assert sample.group_by("problem_id", "side").len()["len"].max() == MOST_ALIKE
+    assert sample.filter(strategy="once").height == 6
 
 
 def test_checkpoints_of_one_log_count_as_sides() -> None:
     frame = table(60, 2, sides=3).rename({"side": "checkpoint"}).with_columns(side=pl.lit(0))
-    found = sample_for_browser(frame, 60, np.random.default_rng(0))
+    sample = sample_for_browser(frame, 60, np.random.default_rng(0))
     assert (
-        found.group_by("problem_id").agg(pl.col("checkpoint").n_unique())["checkpoint"].to_list() == [3] * 10
+        sample.group_by("problem_id").agg(pl.col("checkpoint").n_unique())["checkpoint"].to_list() == [3] * 10
     )
 
 
@@ -91,14 +91,14 @@ def test_outcomes() -> None:
 def test_laws(problems: int, samples: int, sides: int, size: int, seed: int) -> None:
     """Never more than asked for; rows of the table, none twice, in order; the same for the same seed."""
     frame = table(problems, samples, sides=sides, seed=seed % 7).with_row_index("row")
-    found = sample_for_browser(frame, size, np.random.default_rng(seed))
-    assert found.height <= size
-    assert found["row"].is_sorted()
-    assert found["row"].n_unique() == found.height
-    assert found.join(frame, on=frame.columns, nulls_equal=True).height == found.height
-    assert found.equals(sample_for_browser(frame, size, np.random.default_rng(seed)))
+    sample = sample_for_browser(frame, size, np.random.default_rng(seed))
+    assert sample.height <= size
+    assert sample["row"].is_sorted()
+    assert sample["row"].n_unique() == sample.height
+    assert sample.join(frame, on=frame.columns, nulls_equal=True).height == sample.height
+    assert sample.equals(sample_for_browser(frame, size, np.random.default_rng(seed)))
     if size and samples <= MOST_ALIKE:
-        assert found.height >= min(size, frame.height) - samples * sides
+        assert sample.height >= min(size, frame.height) - samples * sides
 
 
 def test_nulls_are_values() -> None:

@@ -61,9 +61,9 @@ def emptied(value: Any, name: str = "") -> Any:
 
 
 def specs(page: str) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="specs">(.*?)</script>', page, re.S)
-    assert found
-    return json.loads(found[1])["charts"]
+    match = re.search(r'<script type="application/json" id="specs">(.*?)</script>', page, re.S)
+    assert match
+    return json.loads(match[1])["charts"]
 
 
 def test_the_answer_comes_first_and_every_part_is_there(page: str, inputs: Inputs) -> None:

@@ -85,7 +85,7 @@ def test_a_models_own_sampling_habits_are_left_out(tiny: Path, tmp_path: Path) -
             HuggingFace(find_model(model, LLM), LLM, task, 1)(problems, "", 3, temperature, seed=0)
             for model in (tiny, folder)
         )
-        assert [one.text for one in other] == [one.text for one in plain]
+        assert [answer.text for answer in other] == [answer.text for answer in plain]
     sampler = HuggingFace(find_model(folder, LLM), LLM, task, 1)
     assert end_ids(sampler.model, sampler.tokenizer) >= {given["eos_token_id"]}
 
@@ -96,12 +96,12 @@ def test_answers_stand_in_the_order_of_the_problems_whatever_the_batch(tiny: Pat
     source = find_model(tiny, LLM)
     together = HuggingFace(source, LLMConfig(device_batch=99), task, 1)(problems, "", 2, 0.0, seed=0)
     apart = HuggingFace(source, LLMConfig(device_batch=1), task, 1)(problems, "", 2, 0.0, seed=0)
-    assert [one.text for one in together] == [one.text for one in apart]
+    assert [answer.text for answer in together] == [answer.text for answer in apart]
     assert together[0].text == together[1].text
     sampler = HuggingFace(source, LLM, task, 1)
 
     def sampled(seed: int) -> list[str]:
-        return [one.text for one in sampler(problems, "", 2, 1.0, seed)]
+        return [answer.text for answer in sampler(problems, "", 2, 1.0, seed)]
 
     assert sampled(3) == sampled(3)
     assert sampled(3) != sampled(4)
@@ -112,8 +112,8 @@ def test_the_small_model_answers_as_in_its_own_engine(taught_model: Path, openin
     task = FiniteField(11)
     problems = task.generate("eval", 12, (1, 3))
     native = Native(taught_model, RolloutConfig(steps=(1, 3)))(problems, opening, 1, 0.0, seed=0)
-    made = HuggingFace(find_model(taught_model, LLM), LLM, task, 3)
-    assert made.prompting.form == "bare"
-    answers = made(problems, opening, 1, 0.0, seed=0)
-    assert [one.text.strip() for one in answers] == [one.text for one in native]
-    assert [one.finish_reason for one in answers] == [one.finish_reason for one in native]
+    sampler = HuggingFace(find_model(taught_model, LLM), LLM, task, 3)
+    assert sampler.prompting.form == "bare"
+    answers = sampler(problems, opening, 1, 0.0, seed=0)
+    assert [answer.text.strip() for answer in answers] == [answer.text for answer in native]
+    assert [answer.finish_reason for answer in answers] == [answer.finish_reason for answer in native]

@@ -51,14 +51,14 @@ def test_samples_follow_the_exact_distribution(toy: Transformer, temperature: fl
         if EOS not in c[:-1] and (n == length or c[-1] == EOS)
     ]  # fmt: skip
     generator = torch.Generator().manual_seed(0)
-    found = generate(
+    generations = generate(
         toy, prompts, samples=draws, max_new=length, temperature=temperature, generator=generator
     )
     for k, prompt in enumerate(prompts):
         with torch.no_grad():
             expected = {c: draws * probability(toy, prompt, c, temperature) for c in endings}
         assert sum(expected.values()) == pytest.approx(draws, rel=1e-4)
-        counts = Counter(tuple(g.ids) for g in found[k * draws : (k + 1) * draws])
+        counts = Counter(tuple(g.ids) for g in generations[k * draws : (k + 1) * draws])
         assert set(counts) <= set(expected)
         usual = [c for c in endings if expected[c] >= 5]
         seen = [*(counts[c] for c in usual), draws - sum(counts[c] for c in usual)]
@@ -71,12 +71,12 @@ def test_samples_follow_the_exact_distribution(toy: Transformer, temperature: fl
 
 def test_finish_reasons(toy: Transformer) -> None:
     generator = torch.Generator().manual_seed(0)
-    found = generate(toy, [[2, 3]], samples=200, max_new=4, temperature=4.0, generator=generator)
-    for one in found:
-        assert one.finish_reason == ("stop" if one.ids[-1] == EOS else "length")
-        assert EOS not in one.ids[:-1]
-        assert one.finish_reason == "stop" or len(one.ids) == 4
-    assert {one.finish_reason for one in found} == {"stop", "length"}
+    generations = generate(toy, [[2, 3]], samples=200, max_new=4, temperature=4.0, generator=generator)
+    for generation in generations:
+        assert generation.finish_reason == ("stop" if generation.ids[-1] == EOS else "length")
+        assert EOS not in generation.ids[:-1]
+        assert generation.finish_reason == "stop" or len(generation.ids) == 4
+    assert {generation.finish_reason for generation in generations} == {"stop", "length"}
 
 
 def test_a_row_does_not_depend_on_its_neighbours(random_model: Path) -> None:

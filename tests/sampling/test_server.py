@@ -80,7 +80,7 @@ class StandIn:
         messages = body.get("messages") or [{"role": "user", "content": body.get("prompt", "")}]
         whole = " ".join(message["content"] for message in messages)
         problem = TASK.parse(find_prompt(whole))
-        begun = next((one for one in STRATEGIES.values() if whole.endswith(one.OPENING)), None)
+        begun = next((strategy for strategy in STRATEGIES.values() if whole.endswith(strategy.OPENING)), None)
         text = (begun or STRATEGIES["forward"]).demonstrate(TASK, problem.data)
         if begun is not None:
             text = text.removeprefix(begun.OPENING)
@@ -105,10 +105,10 @@ class StandIn:
 
 @pytest.fixture
 def stand_in() -> Iterator[StandIn]:
-    made = StandIn()
-    yield made
-    made.httpd.shutdown()
-    made.httpd.server_close()
+    server = StandIn()
+    yield server
+    server.httpd.shutdown()
+    server.httpd.server_close()
 
 
 def server(stand_in: StandIn, model: str = "solver", **given: Any) -> Server:

@@ -64,8 +64,8 @@ def ours(new, old, ref, gains, mask, loss: str, rows=slice(None)):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("seed", range(5))
 def test_loss_is_the_papers(loss: str, seed: int) -> None:
-    found = tensors(seed)
-    assert float(ours(*found, loss)) == pytest.approx(by_hand(*found, loss), abs=1e-12)
+    inputs = tensors(seed)
+    assert float(ours(*inputs, loss)) == pytest.approx(by_hand(*inputs, loss), abs=1e-12)
 
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "training_grpo_trl.json").read_text())["cases"]
@@ -112,9 +112,9 @@ def test_gradient_is_that_of_the_formula(loss: str) -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_parts_add_up(loss: str) -> None:
-    found = tensors(2)
-    parts = ours(*found, loss, slice(0, 2)) + ours(*found, loss, slice(2, 6))
-    assert float(parts) == pytest.approx(float(ours(*found, loss)), abs=1e-12)
+    inputs = tensors(2)
+    parts = ours(*inputs, loss, slice(0, 2)) + ours(*inputs, loss, slice(2, 6))
+    assert float(parts) == pytest.approx(float(ours(*inputs, loss)), abs=1e-12)
 
 
 def test_advantages() -> None:
@@ -156,14 +156,14 @@ def test_equal_completions_are_computed_once_and_prompts_too() -> None:
     assert part.prompts_PT.tolist() == [[3, 0], [3, 4]]
     assert part.lengths_P.tolist() == [1, 2]
     assert part.ids_BR.tolist() == [[4, 6], [5, 6], [5, 6]]
-    found = [
+    unpacked = [
         (
             [*part.prompts_PT[k, : part.lengths_P[k]].tolist(), part.ids_BR[b, 0].item()],
             part.targets_BR[b].tolist(),
         )
         for b, k in ((b, int(part.owner_B[b])) for b in part.which.tolist())
     ]
-    assert found == [rows[i] for i in part.members]
+    assert unpacked == [rows[i] for i in part.members]
 
 
 def test_gradients_are_those_of_whole_rows(random_model) -> None:

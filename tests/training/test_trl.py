@@ -50,20 +50,20 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     for path in sorted((folder / "model").glob("*.safetensors")):
-        found |= load_file(path)
-    return found
+        tensors |= load_file(path)
+    return tensors
 
 
-def told(folder: Path) -> list[dict[str, Any]]:
+def untimed_metrics(folder: Path) -> list[dict[str, Any]]:
     """The metrics without what depends on the clock."""
     return [{k: v for k, v in line.items() if k not in ("seconds", "own_time")} for line in lines(folder)]
 
 
-def same(one: Path, other: Path) -> None:
-    assert told(one) == told(other)
-    left, right = weights(one), weights(other)
+def same(first: Path, second: Path) -> None:
+    assert untimed_metrics(first) == untimed_metrics(second)
+    left, right = weights(first), weights(second)
     assert left.keys() == right.keys()
     for name in left:
         assert torch.equal(left[name], right[name]), name
@@ -85,10 +85,10 @@ def test_sft_learns_and_leaves_the_folder_of_a_stage(tiny: Path, tmp_path: Path)
     config = SFTConfig(size=16, epochs=12, batch=8, lr=1e-2, steps=(1, 1), tune="all", strategy="F")
     seen: list[tuple[int, int]] = []
     out = trl.sft(config, tmp_path / "sft", tiny, LLM, lambda done, total, _: seen.append((done, total)))
-    found = lines(out)
-    assert [line["update"] for line in found] == list(range(24))
-    assert [line["epoch"] for line in found] == [i // 2 for i in range(24)]
-    assert found[-1]["loss"] < 0.8 * found[0]["loss"]
+    metrics = lines(out)
+    assert [line["update"] for line in metrics] == list(range(24))
+    assert [line["epoch"] for line in metrics] == [i // 2 for i in range(24)]
+    assert metrics[-1]["loss"] < 0.8 * metrics[0]["loss"]
     assert seen == [(i + 1, 24) for i in range(24)]
     assert sorted(path.name for path in out.iterdir()) == [
         "config.json", "metrics.jsonl", "model", "trained_on.json"
@@ -110,27 +110,27 @@ def test_only_the_response_is_learnt(tiny: Path) -> None:
         "prompt": form.example("start e1 ; #1 +e1 ; evaluate :"),
         "completion": form.response("forward e1"),
     }
-    made = SFTTrainer(
+    trainer = SFTTrainer(
         str(tiny),
         Theirs("unused", use_cpu=True, bf16=False, completion_only_loss=True, report_to="none"),
         train_dataset=trl.Dataset.from_list([row]),
         processing_class=tokenizer,
     )
-    batch = made.data_collator([made.train_dataset[0]])
+    batch = trainer.data_collator([trainer.train_dataset[0]])
     learnt = batch["input_ids"][batch["labels"] != -100]
     assert tokenizer.decode(learnt) == "forward e1<|im_end|>\n"
 
 
 def test_rl_writes_what_the_native_engine_writes(taught: Path, tmp_path: Path) -> None:
     out = trl.grpo(RL, tmp_path / "rl", taught, LLM, keep_rollouts=True)
-    found = lines(out)
-    assert [line["update"] for line in found] == [0, 1, 2, 3]
+    metrics = lines(out)
+    assert [line["update"] for line in metrics] == [0, 1, 2, 3]
     names = ("reward", "kl", "entropy", "no_signal", "length", "seconds", "truncated", "grad_norm", "cells")
-    assert all(set(names) <= line.keys() for line in found)
+    assert all(set(names) <= line.keys() for line in metrics)
     kept = [pl.read_parquet(path) for path in sorted((out / "rollouts").glob("*.parquet"))]
     assert len(kept) == 4
     ids = json.loads((out / "trained_on.json").read_text())
-    for number, (line, table) in enumerate(zip(found, kept, strict=True)):
+    for number, (line, table) in enumerate(zip(metrics, kept, strict=True)):
         assert table["problem_id"].to_list()[::4] == [ids[i] for i in loop.asked(RL, number)]
         assert table["update"].to_list() == [number] * 8
         assert table["group"].to_list() == [0] * 4 + [1] * 4
@@ -285,11 +285,11 @@ def test_learning_rates_are_those_of_the_native_engine(epochs: int, inner: int) 
         (trl.SFT, loop.linear(1.0, 20 * epochs, warmup=2 * epochs), 20 * epochs),
         (trl.GRPO, loop.constant(1.0, warmup=5), 8 * inner),
     ):
-        made = object.__new__(trainer)
-        made.rate = native if trainer is trl.SFT else lambda step, native=native: native(step // inner)
+        instance = object.__new__(trainer)
+        instance.rate = native if trainer is trl.SFT else lambda step, native=native: native(step // inner)
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-        made.optimizer = optimizer
-        schedule = made.create_scheduler(steps)
+        instance.optimizer = optimizer
+        schedule = instance.create_scheduler(steps)
         for step in range(steps):
             update = step if trainer is trl.SFT else step // inner
             assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * native(update))

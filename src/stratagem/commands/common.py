@@ -95,7 +95,7 @@ def warn(warnings: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def bars() -> Iterator[Callable[[str, int, int, dict[str, Any]], None]]:
-    """A function that shows progress: (what, done, total, metrics); one bar a thing that is going on."""
+    """A function that shows progress: (what, done, total, metrics); one bar for each `what`."""
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -135,8 +135,12 @@ def problems(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if given.strategy:
         task.chosen(given.strategy)
     weights = read_mix(given.mix, task)
-    made = task.generate(given.split, given.size, given.steps, seed=given.seed, weights=weights)
-    gold = task.demonstrations(made, given.strategy, given.seed) if given.strategy else [None] * len(made)
+    generated = task.generate(given.split, given.size, given.steps, seed=given.seed, weights=weights)
+    gold = (
+        task.demonstrations(generated, given.strategy, given.seed)
+        if given.strategy
+        else [None] * len(generated)
+    )
     before = f"{task.instruction()}\n\n" if given.instruction else ""
     rows = [
         {
@@ -147,7 +151,7 @@ def problems(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             "answer": problem.answer,
         }
         | ({"completion": completion} if completion else {})
-        for problem, completion in zip(made, gold, strict=True)
+        for problem, completion in zip(generated, gold, strict=True)
     ]
     if given.out is not None:
         make_folder(given.out.parent)
@@ -177,20 +181,20 @@ def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         read=given.reading.options(),
     )
     plain = given.strategies is None and given.right == Right() and given.reading == Reading()
-    found = lab_table(Path(log)) if plain else None
-    if found is None:
+    lab = lab_table(Path(log)) if plain else None
+    if lab is None:
         table, score, notes = label_log(log, look, out)
         keys = ["strategy"]
     else:
         make_folder(out.parent)
-        table, score, notes, keys = label_table(found), "column 'score'", [], ["kind", "strategy"]
+        table, score, notes, keys = label_table(lab), "column 'score'", [], ["kind", "strategy"]
     write_rollouts(out, table)
     counts = table.group_by(keys).agg(pl.len().alias("responses"), pl.col("score").mean().alias("accuracy"))
     rows = counts.sort(*keys[:-1], -pl.col("responses").cast(pl.Int64), keys[-1]).to_dicts()
     if not as_json:
         for row in rows:
-            right = "" if row["accuracy"] is None else f"  {row['accuracy']:6.1%} right"
-            print("".join(f"{row[key]:<12} " for key in keys) + f"{row['responses']:>7}{right}")
+            accuracy = "" if row["accuracy"] is None else f"  {row['accuracy']:6.1%} correct"
+            print("".join(f"{row[key]:<12} " for key in keys) + f"{row['responses']:>7}{accuracy}")
         warn(notes)
         by = f", right by {escape(score)}" if score else ""
         console().print(f"[green]done[/green] {out}{by}", highlight=False, soft_wrap=True)
@@ -227,7 +231,7 @@ def lab_table(path: Path) -> pl.DataFrame | None:
 
 
 def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None, list[str]]:
-    """Any log as a labelled rollout table, what is right in it in words, and what a user has to know of it.
+    """Any log as a labelled rollout table, how it is known which are correct, and what a user has to know of it.
 
     Raises:
         StratagemError: as `open_side`; nothing names strategies, or there are counts in place of completions.
@@ -245,8 +249,8 @@ def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None
     notes += [f"{log}: left out {count}: {reason}" for reason, count in opened.log.left_out.items()]
     right = opened.correctness
     if right is None:
-        mend = "name one with --score, or give --correct 'COLUMN > 0'"
-        return table, None, [*notes, f"{log}: no column says what is right; {mend}"]
+        fix = "name one with --score, or give --correct 'COLUMN > 0'"
+        return table, None, [*notes, f"{log}: no column says what is right; {fix}"]
     if unscored := table["score"].null_count():
         notes.append(f"{log}: no score for {unscored} of {table.height} responses")
     return table, right.text, notes
@@ -261,8 +265,8 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     by = LAB if given.by is None and known else tuple(name for name in (given.by or "").split(",") if name)
     # Sizes of strata are by design in the lab alone.
     rng = np.random.default_rng(given.seed)
-    found = split(*tables, by=by, rng=rng, draws=given.draws, stratified=known)
-    result = found.as_dict() | {"strata": found.strata.to_dicts()}
+    decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=known)
+    result = decomposition.as_dict() | {"strata": decomposition.strata.to_dicts()}
     corrected = None
     if given.labels is not None:
         hand = read_sheet(given.labels)
@@ -277,7 +281,7 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if given.out is not None:
         write_json(given.out, finite(result))
     if not as_json:
-        print(found)
+        print(decomposition)
         if corrected is not None:
             print(f"\n{corrected}")
     return finite(result)

@@ -1,4 +1,4 @@
-"""Options of the commands that read logs: how a log is read, what is right in it, and where results go."""
+"""Options of the commands that read logs: how a log is read, which responses are correct, and where results go."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from stratagem.rollouts.readers.row import ReadOptions
 
 @dataclass(frozen=True)
 class Right:
-    """What is right; asked for where a log leaves it open."""
+    """Which responses are correct; asked for where a log leaves it open."""
 
     score: Annotated[
         str | None,
         tyro.conf.arg(
-            metavar="COLUMN", help="the column that says what is right, within 0-1", help_behavior_hint=""
+            metavar="COLUMN",
+            help="the column that says which responses are correct, within 0-1",
+            help_behavior_hint="",
         ),
     ] = None
     correct: Annotated[
         str | None,
         tyro.conf.arg(
             metavar="CONDITION",
-            help="a condition that says what is right, such as 'score > 0'",
+            help="a condition that says which responses are correct, such as 'score > 0'",
             help_behavior_hint="",
         ),
     ] = None

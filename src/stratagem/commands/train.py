@@ -292,7 +292,7 @@ def probe(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
                 ends = f"[{points(measured['right'].low)}, {points(measured['right'].high)}]"
                 where = "" if len(kinds) == 1 or kind == ALL else f" on {kind}"
                 console().print(
-                    f"begun {name:<{width}} {right:>6} right {ends}, {kept} kept to it{where}",
+                    f"begun {name:<{width}} {right:>6} correct {ends}, {kept} kept to it{where}",
                     highlight=False,
                 )
         console().print(f"[green]done[/green] {asked.out}", highlight=False)

@@ -57,8 +57,8 @@ class Source:
         path = Path(self.base)
         if path.suffix == ".gguf":
             return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-        found = {"pretrained_model_name_or_path": self.base}
-        return found | ({"revision": self.revision} if self.revision else {})
+        arguments = {"pretrained_model_name_or_path": self.base}
+        return arguments | ({"revision": self.revision} if self.revision else {})
 
 
 def find_model(model: str | Path, llm: LLMConfig) -> Source:
@@ -86,7 +86,7 @@ def find_model(model: str | Path, llm: LLMConfig) -> Source:
 
 
 def local(path: Path, llm: LLMConfig) -> Source:
-    folder = next((one for one in (path, path / "model") if holds_model(one)), None)
+    folder = next((place for place in (path, path / "model") if holds_model(place)), None)
     if folder is None:
         gguf = sorted(path.glob("*.gguf"))
         if len(gguf) == 1:
@@ -245,13 +245,13 @@ def with_adapter(model: Any, source: Source, train: str | None) -> Any:
     except ModuleNotFoundError:
         raise StratagemError(f"{source.adapter}: an adapter needs peft: {NEEDS}") from None
     try:
-        found = PeftModel.from_pretrained(model, str(source.adapter), is_trainable=train == "lora")
+        adapted = PeftModel.from_pretrained(model, str(source.adapter), is_trainable=train == "lora")
     except (RuntimeError, ValueError) as error:
         first = " ".join(str(error).split())[:160]
         raise StratagemError(
             f"{source.adapter}: an adapter of another model than {source.base} ({first})"
         ) from None
-    return found.merge_and_unload().requires_grad_(True) if train == "all" else found
+    return adapted.merge_and_unload().requires_grad_(True) if train == "all" else adapted
 
 
 def load_tokenizer(model: str | Path | Source, llm: LLMConfig | None = None) -> Any:

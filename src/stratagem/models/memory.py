@@ -1,4 +1,4 @@
-"""Whether a language model fits this machine, told before its weights are fetched or read."""
+"""Whether a language model fits this machine, decided before its weights are fetched or read."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def check_memory(name: str, config: Any, dtype: torch.dtype, train: str | None, 
             if train == "all"
             else f"its weights in {str(dtype).removeprefix('torch.')}"
         )
-        mend = "--tune lora" if train == "all" else "--dtype bfloat16, a smaller model or a larger machine"
+        fix = "--tune lora" if train == "all" else "--dtype bfloat16, a smaller model or a larger machine"
         raise StratagemError(
-            f"{name}: {what} takes {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} are free; try {mend}"
+            f"{name}: {what} takes {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} are free; try {fix}"
         )
 
 
@@ -49,7 +49,7 @@ def available() -> int | None:
         return sum(torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count()))
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
-            found = dict(line.split(":", 1) for line in file)
-        return int(found["MemAvailable"].split()[0]) * 1024
+            meminfo = dict(line.split(":", 1) for line in file)
+        return int(meminfo["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None

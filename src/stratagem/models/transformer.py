@@ -77,7 +77,7 @@ class Normalise(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         dx, dweight = torch.empty_like(x), torch.zeros_like(weight)
         slopes = grads[0].contiguous()
-        arrays = (one.detach().numpy() for one in (weight, slopes, dx, dweight))
+        arrays = (tensor.detach().numpy() for tensor in (weight, slopes, dx, dweight))
         kernels.unit_gradient(x.detach().numpy(), ctx.eps, *arrays)
         return dx, dweight, None
 
@@ -289,17 +289,17 @@ class Transformer(nn.Module):
             return Spread.apply(x, own_M, B * R).view(B, R, *x.shape[1:]).transpose(1, 2)
 
         def attend(q_MHE: Tensor, k_MKE: Tensor, v_MKE: Tensor) -> Tensor:
-            found = []
+            attended = []
             old_k, old_v = prompts(k_MKE[:first]), prompts(v_MKE[:first])
             if len(q_MHE) == len(k_MKE):
                 y = attention(prompts(q_MHE[:first]), old_k, old_v, None)
-                found.append(y.flatten(0, 1).index_select(0, prompt_M))
+                attended.append(y.flatten(0, 1).index_select(0, prompt_M))
                 q_MHE = q_MHE[first:]
             k, v = (
                 torch.cat((old[owner_B], own(x[first:])), 2) for old, x in ((old_k, k_MKE), (old_v, v_MKE))
             )
             y = attention(own(q_MHE), k, v, mask)
-            return torch.cat((*found, y.flatten(0, 1).index_select(0, own_M)))
+            return torch.cat((*attended, y.flatten(0, 1).index_select(0, own_M)))
 
         ids = torch.cat((prompts_PT.flatten()[prompt_M], ids_BR.flatten()[own_M]))
         positions_BR = lengths_P[owner_B][:, None] + slot_R
@@ -328,9 +328,9 @@ class Transformer(nn.Module):
 
 def places(real: Tensor, multiple: int) -> Tensor:
     """Where the real tokens of padded rows are, and then as much padding as makes their number a multiple."""
-    found = real.flatten().nonzero()[:, 0]
-    padding = (~real).flatten().nonzero()[: -len(found) % multiple, 0]
-    return torch.cat((found, padding)) if (len(found) + len(padding)) % multiple == 0 else found
+    positions = real.flatten().nonzero()[:, 0]
+    padding = (~real).flatten().nonzero()[: -len(positions) % multiple, 0]
+    return torch.cat((positions, padding)) if (len(positions) + len(padding)) % multiple == 0 else positions
 
 
 def attention(q_BHTE: Tensor, k_BKTE: Tensor, v_BKTE: Tensor, mask: Tensor | None) -> Tensor:

@@ -19,11 +19,11 @@ def vocabulary(task: Task) -> list[str]:
 
 
 def make_tokenizer(words: Sequence[str]) -> Tokenizer:
-    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNK))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.decoder = decoders.WordPiece(prefix="\u0000", cleanup=False)
-    made.add_special_tokens([PAD, EOS, UNK])
-    return made
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNK))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.decoder = decoders.WordPiece(prefix="\u0000", cleanup=False)
+    tokenizer.add_special_tokens([PAD, EOS, UNK])
+    return tokenizer
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -157,14 +157,14 @@ def marks_of(evidence: str | None) -> Marks:
     """
     try:
         raw: list[list[Any]] = json.loads(evidence or "{}").get("marks") or []
-        found: Marks = []
+        marks: Marks = []
         for start, end, name, *rest in raw[:MOST_MARKS]:
             expected = None if not rest or rest[0] is None else str(rest[0])[:LONGEST_NAME]
             label = None if name is None else words(str(name)[:LONGEST_NAME])
-            found.append((int(start), int(end), label, expected, bool(rest) and label is not None))
+            marks.append((int(start), int(end), label, expected, bool(rest) and label is not None))
     except (ValueError, TypeError, AttributeError, RecursionError):
         return []
-    return sorted((mark for mark in found if 0 <= mark[0] < mark[1]), key=lambda mark: mark[:2])
+    return sorted((mark for mark in marks if 0 <= mark[0] < mark[1]), key=lambda mark: mark[:2])
 
 
 LONGEST_NAME = 200

@@ -62,11 +62,11 @@ def spec(height: int, *layers: alt.Chart) -> Spec:
     """The layers without what all charts share (schema, configuration), as wide as their container."""
     chart: Any = alt.layer(*layers).properties(width="container", height=height)
     # Altair checks the parts when they are built; checking each finished chart again costs seconds a page.
-    found: Spec = chart.to_dict(validate=False)
+    vega: Spec = chart.to_dict(validate=False)
     for shared in ("$schema", "config"):
-        found.pop(shared, None)
-    found["autosize"] = {"type": "fit-x", "contains": "padding"}
-    return found
+        vega.pop(shared, None)
+    vega["autosize"] = {"type": "fit-x", "contains": "padding"}
+    return vega
 
 
 def data(rows: Rows) -> alt.Data:
@@ -93,14 +93,14 @@ def step_colours(steps: Sequence[int]) -> dict[int, str]:
     """Colours from cold (few steps) to warm (many), blended where there are more than four."""
     if len(steps) == 1:
         return {steps[0]: COLD_TO_WARM[0]}
-    found: dict[int, str] = {}
+    colours: dict[int, str] = {}
     for i, step in enumerate(steps):
         at = i * (len(COLD_TO_WARM) - 1) / (len(steps) - 1)
         left = min(int(at), len(COLD_TO_WARM) - 2)
         a, b = (bytes.fromhex(COLD_TO_WARM[left + j][1:]) for j in (0, 1))
         blend = (round(x + (y - x) * (at - left)) for x, y in zip(a, b, strict=True))
-        found[step] = "#" + "".join(f"{c:02x}" for c in blend)
-    return found
+        colours[step] = "#" + "".join(f"{c:02x}" for c in blend)
+    return colours
 
 
 # -- select or improve -------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def split(named: Sequence[tuple[str, dict[str, Number]]], title: str, legend: bo
     """
     rows: Rows = []
     for label, terms in named:
-        rows += [{"run": label, **bar(term, found)} for term, found in terms.items()]
+        rows += [{"run": label, **bar(term, estimate)} for term, estimate in terms.items()]
     labels = [label for label, _ in named]
     low, high = extent(rows)
     ranged = any(row["from"] is not None for row in rows)
@@ -179,30 +179,30 @@ def strata(gain: view.Gain, kind: str, domain: tuple[float, float]) -> Spec:
 
 def strata_domain(gains: Sequence[view.Gain]) -> tuple[float, float]:
     """One scale for all runs, so that the small charts can be compared."""
-    found = [
+    estimates = [
         number(getattr(row, term)) for gain in gains for row in gain.result.strata for term in view.TERMS
     ]
-    return extent([bar("selection", n) for n in found])
+    return extent([bar("selection", n) for n in estimates])
 
 
-def bar(term: str, found: Number) -> dict[str, Any]:
-    """A term in points; `from` and `to` where only bounds are known."""
+def bar(term: str, estimate: Number) -> dict[str, Any]:
+    """A term in percentage points; `from` and `to` where only bounds are known."""
 
     def points(x: float | None) -> float | None:
         return None if x is None else round(100 * x, 2)
 
-    low, high = (points(found.low), points(found.high)) if found.has_interval else (None, None)
-    first, last = (points(x) for x in found.bounds or (None, None))
-    end = max(0.0, points(found.value) or 0.0, high or 0.0, last or 0.0)
+    low, high = (points(estimate.low), points(estimate.high)) if estimate.has_interval else (None, None)
+    first, last = (points(x) for x in estimate.bounds or (None, None))
+    end = max(0.0, points(estimate.value) or 0.0, high or 0.0, last or 0.0)
     return {
         "term": view.TERMS[term],
-        "value": points(found.value),
+        "value": points(estimate.value),
         "low": low,
         "high": high,
         "from": first,
         "to": last,
         "end": end,
-        "label": bounds_text(found, 0) or signed(found.value),
+        "label": bounds_text(estimate, 0) or signed(estimate.value),
     }
 
 

@@ -36,11 +36,11 @@ def number(entry: Any, value: str = "value") -> Number:
         return Number(finite(entry.value), finite(entry.low), finite(entry.high), bounds)
     if not isinstance(entry, dict):
         return Number(finite(entry))
-    found = cast(dict[str, Any], entry)
-    ends: Sequence[Any] = found.get("bounds") or (None, None)
+    record = cast(dict[str, Any], entry)
+    ends: Sequence[Any] = record.get("bounds") or (None, None)
     low, high = finite(ends[0]), finite(ends[1])
     bounds = None if low is None or high is None else (low, high)
-    return Number(finite(found.get(value)), finite(found.get("low")), finite(found.get("high")), bounds)
+    return Number(finite(record.get(value)), finite(record.get("low")), finite(record.get("high")), bounds)
 
 
 def finite(x: Any) -> float | None:

@@ -10,7 +10,7 @@ import polars as pl
 from stratagem.records import TRUNCATED
 from stratagem.stats.passk import passk
 
-BINS = 80  # points of a curve: more cannot be told apart on a small chart
+BINS = 80  # points of a curve: more cannot be distinguished on a small chart
 UNREAD = "wrong, not read"
 
 
@@ -51,7 +51,7 @@ def rates(frame: pl.DataFrame, key: str) -> pl.DataFrame:
 
 
 def reward_rates(curves: pl.DataFrame, cell: str, kind: str) -> pl.DataFrame:
-    """Share of right training rollouts by number of steps, over updates."""
+    """Share of correct training rollouts by number of steps, over updates."""
     mine = curves.filter(pl.col("cell") == cell, pl.col("kind") == kind)
     return rates(mine.rename({"right": "part", "n": "whole"}), "difficulty")
 
@@ -124,9 +124,9 @@ def pass_at_k(rollouts: pl.DataFrame) -> pl.DataFrame:
     for checkpoint in checkpoints:
         part = counts.filter(pl.col("checkpoint") == checkpoint)
         chances = passk(part["c"], part["n"], ks)
-        found = part.with_columns(pl.Series(f"pass@{k}", chances[:, i]) for i, k in enumerate(ks))
+        per_seed = part.with_columns(pl.Series(f"pass@{k}", chances[:, i]) for i, k in enumerate(ks))
         # The unit is the problem: its seeds are averaged before the standard error is taken.
-        problems = found.group_by("problem_id").agg(pl.col(f"pass@{k}").mean() for k in ks)
+        problems = per_seed.group_by("problem_id").agg(pl.col(f"pass@{k}").mean() for k in ks)
         for k in ks:
             values = problems[f"pass@{k}"].to_numpy()
             value = 100 * float(values.mean())

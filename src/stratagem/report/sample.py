@@ -90,11 +90,11 @@ def _code(name: str) -> pl.Expr:
 
 def _groups(codes: pl.DataFrame, names: list[str]) -> NDArray[np.int64]:
     """A number for every combination of the columns' values, a row each."""
-    found = np.zeros(codes.height, dtype=np.int64)
+    numbers = np.zeros(codes.height, dtype=np.int64)
     for name in names:
         column = codes[name].to_numpy()
-        found = found * (int(column.max()) + 1) + column
-    return found
+        numbers = numbers * (int(column.max()) + 1) + column
+    return numbers
 
 
 def _places(groups: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -147,10 +147,10 @@ def _span(text: str, error: str | None, expected: str | None) -> Markup:
 def _marks(evidence: str | None) -> list[tuple[int, int, str | None, str | None]]:
     try:
         raw: list[list[Any]] = json.loads(evidence or "{}").get("marks") or []
-        found = [(int(s), int(e), _text(error), _text(expected)) for s, e, error, expected in raw]
+        marks = [(int(s), int(e), _text(error), _text(expected)) for s, e, error, expected in raw]
     except (ValueError, TypeError, AttributeError):
         return []
-    return sorted(found, key=lambda mark: mark[:2])
+    return sorted(marks, key=lambda mark: mark[:2])
 
 
 def _text(x: Any) -> str | None:

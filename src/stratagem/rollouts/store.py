@@ -28,7 +28,7 @@ def rollout_row(
     completion: str,
     generation: Any,
     score: float,
-    found: Label | None = None,
+    label: Label | None = None,
 ) -> dict[str, Any]:
     """One row of the table. `generation` has `ids` and `finish_reason`; its length counts tokens.
 
@@ -43,11 +43,11 @@ def rollout_row(
         "prompt": problem.prompt,
         "completion": completion,
         "score": score,
-        "strategy": found.strategy if found else None,
-        "evidence": found.evidence() if found else None,
+        "strategy": label.strategy if label else None,
+        "evidence": label.evidence() if label else None,
         "finish_reason": generation.finish_reason,
         "length": len(generation.ids),
-        "error": found.error if found else None,
+        "error": label.error if label else None,
     }
 
 

@@ -98,17 +98,19 @@ def generate(
         **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}),
     )
     try:
-        made = model.generate(input_ids=ids_BT, attention_mask=mask_BT, generation_config=config)
+        output = model.generate(input_ids=ids_BT, attention_mask=mask_BT, generation_config=config)
     except torch.OutOfMemoryError:
         raise StratagemError(
             f"{len(prompts)} responses do not fit the GPU's memory; lower --device-batch"
         ) from None
-    new_BT = made.sequences[:, longest:]
+    new_BT = output.sequences[:, longest:]
     answers: list[Answer] = []
     rows = new_BT.tolist()
     known = [[math.nan] * len(ids) for ids in rows]
     if logprobs:
-        known = model.compute_transition_scores(made.sequences, made.scores, normalize_logits=True).tolist()
+        known = model.compute_transition_scores(
+            output.sequences, output.scores, normalize_logits=True
+        ).tolist()
     for ids, logps in zip(rows, known, strict=True):
         end = next((i for i, token in enumerate(ids) if token in ends), None)
         n = len(ids) if end is None else end + 1

@@ -14,8 +14,8 @@ from stratagem.tasks import make_task
 
 
 def obeyed(config: RolloutConfig, out: Path) -> dict[str, dict[str, Estimate]]:
-    """How many of a forced rollout's sampled answers are right, and how many kept to the strategy that they were begun
-    with, over all problems and by kind; means over problems with their clustered intervals."""
+    """How many of a forced rollout's sampled answers are correct, and how many kept to the strategy that they were
+    begun with, over all problems and by kind; means over problems with their clustered intervals."""
     task = make_task(config.task)
     problems = {
         problem.id: problem for problem in task.generate("eval", config.size, config.steps, seed=config.seed)

@@ -70,8 +70,8 @@ def answers(
             ask = ask or sampler()
             rows: list[dict[str, Any]] = []
             for mode, samples, temperature in modes:
-                found = ask(part, opening, samples, temperature, config.seed * 1_000_003 + first)
-                for k, answer in enumerate(found):
+                replies = ask(part, opening, samples, temperature, config.seed * 1_000_003 + first)
+                for k, answer in enumerate(replies):
                     problem = part[k // samples]
                     text = f"{opening} {answer.text.lstrip()}" if opening else answer.text.lstrip()
                     score = task.verify(problem, text)
@@ -95,7 +95,7 @@ class Native:
     ) -> list[Answer]:
         start = encode(self.tokenizer, opening) if opening else []
         limit = self.config.max_new or token_limit(self.task, self.config.steps[1]) - len(start)
-        found = generate(
+        generations = generate(
             self.model,
             [encode(self.tokenizer, problem.prompt) + start for problem in problems],
             samples=samples,
@@ -104,6 +104,10 @@ class Native:
             generator=torch.Generator().manual_seed(seed),
         )
         return [
-            Answer(self.tokenizer.decode(one.ids, skip_special_tokens=True), len(one.ids), one.finish_reason)
-            for one in found
+            Answer(
+                self.tokenizer.decode(generation.ids, skip_special_tokens=True),
+                len(generation.ids),
+                generation.finish_reason,
+            )
+            for generation in generations
         ]

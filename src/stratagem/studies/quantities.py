@@ -7,7 +7,7 @@
     gap('FB/RL(2-5)')                                         |selection| - |improvement|
     share('FB/RL(6-9)', 'forward', 'inversion')               how often a strategy is used
     forced('FB/SFT', 'backward', 'inversion')                 accuracy where a strategy is forced
-    chance + 8                                                chance is the accuracy of a guess; numbers are points
+    chance + 8                                                the accuracy of a guess; numbers are percentage points
 
 With + and -, and numbers. With one replicate an interval covers the choice of problems; with several it is a t interval
 over replicates.
@@ -69,7 +69,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A sum of names with signs, and of a number in points. `chances` counts how often chance is added."""
+    """A sum of names with signs, and of a number in percentage points. `chances` counts how often chance is added."""
 
     text: str
     names: tuple[tuple[int, Name], ...]

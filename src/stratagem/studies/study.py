@@ -41,7 +41,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One inequality of a claim: a quantity above or below a limit in points, at a level of confidence in percent.
+    """One inequality of a claim: a quantity above or below a limit in percentage points, at a level in percent.
 
     Refuted where its opposite is shown: on the limit's other side, or beyond `refuted_below`, `refuted_above`.
     """
@@ -97,12 +97,12 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     @cached_property
     def tree(self) -> dict[str, Arm]:
         """The arms by name, each with the arm that it starts from."""
-        made: dict[str, Arm] = {}
+        built: dict[str, Arm] = {}
 
         def make(name: str, path: tuple[str, ...] = ()) -> Arm:
             if name in path:
                 raise StratagemError(f"arms.{name!r}: starts from itself, through {' and '.join(path)}")
-            if name not in made:
+            if name not in built:
                 entry = self.arms[name]
                 stages: list[Trained] = [
                     stage for stage in get_args(Trained) if getattr(entry, stage) is not None
@@ -118,8 +118,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                         f"arms.{name!r}: start = {entry.start!r} is no arm; there are {', '.join(self.arms)}"
                     )
                 start = None if entry.start is None else make(entry.start, (*path, name))
-                made[name] = Arm(name, stages[0], getattr(entry, stages[0]), start)
-            return made[name]
+                built[name] = Arm(name, stages[0], getattr(entry, stages[0]), start)
+            return built[name]
 
         arms = {name: make(name) for name in self.arms}
         folders: dict[str, str] = {}
@@ -164,13 +164,15 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         """The settings of an arm's stage."""
         kind = SFTConfig if arm.stage == "sft" else GRPOConfig
         whole = {**self.settings(preset, arm.stage), **arm.settings}
-        return made(kind, f"arms.{arm.name!r} or [{preset}.{arm.stage}]", whole, task=self.task, seed=seed)
+        return config_of(
+            kind, f"arms.{arm.name!r} or [{preset}.{arm.stage}]", whole, task=self.task, seed=seed
+        )
 
     def base_config(self, seed: int) -> BaseConfig | None:
         """The settings of a base of the study's own; None where one is given, or the one that ships is meant."""
         if not isinstance(self.base, dict):
             return None
-        return made(BaseConfig, "base", self.base, task=self.task, seed=seed)
+        return config_of(BaseConfig, "base", self.base, task=self.task, seed=seed)
 
     def rollouts(self, evaluation: str, force: str | None = None) -> RolloutConfig:
         """An evaluation, or its probe under a forced strategy. The problems are the same for all arms."""
@@ -178,7 +180,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         if force is not None:
             settings |= (self.probe or {}) | {"greedy": False}
             where += " or probe"
-        return made(RolloutConfig, where, settings, task=self.task, force=force)
+        return config_of(RolloutConfig, where, settings, task=self.task, force=force)
 
     def forced(self, arm: Arm) -> tuple[str, ...]:
         """The strategies that an arm is forced into: all that SFT showed to it, where they are several."""
@@ -278,7 +280,7 @@ STAGES = {"sft": SFTConfig, "rl": GRPOConfig}
 T = TypeVar("T")
 
 
-def made(kind: type[T], where: str, settings: Mapping[str, Any], **fixed: Any) -> T:
+def config_of(kind: type[T], where: str, settings: Mapping[str, Any], **fixed: Any) -> T:
     """The settings of a stage, from those of a part of the file and what the study itself says.
 
     Raises:

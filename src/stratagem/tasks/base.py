@@ -281,7 +281,11 @@ class Task(Protocol):
 def longest_demonstration(task: Task, steps: int, tokens: Callable[[str], int]) -> int:
     """The longest of some demonstrations for problems of difficulty `steps`; `tokens` counts those of a text."""
     problems = task.generate("spare", 16, (steps, steps))
-    texts = [one.demonstrate(task, problem.data) for one in task.strategies.values() for problem in problems]
+    texts = [
+        strategy.demonstrate(task, problem.data)
+        for strategy in task.strategies.values()
+        for problem in problems
+    ]
     return max(map(tokens, texts))
 
 

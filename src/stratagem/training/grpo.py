@@ -95,8 +95,8 @@ def token_logps(model: Transformer, part: Part, temperature: float) -> tuple[Ten
         entropy = -(logps.exp() * logps).sum(-1)
     chosen = logps.gather(-1, part.targets_BR[mask][:, None])[:, 0]
     blank = torch.zeros(mask.shape, dtype=logps.dtype)
-    found = blank.masked_scatter(mask, chosen), mask.to(logps.dtype), blank.masked_scatter(mask, entropy)
-    logps_BR, mask_BR, entropy_BR = (one[part.which] for one in found)
+    distinct = blank.masked_scatter(mask, chosen), mask.to(logps.dtype), blank.masked_scatter(mask, entropy)
+    logps_BR, mask_BR, entropy_BR = (tensor[part.which] for tensor in distinct)
     return logps_BR, mask_BR, entropy_BR
 
 
@@ -164,9 +164,9 @@ def train(
         ]
         if keep_rollouts:
             kept = [
-                rollout_row(problem, f"update {number}", k % config.group, text, g, score, found)
+                rollout_row(problem, f"update {number}", k % config.group, text, g, score, label)
                 | {"group": k // config.group, "update": number}
-                for k, (problem, text, g, score, found) in enumerate(
+                for k, (problem, text, g, score, label) in enumerate(
                     zip(asked, texts, generations, scores, labels, strict=True)
                 )
             ]
@@ -177,7 +177,7 @@ def train(
             **learnt,
             "length": round(sum(len(g.ids) for g in generations) / len(generations), 3),
             "truncated": sum(g.finish_reason == "length" for g in generations),
-            "cells": cells(asked, [found.strategy for found in labels], scores),
+            "cells": cells(asked, [label.strategy for label in labels], scores),
             "sampling_s": round(sampled, 3),
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -236,7 +236,7 @@ def optimise(
 
 
 def cells(problems: Sequence[Problem], strategies: Sequence[str], scores: Sequence[float]) -> list[list[Any]]:
-    """[kind, difficulty, strategy, responses, right ones], one a cell, sorted."""
+    """[kind, difficulty, strategy, responses, correct ones], one a cell, sorted."""
     n: Counter[tuple[str, int, str]] = Counter()
     right: Counter[tuple[str, int, str]] = Counter()
     for problem, strategy, score in zip(problems, strategies, scores, strict=True):

@@ -134,13 +134,13 @@ def grpo(
     form = prompting(tokenizer, task)
     rows = [
         {
-            "prompt": form.example(one.prompt),
+            "prompt": form.example(problem.prompt),
             "number": number,
-            "problem_id": one.id,
-            "kind": one.kind,
-            "difficulty": one.difficulty,
+            "problem_id": problem.id,
+            "kind": problem.kind,
+            "difficulty": problem.difficulty,
         }
-        for number, one in enumerate(problems)
+        for number, problem in enumerate(problems)
     ]
     # All updates in one epoch, in the native engine's order: resumed in a later epoch, TRL's own shuffling would
     # begin again with the first one's.
@@ -202,8 +202,8 @@ class Outcome:
         trainer_state: Any,
         **_: Any,
     ) -> list[float]:
-        """1 for a right answer, else 0."""
-        texts = [text_of(one).lstrip() for one in completions]
+        """1 for a correct answer, else 0."""
+        texts = [text_of(completion).lstrip() for completion in completions]
         asked = [self.problems[i] for i in number]
         scores = [self.task.verify(problem, text) for problem, text in zip(asked, texts, strict=True)]
         answers = [
@@ -214,12 +214,12 @@ class Outcome:
             self.task.label(problem, text, answer.finish_reason)
             for problem, text, answer in zip(asked, texts, answers, strict=True)
         ]
-        self._names = [found.strategy for found in labels]
+        self._names = [label.strategy for label in labels]
         if self.keep:
             update = trainer_state.global_step // self.config.inner
             rows = [
-                rollout_row(problem, f"update {update}", 0, answer.text, answer, score, found)
-                for problem, answer, score, found in zip(asked, answers, scores, labels, strict=True)
+                rollout_row(problem, f"update {update}", 0, answer.text, answer, score, label)
+                for problem, answer, score, label in zip(asked, answers, scores, labels, strict=True)
             ]
             every = [row for part in gathered(rows) for row in part or ()]
             for i, row in enumerate(every):
@@ -339,10 +339,10 @@ def vllm(llm: LLMConfig) -> dict[str, Any]:
     """TRL's own options for sampling with vLLM."""
     if llm.vllm == "off":
         return {}
-    found: dict[str, Any] = {"use_vllm": True, "vllm_mode": llm.vllm}
+    options: dict[str, Any] = {"use_vllm": True, "vllm_mode": llm.vllm}
     if llm.vllm == "colocate":
-        return found | {"vllm_gpu_memory_utilization": llm.vllm_memory}
-    return found | ({"vllm_server_base_url": llm.vllm_url} if llm.vllm_url else {})
+        return options | {"vllm_gpu_memory_utilization": llm.vllm_memory}
+    return options | ({"vllm_server_base_url": llm.vllm_url} if llm.vllm_url else {})
 
 
 def lora(tune: str, source: Source, llm: LLMConfig) -> LoraConfig | None:
@@ -389,22 +389,22 @@ def record(
 def run(trainer: Any, work: Path) -> None:
     """Train from the last whole checkpoint on, or from the start."""
     folder = work / CHECKPOINTS
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
     # The trainer's state is what a checkpoint writes last: without it, the machine stopped in the middle.
-    whole = [path for path in found if (path / "trainer_state.json").is_file()]
+    whole = [path for path in checkpoints if (path / "trainer_state.json").is_file()]
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
 
 
 def finish(
-    trainer: Any, tokenizer: Any, work: Path, made: dict[str, Any], llm: LLMConfig, problems: list[Problem]
+    trainer: Any, tokenizer: Any, work: Path, record: dict[str, Any], llm: LLMConfig, problems: list[Problem]
 ) -> None:
     """Write the model and what it was trained on; remove the checkpoints."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     # All processes give their parts of spread weights to the first one.
     weights = trainer.accelerator.get_state_dict(trainer.model) if sharded() else None
     if trainer.accelerator.is_main_process:
-        save_llm(model, tokenizer, work / "model", made, merge=llm.merge, weights=weights)
+        save_llm(model, tokenizer, work / "model", record, merge=llm.merge, weights=weights)
         write_json(work / "trained_on.json", [problem.id for problem in problems])
         for name in (CHECKPOINTS, START):
             shutil.rmtree(work / name, ignore_errors=True)

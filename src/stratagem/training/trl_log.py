@@ -72,8 +72,8 @@ def rounded(value: Any, digits: int = 6) -> float | None:
 def sft_metrics(logs: dict[str, Any]) -> dict[str, Any]:
     """A line of SFT."""
     names = {"loss": "loss", "grad_norm": "grad_norm", "mean_token_accuracy": "accuracy"}
-    found = {ours: rounded(logs[theirs]) for theirs, ours in names.items() if theirs in logs}
-    return {"epoch": max(0, math.ceil(logs.get("epoch", 0) - 1e-6) - 1), **found}
+    metrics = {ours: rounded(logs[theirs]) for theirs, ours in names.items() if theirs in logs}
+    return {"epoch": max(0, math.ceil(logs.get("epoch", 0) - 1e-6) - 1), **metrics}
 
 
 def grpo_metrics(live: Live) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -81,10 +81,12 @@ def grpo_metrics(live: Live) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
     def metrics(logs: dict[str, Any]) -> dict[str, Any]:
         cells: dict[tuple[str, int, str], list[int]] = {}
-        for one in live.responses:
-            cell = cells.setdefault((one.stratum[0], int(one.stratum[1]), one.strategy), [0, 0])
+        for response in live.responses:
+            cell = cells.setdefault(
+                (response.stratum[0], int(response.stratum[1]), response.strategy), [0, 0]
+            )
             cell[0] += 1
-            cell[1] += int(one.score or 0)
+            cell[1] += int(response.score or 0)
         return {
             "reward": rounded(logs.get("reward")),
             "no_signal": rounded(live.latest.get("no_signal")),

@@ -118,13 +118,13 @@ def parent(pid: int) -> int:
 def workers(name: str) -> list[int]:
     """The processes of this test's Ray, our grandchildren, that run a stage; Ray gives them the task's name."""
     title = f"ray::{name}".encode()
-    found = []
+    pids = []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             pid = int(place.name)
             if (place / "cmdline").read_bytes().rstrip(b"\0") == title and parent(parent(pid)) == os.getpid():
-                found.append(pid)
-    return found
+                pids.append(pid)
+    return pids
 
 
 class Killer(threading.Thread):
@@ -153,19 +153,19 @@ class Killer(threading.Thread):
 
 def results(out: Path) -> dict[str, Any]:
     """What a study makes that is the same each time it is run: weights, answers, and the log but for its times."""
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for path in sorted(out.rglob("*")):
         name = str(path.relative_to(out))
         if path.name in ("model.safetensors", "trained_on.json"):
-            found[name] = path.read_bytes()
+            contents[name] = path.read_bytes()
         elif path.name == "rollouts.parquet":
-            found[name] = pl.read_parquet(path).to_dicts()
+            contents[name] = pl.read_parquet(path).to_dicts()
         elif path.name == "metrics.jsonl":
             lines = [json.loads(line) for line in path.read_text().splitlines()]
-            found[name] = [
+            contents[name] = [
                 {k: v for k, v in line.items() if k not in ("sampling_s", "seconds")} for line in lines
             ]
-    return found
+    return contents
 
 
 @pytest.mark.usefixtures("_ray")

@@ -57,8 +57,8 @@ def test_settings_survive_the_command_line(options: type, config: object) -> Non
         rank=8, merge=True, checkpointing=True, vllm="server", vllm_url="http://x:1", attention="sdpa"
     )
     for held in (LLMConfig(), llm):
-        made = read(options, "x", [*words(config), *words(held)], "")
-        assert (made.config, made.llm) == (config, held)
+        parsed = read(options, "x", [*words(config), *words(held)], "")
+        assert (parsed.config, parsed.llm) == (config, held)
 
 
 def test_training_is_launched_by_accelerate_and_answering_is_not() -> None:
@@ -93,7 +93,7 @@ def test_the_disk_is_asked_for_adapters_or_whole_models(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny")
     whole = model.num_parameters()
     adapted = get_peft_model(model, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM"))
-    adapter = sum(one.numel() for one in adapted.parameters() if one.requires_grad)
+    adapter = sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
     assert disk_space(some_jobs("lora"), source, llm) - REST == (2 + 12) * 4 * adapter
     assert disk_space(some_jobs("all"), source, llm) - REST == (2 + 12) * 4 * whole
     merged = disk_space(some_jobs("lora"), source, replace(llm, merge=True))
@@ -176,11 +176,11 @@ def test_a_small_study_from_end_to_end(
     summary = json.loads(done.stdout)
     assert len(summary["cells"]) == 9
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
-    found = {one["setting"]: one for one in summary["deviations"]}
-    assert found["model"]["ours"] == str(taught_model)
-    assert found["llm.rank"]["ours"] == 2
+    deviations = {deviation["setting"]: deviation for deviation in summary["deviations"]}
+    assert deviations["model"]["ours"] == str(taught_model)
+    assert deviations["llm.rank"]["ours"] == 2
     assert summary["settings"]["llm"] == {"model": str(taught_model)} | asdict(LLMConfig(rank=2, alpha=2))
-    assert found["sft.epochs"]["reason"] == "set in small.toml"
+    assert deviations["sft.epochs"]["reason"] == "set in small.toml"
     before = (tmp_path / "out" / "seed0" / "FB_SFT").stat().st_mtime_ns
     again = stratagem(*line, "--rank", "2")
     assert json.loads(again.stdout) == summary

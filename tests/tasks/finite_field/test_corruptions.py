@@ -96,8 +96,8 @@ def other_operand(gold, rng):
     step = gold.steps[k]
     zero = gold.problem.data.residues.index(0)
     wrong = replace(step, operand=other(rng, gold.task.p, step.operand, zero))
-    found = gold.continued((*gold.steps[:k], wrong, *gold.steps[k + 1 :]), gold.states[:k])
-    return found.text(), k, gold.task.word(wrong), gold.task.word(step)
+    altered = gold.continued((*gold.steps[:k], wrong, *gold.steps[k + 1 :]), gold.states[:k])
+    return altered.text(), k, gold.task.word(wrong), gold.task.word(step)
 
 
 def other_sign(gold, rng):
@@ -106,8 +106,8 @@ def other_sign(gold, rng):
     wrong = gold.steps[k].undone()
     if gold.n == 1:
         return None
-    found = gold.continued((*gold.steps[:k], wrong, *gold.steps[k + 1 :]), gold.states[:k])
-    return found.text(), k, gold.task.word(wrong), gold.task.word(gold.steps[k])
+    altered = gold.continued((*gold.steps[:k], wrong, *gold.steps[k + 1 :]), gold.states[:k])
+    return altered.text(), k, gold.task.word(wrong), gold.task.word(gold.steps[k])
 
 
 def no_operation(gold, rng):
@@ -123,8 +123,8 @@ def wrong_fact(gold, rng):
     k = int(rng.integers(gold.n))
     earlier = [gold.applied(gold.before(k - 1), gold.steps[k])] if k else []
     state = other(rng, gold.task.p, gold.states[k], gold.before(k), *earlier)
-    found = gold.continued(gold.steps, (*gold.states[:k], state))
-    return found.text(), k, gold.task.symbol(state), gold.task.symbol(gold.states[k])
+    altered = gold.continued(gold.steps, (*gold.states[:k], state))
+    return altered.text(), k, gold.task.symbol(state), gold.task.symbol(gold.states[k])
 
 
 def not_of_the_field(gold, rng):
@@ -138,8 +138,8 @@ def not_applied(gold, rng):
     k = int(rng.integers(gold.n))
     if gold.before(k) == gold.states[k]:
         return None
-    found = gold.continued(gold.steps, (*gold.states[:k], gold.before(k)))
-    return found.text(), k, gold.task.symbol(gold.before(k)), gold.task.symbol(gold.states[k])
+    altered = gold.continued(gold.steps, (*gold.states[:k], gold.before(k)))
+    return altered.text(), k, gold.task.symbol(gold.before(k)), gold.task.symbol(gold.states[k])
 
 
 def applied_to_an_earlier_state(gold, rng):
@@ -149,8 +149,8 @@ def applied_to_an_earlier_state(gold, rng):
     state = gold.applied(gold.before(k - 1), gold.steps[k])
     if state == gold.states[k]:
         return None
-    found = gold.continued(gold.steps, (*gold.states[:k], state))
-    return found.text(), k, gold.task.symbol(state), gold.task.symbol(gold.states[k])
+    altered = gold.continued(gold.steps, (*gold.states[:k], state))
+    return altered.text(), k, gold.task.symbol(state), gold.task.symbol(gold.states[k])
 
 
 def no_state(gold, rng):
@@ -164,8 +164,8 @@ def wrong_first_state(gold, rng):
     if not gold.given:
         return None
     wrong = other(rng, gold.task.p, gold.first)
-    found = replace(gold, first=wrong).continued(gold.steps, ())
-    return found.text(), 0, gold.task.symbol(wrong), gold.task.symbol(gold.first)
+    altered = replace(gold, first=wrong).continued(gold.steps, ())
+    return altered.text(), 0, gold.task.symbol(wrong), gold.task.symbol(gold.first)
 
 
 def wrong_answer(gold, rng):
@@ -179,24 +179,24 @@ def wrong_guess(gold, rng):
     if gold.given:
         return None
     wrong = other(rng, gold.task.p, gold.first)
-    found = replace(gold, first=wrong).continued(gold.steps, ())
-    return found.text(), 0, gold.task.symbol(wrong), gold.task.symbol(gold.first)
+    altered = replace(gold, first=wrong).continued(gold.steps, ())
+    return altered.text(), 0, gold.task.symbol(wrong), gold.task.symbol(gold.first)
 
 
 def skipped(gold, rng):
     if gold.n == 1:
         return None
     k = int(rng.integers(gold.n - 1))
-    found = gold.continued((*gold.steps[:k], *gold.steps[k + 1 :]), gold.states[:k])
-    return found.text(), k, f"#{gold.steps[k + 1].label}", f"#{gold.steps[k].label}"
+    altered = gold.continued((*gold.steps[:k], *gold.steps[k + 1 :]), gold.states[:k])
+    return altered.text(), k, f"#{gold.steps[k + 1].label}", f"#{gold.steps[k].label}"
 
 
 def repeated(gold, rng):
     if gold.n == 1:
         return None
     k = int(rng.integers(gold.n - 1))
-    found = gold.continued((*gold.steps[: k + 1], *gold.steps[k:]), gold.states[: k + 1])
-    return found.text(), k + 1, f"#{gold.steps[k].label}", f"#{gold.steps[k + 1].label}"
+    altered = gold.continued((*gold.steps[: k + 1], *gold.steps[k:]), gold.states[: k + 1])
+    return altered.text(), k + 1, f"#{gold.steps[k].label}", f"#{gold.steps[k + 1].label}"
 
 
 def unknown_label(gold, rng):
@@ -210,14 +210,14 @@ def stops_early(gold, rng):
     if gold.n == 1:
         return None
     k = int(rng.integers(1, gold.n))
-    found = replace(gold, steps=gold.steps[:k], states=gold.states[:k])
-    return found.text(), k, " ".join(found.text().split()[-3:]), " ".join(gold.words(k)[:2])
+    altered = replace(gold, steps=gold.steps[:k], states=gold.states[:k])
+    return altered.text(), k, " ".join(altered.text().split()[-3:]), " ".join(gold.words(k)[:2])
 
 
 def goes_on(gold, rng):
     k = int(rng.integers(gold.n))
-    found = gold.continued((*gold.steps, gold.steps[k]), gold.states)
-    return found.text(), gold.n, " ".join(found.words(gold.n)), gold.text()[gold.text().index(";") :]
+    altered = gold.continued((*gold.steps, gold.steps[k]), gold.states)
+    return altered.text(), gold.n, " ".join(altered.words(gold.n)), gold.text()[gold.text().index(";") :]
 
 
 def no_answer(gold, rng):
@@ -261,21 +261,21 @@ def test_named_in_the_right_step(strategy, kind, corrupt):
     for gold in drafts(rng, strategy, 360):
         task, problem = gold.task, gold.problem
         assert gold.text() == STRATEGIES[strategy].demonstrate(task, problem.data)
-        made = corrupt(gold, rng)
-        if made is None:
+        corruption = corrupt(gold, rng)
+        if corruption is None:
             continue
-        text, step, wrong, expected = made
-        found = task.label(problem, text)
-        shown = (problem.prompt, text, found)
-        assert (found.strategy, found.error, found.step) == (strategy, kind, step), shown
-        first = next(mark for mark in found.marks if mark.error == kind)
+        text, step, wrong, expected = corruption
+        label = task.label(problem, text)
+        shown = (problem.prompt, text, label)
+        assert (label.strategy, label.error, label.step) == (strategy, kind, step), shown
+        first = next(mark for mark in label.marks if mark.error == kind)
         assert (text[first.start : first.end], first.expected) == (wrong, expected), shown
-        assert all(mark.error is None for mark in found.marks if mark.start < first.start), shown
+        assert all(mark.error is None for mark in label.marks if mark.start < first.start), shown
         if corrupt in (skipped, repeated):  # the path is taken up again
-            assert [mark.error for mark in found.marks if mark.error] == [ORDER], shown
+            assert [mark.error for mark in label.marks if mark.error] == [ORDER], shown
         answered = text.split()[-1] if "answer" in text else None
         assert task.verify(problem, text) == (answered == problem.answer), shown
-        assert json.loads(found.evidence())["error"] == kind
+        assert json.loads(label.evidence())["error"] == kind
         done += 1
     assert done > 50
 
@@ -297,12 +297,12 @@ def reworded(gold, text, first, final):
 
 def judged(task, problem, text):
     """Score and label, with marks by what they say and by the states in them instead of by place."""
-    found = task.label(problem, text)
+    label = task.label(problem, text)
     marks = [
         (mark.error, mark.expected, [w for w in text[mark.start : mark.end].split() if w not in WORDS])
-        for mark in found.marks
+        for mark in label.marks
     ]
-    return task.verify(problem, text), found.strategy, found.error, found.step, marks
+    return task.verify(problem, text), label.strategy, label.error, label.step, marks
 
 
 def correct(gold, rng):
@@ -310,16 +310,18 @@ def correct(gold, rng):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("corrupt", [correct, *(one for every in CORRUPTIONS.values() for one in every)])
+@pytest.mark.parametrize(
+    "corrupt", [correct, *(corrupt for every in CORRUPTIONS.values() for corrupt in every)]
+)
 def test_the_words_guess_and_last_are_not_judged(strategy, corrupt):
     """Not where all else is right, and not on top of any mistake: the symbol alone decides."""
     rng = np.random.default_rng([4, len(strategy)])
     done = 0
     for gold in drafts(rng, strategy, 72):
-        made = corrupt(gold, rng)
-        if made is None:
+        corruption = corrupt(gold, rng)
+        if corruption is None:
             continue
-        text = made[0]
+        text = corruption[0]
         expected = judged(gold.task, gold.problem, text)
         if corrupt is correct:
             assert expected[:4] == (1, strategy, None, None)
@@ -344,9 +346,9 @@ def test_an_answer_of_the_wrong_end_is_wrong_by_its_symbol(strategy):
             continue
         for word in WORDS:
             text = reworded(gold, gold.text(wrong), gold.head[1:-1], [word])
-            found = gold.task.label(gold.problem, text)
-            assert (found.strategy, found.error, found.step) == (strategy, CARRIED_STATE, gold.n)
-            mark = found.marks[-1]
+            label = gold.task.label(gold.problem, text)
+            assert (label.strategy, label.error, label.step) == (strategy, CARRIED_STATE, gold.n)
+            mark = label.marks[-1]
             symbol = gold.task.symbol
             assert text[mark.start : mark.end] == f"answer {word} {symbol(wrong)}"
             assert mark.expected == symbol(right)
@@ -377,9 +379,9 @@ def test_a_wrong_guess_is_the_error_only_where_nothing_else_is(strategy):
         gold = draft(task, problem, STRATEGIES[strategy])
         guessed = replace(gold, first=other(rng, 11, gold.first)).continued(gold.steps, ())
         text, step, _, _ = wrong_fact(guessed, rng)
-        found = task.label(problem, text)
-        assert (found.strategy, found.error, found.step) == (strategy, ARITHMETIC_FACT, step)
-        assert found.marks[0].error == GUESSED_START
+        label = task.label(problem, text)
+        assert (label.strategy, label.error, label.step) == (strategy, ARITHMETIC_FACT, step)
+        assert label.marks[0].error == GUESSED_START
 
 
 @pytest.mark.parametrize("relabel", ["study", "problem"])

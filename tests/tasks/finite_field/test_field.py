@@ -84,10 +84,10 @@ def test_golden_problems(row):
 @pytest.mark.parametrize("relabel", ["study", "problem"])
 def test_splits_are_disjoint_by_content(relabel):
     task = FiniteField(11, relabel)
-    found = {split: {operations(p) for p in task.generate(split, 300, (2, 5))} for split in SPLITS}
+    chains = {split: {operations(p) for p in task.generate(split, 300, (2, 5))} for split in SPLITS}
     for split in SPLITS:
         for other in SPLITS:
-            assert split == other or not found[split] & found[other]
+            assert split == other or not chains[split] & chains[other]
 
 
 def test_neighbouring_seeds_and_indices_share_nothing():
@@ -206,7 +206,7 @@ def test_other_errors():
         FiniteField(11, "never")
     with pytest.raises(StratagemError, match="steps 21"):
         TASK.problem("evaluation", 21, np.random.default_rng(0))
-    assert {"finite_field": FiniteField} == TASKS
+    assert TASKS["finite_field"] is FiniteField
 
 
 def test_instruction_explains_the_symbols():

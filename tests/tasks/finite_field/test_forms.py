@@ -34,10 +34,10 @@ from tests.tasks.finite_field.chains import PROBLEM, TASK
     ],
 )
 def test_forms_of_one_right_forward_response(completion):
-    found = TASK.label(PROBLEM, completion)
-    assert (found.strategy, found.error) == ("forward", None), found
-    assert all(mark.error is None for mark in found.marks)
-    assert len(found.marks) == 4
+    label = TASK.label(PROBLEM, completion)
+    assert (label.strategy, label.error) == ("forward", None), label
+    assert all(mark.error is None for mark in label.marks)
+    assert len(label.marks) == 4
     assert TASK.verify(PROBLEM, completion) == 1
 
 
@@ -57,8 +57,8 @@ def test_forms_of_one_right_forward_response(completion):
     ],
 )
 def test_forms_of_one_right_backward_response(completion):
-    found = TASK.label(PROBLEM, completion)
-    assert (found.strategy, found.error) == ("backward", None), found
+    label = TASK.label(PROBLEM, completion)
+    assert (label.strategy, label.error) == ("backward", None), label
     assert TASK.verify(PROBLEM, completion) == 1
 
 
@@ -76,16 +76,16 @@ def test_an_answer_by_the_letter_of_the_instruction_is_clean(kind, relabel):
             for step, state in zip(path.steps, path.states[1:], strict=True)
         ]
         text = f"{task.symbol(path.states[0])} {' '.join(steps)} ; answer {problem.answer}"
-        found = task.label(problem, text)
-        assert (found.strategy, found.error) == (name, None)
+        label = task.label(problem, text)
+        assert (label.strategy, label.error) == (name, None)
         assert task.verify(problem, text) == 1
 
 
 def test_marks_of_latex_lie_where_it_is_written():
     text = r"e_9 #3 +e_2 e_{3} #4 *\text{e9} e_6 ; answer $e_{6}$"
-    found = TASK.label(PROBLEM, text)
-    assert (found.strategy, found.error) == ("forward", None)
-    assert [text[mark.start : mark.end] for mark in found.marks[1:]] == [
+    label = TASK.label(PROBLEM, text)
+    assert (label.strategy, label.error) == ("forward", None)
+    assert [text[mark.start : mark.end] for mark in label.marks[1:]] == [
         "#3 +e_2 e_{3}",
         r"#4 *\text{e9} e_6",
         "answer $e_{6}",

@@ -16,9 +16,9 @@ UPDATES = range(0, 3000, 6)
 
 
 def lines(update: int, **options):
-    made = primitives.lines(update, 1024, **options)
-    longest = max(map(len, made)) + 1
-    for line in made:
+    batch = primitives.lines(update, 1024, **options)
+    longest = max(map(len, batch)) + 1
+    for line in batch:
         ended = [*line, *[(END, False)] * (longest - len(line))]
         yield [word for word, _ in ended], np.array([learnt for _, learnt in ended])
 
@@ -36,13 +36,13 @@ def slots(response: list[str]) -> list[tuple[bool, bool]]:
     """For each state slot of a traversal: whether it holds the right result of its step, and a check of the words."""
     first = first_state(response)
     task = FiniteField(11 if response[first][0] == "e" else 13)
-    found, state = [], int(response[first][1:])
+    judged, state = [], int(response[first][1:])
     steps = response[first + 1 : response.index(";")]
     for label, word, after in zip(steps[::3], steps[1::3], steps[2::3], strict=True):
         right = task.apply(state, Step(0, word[0], int(word[2:])))
         state = int(after[1:])
-        found.append((right == state, label[0] == "#"))
-    return found
+        judged.append((right == state, label[0] == "#"))
+    return judged
 
 
 @pytest.mark.parametrize("variant", primitives.VARIANTS)

@@ -27,11 +27,11 @@ def gold_never_errs(count):
         problem = task.problem(KINDS[i // 10 % 2], 1 + i % 19, rng)
         for name, strategy in STRATEGIES.items():
             text = strategy.demonstrate(task, problem.data)
-            found = task.label(problem, text)
-            assert (found.strategy, found.error, found.step) == (name, None, None), (problem.prompt, text)
-            assert len(found.marks) == problem.difficulty + 2
+            label = task.label(problem, text)
+            assert (label.strategy, label.error, label.step) == (name, None, None), (problem.prompt, text)
+            assert len(label.marks) == problem.difficulty + 2
             assert task.verify(problem, text) == 1
-            assert " ".join(text[m.start : m.end] for m in found.marks) == text.replace(" ;", "")
+            assert " ".join(text[m.start : m.end] for m in label.marks) == text.replace(" ;", "")
 
 
 def test_gold_never_errs():
@@ -107,8 +107,8 @@ def test_a_third_strategy_needs_one_line():
     for problem in TASK.generate("eval", 200, (3, 9)):
         for name, strategy in three.items():
             text = strategy.demonstrate(TASK, problem.data)
-            found = label_among(three, TASK, problem, text, "stop")
-            assert (found.strategy, found.error) == (name, None), (problem.prompt, text, found)
+            label = label_among(three, TASK, problem, text, "stop")
+            assert (label.strategy, label.error) == (name, None), (problem.prompt, text, label)
             without_opening = text.split(maxsplit=1)[1]
             assert strategy_of(without_opening, problem, strategies=three) == name
         assert strategy_of(three["rotated"].demonstrate(TASK, problem.data), problem) in (MIXED, "forward")

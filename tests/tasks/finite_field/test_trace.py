@@ -119,7 +119,7 @@ def test_parse_reads_what_write_wrote(p, name, data):
     ],
 )
 def test_one_step(text, item):
-    assert [found[:3] for found in parse(text).items] == [item]
+    assert [step[:3] for step in parse(text).items] == [item]
 
 
 @pytest.mark.parametrize("text", ["", "#", "#3", "3 +e2 e3", "#3x +e2 e3", "#12345 +e2 e3", "#3; +e2 e3"])
@@ -161,5 +161,5 @@ def test_the_last_answer_counts():
 )
 def test_the_answer_is_the_one_that_is_verified(text):
     task = FiniteField(11)
-    found = parse(text).answer
-    assert (found if found in task.symbols else None) == task.answer_of(text)
+    answer = parse(text).answer
+    assert (answer if answer in task.symbols else None) == task.answer_of(text)

@@ -18,13 +18,13 @@ from tests.tasks.finite_field.chains import LONG, ONE, PROBLEM, TASK
 def test_truncated_wherever_it_is_cut(strategy, cut):
     text = STRATEGIES[strategy].demonstrate(TASK, PROBLEM.data)
     assert len(text) == {"forward": 47, "backward": 55}[strategy]  # so that all cuts are tried
-    found = TASK.label(PROBLEM, text[:cut], finish_reason="length")
-    assert (found.strategy, found.error) == (TRUNCATED, None)
+    label = TASK.label(PROBLEM, text[:cut], finish_reason="length")
+    assert (label.strategy, label.error) == (TRUNCATED, None)
 
 
 def test_truncated_is_judged_up_to_the_last_whole_step():
-    found = TASK.label(LONG, "forward e9 #3 +e2 e4 #4 *e9 e6 #5 +e", finish_reason="length")
-    assert (found.strategy, found.error, found.step) == (TRUNCATED, ARITHMETIC_FACT, 0)
+    label = TASK.label(LONG, "forward e9 #3 +e2 e4 #4 *e9 e6 #5 +e", finish_reason="length")
+    assert (label.strategy, label.error, label.step) == (TRUNCATED, ARITHMETIC_FACT, 0)
 
 
 def test_a_right_answer_keeps_the_error_of_its_way():
@@ -50,18 +50,18 @@ def test_answer_before_the_steps_and_steps_after_it():
 
 
 def test_no_first_state():
-    found = TASK.label(PROBLEM, "forward #3 +e2 e3 #4 *e9 e6 ; answer e6")
-    assert (found.error, found.step, found.marks[0].expected) == (CARRIED_STATE, 0, "e9")
-    assert [mark.error for mark in found.marks[1:]] == [None, None, None]
-    found = TASK.label(PROBLEM, "forward #3 +e2 e4 #4 *e9 e6 ; answer e6")
-    assert (found.marks[1].error, found.marks[1].expected) == (ARITHMETIC_FACT, "e3")
+    label = TASK.label(PROBLEM, "forward #3 +e2 e3 #4 *e9 e6 ; answer e6")
+    assert (label.error, label.step, label.marks[0].expected) == (CARRIED_STATE, 0, "e9")
+    assert [mark.error for mark in label.marks[1:]] == [None, None, None]
+    label = TASK.label(PROBLEM, "forward #3 +e2 e4 #4 *e9 e6 ; answer e6")
+    assert (label.marks[1].error, label.marks[1].expected) == (ARITHMETIC_FACT, "e3")
 
 
 def test_no_first_state_after_the_word_guess():
-    found = TASK.label(PROBLEM, "backward guess #4 /e9 e3 #3 -e2 e9 ; answer guess e6")
-    assert (found.strategy, found.error, found.step) == ("backward", CARRIED_STATE, 0)
-    assert (found.marks[0].start, found.marks[0].end, found.marks[0].expected) == (14, 14, "e6")
-    assert [mark.error for mark in found.marks[1:]] == [None, None, None]
+    label = TASK.label(PROBLEM, "backward guess #4 /e9 e3 #3 -e2 e9 ; answer guess e6")
+    assert (label.strategy, label.error, label.step) == ("backward", CARRIED_STATE, 0)
+    assert (label.marks[0].start, label.marks[0].end, label.marks[0].expected) == (14, 14, "e6")
+    assert [mark.error for mark in label.marks[1:]] == [None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_the_expected_rest_is_canonical(name, rest):
     """What should stand where the answer is missing is what `write` writes there."""
     gold = STRATEGIES[name].demonstrate(TASK, PROBLEM.data)
     for end in (gold.index(";"), gold.index("answer"), gold.index("answer") + len("answer guess")):
-        found = TASK.label(PROBLEM, gold[:end])
-        assert (found.strategy, found.error, found.step) == (name, STOPPING, 2)
-        assert found.marks[-1].expected == rest
+        label = TASK.label(PROBLEM, gold[:end])
+        assert (label.strategy, label.error, label.step) == (name, STOPPING, 2)
+        assert label.marks[-1].expected == rest
     assert gold.endswith(rest)
 
 
@@ -125,17 +125,17 @@ WORDS += [
 @given(st.one_of(st.text(), st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join)), st.booleans())
 def test_never_raises_and_marks_lie_in_order(completion, cut):
     for problem in (PROBLEM, LONG, ONE):
-        found = TASK.label(problem, completion, "length" if cut else "stop")
-        assert found.strategy in {*STRATEGIES, MIXED, OTHER, UNPARSED, TRUNCATED}
-        assert (found.strategy == TRUNCATED) == cut
-        assert (found.error is None) == (found.step is None)
-        assert (found.error is None) == all(mark.error is None for mark in found.marks)
+        label = TASK.label(problem, completion, "length" if cut else "stop")
+        assert label.strategy in {*STRATEGIES, MIXED, OTHER, UNPARSED, TRUNCATED}
+        assert (label.strategy == TRUNCATED) == cut
+        assert (label.error is None) == (label.step is None)
+        assert (label.error is None) == all(mark.error is None for mark in label.marks)
         end = 0
-        for mark in found.marks:
+        for mark in label.marks:
             assert end <= mark.start <= mark.end <= len(completion)
             end = mark.end
-        assert len(json.loads(found.evidence())["marks"]) == len(found.marks)
-        if found.strategy in (*STRATEGIES,) and found.error is None:
+        assert len(json.loads(label.evidence())["marks"]) == len(label.marks)
+        if label.strategy in (*STRATEGIES,) and label.error is None:
             assert TASK.verify(problem, completion) == 1
 
 

@@ -71,26 +71,26 @@ def test_one_step(completion, expected):
 
 def turned(first, second, at, back):
     """`at` steps of one strategy, then the last `back` steps of another."""
-    one = STRATEGIES[first].demonstrate(TASK, LONG.data).split()
-    two = STRATEGIES[second].demonstrate(TASK, LONG.data).split()
-    head = one.index("#3" if first == "forward" else "#8")
-    end = two.index(";")
-    made = [*one[: head + 3 * at], *two[end - 3 * back :]]
-    assert sum(word[0] == "#" for word in made) == at + back
-    assert made[-4:-2] == [";", "answer"]
-    return " ".join(made)
+    start = STRATEGIES[first].demonstrate(TASK, LONG.data).split()
+    rest = STRATEGIES[second].demonstrate(TASK, LONG.data).split()
+    head = start.index("#3" if first == "forward" else "#8")
+    end = rest.index(";")
+    words = [*start[: head + 3 * at], *rest[end - 3 * back :]]
+    assert sum(word[0] == "#" for word in words) == at + back
+    assert words[-4:-2] == [";", "answer"]
+    return " ".join(words)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("first", "second"), [("forward", "backward"), ("backward", "forward")])
 def test_turning_round_is_mixed(first, second, at):
     completion = turned(first, second, at, at)
-    found = TASK.label(LONG, completion)
+    label = TASK.label(LONG, completion)
     if at == 1:  # one step and back: the second is as likely a slip
-        assert found.strategy in (MIXED, first)
+        assert label.strategy in (MIXED, first)
     else:
-        assert found.strategy == MIXED
-    assert found.step == at  # where it leaves the strategy that it began with
+        assert label.strategy == MIXED
+    assert label.step == at  # where it leaves the strategy that it began with
     without_opening = completion.split(maxsplit=1)[1]
     assert strategy_of(without_opening, LONG) == MIXED
 

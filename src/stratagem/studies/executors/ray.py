@@ -57,14 +57,14 @@ class Reports:
     """The actor that keeps what workers say of their progress until the driver takes it."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[str, int, int, dict[str, Any]]] = []
+        self.reports: list[tuple[str, int, int, dict[str, Any]]] = []
 
     def put(self, report: tuple[str, int, int, dict[str, Any]]) -> None:
-        self.found.append(report)
+        self.reports.append(report)
 
     def take(self) -> list[tuple[str, int, int, dict[str, Any]]]:
-        found, self.found = self.found, []
-        return found
+        reports, self.reports = self.reports, []
+        return reports
 
 
 @dataclass(frozen=True, slots=True)

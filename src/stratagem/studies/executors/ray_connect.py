@@ -92,14 +92,14 @@ def find(address: str) -> str | None:
     if given not in ("", "auto"):
         return given
     try:
-        found = canonicalize_bootstrap_address("auto" if address == "auto" else None)  # pyright: ignore[reportArgumentType]
+        bootstrap = canonicalize_bootstrap_address("auto" if address == "auto" else None)  # pyright: ignore[reportArgumentType]
     except ConnectionError:
         raise StratagemError(
             "--ray auto: no Ray runs on this machine; start one with `ray start --head`, or say --ray alone"
         ) from None
-    if found is not None and address == HERE and unreachable(found):
+    if bootstrap is not None and address == HERE and unreachable(bootstrap):
         return None  # the address of one that has ended
-    return found
+    return bootstrap
 
 
 def unreachable(address: str) -> str:

@@ -39,8 +39,8 @@ PROMPT = re.compile(
 
 def find_prompt(text: str) -> str:
     """The last problem that a text states, as an LLM's prompt does after its instruction; else the text itself."""
-    found = PROMPT.findall(text)
-    return found[-1] if found else text
+    prompts = PROMPT.findall(text)
+    return prompts[-1] if prompts else text
 
 
 def plain(text: str) -> str:

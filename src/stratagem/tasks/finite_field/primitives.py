@@ -137,12 +137,12 @@ def lines(update: int, tokens: int, variant: str = "both", seed: int = 0) -> lis
     size = int(rng.integers(1, min(16, longest) + 1))
     if longest > 16 and rng.random() < 0.25:
         size = int(rng.integers(17, longest + 1))
-    made: list[Line] = []
+    batch: list[Line] = []
     for _ in range(max(2, tokens // (5 * size + 8))):
         p = FIELDS[int(rng.random() < 0.35)]
         direction = directions[int(rng.integers(len(directions)))]
-        made.append(traversal(p, size, direction, rng, recall=update >= RECALL_FROM))
-    return made
+        batch.append(traversal(p, size, direction, rng, recall=update >= RECALL_FROM))
+    return batch
 
 
 def abilities() -> Mapping[str, Callable[[str], bool]]:

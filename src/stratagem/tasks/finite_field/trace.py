@@ -117,8 +117,8 @@ def parse(completion: str) -> Trace:
         items = _without_restatement(items)
 
     size = len(text)
-    found = last_answer(text)
-    answer, answer_span = (found[1], found.span()) if found else (None, (size, size))
+    answer_match = last_answer(text)
+    answer, answer_span = (answer_match[1], answer_match.span()) if answer_match else (None, (size, size))
 
     # An answer may come before the steps; it is no part of the head.
     head_end = items[0].match.start() if items else answer_span[0]
