@@ -27,8 +27,8 @@ def term(value: float, se: float = 0.005) -> Estimate:
 
 
 GAINS = {
-    "FB/RL(6-9)": {"selection": term(0.2), "improvement": term(0.28)},
-    "FB/RL(2-5)": {"selection": term(0.15), "improvement": term(-0.02)},
+    "FB/RL(6-9)": {"selection": term(0.2), "improvement": term(0.28), "gap": term(-0.08)},
+    "FB/RL(2-5)": {"selection": term(0.15), "improvement": term(-0.02), "gap": term(0.13)},
 }
 
 
@@ -66,14 +66,18 @@ def test_a_single_strategy_model_that_learns_the_other_refutes_claim_1() -> None
 
 
 def test_execution_that_improves_on_easy_problems_refutes_claims_2_and_3() -> None:
-    gains = GAINS | {"FB/RL(2-5)": {"selection": term(0.15), "improvement": term(0.2)}}
+    gains = GAINS | {"FB/RL(2-5)": {"selection": term(0.15), "improvement": term(0.2), "gap": term(-0.05)}}
     judged = verdicts(Made(PUBLISHED | {"B/RL(2-5)": (0.7, 0.1)}, gains))
     assert judged["2"] == judged["3"] == REFUTED
 
 
 def test_noise_leaves_claims_undecided() -> None:
-    gains = GAINS | {"FB/RL(2-5)": {"selection": term(0.15), "improvement": term(0.04, se=0.05)}}
-    assert verdicts(Made(gains=gains))["3"] == UNDECIDED
+    unsure = {"selection": term(0.15), "improvement": term(0.04, se=0.05), "gap": term(0.08, se=0.05)}
+    assert verdicts(Made(gains=GAINS | {"FB/RL(2-5)": unsure}))["3"] == UNDECIDED
+
+
+def test_a_lead_of_less_than_a_wide_margin_refutes_a_wide_margin() -> None:
+    assert verdicts(Made(PUBLISHED | {"F/RL(6-9)": (0.91, 0.91)}))["1"] == REFUTED
 
 
 def test_a_limit_of_chance_is_said_in_the_statement() -> None:
