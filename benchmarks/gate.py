@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stratagem.models.folder import SHIPPED, load_model, model_folder
+from stratagem.models.folder import load_model, model_folder, shipped_base
 from stratagem.models.vocabulary import encode
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import SFTConfig
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("base", nargs="?", type=Path, default=SHIPPED)
+    parser.add_argument("base", nargs="?", type=Path, default=shipped_base(TASK))
     base = model_folder(parser.parse_args().base)
     torch.set_num_threads(1)
     study = read_study("table1")

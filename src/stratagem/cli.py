@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 # name: (module, function, one line of help)
@@ -122,7 +121,8 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
             raise
         print(f"stratagem {name}: {error}", file=sys.stderr)
         if place := os.environ.get("STRATAGEM_ERROR_FILE"):
-            Path(place).write_text(str(error))
+            with open(place, "w") as file:
+                file.write(str(error))
         return 2
     except ModuleNotFoundError as error:
         if debug or error.name not in ("torch", "transformers", "tokenizers", "safetensors"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -14,10 +14,12 @@ torch = pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.models.folder import load_model  # noqa: E402
 from stratagem.records import StratagemError  # noqa: E402
-from stratagem.settings import LOSSES  # noqa: E402
+from stratagem.settings import GRPOConfig  # noqa: E402
 from stratagem.training import loop  # noqa: E402
 from stratagem.training.grpo import advantages, policy_loss, token_logps  # noqa: E402
 from stratagem.training.packing import pack  # noqa: E402
+
+LOSSES = get_args(get_type_hints(GRPOConfig)["loss"])
 
 CLIP, BETA, MAX_NEW = 0.2, 0.05, 9
 

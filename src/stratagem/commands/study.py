@@ -17,15 +17,13 @@ from rich.console import Console
 from stratagem.commands.common import bars, console, read
 from stratagem.commands.train import Engine, engine_of, need_llm
 from stratagem.records import StratagemError
-from stratagem.report import study as page
-from stratagem.report import terminal
 from stratagem.settings import LLMConfig
 from stratagem.studies.study import read_study, shipped, study_file
-from stratagem.study_result import Summary, decode
 from stratagem.workspace import read_json, write_bytes
 
 if TYPE_CHECKING:
     from stratagem.studies.executors.ray import Cluster
+    from stratagem.study_result import Summary
 
 Source = Annotated[
     str | None,
@@ -218,12 +216,17 @@ def announce(seconds: float) -> None:
 
 
 def show_study(summary: Summary, report: Path) -> None:
+    from stratagem.report import terminal  # with its charts, which --help needs no more than the next one
+
     terminal.show(summary, Console())
     console().print(f"report: {report}", highlight=False)
 
 
 def report(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Report, "report", words, text)
+    from stratagem.report import study as page
+    from stratagem.study_result import decode
+
     summary = decode(read_json(given.study / "summary.json"), str(given.study / "summary.json"))
     tables = {}
     for name in ("rollouts", "curves", "metrics"):

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from stratagem.decomposition.account import account
 from stratagem.decomposition.contrast import paired_gain
@@ -261,7 +261,7 @@ def _check(
     se_hcos = np.maximum(se_hcos, np.sqrt(least))
     # What no hand label finds has to be 0 in all; anywhere else, and in single strata, shares have to be above 0.
     tests = np.where(absent_cos, max(1, absent_cos.sum()), mean_hcos.size)
-    off = np.where(absent_cos, np.abs(mean_hcos), -mean_hcos) - stats.norm.isf(MISFIT / tests) * se_hcos
+    off = np.where(absent_cos, np.abs(mean_hcos), -mean_hcos) + special.ndtri(MISFIT / tests) * se_hcos
     off[:-1, absent_cos] = -1.0
     if off.max() <= 1e-9:
         return

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from stratagem.records import ALL, Estimate, StratagemError
 from stratagem.stats.uncertainty import mean_estimate, t_interval
@@ -171,7 +171,7 @@ def at_level(estimate: Estimate, level: float, replicates: int) -> Estimate:
     if level == 0.95:
         return estimate
     df = replicates - 1 if replicates > 1 else estimate.n - 1
-    reach = float(stats.t.ppf((1 + level) / 2, df)) * estimate.se
+    reach = float(special.stdtrit(df, (1 + level) / 2)) * estimate.se
     return msgspec.structs.replace(estimate, low=estimate.value - reach, high=estimate.value + reach)
 
 
