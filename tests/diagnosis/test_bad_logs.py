@@ -27,15 +27,15 @@ def fuzz(numbers: range, folder: Path) -> int:
             path.write_bytes(data)
             expected.append(reference.read(data)[0])
         try:
-            found = diagnose([[path] for path in paths], look, draws=100, sample=0)
+            diagnosis = diagnose([[path] for path in paths], look, draws=100, sample=0)
         except StratagemError as error:
             refusals[number] = str(error)
             continue
         answered += 1
-        for side, rows in zip(found.sides, expected, strict=True):
+        for side, rows in zip(diagnosis.sides, expected, strict=True):
             scores = [row[3] for row in rows if row[3] is not None]
             assert side.responses == len(scores), number
-    assert [one for one in refusals.items() if "\n" in one[1]] == []
+    assert [refusal for refusal in refusals.items() if "\n" in refusal[1]] == []
     return answered
 
 

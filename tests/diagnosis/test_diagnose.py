@@ -87,27 +87,27 @@ def routed(tmp_path: Path) -> list[Path]:
 
 
 def test_a_pure_change_of_routing_is_selection(routed: list[Path], rules: Look) -> None:
-    found = diagnose(routed, rules, draws=500)
-    assert found.gain.value == pytest.approx(0.4)
-    assert found.selection.value == pytest.approx(0.4)
-    assert found.improvement.value == pytest.approx(0.0, abs=1e-12)
-    assert found.lead == "selection"
-    parts = (term.value for term in (found.selection, found.improvement, found.new_strategy))
-    assert sum(parts) == pytest.approx(found.gain.value, abs=1e-12)
-    shares = {row.strategy: [row.share_before.value, row.share_after.value] for row in found.strategies}
+    diagnosis = diagnose(routed, rules, draws=500)
+    assert diagnosis.gain.value == pytest.approx(0.4)
+    assert diagnosis.selection.value == pytest.approx(0.4)
+    assert diagnosis.improvement.value == pytest.approx(0.0, abs=1e-12)
+    assert diagnosis.lead == "selection"
+    parts = (term.value for term in (diagnosis.selection, diagnosis.improvement, diagnosis.new_strategy))
+    assert sum(parts) == pytest.approx(diagnosis.gain.value, abs=1e-12)
+    shares = {row.strategy: [row.share_before.value, row.share_after.value] for row in diagnosis.strategies}
     assert shares == {"forward": pytest.approx([0.5, 1.0]), "backward": pytest.approx([0.5, 0.0])}
-    assert "by selection" in found.verdict.sentence
-    assert found.join == "prompt"
-    assert found.problems == 60
+    assert "by selection" in diagnosis.verdict.sentence
+    assert diagnosis.join == "prompt"
+    assert diagnosis.problems == 60
 
 
 def test_a_pure_change_of_execution_is_improvement(tmp_path: Path, rules: Look) -> None:
     before = log(tmp_path / "a.jsonl", {"forward": (0.5, 0.5), "backward": (0.5, 0.2)})
     after = log(tmp_path / "b.jsonl", {"forward": (0.5, 0.9), "backward": (0.5, 0.6)}, seed=1)
-    found = diagnose([before, after], rules, draws=500)
-    assert found.improvement.value == pytest.approx(0.4)
-    assert found.selection.value == pytest.approx(0.0, abs=1e-12)
-    assert found.lead == "improvement"
+    diagnosis = diagnose([before, after], rules, draws=500)
+    assert diagnosis.improvement.value == pytest.approx(0.4)
+    assert diagnosis.selection.value == pytest.approx(0.0, abs=1e-12)
+    assert diagnosis.lead == "improvement"
 
 
 def test_swapping_the_sides_turns_the_gain_round(routed: list[Path], rules: Look) -> None:
@@ -120,9 +120,9 @@ def test_swapping_the_sides_turns_the_gain_round(routed: list[Path], rules: Look
 
 
 def test_the_same_log_twice_has_no_gain(routed: list[Path], rules: Look) -> None:
-    found = diagnose([routed[0], routed[0]], rules, names=["a", "b"], draws=100)
-    assert found.gain.value == 0
-    assert found.gain.se == 0
+    diagnosis = diagnose([routed[0], routed[0]], rules, names=["a", "b"], draws=100)
+    assert diagnosis.gain.value == 0
+    assert diagnosis.gain.se == 0
 
 
 def test_several_logs_are_compared_with_the_first_and_with_each_other(tmp_path: Path, rules: Look) -> None:
@@ -130,12 +130,12 @@ def test_several_logs_are_compared_with_the_first_and_with_each_other(tmp_path: 
         log(tmp_path / f"{name}.jsonl", {"forward": (share, 0.9), "backward": (1 - share, 0.1)}, seed=i)
         for i, (name, share) in enumerate([("base", 0.25), ("sft", 0.5), ("rl", 1.0)])
     ]
-    found = diagnose(logs, rules, draws=100)
-    pairs = [(one.before, one.after) for one in found.comparisons]
+    diagnosis = diagnose(logs, rules, draws=100)
+    pairs = [(comparison.before, comparison.after) for comparison in diagnosis.comparisons]
     assert pairs == [("base", "sft"), ("base", "rl"), ("sft", "rl")]
-    steps = [step.gain.value for step in found.path.steps]
+    steps = [step.gain.value for step in diagnosis.path.steps]
     assert steps == pytest.approx([0.2, 0.4])
-    assert found.gain.value == pytest.approx(0.6)  # the whole way stands at the top
+    assert diagnosis.gain.value == pytest.approx(0.6)  # the whole way stands at the top
 
 
 def test_one_log_with_checkpoints_is_a_path(tmp_path: Path, rules: Look) -> None:
@@ -151,10 +151,10 @@ def test_one_log_with_checkpoints_is_a_path(tmp_path: Path, rules: Look) -> None
     whole = tmp_path / "whole.jsonl"
     whole.write_text("".join(parts))
     look = Look(rules=rules.rules, checkpoint="step")
-    found = diagnose([whole], look, draws=100)
-    assert [(step.before, step.after) for step in found.path.steps] == [("0", "10"), ("10", "20")]
-    assert sum(step.gain.value for step in found.path.steps) == pytest.approx(0.6)
-    assert found.gain.value == pytest.approx(0.6)
+    diagnosis = diagnose([whole], look, draws=100)
+    assert [(step.before, step.after) for step in diagnosis.path.steps] == [("0", "10"), ("10", "20")]
+    assert sum(step.gain.value for step in diagnosis.path.steps) == pytest.approx(0.6)
+    assert diagnosis.gain.value == pytest.approx(0.6)
 
 
 def test_a_training_log_that_repeats_no_problem_is_compared_by_strata(tmp_path: Path, rules: Look) -> None:
@@ -166,17 +166,17 @@ def test_a_training_log_that_repeats_no_problem_is_compared_by_strata(tmp_path: 
             text += part.read_text().replace('"problem ', f'"problem {kind} {step} ')
     whole = tmp_path / "whole.jsonl"
     whole.write_text(text)
-    found = diagnose([whole], Look(rules=rules.rules, checkpoint="step"), draws=200)
-    assert (found.paired, found.by, found.problems) == (False, ("kind",), 120)
-    assert found.selection.value == pytest.approx(0.6)
-    assert found.selection.low > 0.5
-    assert found.improvement.value == pytest.approx(0.0, abs=1e-12)
-    assert found.lead == "selection"
-    assert "The problems before are not those after" in found.verdict.sentence
-    assert [row.behaviour for row in found.behaviours] == ["checks"]
-    assert not found.path.paired
-    assert found.path.along.gain.value == pytest.approx(0.6)
-    page = render(found, None)
+    diagnosis = diagnose([whole], Look(rules=rules.rules, checkpoint="step"), draws=200)
+    assert (diagnosis.paired, diagnosis.by, diagnosis.problems) == (False, ("kind",), 120)
+    assert diagnosis.selection.value == pytest.approx(0.6)
+    assert diagnosis.selection.low > 0.5
+    assert diagnosis.improvement.value == pytest.approx(0.0, abs=1e-12)
+    assert diagnosis.lead == "selection"
+    assert "The problems before are not those after" in diagnosis.verdict.sentence
+    assert [row.behaviour for row in diagnosis.behaviours] == ["checks"]
+    assert not diagnosis.path.paired
+    assert diagnosis.path.along.gain.value == pytest.approx(0.6)
+    page = render(diagnosis, None)
     assert "tried only where the problems are the same" in page
 
 
@@ -208,27 +208,27 @@ def test_many_checkpoints_are_joined_into_runs(tmp_path: Path, rules: Look) -> N
     )
     whole = tmp_path / "whole.jsonl"
     whole.write_text(text)
-    found = diagnose([whole], Look(rules=rules.rules, checkpoint="checkpoint"), draws=100)
-    assert len(found.path.steps) == 9
-    assert found.path.steps[0].before == "0-2"
+    diagnosis = diagnose([whole], Look(rules=rules.rules, checkpoint="checkpoint"), draws=100)
+    assert len(diagnosis.path.steps) == 9
+    assert diagnosis.path.steps[0].before == "0-2"
 
 
 def test_the_table_holds_every_response_and_no_text_means_none(
     routed: list[Path], rules: Look, tmp_path: Path
 ) -> None:
     table = tmp_path / "labelled.parquet"
-    found = diagnose(routed, rules, draws=100, table=table)
+    diagnosis = diagnose(routed, rules, draws=100, table=table)
     whole = pl.read_parquet(table)
     assert whole.height == 480
     assert whole["strategy"].value_counts().sort("strategy")["count"].to_list() == [120, 360]
-    assert found.sample is not None
-    assert set(found.sample["problem_id"]) <= {str(k) for k in whole["problem_id"]} | set(
-        found.sample["problem_id"]
+    assert diagnosis.sample is not None
+    assert set(diagnosis.sample["problem_id"]) <= {str(k) for k in whole["problem_id"]} | set(
+        diagnosis.sample["problem_id"]
     )
     bare = diagnose(routed, rules, draws=100, table=table, texts=False)
     assert bare.sample is None
     assert not {"prompt", "completion", "evidence"} & set(pl.read_parquet(table).columns)
-    assert bare.gain == found.gain
+    assert bare.gain == diagnosis.gain
     assert not list(tmp_path.glob(".labelled*"))
 
 
@@ -239,8 +239,8 @@ def test_the_same_seed_gives_the_same_summary(routed: list[Path], rules: Look) -
 def test_what_differs_between_the_sides_is_said(tmp_path: Path, rules: Look) -> None:
     shares = {"forward": (0.5, 0.5), "backward": (0.5, 0.5)}
     logs = [log(tmp_path / f"{t}.jsonl", shares, temperature=t) for t in (0.6, 1.0)]
-    found = diagnose(logs, rules, names=["a", "b"], draws=100)
-    assert found.warnings == ("temperature differs: a: 0.6; b: 1.0",)
+    diagnosis = diagnose(logs, rules, names=["a", "b"], draws=100)
+    assert diagnosis.warnings == ("temperature differs: a: 0.6; b: 1.0",)
 
 
 @pytest.mark.parametrize(
@@ -276,16 +276,16 @@ Figures = tuple[str, int, float, float, float, float]
 @pytest.mark.parametrize("by", [(), ("dataset",)])
 def test_published_figures_of_real_rollouts(figures: Figures, by: tuple[str, ...]) -> None:
     name, problems, before, after, gain, se = figures
-    logs = [DATA / "algebra-rl" / f"{one}.parquet" for one in ("before", name)]
-    found = diagnose(logs, Look(by=by), draws=100)
-    assert found.problems == problems
-    assert found.left_out_before == found.left_out_after == 599 - problems
-    assert found.accuracy_before == pytest.approx(before, abs=5e-7)
-    assert found.accuracy_after == pytest.approx(after, abs=5e-7)
-    assert found.gain.value == pytest.approx(gain, abs=5e-7)
-    assert found.gain.se == pytest.approx(se, abs=5e-7)
+    logs = [DATA / "algebra-rl" / f"{stem}.parquet" for stem in ("before", name)]
+    diagnosis = diagnose(logs, Look(by=by), draws=100)
+    assert diagnosis.problems == problems
+    assert diagnosis.left_out_before == diagnosis.left_out_after == 599 - problems
+    assert diagnosis.accuracy_before == pytest.approx(before, abs=5e-7)
+    assert diagnosis.accuracy_after == pytest.approx(after, abs=5e-7)
+    assert diagnosis.gain.value == pytest.approx(gain, abs=5e-7)
+    assert diagnosis.gain.se == pytest.approx(se, abs=5e-7)
     assert sum(
-        term.value for term in (found.selection, found.improvement, found.new_strategy)
+        term.value for term in (diagnosis.selection, diagnosis.improvement, diagnosis.new_strategy)
     ) == pytest.approx(gain, abs=5e-7)
 
 
@@ -312,8 +312,8 @@ def test_forms_of_the_answer_count_together_too(tmp_path: Path) -> None:
         rows = [{"prompt": f"p{i}", "response": text, "score": 1} for i, text in enumerate(texts)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     look = Look(rules=read_rules(tmp_path / "rules.toml"))
-    found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], look, draws=100)
-    shares = {one.behaviour: one.share_before for one in found.behaviours}
+    diagnosis = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], look, draws=100)
+    shares = {row.behaviour: row.share_before for row in diagnosis.behaviours}
     assert shares == {"answer_long": 0.5, "answer_odd": 0.5, "answer_not_plain": 0.75}
 
 
@@ -321,12 +321,12 @@ def test_counts_alone_claim_nothing_about_strategies(tmp_path: Path) -> None:
     for name, right in (("a", 2), ("b", 5)):
         rows = [{"id": str(i), "c": min(8, right + i % 3), "n": 8} for i in range(60)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], draws=100)
-    assert found.gain.value == pytest.approx(3 / 8)
-    assert math.isnan(found.selection.value)
-    assert math.isnan(found.improvement.value)
-    assert found.lead is None
-    assert found.strategies == found.robustness == found.cells == ()
-    assert "selection and improvement cannot be told apart" in found.verdict.sentence
-    assert found.verdict.action == "log the completions"
-    assert [row.k for row in found.passk] == [1, 2, 4, 8]
+    diagnosis = diagnose([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], draws=100)
+    assert diagnosis.gain.value == pytest.approx(3 / 8)
+    assert math.isnan(diagnosis.selection.value)
+    assert math.isnan(diagnosis.improvement.value)
+    assert diagnosis.lead is None
+    assert diagnosis.strategies == diagnosis.robustness == diagnosis.cells == ()
+    assert "selection and improvement cannot be told apart" in diagnosis.verdict.sentence
+    assert diagnosis.verdict.action == "log the completions"
+    assert [row.k for row in diagnosis.passk] == [1, 2, 4, 8]

@@ -54,19 +54,19 @@ def printed(summary: dict[str, Any]) -> str:
 # -- answers that the labels do not find ---------------------------------------------------------------------
 
 
-def test_rules_that_miss_what_the_grader_reads_are_to_be_mended(tmp_path: Path) -> None:
+def test_rules_that_miss_what_the_grader_reads_are_to_be_fixed(tmp_path: Path) -> None:
     logs = [
         write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward. The answer: 4", j < k))
         for name, k in (("a", 1), ("b", 3))
     ]
-    found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100)
-    assert found.verdict.action == "fix the parts of the rules"
-    assert "[parts]" in found.verdict.evidence[0]
+    diagnosis = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100)
+    assert diagnosis.verdict.action == "fix the parts of the rules"
+    assert "[parts]" in diagnosis.verdict.evidence[0]
     text = (
         "100.0% of responses before (25.0% of them graded right) and 100.0% of responses after (75.0% of them"
     )
-    assert text in found.verdict.sentence
-    assert "not in these logs" not in str(found.verdict)
+    assert text in diagnosis.verdict.sentence
+    assert "not in these logs" not in str(diagnosis.verdict)
 
 
 def test_answers_that_the_grader_cannot_read_either_are_a_matter_of_format(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_answers_that_the_grader_cannot_read_either_are_a_matter_of_format(tmp_p
         return said("I go forward.", False) if j < 2 else said("I go forward. <answer>4</answer>", i % 2 == 0)
 
     logs = [write(tmp_path / f"{name}.jsonl", answer) for name in ("a", "b")]
-    found = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100)
-    assert found.verdict.action == "fix the format first"
-    assert found.verdict.evidence[0] == (
+    diagnosis = diagnose(logs, looking(tmp_path, PARTS + RULES), draws=100)
+    assert diagnosis.verdict.action == "fix the format first"
+    assert diagnosis.verdict.evidence[0] == (
         "50.0% of the responses after RL are unparsed or truncated: what they would have answered is not in these logs."
     )
 
@@ -90,17 +90,17 @@ def test_few_problems_that_agree_show_no_fall(tmp_path: Path, problems: int) -> 
         write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward.", j < k), range(problems))
         for name, k in (("a", 2), ("b", 1))
     ]
-    found = diagnose(logs, looking(tmp_path, by=()), draws=100)
-    assert (found.gain.value, found.gain.n) == (-0.25, problems)
-    assert all(map(math.isnan, (found.gain.low, found.gain.high, found.gain.se)))
-    assert found.lead == "undecided"
-    assert all(math.isnan(row.gain.low) for row in found.strata)
-    assert found.verdict.action == "collect more samples"
-    assert found.verdict.sentence == (
+    diagnosis = diagnose(logs, looking(tmp_path, by=()), draws=100)
+    assert (diagnosis.gain.value, diagnosis.gain.n) == (-0.25, problems)
+    assert all(map(math.isnan, (diagnosis.gain.low, diagnosis.gain.high, diagnosis.gain.se)))
+    assert diagnosis.lead == "undecided"
+    assert all(math.isnan(row.gain.low) for row in diagnosis.strata)
+    assert diagnosis.verdict.action == "collect more samples"
+    assert diagnosis.verdict.sentence == (
         "In these logs accuracy went from 50.0% to 25.0%; how sure that is they do not say. If the change is as large "
         f"as it looks, about 59 problems like these {problems} would tell."
     )
-    assert "[" not in printed(found).split("New strategy")[1].split("Strategy")[0]
+    assert "[" not in printed(diagnosis).split("New strategy")[1].split("Strategy")[0]
 
 
 def test_enough_problems_that_agree_show_one(tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_enough_problems_that_agree_show_one(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.jsonl", lambda i, j, k=k: said("I go forward.", j < k), range(6))
         for name, k in (("a", 2), ("b", 1))
     ]
-    found = diagnose(logs, looking(tmp_path, by=()), draws=100)
-    assert found.gain.high == -0.25
-    assert "fell by 25.0 points" in found.verdict.sentence
+    diagnosis = diagnose(logs, looking(tmp_path, by=()), draws=100)
+    assert diagnosis.gain.high == -0.25
+    assert "fell by 25.0 points" in diagnosis.verdict.sentence
 
 
 # -- difficulty ----------------------------------------------------------------------------------------------
@@ -123,29 +123,28 @@ def test_numbers_stay_numbers_and_weak_execution_on_hard_problems_is_found(
     """All but the hardest tenth is always right after, so that headroom alone would not call execution weak."""
 
     def answer(side: int, kind: type) -> Answer:
-        def one(i: int, j: int) -> dict[str, Any]:
+        def record(i: int, j: int) -> dict[str, Any]:
             level = i % 12 + 1
             right = j == 0 or not (level == 12 or (side == 0 and level < 4))
             return said(f"I go {'forward' if j % 2 else 'backward'}.", right, difficulty=kind(level))
 
-        return one
+        return record
 
     logs = [
         write(tmp_path / "a.jsonl", answer(0, int), range(240), samples=3),
         write(tmp_path / "b.jsonl", answer(1, after), range(240), samples=3),
     ]
     table = tmp_path / "labelled.parquet"
-    done = diagnose(logs, looking(tmp_path), draws=200, table=table)
-    found = done
-    assert found.by == ("difficulty",)
-    assert [row.stratum["difficulty"] for row in found.strata] == list(range(1, 13))
+    diagnosis = diagnose(logs, looking(tmp_path), draws=200, table=table)
+    assert diagnosis.by == ("difficulty",)
+    assert [row.stratum["difficulty"] for row in diagnosis.strata] == list(range(1, 13))
     assert pl.read_parquet(table).schema["difficulty"].is_numeric()
-    evidence = found.verdict.evidence
+    evidence = diagnosis.verdict.evidence
     assert "At difficulty 12 accuracy is 33.3%." in evidence[0]
     shown = [line.split(":")[0] for line in evidence if line.startswith("Difficulty")]
     assert shown == [f"Difficulty {x}" for x in (1, 2, 3, 10, 11, 12)]
-    assert found.headroom.after.improvement.low < 0.1
-    page = render(found, done.sample)
+    assert diagnosis.headroom.after.improvement.low < 0.1
+    page = render(diagnosis, diagnosis.sample)
     rows = page[page.index('aria-label="Strata"') :]
     assert rows.index('<td class="t">2</td>') < rows.index('<td class="t">10</td>')
 
@@ -157,8 +156,8 @@ def test_numbers_beside_text_are_text(tmp_path: Path) -> None:
         )
         for k in (int, str)
     ]
-    found = diagnose(logs, looking(tmp_path), draws=100)
-    assert [row.stratum["level"] for row in found.strata] == ["0", "1"]
+    diagnosis = diagnose(logs, looking(tmp_path), draws=100)
+    assert [row.stratum["level"] for row in diagnosis.strata] == ["0", "1"]
 
 
 # -- chains --------------------------------------------------------------------------------------------------
@@ -177,21 +176,21 @@ def test_a_chain_says_which_problems_its_steps_are_over(tmp_path: Path) -> None:
         write(tmp_path / "sft.jsonl", answer(2), range(60)),
         write(tmp_path / "rl.jsonl", answer(3), range(10, 60)),
     ]
-    found = diagnose(logs, looking(tmp_path), draws=200)
-    whole = next(c for c in found.comparisons if (c.before, c.after) == ("base", "rl"))
-    assert found.by == ("kind",)
+    diagnosis = diagnose(logs, looking(tmp_path), draws=200)
+    whole = next(c for c in diagnosis.comparisons if (c.before, c.after) == ("base", "rl"))
+    assert diagnosis.by == ("kind",)
     # Over the same problems the same gain, and just as sure.
-    assert msgspec.structs.astuple(found.path.along.gain)[:5] == pytest.approx(
+    assert msgspec.structs.astuple(diagnosis.path.along.gain)[:5] == pytest.approx(
         msgspec.structs.astuple(whole.gain)[:5]
     )
-    text = printed(found)
+    text = printed(diagnosis)
     note = (
         "Steps are over the 50 problems that all 3 checkpoints answered; a comparison is over all that its own two "
         "sides answered (60 for base → sft), so that its gain may differ."
     )
     assert note in text
     assert "60 problems" in text
-    assert note in " ".join(render(found, None).split())
+    assert note in " ".join(render(diagnosis, None).split())
     steps = text.split("Step by step")[1].split("all steps")[0]
     assert steps.count("[") == 8  # gain, selection, improvement and new strategy of both steps
 
@@ -217,7 +216,7 @@ def surveyed(path: Path) -> Any:
     return survey([path], ReadOptions(), lambda done, total: None)
 
 
-def test_prompts_that_differ_under_the_same_ids_are_told(tmp_path: Path) -> None:
+def test_prompts_that_differ_under_the_same_ids_are_noted(tmp_path: Path) -> None:
     def asked(system: str, odd: int = 0) -> Answer:
         return lambda i, j: said(
             "I go on.", True, id=i, prompt=f"{system}{'Why' if i < odd else 'What'} is {i}?"
@@ -227,20 +226,20 @@ def test_prompts_that_differ_under_the_same_ids_are_told(tmp_path: Path) -> None
         write(tmp_path / f"{name}.jsonl", answer)
         for name, answer in (("a", asked("")), ("b", asked("", odd=3)), ("c", asked("<|im_start|> ", odd=40)))
     ]
-    found = [surveyed(path) for path in logs]
-    assert differences(found[:1] * 2) == []
-    assert differences(found[:2]) == [
+    surveys = [surveyed(path) for path in logs]
+    assert differences(surveys[:1] * 2) == []
+    assert differences(surveys[:2]) == [
         "the prompt is another one for 3 (8%) of the 40 problems of both a and b"
     ]
-    assert len(differences(found)) == 2
-    assert diagnose(logs[:2], looking(tmp_path), draws=100).warnings == tuple(differences(found[:2]))
+    assert len(differences(surveys)) == 2
+    assert diagnose(logs[:2], looking(tmp_path), draws=100).warnings == tuple(differences(surveys[:2]))
     with pytest.raises(StratagemError, match="40 of 40 ids have another prompt"):
         diagnose(logs[::2], looking(tmp_path), draws=100, table=tmp_path / "labelled.parquet")
     assert not list(tmp_path.glob("*.parquet"))  # nothing is left that a next try would stumble over
     forced = diagnose(logs[::2], looking(tmp_path, join="id"), draws=100).warnings
     assert forced == ("the prompt is another one for 40 (100%) of the 40 problems of both a and c",)
     template = write(tmp_path / "d.jsonl", asked("<|im_start|> "))
-    assert differences([found[0], surveyed(template)]) == [
+    assert differences([surveys[0], surveyed(template)]) == [
         "the prompt's text differs for 40 of the 40 problems of both a and d (template or system prompt)"
     ]
 
@@ -266,11 +265,11 @@ def test_strategies_are_split_by_behaviours_and_by_named_columns(tmp_path: Path)
     """One strategy, whose careful form wins: selection is only seen where the strategy is split."""
 
     def answer(careful: int) -> Answer:
-        def one(i: int, j: int) -> dict[str, Any]:
+        def record(i: int, j: int) -> dict[str, Any]:
             text = "I go forward. let me check" if j < careful else "I go forward."
             return said(text, j < careful or i % 10 == 0, style="slow" if j < careful else "quick", same="x")
 
-        return one
+        return record
 
     logs = [write(tmp_path / f"{k}.jsonl", answer(k)) for k in (1, 3)]
     usual = diagnose(logs, looking(tmp_path), draws=100)
@@ -284,11 +283,11 @@ def test_strategies_are_split_by_behaviours_and_by_named_columns(tmp_path: Path)
     assert [row.change for row in asked.robustness] == ["split strategies by style"]
     assert asked.robustness[0].selection == usual.robustness[0].selection
     assert diagnose(logs, looking(tmp_path, refine=()), draws=100).robustness == ()
-    for name, told in (
+    for name, reason in (
         ("nope", "no such column in all logs"),
         ("strategy", "parts strategies or strata already"),
     ):
-        with pytest.raises(StratagemError, match=f"--refine {name}: {told}"):
+        with pytest.raises(StratagemError, match=f"--refine {name}: {reason}"):
             diagnose(logs, looking(tmp_path, refine=(name,)), draws=100)
 
 
@@ -313,8 +312,8 @@ def test_the_survey_says_what_is_taken_as_what_and_why(tmp_path: Path) -> None:
 
 def test_columns_that_are_named_make_the_problem_by_the_logs_own_names(tmp_path: Path) -> None:
     logs = [write(tmp_path / f"{name}.jsonl", restarting) for name in "ab"]
-    found = diagnose(logs, looking(tmp_path, join="dataset,idx"), draws=100)
-    assert (found.problems, found.gain.value) == (40, 0.0)
+    diagnosis = diagnose(logs, looking(tmp_path, join="dataset,idx"), draws=100)
+    assert (diagnosis.problems, diagnosis.gain.value) == (40, 0.0)
 
 
 def test_numbers_that_are_the_answer_are_no_grade(tmp_path: Path) -> None:

@@ -42,14 +42,14 @@ def test_a_form_is_read_right_or_refused(form: str, tmp_path: Path) -> None:
         with pytest.raises(StratagemError):
             read(form, table)
         return
-    found = read(form, table)
-    assert found.gain is not None
-    assert found.gain.value == pytest.approx(expected["gain"], abs=5e-4)
-    assert found.problems == expected["problems"]
+    diagnosis = read(form, table)
+    assert diagnosis.gain is not None
+    assert diagnosis.gain.value == pytest.approx(expected["gain"], abs=5e-4)
+    assert diagnosis.problems == expected["problems"]
     rows = pl.read_parquet(table)
     if "text" in expected:
         assert rows["completion"].str.contains(expected["text"], literal=True).any()
     if "responses" in expected:
-        assert [side.responses for side in found.sides] == [expected["responses"]] * 2
+        assert [side.responses for side in diagnosis.sides] == [expected["responses"]] * 2
     if expected.get("parsed"):
         assert UNPARSED not in rows["strategy"]

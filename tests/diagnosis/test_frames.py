@@ -35,9 +35,9 @@ def test_a_function_of_ones_own_labels_a_table(tmp_path: Path) -> None:
     assert tables[0]["strategy"].value_counts(sort=True).get_column("strategy").to_list() in (
         ["other", "long way"], ["long way", "other"]
     )  # fmt: skip
-    found = stratagem.decompose(tables[0], tables[1], by=(), rng=np.random.default_rng(0), draws=100)
-    assert found.gain.value == found.selection.value == pytest.approx(0.4)
-    assert "select, then improve" in str(found)
+    result = stratagem.decompose(tables[0], tables[1], by=(), rng=np.random.default_rng(0), draws=100)
+    assert result.gain.value == result.selection.value == pytest.approx(0.4)
+    assert "select, then improve" in str(result)
     with pytest.raises(stratagem.StratagemError, match="len: row 0: gave int"):
         stratagem.label(before, len)
 

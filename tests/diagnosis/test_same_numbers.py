@@ -61,8 +61,8 @@ def same(old: Any, new: Any) -> bool:
     return type(old) is type(new) and old == new
 
 
-def differences(golden: Path, found: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    now = dict(leaves(found))
+def differences(golden: Path, result: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    now = dict(leaves(result))
     before = list(leaves(json.loads(golden.read_text())))
     assert len(before) > 100
     missing = object()
@@ -71,15 +71,15 @@ def differences(golden: Path, found: dict[str, Any], names: dict[str, str]) -> d
 
 
 def test_a_diagnosis_says_what_it_said() -> None:
-    found = diagnose(LOGS)
-    assert differences(GOLDEN / "diagnosis_algebra.json", found.as_dict(), RENAMED) == {}
+    diagnosis = diagnose(LOGS)
+    assert differences(GOLDEN / "diagnosis_algebra.json", diagnosis.as_dict(), RENAMED) == {}
     # What is written is read again as the same types, and the top level is the whole way.
-    read = decode(json.dumps(found.as_dict(), allow_nan=False).encode())
-    assert read.as_dict() == found.as_dict()
+    read = decode(json.dumps(diagnosis.as_dict(), allow_nan=False).encode())
+    assert read.as_dict() == diagnosis.as_dict()
     assert read.headroom == read.comparisons[0].headroom
     assert isinstance(read.comparisons[0], Comparison)
     assert math.isnan(read.reverse.selection.value)
-    assert read.selection == found.selection
+    assert read.selection == diagnosis.selection
 
 
 def test_a_decomposition_says_what_it_said(stratagem: Callable[..., Any], tmp_path: Path) -> None:
@@ -87,5 +87,5 @@ def test_a_decomposition_says_what_it_said(stratagem: Callable[..., Any], tmp_pa
         done = stratagem("label", log, "--strategies", "math", "--out", tmp_path / log.name)
         assert done.returncode == 0, done.stderr
     words = [tmp_path / log.name for log in LOGS]
-    found = json.loads(stratagem("decompose", *words, "--by", "dataset", "--json").stdout)
-    assert differences(GOLDEN / "decompose_algebra.json", found, RENAMED_IN_DECOMPOSE) == {}
+    result = json.loads(stratagem("decompose", *words, "--by", "dataset", "--json").stdout)
+    assert differences(GOLDEN / "decompose_algebra.json", result, RENAMED_IN_DECOMPOSE) == {}

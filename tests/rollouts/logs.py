@@ -18,7 +18,7 @@ def record(i: int = 0, **more: Any) -> dict[str, Any]:
 
 def write_lines(path: Path, records: list[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(one) + "\n" for one in records))
+    path.write_text("".join(json.dumps(fields) + "\n" for fields in records))
     return path
 
 

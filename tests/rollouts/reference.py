@@ -45,7 +45,7 @@ def _line(record: Any) -> Rows:
 
 def _clean(text: str) -> str:
     """Halves of surrogate pairs cannot be stored as UTF-8: each becomes U+FFFD."""
-    return "".join("\ufffd" if "\ud800" <= one <= "\udfff" else one for one in text)
+    return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
 
 
 def _number(value: Any) -> float | None:
@@ -55,11 +55,11 @@ def _number(value: Any) -> float | None:
         return float(value.strip().lower() == "true")
     assert isinstance(value, str | int | float)
     try:
-        found = float(value)
+        as_float = float(value)
     except OverflowError:
         raise AssertionError from None
-    assert not math.isinf(found)
-    return None if math.isnan(found) else found
+    assert not math.isinf(as_float)
+    return None if math.isnan(as_float) else as_float
 
 
 def log(rng: random.Random) -> list[bytes]:

@@ -102,10 +102,10 @@ def damage(kind: str, numbers: range, folder: Path) -> None:
         path.write_bytes(damaged(whole, random.Random(number)))
         said = str(path)
         try:
-            found = read_rollouts(path).read().height
+            height = read_rollouts(path).read().height
         except StratagemError as error:
-            found, said = 0, str(error)
-        assert found <= rows + 1
+            height, said = 0, str(error)
+        assert height <= rows + 1
         assert said.startswith(str(path))
         assert "\n" not in said
 

@@ -18,7 +18,7 @@ from stratagem.rollouts.log import read_rollouts
 from tests.rollouts.logs import record, rows, write_lines
 
 RECORDS = [record(i, completion=f"text {i} – café") for i in range(6)]
-LINES = "".join(json.dumps(one) + "\n" for one in RECORDS)
+LINES = "".join(json.dumps(fields) + "\n" for fields in RECORDS)
 
 
 def tar(kind: str) -> Callable[[Path], None]:
@@ -60,7 +60,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "UTF-16": lambda path: path.write_text(LINES, encoding="utf-16"),
     "CSV of Windows": csv,
     "objects over lines": lambda path: path.write_text(
-        "\n".join(json.dumps(one, indent=2) for one in RECORDS)
+        "\n".join(json.dumps(fields, indent=2) for fields in RECORDS)
     ),
 }
 
@@ -69,12 +69,12 @@ WAYS: dict[str, Callable[[Path], object]] = {
 def test_the_same_records_are_read_from(way: str, tmp_path: Path) -> None:
     WAYS[way](tmp_path / "log")
     table = rows(tmp_path / "log")
-    assert table["completion"].to_list() == [one["completion"] for one in RECORDS]
-    assert table["score"].to_list() == [one["score"] for one in RECORDS]
+    assert table["completion"].to_list() == [fields["completion"] for fields in RECORDS]
+    assert table["score"].to_list() == [fields["score"] for fields in RECORDS]
 
 
 def test_objects_over_lines_that_break_off_cost_the_last(tmp_path: Path) -> None:
-    text = "\n".join(json.dumps(one, indent=2) for one in RECORDS)
+    text = "\n".join(json.dumps(fields, indent=2) for fields in RECORDS)
     (tmp_path / "log").write_text(text[:-9])
     log = read_rollouts(tmp_path / "log")
     assert (log.read().height, dict(log.left_out)) == (5, {"record: breaks off, or is not JSON": 1})

@@ -225,8 +225,8 @@ def test_messages_and_turns(tmp_path: Path) -> None:
     apart = {"prompt": prompt, "completion": turns, "reward": 1, "id": 7}
     last = "<think>\nso 2\n</think>\n\nIt is 2"
     every = 'let me add\n<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>\n\n' + last
-    for one in (whole, apart):
-        path = write_lines(tmp_path / "log.jsonl", [one])
+    for fields in (whole, apart):
+        path = write_lines(tmp_path / "log.jsonl", [fields])
         for option, expected in (("last", last), ("all", every)):
             row = rows(path, turns=option).row(0, named=True)
             assert row["completion"] == expected
@@ -283,8 +283,8 @@ def test_a_broken_line_costs_that_line(tmp_path: Path) -> None:
         "score: an infinite or too large number": 1,
         "prompt: missing, and there is no id": 1,
     }
-    assert [one.row for one in log.examples] == [3, 6, 7, 8, 10, 11]
-    assert {one.file for one in log.examples} == {str(path)}
+    assert [left_out.row for left_out in log.examples] == [3, 6, 7, 8, 10, 11]
+    assert {left_out.file for left_out in log.examples} == {str(path)}
     with pytest.raises(StratagemError, match=r"log.jsonl: row 3: line: not one whole JSON object"):
         rows(path, strict=True)
 

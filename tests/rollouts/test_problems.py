@@ -92,11 +92,11 @@ def test_normalising_is_idempotent_and_blind_to_case_and_space(text: str) -> Non
     st.lists(st.sampled_from("abcdef"), min_size=1, max_size=30),
     st.lists(st.sampled_from("abcdef"), min_size=1),
 )
-def test_joins_are_symmetric_and_one_key_a_problem(one: list[str], two: list[str]) -> None:
-    a, b = side([None] * len(one), one), side([None] * len(two), two)
-    if not set(one) & set(two):
+def test_joins_are_symmetric_and_one_key_a_problem(first: list[str], second: list[str]) -> None:
+    a, b = side([None] * len(first), first), side([None] * len(second), second)
+    if not set(first) & set(second):
         return
     matched, common = joined(a, b)
     assert common == joined(b, a)[1]
-    assert len(common) == len(set(one) & set(two))
+    assert len(common) == len(set(first) & set(second))
     assert all(table["problem_id"].is_unique().all() for table in matched.keys)

@@ -23,10 +23,10 @@ def test_no_other_framework_recognises_a_log(name):
     frameworks = [reader for reader in READERS.values() if reader.name not in ("plain", LOGS[name].NAME)]
     for record in records(name):
         if LOGS[name].recognises(record):
-            assert [one.name for one in frameworks if one.recognises(record)] == []
+            assert [reader.name for reader in frameworks if reader.recognises(record)] == []
     for file in [HERE / name] if (HERE / name).is_file() else (HERE / name).rglob("*.*"):
         head = file.read_bytes()[:65_536]
-        assert [one.name for one in frameworks if one.opens and one.opens(file, head)] == []
+        assert [reader.name for reader in frameworks if reader.opens and reader.opens(file, head)] == []
 
 
 def test_only_logs_of_inspect_are_opened_by_its_reader(tmp_path):
@@ -39,10 +39,10 @@ def test_only_logs_of_inspect_are_opened_by_its_reader(tmp_path):
 
 
 def test_lm_eval_each_filter_has_a_score_of_its_own():
-    found = columns("lm_eval/sums", "doc_id", "filter", "completion", "exact_match,strict-match",
+    rows = columns("lm_eval/sums", "doc_id", "filter", "completion", "exact_match,strict-match",
                     "exact_match,flexible-extract")  # fmt: skip
     first, second = "2 and 3 are 6, no. The answer is 5", "It is 20"
-    assert found == [
+    assert rows == [
         ("0", "strict-match", first, 1.0, None),
         ("1", "strict-match", second, 0.0, None),
         ("0", "flexible-extract", first, None, 1.0),
@@ -58,10 +58,10 @@ def test_lm_eval_ids_are_of_the_content():
 
 
 def test_lm_eval_repeats_do_not_inherit_a_score():
-    found = columns("lm_eval/sums_repeats", "filter", "sample", "completion", "exact_match,score-first")
-    assert [one[3] for one in found] == [1.0, None, None, 0.0, None, None] + [None] * 6
-    assert [one[1] for one in found] == [0, 1, 2] * 4
-    assert found[4][2] == "The answer is 20"
+    rows = columns("lm_eval/sums_repeats", "filter", "sample", "completion", "exact_match,score-first")
+    assert [row[3] for row in rows] == [1.0, None, None, 0.0, None, None] + [None] * 6
+    assert [row[1] for row in rows] == [0, 1, 2] * 4
+    assert rows[4][2] == "The answer is 20"
     assert read_rollouts(HERE / "lm_eval/sums_repeats").score_names == (
         "exact_match,score-first",
     )  # of no vote
@@ -111,32 +111,32 @@ def test_lm_eval_messages_of_a_server_and_the_schema_before_0_4_6():
 def test_lm_eval_which_repeat_was_scored(filtered, named, scores):
     record = records("lm_eval/sums")[0] | {"resps": [["It is 5", "It is 6"]], "filtered_resps": [filtered]}
     rows = list(lm_eval.rows(record | {"filter": named}, LAST))
-    found = [next(iter(row["scores"].values())) if row["scores"] else {} for row in rows]
-    assert found == scores
+    row_scores = [next(iter(row["scores"].values())) if row["scores"] else {} for row in rows]
+    assert row_scores == scores
 
 
 def test_lighteval():
-    found = columns(
+    rows = columns(
         "lighteval/sums.parquet", "id", "prompt", "question", "completion", "em", "finish_reason", "tokens"
     )
-    assert found == [
+    assert rows == [
         ("sums/0", "system: Answer.\n\nuser: 2+3?", "2+3?", "<think>2 and 3</think>5", 1.0, "stop", 3),
         ("sums/1", "system: Answer.\n\nuser: 4*5?", "4*5?", "20 and so on and", 0.0, "length", 5),
     ]
 
 
 def test_lighteval_mean_of_all_samples_is_read_as_counts():
-    found = columns("lighteval/sums_avg.parquet", "id", "count_n", "count_c")
-    means = [one["metric"]["avg@n:n=4"] for one in records("lighteval/sums_avg.parquet")]
-    assert found == [("sums_avg/0", 4, 4 * means[0]), ("sums_avg/1", 4, 4 * means[1])]
+    rows = columns("lighteval/sums_avg.parquet", "id", "count_n", "count_c")
+    means = [record["metric"]["avg@n:n=4"] for record in records("lighteval/sums_avg.parquet")]
+    assert rows == [("sums_avg/0", 4, 4 * means[0]), ("sums_avg/1", 4, 4 * means[1])]
 
 
 @pytest.mark.parametrize("name", ["old", "old_text"])
 def test_lighteval_old_schema(name):
-    found = columns(
+    rows = columns(
         f"lighteval/{name}.parquet", "prompt", "question", "completion", "em", "extractive_match", "tokens"
     )
-    assert found == [
+    assert rows == [
         ("Answer.\n2+3?", "2+3?", "<think>2 and 3</think>5", 0.0, 1.0, 3),
         ("Answer.\n4*5?", "4*5?", "20 and so on and", 0.0, 1.0, 5),
     ]
@@ -228,4 +228,4 @@ def test_facts_of_a_damaged_record_are_those_that_are_left(name):
         for value in (None, 7, "text", [], {}, [None], [{}]):
             changed = records(name)[0] | {field: value}
             with contextlib.suppress(TypeError, AttributeError):  # which the log takes for "says nothing"
-                assert all(isinstance(one, str) for one in facts(HERE / name, changed).values())
+                assert all(isinstance(fact, str) for fact in facts(HERE / name, changed).values())

@@ -34,8 +34,8 @@ def test_inspect_samples(name):
         "tokens",
         "sample",
     )
-    found = columns(f"inspect_ai/{name}", *wanted)
-    assert found == [(*one, epoch) for epoch in (1, 2) for one in SAMPLES]
+    rows = columns(f"inspect_ai/{name}", *wanted)
+    assert rows == [(*sample, epoch) for epoch in (1, 2) for sample in SAMPLES]
 
 
 @pytest.mark.parametrize("name", ["sums.eval", "sums.json"])
@@ -43,13 +43,13 @@ def test_inspect_facts_and_failures(name):
     log = read_rollouts(HERE / "inspect_ai" / name)
     log.read()
     assert dict(log.left_out) == {"error: RuntimeError": 2}
-    told = {"model": {"mockllm/model"}, "temperature": {"0.5"}, "max_tokens": {"64"}, "task": {"sums"}}
-    assert {name: log.facts[name] for name in told} == told
+    stated = {"model": {"mockllm/model"}, "temperature": {"0.5"}, "max_tokens": {"64"}, "task": {"sums"}}
+    assert {name: log.facts[name] for name in stated} == stated
 
 
 def test_inspect_examples_in_the_prompt_are_not_the_models():
-    found = columns("inspect_ai/sums.eval", "prompt", "question", options=ALL)
-    assert found[1] == ("system: Answer.\n\nuser: 1*1?\n\nassistant: 1\n\nuser: 4*5?", "4*5?")
+    rows = columns("inspect_ai/sums.eval", "prompt", "question", options=ALL)
+    assert rows[1] == ("system: Answer.\n\nuser: 1*1?\n\nassistant: 1\n\nuser: 4*5?", "4*5?")
 
 
 def test_inspect_all_turns():
@@ -127,7 +127,7 @@ def test_inspect_a_damaged_sample_costs_that_sample(tmp_path):
     assert sum(log.left_out.values()) == 3
 
 
-def test_inspect_chunked_samples_are_refused_with_the_mend(tmp_path):
+def test_inspect_chunked_samples_are_refused_with_the_fix(tmp_path):
     with zipfile.ZipFile(tmp_path / "chunked.eval", "w") as archive:
         archive.writestr("header.json", "{}")
         archive.writestr("samples/a_epoch_1/sample.json", "{}")

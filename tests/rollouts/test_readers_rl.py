@@ -14,10 +14,10 @@ HARD = "41e1a7704d8d7993ca21e7454465aeda85a0a5f3a5317623e067d8341a6524cb"
 
 
 def test_verifiers_episodes():
-    found = columns(
+    rows = columns(
         "verifiers/eval", "id", "completion", "reward", "correct", "style", "finish_reason", "tokens"
     )
-    assert found == [
+    assert rows == [
         (EASY, "<think>\n2 and 3 more\n</think>\n\nIt is 5", 1.125, 1.0, 0.5, "stop", 3),
         (EASY, "Let me count: 1, 2,", 0.0, 0.0, 0.0, "length", 5),
         (HARD, "The tool says 20", 1.25, 1.0, 1.0, "stop", 4),
@@ -30,17 +30,17 @@ def test_verifiers_failures_are_left_out_with_their_reason():
     log = read_rollouts(HERE / "verifiers/eval")
     log.read()
     assert dict(log.left_out) == {"errors: ProviderError": 1, "errors: EnvError": 1}
-    assert [one.row for one in log.examples] == [4, 7]
+    assert [left_out.row for left_out in log.examples] == [4, 7]
 
 
 def test_verifiers_prompt_is_what_came_before_the_first_reply():
-    found = columns("verifiers/eval", "prompt", "question")
-    assert found[2] == ("system: Answer.\n\nuser: What is 4*5?", "What is 4*5?")
+    rows = columns("verifiers/eval", "prompt", "question")
+    assert rows[2] == ("system: Answer.\n\nuser: What is 4*5?", "What is 4*5?")
 
 
 def test_verifiers_all_turns():
-    found = columns("verifiers/eval", "completion", "tokens", options=ALL)
-    assert found[2] == (
+    rows = columns("verifiers/eval", "completion", "tokens", options=ALL)
+    assert rows[2] == (
         'I will compute.\n<tool_call>{"name": "times", "arguments": {"a": 4, "b": 5}}</tool_call>\n\nThe tool says 20',
         7,
     )
@@ -52,8 +52,8 @@ def test_verifiers_agents_that_are_not_trained_are_no_responses():
 
 def test_verifiers_facts_and_columns_of_the_task():
     log = read_rollouts(HERE / "verifiers/eval")
-    told = {name: log.facts[name] for name in ("model", "temperature", "max_tokens", "environment")}
-    assert told == {
+    stated = {name: log.facts[name] for name in ("model", "temperature", "max_tokens", "environment")}
+    assert stated == {
         "model": {"scripted"},
         "temperature": {"0.8"},
         "max_tokens": {"64"},
@@ -63,8 +63,8 @@ def test_verifiers_facts_and_columns_of_the_task():
 
 
 def test_prime_rl_training():
-    found = columns("prime_rl/rollouts", "id", "checkpoint", "group", "policy", "work", "reward", "tokens")
-    assert found == [
+    rows = columns("prime_rl/rollouts", "id", "checkpoint", "group", "policy", "work", "reward", "tokens")
+    assert rows == [
         (EASY, "12", "g7", "11", "train", 1.0, 3),
         (EASY, "12", "g7", "11", "train", 0.0, 3),
     ]
@@ -104,10 +104,10 @@ def test_verifiers_total_counts_a_weight_of_zero():
 
 
 def test_verifiers_results():
-    found = columns(
+    rows = columns(
         "verifiers/results", "id", "completion", "reward", "correct", "finish_reason", "tokens", "question"
     )
-    assert found == [
+    assert rows == [
         ("0", "2+3 is 5.", 1.1, 1.0, "stop", 3, "What is 2+3?"),
         ("0", "I think it is 6", 0.0, 0.0, "stop", 5, "What is 2+3?"),
         ("0", "Let me count: 1, 2,", 0.0, 0.0, "length", 5, "What is 2+3?"),
@@ -155,10 +155,10 @@ def test_verifiers_results_of_version_0_1():
 
 
 def test_skyrl():
-    found = columns(
+    rows = columns(
         "skyrl/dumped_evals", "question", "completion", "score", "finish_reason", "checkpoint", "data_source"
     )
-    assert found == [
+    assert rows == [
         ("What is 7-7?", "Is it 0", 0.75, "stop", "4", "other/set"),  # a score a token: their sum
         ("What is 2+3?", "It is 5", 1.0, "stop", "4", "sums"),
         ("What is 2+3?", "Let me count: 1, 2,", 0.0, "length", "4", "sums"),

@@ -41,7 +41,7 @@ LOG = st.lists(RECORD, min_size=1, max_size=15)
 
 
 def lines(records: list[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(one) + "\n" for one in records).encode()
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
 def outcome(log: Log) -> tuple[Any, ...]:

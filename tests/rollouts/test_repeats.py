@@ -49,7 +49,7 @@ def test_a_block_that_was_written_anew_is_read_once(
         )
         table = log.read()
     assert log.repeated == cut
-    assert table["completion"].to_list() == [one["completion"] for one in lines + more]
+    assert table["completion"].to_list() == [record["completion"] for record in lines + more]
 
 
 def test_a_few_rows_are_no_block(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_samples_that_are_alike_are_samples(tmp_path: Path) -> None:
 
 
 def test_a_sample_with_its_number_is_read_once(tmp_path: Path) -> None:
-    lines = [one | {"sample": i % 4} for i, one in enumerate(records(3))]
+    lines = [record | {"sample": i % 4} for i, record in enumerate(records(3))]
     assert read(tmp_path, lines + lines[2:4]) == (12, 2)
 
 
@@ -74,7 +74,7 @@ def test_another_step_is_another_response(tmp_path: Path) -> None:
 
 def test_the_same_response_with_another_score_is_refused(tmp_path: Path) -> None:
     lines = records(6)
-    regraded = [one | {"score": 1.0} for one in lines]
+    regraded = [record | {"score": 1.0} for record in lines]
     with pytest.raises(
         StratagemError, match=r"12 rows hold a response again with other scores \(problem '0'\)"
     ):

@@ -146,8 +146,8 @@ def test_grades_of_other_kinds_are_refused_with_the_condition_for_them(
     ((name, values),) = grades.items()
     lines = records(prompt="What is {p}?", completion=SAID)
     lines = [
-        {k: v for k, v in one.items() if k != "correct"} | {name: values[i % 2]}
-        for i, one in enumerate(lines)
+        {k: v for k, v in record.items() if k != "correct"} | {name: values[i % 2]}
+        for i, record in enumerate(lines)
     ]
     log = read(tmp_path, lines)
     with pytest.raises(StratagemError) as caught:
@@ -156,9 +156,10 @@ def test_grades_of_other_kinds_are_refused_with_the_condition_for_them(
 
 
 def test_a_reward_for_form_that_never_changes_is_passed_over(tmp_path: Path) -> None:
-    lines = [one | {"format": 1.0} for one in records(prompt="What is {p}?", completion=SAID)]
+    lines = [record | {"format": 1.0} for record in records(prompt="What is {p}?", completion=SAID)]
     lines = [
-        one | {"rewards": {"accuracy": one.pop("correct"), "format": one.pop("format")}} for one in lines
+        record | {"rewards": {"accuracy": record.pop("correct"), "format": record.pop("format")}}
+        for record in lines
     ]
     log = read(tmp_path, lines)
     assert choose(log.score_names, log.read()).text == "column 'rewards.accuracy'"
@@ -166,9 +167,9 @@ def test_a_reward_for_form_that_never_changes_is_passed_over(tmp_path: Path) -> 
 
 def test_ids_that_restart_are_no_ids(tmp_path: Path) -> None:
     lines = [
-        one | {"dataset": name, "idx": i // 4}
+        record | {"dataset": name, "idx": i // 4}
         for name in ("gsm", "amc")
-        for i, one in enumerate(records(prompt=f"What is {{p}} in {name}?", completion=SAID))
+        for i, record in enumerate(records(prompt=f"What is {{p}} in {name}?", completion=SAID))
     ]
     log = read(tmp_path, lines)
     assert log.read()["id"].null_count() == 48
@@ -180,6 +181,6 @@ def test_ids_that_restart_are_no_ids(tmp_path: Path) -> None:
 
 def test_an_id_is_kept_where_few_prompts_repeat(tmp_path: Path) -> None:
     lines = records(problems=40, samples=1, prompt="What is {p}?", completion=SAID)
-    lines = [one | {"id": i} for i, one in enumerate(lines)]
+    lines = [record | {"id": i} for i, record in enumerate(lines)]
     lines[7]["prompt"] = lines[3]["prompt"]
     assert read(tmp_path, lines).read()["id"].n_unique() == 40

@@ -250,4 +250,4 @@ def test_a_broken_row_of_a_document_costs_that_row(tmp_path: Path) -> None:
     broken = [row if i != 4 else {"id": 2, "score": 1} for i, row in enumerate(ROWS)]
     log = read_rollouts(written(tmp_path / "log", {"results": broken}))
     assert log.read().height == N * K - 1
-    assert [(one.row, one.reason) for one in log.examples] == [(5, "completion: missing")]
+    assert [(left_out.row, left_out.reason) for left_out in log.examples] == [(5, "completion: missing")]

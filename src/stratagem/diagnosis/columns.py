@@ -19,13 +19,13 @@ TAKEN = ("checkpoint", "problem_id", "sample", "strategy", "score", "half", "beh
 
 def strata_types(firsts: Sequence[pl.DataFrame], by: Sequence[str]) -> dict[str, pl.DataType]:
     """The columns of the strata, as numbers where all logs hold numbers, else as text."""
-    found: dict[str, pl.DataType] = {}
+    column_types: dict[str, pl.DataType] = {}
     for name in by:
         types = [first.schema.get(name, pl.String()) for first in firsts]
-        numbers = all(one.is_numeric() for one in types)
-        whole = all(one.is_integer() for one in types)
-        found[name] = pl.Int64() if whole else pl.Float64() if numbers else pl.String()
-    return found
+        numbers = all(dtype.is_numeric() for dtype in types)
+        whole = all(dtype.is_integer() for dtype in types)
+        column_types[name] = pl.Int64() if whole else pl.Float64() if numbers else pl.String()
+    return column_types
 
 
 def typed(name: str, dtype: pl.DataType) -> pl.Expr:

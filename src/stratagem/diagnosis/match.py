@@ -24,14 +24,16 @@ def check_labels(opened: Sequence[Opened]) -> None:
     Raises:
         StratagemError: they come from different labellers.
     """
-    if len({one.labels for one in opened}) < 2:
+    if len({log.labels for log in opened}) < 2:
         return
-    told = "; ".join(f"{one.name}: {one.labels}" for one in opened)
-    if any(one.counted for one in opened):
-        mend = "compare logs of counts with `stratagem passk`"
+    labellers = "; ".join(f"{log.name}: {log.labels}" for log in opened)
+    if any(log.counted for log in opened):
+        fix = "compare logs of counts with `stratagem passk`"
     else:
-        mend = "name rules for all with --strategies, or give all a column 'strategy'"
-    raise StratagemError(f"strategies come from different labellers and cannot be compared ({told}): {mend}")
+        fix = "name rules for all with --strategies, or give all a column 'strategy'"
+    raise StratagemError(
+        f"strategies come from different labellers and cannot be compared ({labellers}): {fix}"
+    )
 
 
 def check_grades(before: Side, after: Side) -> None:
@@ -88,13 +90,13 @@ def by_checkpoint(side: Side) -> list[Side]:
     """The checkpoints of one log as sides, in their order; runs of neighbours where there are many."""
     values = ordered(side.counts["checkpoint"].unique().drop_nulls().to_list())
     size = -(-len(values) // MOST_CHECKPOINTS)
-    found: list[Side] = []
+    sides: list[Side] = []
     for start in range(0, len(values), size):
         chosen = values[start : start + size]
         name = chosen[0] if len(chosen) == 1 else f"{chosen[0]}-{chosen[-1]}"
         inside = pl.col("checkpoint").is_in(chosen)
         behaviours = side.behaviours
-        found.append(
+        sides.append(
             replace(
                 side,
                 name=name,
@@ -104,7 +106,7 @@ def by_checkpoint(side: Side) -> list[Side]:
                 else merge([behaviours.filter(inside).with_columns(checkpoint=pl.lit(name))]),
             )
         )
-    return found
+    return sides
 
 
 def usable_strata(sides: Sequence[Side], by: Sequence[str]) -> tuple[str, ...]:
@@ -158,43 +160,43 @@ def facts_differ(names: Sequence[str], facts: Sequence[Mapping[str, Sequence[str
         names: of the logs.
         facts: of each log, all values of a fact.
     """
-    found: list[str] = []
+    notes: list[str] = []
     for fact in sorted(set().union(*facts) - {"model"}):
-        values = [", ".join(one.get(fact, ["not stated"])) for one in facts]
+        values = [", ".join(log_facts.get(fact, ["not stated"])) for log_facts in facts]
         if len(set(values)) > 1:
-            told = "; ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
-            found.append(f"{fact} differs: {told}")
-    return found
+            stated = "; ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
+            notes.append(f"{fact} differs: {stated}")
+    return notes
 
 
 def differences(sides: Sequence[Side]) -> list[str]:
     """What differs between sides and might pass for an effect of training."""
-    found = facts_differ([side.name for side in sides], [side.about["facts"] for side in sides])
+    notes = facts_differ([side.name for side in sides], [side.about["facts"] for side in sides])
     if len({side.about["score"] for side in sides}) > 1:
-        found.append("scores differ: " + "; ".join(f"{side.name}: {side.about['score']}" for side in sides))
+        notes.append("scores differ: " + "; ".join(f"{side.name}: {side.about['score']}" for side in sides))
     units = {side.about["length_unit"] for side in sides}
     if len(units) > 1:
-        found.append(
+        notes.append(
             "lengths are in tokens on one side and in characters on the other, and cannot be compared"
         )
     for side in sides:
         unparsed = side.counts.filter(strategy=UNPARSED)["n"].sum()
         if side.rules is not None and unparsed > side.about["responses"] / 2:
-            found.append(
+            notes.append(
                 f"{side.name}: no answer was found in {unparsed / side.about['responses']:.0%} of the responses; "
                 "say where it stands in [parts] of the rules (docs/rules.md)"
             )
-        found += [f"{side.name}: {note}" for note in side.about["notes"]]
+        notes += [f"{side.name}: {note}" for note in side.about["notes"]]
         if again := side.about["repeated"]:
-            found.append(
+            notes.append(
                 f"{side.name}: {again} rows repeat responses that the log holds already; they were read once"
             )
         lost = sum(side.about["left_out"].values())
         if lost > 0.02 * (lost + side.about["responses"]):
-            found.append(
+            notes.append(
                 f"{side.name}: {lost} of {lost + side.about['responses']} responses could not be used"
             )
-    return found
+    return notes
 
 
 def changed_prompts(sides: Sequence[Side], matched: Join) -> list[str]:
@@ -211,7 +213,7 @@ def prompts_differ(names: Sequence[str], tables: Sequence[pl.DataFrame]) -> list
     Args:
         tables: of each log, the key of every problem and the hashes of its prompt and of the prompt's normal form.
     """
-    found: list[str] = []
+    notes: list[str] = []
     plain = [table.select("key", "by_prompt", "by_normalised").unique("key") for table in tables]
     for name, table in zip(names[1:], plain[1:], strict=True):
         both = plain[0].join(table, on="key", suffix="_after").drop_nulls()
@@ -221,10 +223,10 @@ def prompts_differ(names: Sequence[str], tables: Sequence[pl.DataFrame]) -> list
         )
         where = f"of the {both.height} problems of both {names[0]} and {name}"
         if other:
-            found.append(f"the prompt is another one for {other} ({other / both.height:.0%}) {where}")
+            notes.append(f"the prompt is another one for {other} ({other / both.height:.0%}) {where}")
         if text > other:
-            found.append(f"the prompt's text differs for {text - other} {where} (template or system prompt)")
-    return found
+            notes.append(f"the prompt's text differs for {text - other} {where} (template or system prompt)")
+    return notes
 
 
 def distinct_names(sources: Sequence[Sequence[str | Path]]) -> list[str]:

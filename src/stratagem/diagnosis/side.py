@@ -335,16 +335,16 @@ def scored(batch: pl.DataFrame, correctness: Correctness | None, name: str) -> p
     if correctness is None:
         return batch.with_columns(score=pl.lit(None, pl.Float64))
     try:
-        found = batch.with_columns(score=correctness.expression.fill_nan(None))
+        with_score = batch.with_columns(score=correctness.expression.fill_nan(None))
     except pl.exceptions.PolarsError as error:
         raise StratagemError(f"{name}: {correctness.text}: {str(error).splitlines()[0]}") from None
-    outside = found.filter(~pl.col("score").is_between(0, 1))
+    outside = with_score.filter(~pl.col("score").is_between(0, 1))
     if outside.height:
         value = outside["score"][0]
         raise StratagemError(
             f"{name}: {correctness.text} holds {value:g}, outside [0, 1]; give a condition with --correct"
         )
-    return found
+    return with_score
 
 
 def numbered(batch: pl.DataFrame, seen: dict[str, int]) -> pl.DataFrame:
@@ -396,7 +396,7 @@ def pooled(name: str, checkpoints: Sequence[str]) -> list[str]:
 
 def examples(log: Log) -> list[dict[str, Any]]:
     """The first records that gave no response, without their texts."""
-    return [{"file": one.file, "row": one.row, "reason": one.reason} for one in log.examples]
+    return [{"file": record.file, "row": record.row, "reason": record.reason} for record in log.examples]
 
 
 def _reasons(log: Log) -> str:

@@ -176,20 +176,20 @@ def _groups(tables: Sequence[pl.DataFrame], column: str | None) -> dict[str, Any
 
 def differences(surveys: Sequence[Survey]) -> list[str]:
     """What differs between logs and might pass for an effect of training."""
-    abouts = [one.about for one in surveys]
-    names = distinct_names([one["files"] for one in abouts])
-    found = facts_differ(names, [one["facts"] for one in abouts])
-    found += [note for note in map(_uneven, abouts) if note is not None]
-    if len({tuple(sorted(one["scores"])) for one in abouts}) > 1:
-        columns = (", ".join(one["scores"]) or "none" for one in abouts)
-        told = "; ".join(f"{name}: {value}" for name, value in zip(names, columns, strict=True))
-        found.append(f"score columns differ: {told}")
+    abouts = [surveyed.about for surveyed in surveys]
+    names = distinct_names([about["files"] for about in abouts])
+    notes = facts_differ(names, [about["facts"] for about in abouts])
+    notes += [note for note in map(_uneven, abouts) if note is not None]
+    if len({tuple(sorted(about["scores"])) for about in abouts}) > 1:
+        columns = (", ".join(about["scores"]) or "none" for about in abouts)
+        stated = "; ".join(f"{name}: {value}" for name, value in zip(names, columns, strict=True))
+        notes.append(f"score columns differ: {stated}")
     # As `diagnose` joins problems: by id, and by the prompt without its trimmings where there is none.
     key = pl.when("has_id").then("problem_id").otherwise("by_normalised").alias("key")
-    tables = [one.prompts.with_columns(key) for one in surveys if not one.prompts.is_empty()]
+    tables = [surveyed.prompts.with_columns(key) for surveyed in surveys if not surveyed.prompts.is_empty()]
     if len(tables) == len(surveys):
-        found += prompts_differ(names, tables)
-    return found
+        notes += prompts_differ(names, tables)
+    return notes
 
 
 def attempts_of(
@@ -226,7 +226,7 @@ def attempts_of(
     rows = attempts([(both[c].to_numpy(), both[n].to_numpy()) for c, n in columns], level, ks)
     left = [table.height - both.height for table in counts]
     notes = [note for side in sides for note in pooled(side.name, side.about["checkpoints"])]
-    found: dict[str, Any] = finite(
+    result: dict[str, Any] = finite(
         {
             "logs": [side.about for side in sides],
             "problems": both.height,
@@ -235,4 +235,4 @@ def attempts_of(
             "warnings": notes,
         }
     )
-    return found
+    return result

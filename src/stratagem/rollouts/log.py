@@ -74,14 +74,14 @@ class Log:
         self,
         reader: Reader,
         options: ReadOptions,
-        found: Sequence[tuple[Source, str | None]],
+        sources: Sequence[tuple[Source, str | None]],
         columns: assemble.Columns,
         tabulator: Tabulator,
         facts: Mapping[str, set[str]],
         skipped: Sequence[tuple[str, str]],
     ) -> None:
         self.format = reader.name
-        self.files = tuple(source.name for source, _ in found)
+        self.files = tuple(source.name for source, _ in sources)
         self.skipped = tuple(skipped)
         self.score_names = columns.scores
         self.extra = tuple(columns.extra)
@@ -93,9 +93,9 @@ class Log:
         self.examples: list[LeftOut] = []
         self.lost: Counter[str] = Counter()
         self.repeated = 0
-        self.notes = (*options.notes, *(source.note for source, _ in found if source.note))
-        self._reader, self._found, self._columns, self._tabulator = reader, found, columns, tabulator
-        self._places = places(found) if FILE in columns.extra else {}
+        self.notes = (*options.notes, *(source.note for source, _ in sources if source.note))
+        self._reader, self._sources, self._columns, self._tabulator = reader, sources, columns, tabulator
+        self._places = places(sources) if FILE in columns.extra else {}
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -163,7 +163,7 @@ class Log:
         return pl.concat([pl.DataFrame(schema=self.schema), *tables])
 
     def _tables(self) -> Iterator[pl.DataFrame]:
-        for source, step in self._found:
+        for source, step in self._sources:
             for table in self._sessions(self._of_source(source)):
                 if not table.height:
                     continue
@@ -261,7 +261,7 @@ def flat_records(
         yield None, said
         return
     many = len(flat) > 1 and options.shape is not None and not options.shape.lists
-    yield from ((place if many else None, one) for place, one in enumerate(flat, 1))
+    yield from ((place if many else None, flat_record) for place, flat_record in enumerate(flat, 1))
 
 
 def checked_rows(reader: Reader, record: Record | Mapping[str, Any], options: ReadOptions) -> list[Row]:

@@ -34,15 +34,15 @@ def members(path: Path) -> list[Member] | None:
 def _zipped(path: Path) -> list[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
-            inside = [one for one in archive.infolist() if not one.is_dir() and one.file_size]
+            inside = [info for info in archive.infolist() if not info.is_dir() and info.file_size]
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise StratagemError(f"{path}: not a readable zip archive ({error})") from None
-    if (what := kinds.refused_archive([one.filename for one in inside])) is not None:
+    if (what := kinds.refused_archive([info.filename for info in inside])) is not None:
         raise StratagemError(f"{path}: {what}")
-    inside = [one for one in inside if not one.filename.startswith(_HIDDEN)]
+    inside = [info for info in inside if not info.filename.startswith(_HIDDEN)]
     return [
-        (one.filename, partial(streams.member, path, one))
-        for one in sorted(inside, key=lambda one: natural(Path(one.filename)))
+        (info.filename, partial(streams.member, path, info))
+        for info in sorted(inside, key=lambda info: natural(Path(info.filename)))
     ]
 
 
@@ -50,9 +50,9 @@ def _tarred(path: Path) -> list[Member]:
     names: list[str] = []
     try:
         with _opened(path) as archive:
-            for one in archive:
-                if one.isfile() and one.size and not Path(one.name).name.startswith(_HIDDEN):
-                    names.append(one.name)
+            for member in archive:
+                if member.isfile() and member.size and not Path(member.name).name.startswith(_HIDDEN):
+                    names.append(member.name)
     except (tarfile.TarError, OSError, EOFError) as error:
         if not names:
             raise StratagemError(f"{path}: not a readable tar archive ({error})") from None
@@ -69,8 +69,8 @@ def _member(path: Path, name: str) -> Iterator[bytes | BadRecord]:
     """The bytes of one file of a tar archive, which is read from its start; `BadRecord` last where it breaks off."""
     try:
         with _opened(path) as archive:
-            for one in archive:
-                if one.name == name and (file := archive.extractfile(one)) is not None:
+            for member in archive:
+                if member.name == name and (file := archive.extractfile(member)) is not None:
                     while chunk := file.read(streams.CHUNK):
                         yield chunk
                     return

@@ -47,7 +47,7 @@ class Columns:
 
 
 def columns_of(rows: Sequence[Row], textual: bool) -> Columns:
-    """The columns that some rows have. `textual`: all values are text (CSV), so numbers are told by how they look."""
+    """The columns that some rows have. `textual`: all values are text (CSV), so what looks like a number is one."""
     counts = any(row.get("count_n") is not None for row in rows)
     fixed = COUNTS if counts else TEXTS
     scores = dict.fromkeys(name for row in rows for name in row.get("scores") or {})
@@ -103,19 +103,22 @@ def table_of(rows: Sequence[Row], columns: Columns, lost: Counter[str]) -> pl.Da
         made.append(pl.Series(name, [row.get(name) for row in rows], dtype, strict=True))
     scores = [row.get("scores") or {} for row in rows]
     for name in columns.scores:
-        made.append(pl.Series(name, [one.get(name) for one in scores], pl.Float64, strict=True))
+        made.append(pl.Series(name, [row_scores.get(name) for row_scores in scores], pl.Float64, strict=True))
     extras = [row.get("extra") or {} for row in rows]
     for name, dtype in columns.extra.items():
-        made.append(_extra(name, [one.get(name) for one in extras], dtype, lost))
+        made.append(_extra(name, [row_extras.get(name) for row_extras in extras], dtype, lost))
     known = {*columns.scores, *columns.extra, *columns.fixed}
-    late_scores = Counter(name for one in scores for name in one if name not in known)
+    late_scores = Counter(name for row_scores in scores for name in row_scores if name not in known)
     late = Counter(
-        name for one in extras for name, value in one.items() if name not in known and value is not None
+        name
+        for row_extras in extras
+        for name, value in row_extras.items()
+        if name not in known and value is not None
     )
     for name, times in (late + late_scores).items():
         lost[f"column {name!r}: not among the first records"] += times
     sessions = [row.get("session") for row in rows]
-    if any(one is not None for one in sessions):
+    if any(session is not None for session in sessions):
         made.append(pl.Series(SESSION, sessions, pl.String))
     return pl.DataFrame(made)
 
@@ -123,7 +126,9 @@ def table_of(rows: Sequence[Row], columns: Columns, lost: Counter[str]) -> pl.Da
 def _extra(name: str, values: Sequence[Any], dtype: pl.DataType, lost: Counter[str]) -> pl.Series:
     fits = {pl.String(): _text, pl.Float64(): _float, pl.Int64(): _int, pl.Boolean(): _bool}[dtype]
     made = [None if value is None else fits(value) for value in values]
-    missed = sum(one is None and value not in (None, "") for one, value in zip(made, values, strict=True))
+    missed = sum(
+        fitted is None and value not in (None, "") for fitted, value in zip(made, values, strict=True)
+    )
     if missed:
         lost[f"column {name!r}: no value of type {dtype}"] += missed
     return pl.Series(name, made, dtype)
@@ -142,11 +147,11 @@ def _float(value: Scalar) -> float | None:
 
 def _int(value: Scalar) -> int | None:
     try:
-        found = int(value)
+        number = int(value)
     except (ValueError, OverflowError):
         return None
-    same = isinstance(value, str | int) or found == value
-    return found if same and -_INT64 <= found < _INT64 else None
+    same = isinstance(value, str | int) or number == value
+    return number if same and -_INT64 <= number < _INT64 else None
 
 
 def _bool(value: Scalar) -> bool | None:
@@ -165,14 +170,14 @@ def conform(made: pl.DataFrame, columns: Columns, lost: Counter[str]) -> pl.Data
         return None
     series: list[pl.Series] = []
     for name, dtype in columns.schema.items():  # Series only: an expression costs more than all of this
-        one = made[name] if name in made.columns else None
-        if one is None or one.dtype == pl.Null():
-            one = pl.Series(name, [None], dtype).new_from_index(0, made.height)
-        elif one.dtype == pl.Int64() and dtype in (pl.Float64(), pl.String()):
-            one = one.cast(dtype)
-        elif one.dtype != dtype:
+        column = made[name] if name in made.columns else None
+        if column is None or column.dtype == pl.Null():
+            column = pl.Series(name, [None], dtype).new_from_index(0, made.height)
+        elif column.dtype == pl.Int64() and dtype in (pl.Float64(), pl.String()):
+            column = column.cast(dtype)
+        elif column.dtype != dtype:
             return None
-        series.append(one)
+        series.append(column)
     if SESSION in made.columns and SESSION not in columns.schema:
         series.append(made[SESSION])
     for name in made.columns:

@@ -31,7 +31,7 @@ def open_files(files: Sequence[Found]) -> tuple[list[tuple[Source, Found]], list
     empty: list[str] = []
     for file in files:
         path = file.path
-        if not file.named and any(one.belongs and not one.belongs(path) for one in READERS.values()):
+        if not file.named and any(reader.belongs and not reader.belongs(path) for reader in READERS.values()):
             skipped.append((str(path), "not a log"))
             continue
         if path in copies:
@@ -93,10 +93,10 @@ def _read_by(reader: Reader, path: Path, at_most: int | None = None) -> Iterator
 
 def first_records(source: Source, at_most: int) -> list[dict[str, Any]]:
     """The whole records among the first of a log."""
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for chunk in source.read(at_most=at_most):
-        found += [record for record in chunk.records() if isinstance(record, dict)]
-    return found[:at_most]
+        records += [record for record in chunk.records() if isinstance(record, dict)]
+    return records[:at_most]
 
 
 def _recognise(record: Mapping[str, Any], source: Source, options: ReadOptions, asked: bool) -> Reader | None:
@@ -113,7 +113,7 @@ def _recognise(record: Mapping[str, Any], source: Source, options: ReadOptions, 
 
 
 def choose(
-    found: Sequence[tuple[Source, Found]], options: ReadOptions
+    opened: Sequence[tuple[Source, Found]], options: ReadOptions
 ) -> tuple[Reader, list[tuple[Source, str | None]], list[dict[str, Any]], list[tuple[str, str]]]:
     """The one reader for all logs; the logs with the step of each; records to settle columns by; files passed over.
 
@@ -125,7 +125,7 @@ def choose(
     sample: list[dict[str, Any]] = []
     skipped: list[tuple[str, str]] = []
     unknown: tuple[str, Sequence[str]] | None = None
-    for source, file in found:
+    for source, file in opened:
         try:
             records = first_records(source, SAMPLED_LATER if chosen else SAMPLED)
         except StratagemError as error:
@@ -142,9 +142,8 @@ def choose(
         if chosen and chosen.recognises(records[0]):
             reader = chosen
         else:
-            reader = next(
-                (r for r in (_recognise(one, source, options, file.named) for one in records[:20]) if r), None
-            )
+            readers = (_recognise(record, source, options, file.named) for record in records[:20])
+            reader = next(filter(None, readers), None)
         if reader is None:
             if file.named and chosen:
                 raise StratagemError(
@@ -154,7 +153,7 @@ def choose(
             skipped.append((source.name, "no known format"))
             continue
         if chosen and reader is not chosen:
-            first = next(one.name for one, _ in kept)
+            first = next(earlier.name for earlier, _ in kept)
             raise StratagemError(
                 f"{source.name}: is {reader.name}, but {first} is {chosen.name}: give logs of one format"
             )
@@ -169,7 +168,7 @@ def choose(
                 "--columns completion=COLUMN prompt=COLUMN score=COLUMN"
             )
         name, why = (
-            skipped[0] if skipped else (found[0][0].name, f"no whole record among the first {SAMPLED}")
+            skipped[0] if skipped else (opened[0][0].name, f"no whole record among the first {SAMPLED}")
         )
         raise StratagemError(f"{name}: {why}")
     return chosen, kept, sample, skipped

@@ -79,7 +79,9 @@ def _source(name: str, path: Path, parts: Callable[[], streams.Parts]) -> list[S
         raise StratagemError(f"{name}: {what}")
     if (encoding := kinds.encoding(head)) is not None:
         recoded = partial(streams.recoded, parts, encoding)
-        return [replace(one, note=f"{name}: read as {encoding}") for one in _source(name, path, recoded)]
+        return [
+            replace(source, note=f"{name}: read as {encoding}") for source in _source(name, path, recoded)
+        ]
     if text.startswith((b"{", b"[")):
         return [Source(name, path, "document", partial(_document, name, parts))]
     if delimiter := _delimiter(text):
@@ -109,7 +111,7 @@ def whole_object(line: bytes) -> dict[str, Any] | BadRecord | None:
         value = _decode(line)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         try:
-            value = _mended(json.loads(line.decode()))
+            value = _without_surrogates(json.loads(line.decode()))
         except UnicodeDecodeError:
             return BadRecord("line: not UTF-8")
         except RecursionError:
@@ -119,7 +121,7 @@ def whole_object(line: bytes) -> dict[str, Any] | BadRecord | None:
     return value if isinstance(value, dict) else BadRecord(BROKEN)
 
 
-def _mended(value: Any) -> Any:
+def _without_surrogates(value: Any) -> Any:
     """Without halves of surrogate pairs, which UTF-8 has no way to write."""
     if isinstance(value, str):
         try:
@@ -128,9 +130,9 @@ def _mended(value: Any) -> Any:
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return value
     if isinstance(value, list):
-        return [_mended(one) for one in value]
+        return [_without_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_mended(name): _mended(one) for name, one in value.items()}
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
     return value
 
 
@@ -139,7 +141,7 @@ def _json_lines(
 ) -> Iterator[Chunk]:
     number = 1
     held: list[bytes] = []  # blocks that the tabulator could decode, and their lines
-    found: list[Any] = []
+    decoded: list[Any] = []
     for data in streams.blocks(parts()):
         if isinstance(data, bytes) and at_most < NO_LIMIT:
             left = at_most + 1 - number
@@ -149,16 +151,16 @@ def _json_lines(
         lines = tabulator.decode(data) if tabulator and isinstance(data, bytes) else None
         if lines is not None and isinstance(data, bytes):
             held.append(data)
-            found += lines
-        if tabulator and found and (lines is None or sum(map(len, held)) >= TABLE):
-            yield _decoded(number, held, tabulator.table(found))
-            number, held, found = number + len(found), [], []
+            decoded += lines
+        if tabulator and decoded and (lines is None or sum(map(len, held)) >= TABLE):
+            yield _decoded(number, held, tabulator.table(decoded))
+            number, held, decoded = number + len(decoded), [], []
         if lines is None:
             chunk = chunk_of(number, [data] if isinstance(data, BadRecord) else objects(data))
             yield chunk
             number += len(chunk.numbers)
-    if tabulator and found:
-        yield _decoded(number, held, tabulator.table(found))
+    if tabulator and decoded:
+        yield _decoded(number, held, tabulator.table(decoded))
 
 
 def _decoded(number: int, held: Sequence[bytes], table: pl.DataFrame | None) -> Chunk:
@@ -172,9 +174,9 @@ def _decoded(number: int, held: Sequence[bytes], table: pl.DataFrame | None) -> 
 def objects(lines: bytes) -> list[Record]:
     """Each line as an object, None or `BadRecord`: all at once where every line is whole, else one by one."""
     try:
-        found = _decode_lines(lines)
-        if one_a_line(lines, len(found)) and set(map(type, found)) == {dict}:
-            return found
+        records = _decode_lines(lines)
+        if one_a_line(lines, len(records)) and set(map(type, records)) == {dict}:
+            return records
     except (ValueError, RecursionError):
         pass
     return [whole_object(line) for line in lines.split(b"\n")]
@@ -184,8 +186,8 @@ def _whole_lines(parts: Callable[[], streams.Parts]) -> float:
     """The share of the first lines that are whole objects."""
     whole = lines = 0
     for chunk in _json_lines(parts, SNIFFED_LINES):
-        read = [one for one in chunk.records() if one is not None]
-        whole, lines = whole + sum(isinstance(one, dict) for one in read), lines + len(read)
+        read = [record for record in chunk.records() if record is not None]
+        whole, lines = whole + sum(isinstance(record, dict) for record in read), lines + len(read)
     return whole / max(lines, 1)
 
 
@@ -196,7 +198,7 @@ def _document(name: str, parts: Callable[[], streams.Parts], at_most: int = NO_L
         value = _decode(data)
     except (ValueError, RecursionError):
         try:
-            value = _mended(json.loads(data.decode()))
+            value = _without_surrogates(json.loads(data.decode()))
         except UnicodeDecodeError:
             raise StratagemError(f"{name}: not UTF-8") from None
         except RecursionError:
@@ -217,8 +219,8 @@ def _document(name: str, parts: Callable[[], streams.Parts], at_most: int = NO_L
         yield python_chunk(
             range(start + 1, start + 1 + len(some)),
             [
-                one if isinstance(one, dict | BadRecord) else BadRecord("record: not an object")
-                for one in some
+                record if isinstance(record, dict | BadRecord) else BadRecord("record: not an object")
+                for record in some
             ],
         )
 
@@ -233,7 +235,7 @@ def _one_after_another(data: bytes) -> list[Any] | None:
         except (ValueError, RecursionError):
             values.append(BadRecord("record: breaks off, or is not JSON"))
             break
-        values.append(_mended(value))
+        values.append(_without_surrogates(value))
     return values if len(values) > 1 and isinstance(values[0], dict) else None
 
 
@@ -255,8 +257,8 @@ def _delimiter(head: bytes) -> str | None:
         return None
     if not text.strip() or not text.replace("\t", " ").strip("\r").isprintable() or len(line) == streams.HEAD:
         return None
-    counts = {one: text.count(one) for one in "\t,;|"}
-    best = max(counts, key=lambda one: counts[one])
+    counts = {separator: text.count(separator) for separator in "\t,;|"}
+    best = max(counts, key=lambda separator: counts[separator])
     return best if counts[best] else None
 
 
@@ -273,7 +275,7 @@ def _csv(
         before = csv.field_size_limit(MAX_FIELD)  # of the whole process: put back before others run
         try:
             names = names or next(lines)
-            if twice := [one for one in names if names.count(one) > 1]:
+            if twice := [column for column in names if names.count(column) > 1]:
                 raise StratagemError(f"{name}: two columns are called {twice[0]!r}")
             while len(records) < min(CSV_ROWS, at_most):
                 try:

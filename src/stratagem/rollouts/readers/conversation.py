@@ -34,7 +34,7 @@ def _said(column: pl.Series) -> pl.DataFrame | None:
     """Every message with its row, role and content."""
     if not isinstance(column.dtype, pl.List) or not isinstance(column.dtype.inner, pl.Struct):
         return None
-    fields = {one.name: one.dtype for one in column.dtype.inner.fields}
+    fields = {field.name: field.dtype for field in column.dtype.inner.fields}
     if fields.get("role") != pl.String or fields.get("content") != pl.String:
         return None
     if column.null_count() or not (column.list.len() > 0).all():

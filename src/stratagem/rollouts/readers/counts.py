@@ -47,10 +47,10 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     if (rewards := values.get("rewards")) is not None:
         if not isinstance(rewards, list):
             raise BadRecord("rewards: not a list")
-        grades = [number(one, "rewards") for one in rewards]
-        if any(one is None or not 0 <= one <= 1 for one in grades):
+        grades = [number(reward, "rewards") for reward in rewards]
+        if any(grade is None or not 0 <= grade <= 1 for grade in grades):
             raise BadRecord("rewards: outside [0, 1]; write 1 for right and 0 for wrong")
-        attempts, right = len(grades), sum(one or 0.0 for one in grades)
+        attempts, right = len(grades), sum(grade or 0.0 for grade in grades)
     elif not {"count_n", "count_c"} <= set(options.columns):
         attempts, right = 1, _grade(record, options.scores)
     else:

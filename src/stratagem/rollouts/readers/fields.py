@@ -41,10 +41,10 @@ class Tabulator:
     def decode(self, lines: bytes) -> list[Any] | None:
         """The lines as structs; None unless each is one object with these fields and types."""
         try:
-            found = self.decoder.decode_lines(lines)
+            structs = self.decoder.decode_lines(lines)
         except (ValueError, RecursionError):
             return None
-        return found if one_a_line(lines, len(found)) else None
+        return structs if one_a_line(lines, len(structs)) else None
 
     def table(self, lines: Sequence[Any]) -> pl.DataFrame | None:
         """Decoded lines with a column a field; None where one holds values of several types.
@@ -70,9 +70,9 @@ class Tabulator:
                 columns = _lists(name, different, self.options)
             else:
                 columns = [_series(name, different, types)]
-            made += [None if one is None else one.gather(index) for one in columns]
-        whole = [one for one in made if one is not None]
-        return pl.DataFrame(whole) if len({one.name for one in whole}) == len(made) else None
+            made += [None if column is None else column.gather(index) for column in columns]
+        whole = [column for column in made if column is not None]
+        return pl.DataFrame(whole) if len({column.name for column in whole}) == len(made) else None
 
 
 def tabulator(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> Tabulator:
@@ -81,14 +81,14 @@ def tabulator(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> Tab
     for name in dict.fromkeys(name for record in records for name in record):
         if _ODD.search(name):  # then lines that have it are read one by one
             continue
-        found = {type(record.get(name)) for record in records} - {type(None)}
-        found = {float} if found == {int, float} else found
-        types[name] = found.pop() if len(found) == 1 and found <= _DTYPES.keys() else None
+        value_types = {type(record.get(name)) for record in records} - {type(None)}
+        value_types = {float} if value_types == {int, float} else value_types
+        types[name] = value_types.pop() if len(value_types) == 1 and value_types <= _DTYPES.keys() else None
     line = msgspec.defstruct(
         "Line",
         [
-            (f"f{i}", msgspec.Raw, _NULL) if one is None else (f"f{i}", one | None, None)
-            for i, one in enumerate(types.values())
+            (f"f{i}", msgspec.Raw, _NULL) if value_type is None else (f"f{i}", value_type | None, None)
+            for i, value_type in enumerate(types.values())
         ],
         rename={f"f{i}": name for i, name in enumerate(types)},
         forbid_unknown_fields=True,
@@ -124,7 +124,7 @@ def _different(values: Sequence[msgspec.Raw]) -> tuple[list[Any], NDArray[np.uin
 
 def _inner(name: str, values: Sequence[Any]) -> list[pl.Series | None]:
     made: list[pl.Series | None] = []
-    for inner in dict.fromkeys(one for value in values if value for one in value):
+    for inner in dict.fromkeys(key for value in values if value for key in value):
         below = [value.get(inner) if value else None for value in values]
         types = set(map(type, below)) - {type(None)}
         if types & _DTYPES.keys() or not types:

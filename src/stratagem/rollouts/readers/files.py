@@ -44,7 +44,7 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
     Raises:
         StratagemError: nothing there, a loop of links, not to be read, or neither a file nor a folder.
     """
-    found: dict[tuple[int, int], Found] = {}
+    by_inode: dict[tuple[int, int], Found] = {}
     for given in paths:
         here = [Path(given)]
         listed = _exists(here[0])
@@ -63,8 +63,8 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
             if not regular:
                 raise StratagemError(f"{path}: not a file or folder (a pipe or device cannot be read twice)")
             for file, status in regular:
-                found.setdefault((status.st_dev, status.st_ino), Found(file, listed and not inside))
-    return list(found.values())
+                by_inode.setdefault((status.st_dev, status.st_ino), Found(file, listed and not inside))
+    return list(by_inode.values())
 
 
 def files_again(paths: Sequence[Path]) -> dict[Path, Path]:

@@ -27,7 +27,13 @@ class Harness:
 def of(records: Sequence[Mapping[str, Any]]) -> str:
     """The name of the harness that wrote the records; empty where it is none of these."""
     return next(
-        (name for name, one in HARNESSES.items() for record in records[:20] if one.recognises(record)), ""
+        (
+            name
+            for name, harness in HARNESSES.items()
+            for record in records[:20]
+            if harness.recognises(record)
+        ),
+        "",
     )
 
 
@@ -113,8 +119,8 @@ def _openai_batch(record: Mapping[str, Any]) -> Flat:
     parts = _SAMPLE_OF.fullmatch(custom)
     rest |= {"task_id": parts[1], "sample_idx": int(parts[2])} if parts else {"task_id": custom}
     rows = [
-        {**rest, "messages": None, "completion": _reply(one), "finish_reason": one.get("finish_reason")}
-        for one in choices
+        {**rest, "messages": None, "completion": _reply(choice), "finish_reason": choice.get("finish_reason")}
+        for choice in choices
     ]
     return rows or [{**rest, "completion": None}]
 
@@ -151,7 +157,11 @@ def _is_evalplus(record: Mapping[str, Any]) -> bool:
 
 def _langfuse(record: Mapping[str, Any]) -> Flat:
     rest = {name: value for name, value in record.items() if name not in ("scores", "output", "id")}
-    named = {f"score.{one['name']}": one.get("value") for one in record["scores"] if isinstance(one, Mapping)}
+    named = {
+        f"score.{score['name']}": score.get("value")
+        for score in record["scores"]
+        if isinstance(score, Mapping)
+    }
     return [{**rest, "completion": record.get("output"), **named}]
 
 

@@ -118,30 +118,34 @@ def _archive(path: Path) -> Iterator[Mapping[str, Any] | BadRecord]:
                     f"{path}: its samples are in chunks; write them as whole samples: inspect log convert --to json"
                 )
             header = next(names[name] for name in _HEADERS if name in names)
-            told = _told(_decoded(_unpacked(archive, file, header), _Log))
+            evaluation = _evaluation(_decoded(_unpacked(archive, file, header), _Log))
             for name, info in list(names.items()):
                 if _SAMPLE.fullmatch(name):
-                    yield _whole(archive, file, info, told)
+                    yield _whole(archive, file, info, evaluation)
     except (*_BROKEN, BadRecord) as error:
         raise StratagemError(f"{path}: not a readable log of inspect_ai ({str(error)[:200]})") from None
 
 
 def _whole(
-    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo, told: Mapping[str, Any]
+    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo, evaluation: Mapping[str, Any]
 ) -> Mapping[str, Any] | BadRecord:
     try:
-        return _record(_decoded(_unpacked(archive, file, info), _Sample), told)
+        return _record(_decoded(_unpacked(archive, file, info), _Sample), evaluation)
     except BadRecord as fault:
         return fault
     except (*_BROKEN, pa.ArrowException):
         return BadRecord("sample: its packing is damaged")
 
 
-def _record(sample: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+def _record(sample: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """A sample with its texts in their places and what the log says of the evaluation."""
     apart = sample.get("attachments")
     placed = {name: _attached(sample.get(name), apart) for name in ("input", "messages")}
-    return {name: value for name, value in sample.items() if name != "attachments"} | placed | {"eval": told}
+    return (
+        {name: value for name, value in sample.items() if name != "attachments"}
+        | placed
+        | {"eval": evaluation}
+    )
 
 
 def _document(path: Path) -> Iterator[Mapping[str, Any] | BadRecord]:
@@ -150,11 +154,11 @@ def _document(path: Path) -> Iterator[Mapping[str, Any] | BadRecord]:
         log = _decoded(data, _Log)
     except BadRecord as fault:
         raise StratagemError(f"{path}: not a readable log of inspect_ai ({fault})") from None
-    told, samples = _told(log), log.get("samples")
+    evaluation, samples = _evaluation(log), log.get("samples")
     for sample in samples if isinstance(samples, list) else []:
         if isinstance(sample, _Sample):
             sample = msgspec.structs.asdict(sample)
-        yield _record(sample, told) if isinstance(sample, dict) else BadRecord("sample: not an object")
+        yield _record(sample, evaluation) if isinstance(sample, dict) else BadRecord("sample: not an object")
 
 
 def _decoded(data: bytes, kind: type[_Sample] | type[_Log]) -> dict[str, Any]:
@@ -162,10 +166,10 @@ def _decoded(data: bytes, kind: type[_Sample] | type[_Log]) -> dict[str, Any]:
     try:
         return msgspec.structs.asdict(msgspec.json.decode(data, type=kind))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = whole_object(data)
-        if not isinstance(found, dict):
-            raise BadRecord(str(found or "line: empty").replace("line:", "sample:", 1)) from None
-        return {name: found.get(name) for name in kind.__struct_fields__}
+        decoded = whole_object(data)
+        if not isinstance(decoded, dict):
+            raise BadRecord(str(decoded or "line: empty").replace("line:", "sample:", 1)) from None
+        return {name: decoded.get(name) for name in kind.__struct_fields__}
 
 
 def _unpacked(archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo) -> bytes:
@@ -174,16 +178,16 @@ def _unpacked(archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo) -
     if info.file_size > limit:
         raise BadRecord(f"sample: unpacks to more than {streams.RATIO} times its size")
     if info.compress_type != _ZSTD:
-        with archive.open(info) as one:
-            return _read(one, info.file_size)
+        with archive.open(info) as unpacked:
+            return _read(unpacked, info.file_size)
     file.seek(info.header_offset)
     name, extra = struct.unpack("<26x2H", file.read(30))  # of the local header
     start = info.header_offset + 30 + name + extra
     if info.compress_size > file.seek(0, io.SEEK_END) - start:
         raise BadRecord("sample: breaks off")
     file.seek(start)
-    with pa.CompressedInputStream(pa.BufferReader(file.read(info.compress_size)), "zstd") as one:
-        data = _read(one, info.file_size)
+    with pa.CompressedInputStream(pa.BufferReader(file.read(info.compress_size)), "zstd") as unpacked:
+        data = _read(unpacked, info.file_size)
     if zlib.crc32(data) != info.CRC:
         raise BadRecord("sample: its packing is damaged")
     return data
@@ -199,11 +203,11 @@ def _read(file: Any, size: int) -> bytes:
     return buffer.getvalue()
 
 
-def _told(log: Mapping[str, Any]) -> dict[str, Any]:
+def _evaluation(log: Mapping[str, Any]) -> dict[str, Any]:
     """Task, model, scorers and how it was sampled."""
     said, plan = _mapping(log.get("eval")), _mapping(log.get("plan"))
     scorers = said.get("scorers")
-    names = [_mapping(one).get("name") for one in scorers] if isinstance(scorers, list) else []
+    names = [_mapping(scorer).get("name") for scorer in scorers] if isinstance(scorers, list) else []
     return {
         "task": said.get("task"),
         "model": said.get("model"),
@@ -221,17 +225,17 @@ def recognises(record: Mapping[str, Any]) -> bool:
 
 def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
     """What the log says of the evaluation."""
-    told = _mapping(record.get("eval"))
-    config = _mapping(told.get("config"))
-    found = {
+    evaluation = _mapping(record.get("eval"))
+    config = _mapping(evaluation.get("config"))
+    stated = {
         name: config.get(name) for name in ("temperature", "top_p", "max_tokens", "seed", "reasoning_effort")
     }
-    found |= {
-        "model": told.get("model"),
-        "task": told.get("task"),
-        "grader": ", ".join(told.get("scorers") or []),
+    stated |= {
+        "model": evaluation.get("model"),
+        "task": evaluation.get("task"),
+        "grader": ", ".join(evaluation.get("scorers") or []),
     }
-    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+    return {name: str(value) for name, value in stated.items() if value not in (None, "")}
 
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
@@ -250,7 +254,7 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
         raise BadRecord("messages: none by the model")
     prompt, question = prompt_text(messages[: said[0] if said else None] or record.get("input"), "input")
     read = said if options.turns == "all" else said[-1:]
-    one, task = identifier(record.get("id"), "id"), _mapping(record.get("eval")).get("task")
+    problem_id, task = identifier(record.get("id"), "id"), _mapping(record.get("eval")).get("task")
     extra: dict[str, Scalar | None] = {**answers, "target": _text(record.get("target"))}
     extra |= {
         "stop_reason": _text(choice.get("stop_reason")),
@@ -259,7 +263,7 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     extra |= extras(_mapping(record.get("metadata")), (), "metadata.")
     used = _mapping(output.get("usage")).get("output_tokens") if len(read) == 1 else None
     yield {
-        "id": f"{task}/{one}" if one is not None and isinstance(task, str) else one,
+        "id": f"{task}/{problem_id}" if problem_id is not None and isinstance(task, str) else problem_id,
         "prompt": prompt,
         "question": question,
         "completion": "\n\n".join(message_text(messages[n], "messages") for n in read),
@@ -285,9 +289,9 @@ def _attached(value: Any, attachments: Any) -> Any:
     if isinstance(value, str) and value.startswith("attachment://"):
         return attachments.get(value.removeprefix("attachment://"), value)
     if isinstance(value, list):
-        return [_attached(one, attachments) for one in value]
+        return [_attached(item, attachments) for item in value]
     if isinstance(value, Mapping):
-        return {name: _attached(one, attachments) for name, one in value.items()}
+        return {name: _attached(item, attachments) for name, item in value.items()}
     return value
 
 
@@ -302,20 +306,20 @@ def _scores(given: Any) -> tuple[dict[str, float | None], dict[str, str]]:
             raise BadRecord("scores: one has no value")
         value = score["value"]
         values = (
-            {f"{name}.{key}": one for key, one in value.items()}
+            {f"{name}.{key}": part for key, part in value.items()}
             if isinstance(value, Mapping)
             else {name: value}
         )
-        for key, one in values.items():
-            if isinstance(one, str) and one not in _GRADES and one.lower() not in _WORDS:
+        for key, grade in values.items():
+            if isinstance(grade, str) and grade not in _GRADES and grade.lower() not in _WORDS:
                 try:
-                    scores[key] = number(one, key)
+                    scores[key] = number(grade, key)
                 except BadRecord:
-                    texts[key] = one
-            elif isinstance(one, str):
-                scores[key] = _GRADES.get(one, _WORDS.get(one.lower()))
-            elif one is None or isinstance(one, int | float):
-                scores[key] = number(one, f"scores.{key}")
+                    texts[key] = grade
+            elif isinstance(grade, str):
+                scores[key] = _GRADES.get(grade, _WORDS.get(grade.lower()))
+            elif grade is None or isinstance(grade, int | float):
+                scores[key] = number(grade, f"scores.{key}")
         if isinstance(score.get("answer"), str):
             texts[f"{name}.answer"] = score["answer"]
     return scores, texts
@@ -323,8 +327,8 @@ def _scores(given: Any) -> tuple[dict[str, float | None], dict[str, str]]:
 
 def _kind(error: Any) -> str:
     """The name of the exception, so that equal failures count as one."""
-    found = re.match(r"\w+", str(_mapping(error).get("message", error)))
-    return found[0][:80] if found else "unknown"
+    match = re.match(r"\w+", str(_mapping(error).get("message", error)))
+    return match[0][:80] if match else "unknown"
 
 
 def _text(value: Any) -> str | None:

@@ -48,11 +48,11 @@ def belongs(path: Path) -> bool:
 def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
     """The token limit, and the task and metrics, which grade."""
     doc, metrics = _mapping(record.get("doc")), _mapping(_plain(record.get("metric", record.get("metrics"))))
-    found = {
+    stated = {
         "max_tokens": doc.get("generation_size"),
         "grader": ", ".join(sorted(name for name, value in metrics.items() if value is not None)),
     }
-    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+    return {name: str(value) for name, value in stated.items() if value not in (None, "")}
 
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
@@ -72,7 +72,7 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
         right = round(right) if abs(right - round(right)) < 1e-6 else right
         yield {**base, "count_n": len(texts), "count_c": right, "extra": extra}
         return
-    counts = [len(one) if isinstance(one, list) and one else None for one in tokens]
+    counts = [len(ids) if isinstance(ids, list) and ids else None for ids in tokens]
     for sample, text in enumerate(texts):
         count = counts[sample] if len(counts) == len(texts) else None
         yield {
@@ -98,9 +98,9 @@ def _new(record: Mapping[str, Any]) -> _Parts:
     assert isinstance(said, Mapping)
     task, query = _task(doc.get("task_name")), doc.get("query")
     seen, question = prompt_text(said.get("input") or None, "model_response.input")
-    one = identifier(doc.get("id"), "doc.id")
+    doc_id = identifier(doc.get("id"), "doc.id")
     base: Row = {
-        "id": None if one in (None, "") else f"{task}/{one}" if task else one,
+        "id": None if doc_id in (None, "") else f"{task}/{doc_id}" if task else doc_id,
         "prompt": seen or prompt_text(query, "doc.query")[0],
         "question": question or (query if isinstance(query, str) else None),
     }
@@ -125,7 +125,7 @@ def _old(record: Mapping[str, Any]) -> _Parts:
     tokens = plain.get("cont_tokens") or []
     if isinstance(tokens, list) and len(tokens) == 1 and isinstance(texts, list) and len(texts) > 1:
         tokens = tokens[0]
-    tokens = [one[0] if _nested(one) else one for one in tokens] if isinstance(tokens, list) else []
+    tokens = [ids[0] if _nested(ids) else ids for ids in tokens] if isinstance(tokens, list) else []
     metrics = plain.get("metrics")
     if not isinstance(metrics, Mapping):
         raise BadRecord("metrics: not an object")
@@ -148,8 +148,8 @@ def _plain(value: Any) -> Any:
 
 def _mean_of(metric: str) -> int | None:
     """Over how many samples a metric is the mean; None if it is no mean."""
-    found = _MEAN.fullmatch(metric) if len(metric) < 200 else None
-    return int(next(one for one in found.groups() if one)) if found else None
+    match = _MEAN.fullmatch(metric) if len(metric) < 200 else None
+    return int(next(group for group in match.groups() if group)) if match else None
 
 
 def _task(name: Any) -> str | None:

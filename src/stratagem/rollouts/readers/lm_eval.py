@@ -61,13 +61,13 @@ def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
         sent = _generation(_requests(record)[0])
     except BadRecord:
         sent = {}
-    found: dict[str, Any] = {name: sent.get(name) for name in ("temperature", "top_p", "max_gen_toks")}
-    if found["temperature"] is None and sent.get("do_sample") is False:
-        found["temperature"] = 0.0
-    found["max_tokens"] = found.pop("max_gen_toks") or sent.get("max_tokens")
-    found["model"] = _results(path).get("model_name")
-    found["grader"] = ", ".join(map(str, record.get("metrics") or []))
-    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+    stated: dict[str, Any] = {name: sent.get(name) for name in ("temperature", "top_p", "max_gen_toks")}
+    if stated["temperature"] is None and sent.get("do_sample") is False:
+        stated["temperature"] = 0.0
+    stated["max_tokens"] = stated.pop("max_gen_toks") or sent.get("max_tokens")
+    stated["model"] = _results(path).get("model_name")
+    stated["grader"] = ", ".join(map(str, record.get("metrics") or []))
+    return {name: str(value) for name, value in stated.items() if value not in (None, "")}
 
 
 def _results(path: Path) -> Mapping[str, Any]:
@@ -77,10 +77,10 @@ def _results(path: Path) -> Mapping[str, Any]:
     try:
         if beside == path or beside.stat().st_size > _MAX_RESULTS:
             return {}
-        found = json.loads(beside.read_bytes())
+        results = json.loads(beside.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, Mapping) else {}
+    return results if isinstance(results, Mapping) else {}
 
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
@@ -122,8 +122,14 @@ def _requests(record: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
     """What was sent: a list of arguments a request, whichever way they are written."""
     sent = record.get("arguments")
     if isinstance(sent, Mapping):
-        sent = [list(one.values()) if isinstance(one, Mapping) else one for one in sent.values()]
-    if not isinstance(sent, list) or not sent or not all(isinstance(one, list) and one for one in sent):
+        sent = [
+            list(request.values()) if isinstance(request, Mapping) else request for request in sent.values()
+        ]
+    if (
+        not isinstance(sent, list)
+        or not sent
+        or not all(isinstance(request, list) and request for request in sent)
+    ):
         raise BadRecord("arguments: no requests")
     return sent
 
@@ -145,10 +151,10 @@ def _messages(sent: Any) -> Any:
 
 
 def _responses(record: Mapping[str, Any]) -> list[str]:
-    found = record.get("resps")
-    if not isinstance(found, list):
+    resps = record.get("resps")
+    if not isinstance(resps, list):
         raise BadRecord("resps: not a list")
-    flat = [text for one in found for text in (one if isinstance(one, list) else [one])]
+    flat = [text for repeats in resps for text in (repeats if isinstance(repeats, list) else [repeats])]
     if not flat or not all(isinstance(text, str) for text in flat):
         raise BadRecord("resps: not text")
     return flat

@@ -136,8 +136,8 @@ def names_problem(record: Mapping[str, Any]) -> bool:
 
 def holds_response(record: Mapping[str, Any]) -> bool:
     """Whether a record has a text under a name of responses."""
-    told = [name for name, value in leaves(record) if isinstance(value, str | list)]
-    return any(map(responses.names_response, told))
+    names = [name for name, value in leaves(record) if isinstance(value, str | list)]
+    return any(map(responses.names_response, names))
 
 
 def _check_named(records: Sequence[Mapping[str, Any]], names: Sequence[str], options: ReadOptions) -> None:
@@ -202,7 +202,7 @@ def _response(
         texts = {
             name: values
             for name, values in texts.items()
-            if mostly(isinstance(one, str) or is_text(one) for one in values if one is not None)
+            if mostly(isinstance(value, str) or is_text(value) for value in values if value is not None)
         }
         if (
             "messages" in columns
@@ -236,19 +236,19 @@ def _fits(what: str, name: str, records: Sequence[Mapping[str, Any]], columns: M
         return False
     match what:
         case "id":
-            return mostly(isinstance(one, str | int | float) for one in values)
+            return mostly(isinstance(value, str | int | float) for value in values)
         case "question":
-            return "prompt" in columns and mostly(isinstance(one, str) for one in values)
+            return "prompt" in columns and mostly(isinstance(value, str) for value in values)
         case "prompt":
-            return mostly(is_text(one) for one in values)
+            return mostly(is_text(value) for value in values)
         case "reasoning":
-            return mostly(isinstance(one, str) for one in values)
+            return mostly(isinstance(value, str) for value in values)
         case "sample" | "tokens" | "count_n" | "count_c":
-            return is_numeric(values) and not mostly(isinstance(one, list | bool) for one in values)
+            return is_numeric(values) and not mostly(isinstance(value, list | bool) for value in values)
         case "rewards" | "messages":
-            return mostly(isinstance(one, list) for one in values)
+            return mostly(isinstance(value, list) for value in values)
         case _:
-            return mostly(isinstance(one, str | int | float) for one in values)
+            return mostly(isinstance(value, str | int | float) for value in values)
 
 
 def _doubt(name: str, records: Sequence[Mapping[str, Any]], prompt: str | None) -> str | None:
@@ -261,12 +261,12 @@ def _doubt(name: str, records: Sequence[Mapping[str, Any]], prompt: str | None) 
         if record.get(name) is not None
     ]
     times = Counter(asked)
-    ids, prompts = {one for one, _ in times}, {text for _, text in times}
+    ids, prompts = {problem for problem, _ in times}, {text for _, text in times}
     if len(ids) == len(asked) and 2 * len(prompts) <= len(ids):
         return "every record has another although the prompts repeat"
     # A prompt that stands once under an id may be a damaged one, or the few-shot examples of one sample.
     again = [pair for pair, number in times.items() if number > 1]
-    more = len(again) - len({one for one, _ in again})
+    more = len(again) - len({problem for problem, _ in again})
     if more > 1 and 10 * more > len(ids):
-        return f"{more} more prompts than ids; problems are told by their prompts (or --join COLUMN,…)"
+        return f"{more} more prompts than ids; problems are identified by their prompts (or --join COLUMN,…)"
     return None

@@ -153,7 +153,7 @@ def _finish(values: Mapping[str, Any]) -> Any:
 def _conversation(messages: Any) -> tuple[str | None, str | None, list[Any]]:
     """A whole conversation: what comes before the assistant's first turn is the prompt."""
     messages = messages_of(messages, "messages")
-    first = next((i for i, one in enumerate(messages) if one["role"] == "assistant"), len(messages))
+    first = next((i for i, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
     if first == len(messages):
         raise BadRecord("messages: no turn of the assistant")
     return *prompt_text(messages[:first], "messages"), list(messages[first:])
@@ -250,10 +250,10 @@ def _flat(table: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame | None:
             return None
         elif isinstance(column.dtype, pl.Struct):
             inner = [
-                column.struct.field(one.name).alias(f"{column.name}.{one.name}")
-                for one in column.dtype.fields
+                column.struct.field(field.name).alias(f"{column.name}.{field.name}")
+                for field in column.dtype.fields
             ]
-            flat += [one for one in inner if not one.dtype.is_nested()]
-    if len({one.name for one in flat}) < len(flat):
+            flat += [series for series in inner if not series.dtype.is_nested()]
+    if len({series.name for series in flat}) < len(flat):
         return None
     return pl.DataFrame(flat)

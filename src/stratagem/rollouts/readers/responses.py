@@ -1,4 +1,4 @@
-"""Which text of a log is the response: told by names and by what the texts do; asked for where both leave it open."""
+"""Which text of a log is the response, by names and by what the texts do; asked for where both leave it open."""
 
 from __future__ import annotations
 

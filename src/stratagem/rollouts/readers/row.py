@@ -260,12 +260,12 @@ def number(value: Any, where: str) -> float | None:
     if not isinstance(value, int | float):
         raise BadRecord(f"{where}: {type(value).__name__}, not a number")
     try:
-        found = float(value)
+        as_float = float(value)
     except OverflowError:
-        found = math.inf
-    if math.isinf(found):
+        as_float = math.inf
+    if math.isinf(as_float):
         raise BadRecord(f"{where}: an infinite or too large number")
-    return None if math.isnan(found) else found
+    return None if math.isnan(as_float) else as_float
 
 
 def whole(value: Any, where: str) -> int | None:
@@ -274,12 +274,12 @@ def whole(value: Any, where: str) -> int | None:
     Raises:
         BadRecord: no such number.
     """
-    found = number(value, where)
-    if found is None:
+    as_float = number(value, where)
+    if as_float is None:
         return None
-    if not found.is_integer() or abs(found) > INT32:
+    if not as_float.is_integer() or abs(as_float) > INT32:
         raise BadRecord(f"{where}: not a whole number of 32 bits")
-    return int(found)
+    return int(as_float)
 
 
 def finish(value: Any) -> Literal["stop", "length"] | None:
@@ -302,6 +302,6 @@ def _scalars(record: Mapping[str, Any], taken: Collection[str]) -> Iterator[tupl
         if isinstance(value, str | int | float):
             yield name, value
         elif isinstance(value, Mapping):
-            for inner, one in value.items():
-                if isinstance(one, str | int | float):
-                    yield f"{name}.{inner}", one
+            for inner, inner_value in value.items():
+                if isinstance(inner_value, str | int | float):
+                    yield f"{name}.{inner}", inner_value

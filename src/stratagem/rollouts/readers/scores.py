@@ -51,7 +51,7 @@ def is_numeric(values: Iterable[Any]) -> bool:
 
 def _holds_number(value: Any) -> bool:
     if isinstance(value, list):
-        return any(_holds_number(one) for one in value if not isinstance(one, list))
+        return any(_holds_number(item) for item in value if not isinstance(item, list))
     try:
         return number(value, "") is not None or isinstance(value, float)
     except BadRecord:
@@ -77,7 +77,7 @@ def score_columns(
         if name in taken or not (names_score(name) or (name in listed and names_grade(name))):
             continue
         values = [record[name] for record in records if record.get(name) is not None]
-        objects = [one for one in values if isinstance(one, Mapping)]
+        objects = [value for value in values if isinstance(value, Mapping)]
         if len(objects) * 2 > len(values):
             columns += [f"{name}.{path}" for path in _numbers(objects) if not _BESIDE.fullmatch(path)]
         elif values and is_numeric(values):
@@ -94,8 +94,8 @@ def score_columns(
 def _numbers(objects: Sequence[Mapping[str, Any]]) -> list[str]:
     """The paths of numbers in objects, those aside that say something else than a score."""
     held: dict[str, list[Any]] = {}
-    for one in objects:
-        for path, value in leaves(one):
+    for item in objects:
+        for path, value in leaves(item):
             held.setdefault(path, []).append(value)
     return [
         path

@@ -63,15 +63,15 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
 
 def _turns(text: str, role: str) -> list[tuple[str, str]]:
     """Who says what; what stands before the first mark of a turn is said by `role`."""
-    found: list[tuple[str, str]] = []
+    turns: list[tuple[str, str]] = []
     start = 0
     for mark in _TURN.finditer(text):
         if text[start : mark.start()].strip():
-            found.append((role, _ended(text[start : mark.start()])))
+            turns.append((role, _ended(text[start : mark.start()])))
         role, start = mark[1] or mark[2], mark.end()
-    if text[start:].strip() or not found:
-        found.append((role, _ended(text[start:])))
-    return found
+    if text[start:].strip() or not turns:
+        turns.append((role, _ended(text[start:])))
+    return turns
 
 
 def _ended(text: str) -> str:
@@ -89,10 +89,10 @@ def _ended(text: str) -> str:
 def _score(value: Any) -> float | None:
     if not isinstance(value, list):
         return number(value, "score")
-    found = [number(one, "score") for one in value]
-    if not found or None in found:
+    token_scores = [number(token_score, "score") for token_score in value]
+    if not token_scores or None in token_scores:
         raise BadRecord("score: a list with no number for a token")
-    return sum(one for one in found if one is not None)
+    return sum(token_score for token_score in token_scores if token_score is not None)
 
 
 def _finish_reason(why: Any) -> Literal["stop", "length"] | None:

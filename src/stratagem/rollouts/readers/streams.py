@@ -89,33 +89,36 @@ def _limited(parts: Parts, path: Path, packed: int) -> Parts:
         yield part
 
 
-def _zlib_pieces(one: Any, data: bytes) -> Iterator[bytes]:
+def _zlib_pieces(decompressor: Any, data: bytes) -> Iterator[bytes]:
     part = b""
     while data or len(part) == CHUNK:
-        part = one.decompress(data, CHUNK)
+        part = decompressor.decompress(data, CHUNK)
         yield part
-        data = one.unconsumed_tail
+        data = decompressor.unconsumed_tail
 
 
-def _bounded_pieces(one: bz2.BZ2Decompressor | lzma.LZMADecompressor, data: bytes) -> Iterator[bytes]:
-    yield one.decompress(data, CHUNK)
-    while not one.needs_input and not one.eof:
-        yield one.decompress(b"", CHUNK)
+def _bounded_pieces(
+    decompressor: bz2.BZ2Decompressor | lzma.LZMADecompressor, data: bytes
+) -> Iterator[bytes]:
+    yield decompressor.decompress(data, CHUNK)
+    while not decompressor.needs_input and not decompressor.eof:
+        yield decompressor.decompress(b"", CHUNK)
 
 
 def _incremental(make: Callable[[], Any], pieces: Callable[[Any, bytes], Iterator[bytes]]) -> Unpacker:
     """An unpacker for formats whose files may be several streams one after another."""
 
     def unpack(file: BinaryIO) -> Parts:
-        one, data, inside = make(), b"", False
+        decompressor, data, inside = make(), b"", False
         try:
             while data := data or file.read(HEAD):
                 inside = True
-                yield from pieces(one, data)
+                yield from pieces(decompressor, data)
                 data = b""
-                if one.eof:
-                    data = one.unused_data.lstrip(b"\x00")  # xz and tape blocks are padded with zeros
-                    one, inside = make(), False
+                if decompressor.eof:
+                    # xz and tape blocks are padded with zeros.
+                    data = decompressor.unused_data.lstrip(b"\x00")
+                    decompressor, inside = make(), False
         except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
             yield BadRecord("file: its packing is damaged")
             return
@@ -165,12 +168,12 @@ def raw_head(path: Path) -> bytes:
 
 def gather(parts: Parts, size: int) -> bytes:
     """The first bytes of what comes, unpacked."""
-    found = b""
+    gathered = b""
     for part in parts:
-        if isinstance(part, BadRecord) or len(found) >= size:
+        if isinstance(part, BadRecord) or len(gathered) >= size:
             break
-        found += part
-    return found[:size]
+        gathered += part
+    return gathered[:size]
 
 
 def all_bytes(parts: Parts, limit: int, name: str) -> bytes:

@@ -102,7 +102,7 @@ def _batches(source: Any, stack: contextlib.ExitStack) -> Iterator[pa.RecordBatc
 def _table(name: str, batch: pa.RecordBatch) -> pl.DataFrame:
     batch.validate(full=True)
     names = [*map(str, batch.schema.names)]  # a damaged one is an error here, in Polars a panic
-    if twice := [one for one in names if names.count(one) > 1]:
+    if twice := [column for column in names if names.count(column) > 1]:
         raise StratagemError(f"{name}: two columns are called {twice[0]!r}")
     return _simple(pl.DataFrame(dict(zip(names, map(pl.from_arrow, batch.columns), strict=True))))
 

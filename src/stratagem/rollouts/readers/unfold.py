@@ -38,7 +38,7 @@ def shape_of(records: Sequence[Mapping[str, Any]], completion: str | None = None
     way, times = Counter(tuple(way[:1]) for way in ways if way).most_common(1)[0] if any(ways) else ((), 0)
     if 2 * times < len(ways):  # a broken record among whole ones settles nothing
         return None
-    place = next(i for i, one in enumerate(ways) if tuple(one[:1]) == way)
+    place = next(i for i, names in enumerate(ways) if tuple(names[:1]) == way)
     record, named = records[place], ways[place]
     if _lists(record, completion) == named:
         kept = tuple(
@@ -132,7 +132,8 @@ def _below(item: Mapping[str, Any] | list[Any], depth: int) -> tuple[str, ...] |
 def _named_lists(item: Mapping[str, Any]) -> tuple[str, ...]:
     """`ITEMS` where every value of an object is a list of responses, such as one a task."""
     lists = list(item.values())
-    return (ITEMS,) if lists and all(_objects(one) and looks_like_response(one[0]) for one in lists) else ()
+    listed = lists and all(_objects(items) and looks_like_response(items[0]) for items in lists)
+    return (ITEMS,) if listed else ()
 
 
 def _row_of(row: Any, names: Sequence[Any]) -> bool:
@@ -184,7 +185,7 @@ def _rows(value: Any, path: Sequence[str], depth: int = 0) -> Iterator[dict[str,
                 yield {KEY: name, **row}
     else:
         item = value.get(path[0])
-        rest = {name: one for name, one in value.items() if name != path[0]}
+        rest = {name: field for name, field in value.items() if name != path[0]}
         if item is None:
             return
         for row in _rows(item, path[1:], depth + 1):

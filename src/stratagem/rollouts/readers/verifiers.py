@@ -61,14 +61,14 @@ def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
     except BadRecord:
         return {}
     config = _mapping(_mapping(trace.get("agent")).get("config"))
-    call = next((one for one in trace.get("calls") or [] if isinstance(one, Mapping)), {})
+    call = next((call for call in trace.get("calls") or [] if isinstance(call, Mapping)), {})
     sampling = {**_mapping(config.get("sampling")), **_mapping(call.get("sampling"))}
-    found = {name: sampling.get(name) for name in ("temperature", "top_p", "max_tokens", "reasoning_effort")}
-    found["model"] = call.get("model") or config.get("model")
-    found["environment"] = _mapping(record.get("env")).get("id")
-    found["max_turns"] = config.get("max_turns")
-    found["grader"] = ", ".join(sorted(_mapping(trace.get("rewards")))) or None
-    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+    stated = {name: sampling.get(name) for name in ("temperature", "top_p", "max_tokens", "reasoning_effort")}
+    stated["model"] = call.get("model") or config.get("model")
+    stated["environment"] = _mapping(record.get("env")).get("id")
+    stated["max_turns"] = config.get("max_turns")
+    stated["grader"] = ", ".join(sorted(_mapping(trace.get("rewards")))) or None
+    return {name: str(value) for name, value in stated.items() if value not in (None, "")}
 
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
@@ -88,9 +88,9 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
 
 def _scored(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     traces = record.get("traces")
-    if not isinstance(traces, list) or not all(isinstance(one, Mapping) for one in traces):
+    if not isinstance(traces, list) or not all(isinstance(trace, Mapping) for trace in traces):
         raise BadRecord("traces: not a list of traces")
-    trained = [one for one in traces if _mapping(one.get("agent")).get("trainable", True)]
+    trained = [trace for trace in traces if _mapping(trace.get("agent")).get("trainable", True)]
     return trained or traces
 
 
@@ -108,7 +108,7 @@ def _row(
     record: Mapping[str, Any], trace: Mapping[str, Any], options: ReadOptions, failure: str | None
 ) -> Row:
     nodes = _nodes(trace)
-    calls = [one for one in trace.get("calls") or [] if isinstance(one, Mapping)]
+    calls = [call for call in trace.get("calls") or [] if isinstance(call, Mapping)]
     spoken = [number for number, node in enumerate(nodes) if node.get("sampled")]
     if not spoken and not failure:
         raise BadRecord(
@@ -136,7 +136,7 @@ def _row(
 
 def _nodes(trace: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     nodes = trace.get("nodes", [])
-    if not isinstance(nodes, list) or not all(isinstance(one, Mapping) for one in nodes):
+    if not isinstance(nodes, list) or not all(isinstance(node, Mapping) for node in nodes):
         raise BadRecord("nodes: not a list of nodes")
     messages_of([node.get("message") for node in nodes], "nodes.message")
     return nodes
@@ -159,7 +159,7 @@ def _scores(trace: Mapping[str, Any]) -> dict[str, float | None]:
     if not isinstance(rewards, Mapping):
         raise BadRecord("rewards: not an object")
     total: float | None = None
-    found: dict[str, float | None] = {"reward": None}
+    scores: dict[str, float | None] = {"reward": None}
     for name, reward in rewards.items():
         if reward is not None and not isinstance(reward, Mapping):
             raise BadRecord("rewards: one is not an object of score and weight")
@@ -167,9 +167,9 @@ def _scores(trace: Mapping[str, Any]) -> dict[str, float | None]:
         if score is not None:
             weight = number(_mapping(reward).get("weight", 1.0), "rewards.weight")
             total = (total or 0.0) + score * (1.0 if weight is None else weight)
-        found["reward." + name if name == "reward" else name] = score
-    found["reward"] = total
-    return found
+        scores["reward." + name if name == "reward" else name] = score
+    scores["reward"] = total
+    return scores
 
 
 def _problem(record: Mapping[str, Any], trace: Mapping[str, Any]) -> str | None:
@@ -208,7 +208,7 @@ def _tokens(
         count = whole(used.get(node), "calls.usage.completion_tokens")
         mask = nodes[node].get("mask")
         if count is None and isinstance(mask, list) and mask:
-            count = sum(1 for one in mask if one)
+            count = sum(1 for generated in mask if generated)
         if count is None:
             return None
         counts.append(count)
@@ -220,7 +220,7 @@ def _extra(
 ) -> dict[str, Scalar | None]:
     data = _mapping(_mapping(trace.get("task")).get("data"))
     run, work = _mapping(record.get("run")), _mapping(_mapping(record.get("run")).get("work"))
-    found: dict[str, Scalar | None] = {
+    extra: dict[str, Scalar | None] = {
         "environment": _text(
             _mapping(record.get("env")).get("name") or _mapping(record.get("env")).get("id")
         ),
@@ -231,10 +231,10 @@ def _extra(
         "stop_condition": _text(trace.get("stop_condition")),
         "error": failure,
     }
-    found |= extras(data, _TASK, "task.")
-    found |= extras(_mapping(trace.get("metrics")), (), "metrics.")
-    found |= extras(_mapping(trace.get("info")), (), "info.")
-    return {name: value for name, value in found.items() if value is not None}
+    extra |= extras(data, _TASK, "task.")
+    extra |= extras(_mapping(trace.get("metrics")), (), "metrics.")
+    extra |= extras(_mapping(trace.get("info")), (), "info.")
+    return {name: value for name, value in extra.items() if value is not None}
 
 
 def _text(value: Any) -> str | None:

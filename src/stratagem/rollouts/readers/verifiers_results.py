@@ -73,16 +73,16 @@ def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
     try:
         if beside.stat().st_size > _MAX_METADATA:
             return {}
-        found = json.loads(beside.read_bytes())
+        metadata = json.loads(beside.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    if not isinstance(found, Mapping):
+    if not isinstance(metadata, Mapping):
         return {}
-    sampling = found.get("sampling_args")
+    sampling = metadata.get("sampling_args")
     sampling = sampling if isinstance(sampling, Mapping) else {}
     said = {
-        "model": found.get("model"),
-        "environment": found.get("env_id"),
+        "model": metadata.get("model"),
+        "environment": metadata.get("env_id"),
         "temperature": sampling.get("temperature"),
         "top_p": sampling.get("top_p"),
         "max_tokens": sampling.get("max_tokens", sampling.get("max_completion_tokens")),
@@ -108,8 +108,8 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     scores = {"reward": number(record.get("reward"), "reward")}
     counts: dict[str, float | None] = {}
     for name, value in metrics.items():
-        found = counts if _COUNTS.fullmatch(name) else scores
-        found[f"metrics.{name}" if name == "reward" else name] = number(value, f"metrics.{name}")
+        into = counts if _COUNTS.fullmatch(name) else scores
+        into[f"metrics.{name}" if name == "reward" else name] = number(value, f"metrics.{name}")
     usage = record.get("token_usage")
     tokens = usage.get("output_tokens") if isinstance(usage, Mapping) else None
     turns = _turns(record.get("completion"))
@@ -129,7 +129,7 @@ def _turns(completion: Any) -> int:
     """How many turns of the assistant a completion has; 1 where it is text."""
     if not isinstance(completion, list):
         return 1
-    return sum(isinstance(one, Mapping) and one.get("role") == "assistant" for one in completion)
+    return sum(isinstance(message, Mapping) and message.get("role") == "assistant" for message in completion)
 
 
 def _finish_reason(record: Mapping[str, Any]) -> Literal["stop", "length"] | None:
