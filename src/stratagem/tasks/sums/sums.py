@@ -124,7 +124,8 @@ class Sums(base.Task):
         return float(said is not None and said.text == problem.answer)
 
     def label(self, problem: Problem, completion: str, finish_reason: str = "stop") -> Label:
-        """As `Task.label`. The form of the work names the strategy; an opening that names another makes it mixed."""
+        """As `Task.label`. The form of the work names the strategy, and the opening where work has the form of several;
+        an opening that names none of them makes it mixed."""
         words = words_of(completion)
         opening, work, said = _parts(words)
         end = said.start if said else len(completion)
@@ -134,7 +135,7 @@ class Sums(base.Task):
             return Label(TRUNCATED if finish_reason == "length" else UNPARSED)
         if not named or (announced is None and not work):
             return Label(TRUNCATED if finish_reason == "length" else OTHER)
-        name = named[0]
+        name = announced if announced in named else named[0]
         reading = STRATEGIES[name].read(work, problem.data, end)
         if said is not None:
             expected = None if reading.result is None else str(reading.result)
