@@ -282,8 +282,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                 for _, name in quantity.names:
                     if name.what == "forced" and name.strategy not in self.forced(self.tree[name.arm]):
                         raise StratagemError(
-                            f"{text!r}: no probe forces {name.arm!r} into {name.strategy!r}; [probe] forces an arm into the "
-                            "strategies that SFT taught it, where they are several"
+                            f"{text!r}: no probe forces {name.arm!r} into {name.strategy!r}; [probe] forces an arm "
+                            "into the strategies that SFT taught it, where they are several"
                         )
             except StratagemError as error:
                 raise StratagemError(f"{where}: {error}") from None

@@ -105,14 +105,6 @@ class Sums(base.Task):
             return self.as_problem(REPEATED, terms)
         raise StratagemError(f"neither varied nor of {FEW} digits: {prompt[:60]!r}")
 
-    @classmethod
-    def of_prompt(cls, prompt: str) -> Sums | None:
-        try:
-            cls().parse(prompt)
-        except StratagemError:
-            return None
-        return cls()
-
     def instruction(self) -> str:
         return (
             "Add the digits and give the last digit of their sum. Write your work, then '; answer' and the digit, as "
