@@ -41,7 +41,7 @@ TaskSpec = Annotated[
     str,
     tyro.conf.arg(
         metavar="TASK[:OPTION=VALUE,…]",
-        help=f"what is asked: {', '.join(TASKS)}; a task's page in docs/ has its options",
+        help=f"what is asked: {', '.join(TASKS)}; docs/tasks.md has their options",
     ),
 ]
 

@@ -64,6 +64,17 @@ def test_folders_and_globs_in_natural_order(tmp_path: Path) -> None:
     ]
 
 
+def test_responses_that_were_labelled_are_read_once(tmp_path: Path) -> None:
+    table = pl.DataFrame([record(i) for i in range(20)])
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        table.write_parquet(tmp_path / folder / "rollouts.parquet")
+    assert len(rows(tmp_path)) == 40
+    table.with_columns(strategy=pl.lit("seen")).write_parquet(tmp_path / "one" / "labelled.parquet")
+    assert len(rows(tmp_path)) == 40
+    assert [row["strategy"] for row in rows(tmp_path / "one").to_dicts()] == ["seen"] * 20
+
+
 def test_links_in_a_loop_are_followed_once(tmp_path: Path) -> None:
     write_lines(tmp_path / "run/a.jsonl", [record(0), record(1)])
     (tmp_path / "run/again").symlink_to(tmp_path / "run")

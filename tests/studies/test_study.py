@@ -60,6 +60,17 @@ def test_arms_are_a_tree_and_nothing_is_read_from_their_names(tmp_path: Path) ->
     assert study.columns == ["all", "evaluation", "inversion"]
 
 
+def test_an_arm_is_forced_into_what_sft_taught_it_wherever_the_file_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'task = "sums"\nbase = { updates = 0 }\nprobe = {}\nsft = { strategy = "mental,running" }\n'
+        + MINE.replace('{ strategy = "F" }', '{ strategy = "tally" }').replace('{ strategy = "FB" }', "{}")
+    )
+    forced = {name: read_study(path).forced(arm) for name, arm in read_study(path).tree.items()}
+    taught = ("mental", "running")
+    assert forced == {"one": (), "two": taught, "two, then RL": taught}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -84,6 +95,11 @@ def test_arms_are_a_tree_and_nothing_is_read_from_their_names(tmp_path: Path) ->
         ('title = "Two strategies or one"', 'title = 3\ntask = "sudoku"', "title"),
         ('title = "Two', 'task = "sudoku"\ntitle = "Two', "--task sudoku: must be one of finite_field"),
         ('title = "Two', 'replicates = 0\ntitle = "Two', "replicates = 0: must be at least 1"),
+        (
+            "[arms]",
+            "presets.quick.sft.strategy = 'F'\n[arms]",
+            "presets.quick.sft: strategy is no matter of budget",
+        ),
         ("[arms]", "[arms", "not TOML"),
         ("[arms]", "[reference]\n'sft.lrr' = 1\n[arms]", "sft.lrr: .* name settings"),
         (
@@ -121,6 +137,10 @@ def test_two_arms_may_not_share_a_folder(tmp_path: Path) -> None:
         ("quantity = \"accuracy('one')\"\nabove = 0\nbelow = 1", "part 1: needs one of above and below"),
         ('quantity = "accuracy(\'one\')"\nabove = "chanse"', "part 1: 'chanse'"),
         ("quantity = \"accuracy('one')\"\nabove = 0\nlevel = 0.9", "part 1: level = 0.9: percent"),
+        (
+            "quantity = \"forced('two', 'forward')\"\nabove = 0",
+            "part 1: .*no probe forces 'two' into 'forward'",
+        ),
     ],
 )
 def test_a_claim_is_checked_before_anything_runs(tmp_path: Path, part: str, message: str) -> None:

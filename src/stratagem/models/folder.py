@@ -30,7 +30,7 @@ def shipped_base(task: Task) -> Path:
     if task.name not in SHIPPED:
         raise StratagemError(
             f"no base model ships for {task.name}: make one with `stratagem base train --task {task.spec} --out BASE`, "
-            "and give --model BASE"
+            'and give --model BASE; in a study, base = "BASE", or base = {} for one of its own'
         )
     return SHIPPED[task.name]
 

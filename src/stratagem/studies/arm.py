@@ -53,14 +53,12 @@ class Arm:
         low, high = read_steps(str(self.settings["steps"])) if "steps" in self.settings else (None, None)
         return "RL" if low is None else f"RL({low}-{high})"
 
-    def taught(self) -> str:
-        """The mix of strategies that SFT showed to it, as its settings say; ``all`` where none says."""
-        arm: Arm | None = self
-        while arm is not None:
-            if arm.stage == "sft":
-                return str(arm.settings.get("strategy", "all"))
-            arm = arm.start
-        return "all"
+    @property
+    def last_sft(self) -> Arm | None:
+        """The arm whose SFT it had last, itself included; None where it had none."""
+        if self.stage == "sft":
+            return self
+        return None if self.start is None else self.start.last_sft
 
     def as_dict(self) -> dict[str, Any]:
         """What a study's folder and a report say of it."""

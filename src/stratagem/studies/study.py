@@ -184,7 +184,9 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def forced(self, arm: Arm) -> tuple[str, ...]:
         """The strategies that an arm is forced into: all that SFT showed to it, where they are several."""
-        taught = self.asked.chosen(arm.taught())
+        sft = arm.last_sft
+        mix = "all" if sft is None else {**self.sft, **sft.settings}.get("strategy", "all")
+        taught = self.asked.chosen(str(mix))
         return taught if self.probe is not None and len(taught) > 1 else ()
 
     def held(self, **given: Any) -> LLMConfig:
@@ -234,6 +236,10 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         if self.replicates < 1:
             raise StratagemError(f"replicates = {self.replicates}: must be at least 1")
         for preset in list(self.presets) or ["standard"]:
+            if "strategy" in self.presets.get(preset, Preset()).sft:
+                raise StratagemError(
+                    f"presets.{preset}.sft: strategy is no matter of budget; put it into [sft] or an arm"
+                )
             for arm in self.tree.values():
                 self.config(preset, arm, 0)
         self.base_config(0)
@@ -271,7 +277,14 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         limit = part.below if part.above is None else part.above
         for text in (part.quantity, *([limit] if isinstance(limit, str) else [])):
             try:
-                Quantity.parse(text).check(self.tree, self.asked, list(self.evaluations))
+                quantity = Quantity.parse(text)
+                quantity.check(self.tree, self.asked, list(self.evaluations))
+                for _, name in quantity.names:
+                    if name.what == "forced" and name.strategy not in self.forced(self.tree[name.arm]):
+                        raise StratagemError(
+                            f"{text!r}: no probe forces {name.arm!r} into {name.strategy!r}; [probe] forces an arm "
+                            "into the strategies that SFT taught it, where they are several"
+                        )
             except StratagemError as error:
                 raise StratagemError(f"{where}: {error}") from None
 

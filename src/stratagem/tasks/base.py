@@ -86,9 +86,9 @@ class Task(Protocol):
         """The accuracy of a guess."""
 
     @property
-    @abstractmethod
     def entropy(self) -> tuple[int, ...]:
-        """Numbers that tell this task's random problems from those of its other options."""
+        """Numbers that tell this task's random problems from those of other tasks and options."""
+        return (int(content_id("entropy", self.spec), 16),)
 
     @abstractmethod
     def problem(self, kind: str, steps: int, rng: np.random.Generator) -> Problem:
@@ -111,9 +111,17 @@ class Task(Protocol):
         """
 
     @classmethod
-    @abstractmethod
     def of_prompt(cls, prompt: str) -> Self | None:
-        """The task with the options that a prompt was made with; None for a text that is no prompt of it."""
+        """The task with the options that a prompt was made with; None for a text that is no prompt of it.
+
+        Here for tasks that read every prompt without options.
+        """
+        task = cls()
+        try:
+            task.parse(prompt)
+        except StratagemError:
+            return None
+        return task
 
     @classmethod
     def find_prompt(cls, text: str) -> str:
@@ -231,8 +239,8 @@ class Task(Protocol):
             if self.split_of(problem) == split and problem.id not in seen:
                 return problem
         raise StratagemError(
-            f"{self.spec} has too few different problems of {steps} steps in split {split!r}: "
-            "ask for fewer or longer ones"
+            f"{self.spec} has too few different problems: {index} of split {split!r} are there, and no other of kind "
+            f"{kind!r} and {steps} steps; ask for fewer or longer ones"
         )
 
     def _candidates(self, entropy: np.random.SeedSequence, kind: str, steps: int) -> Iterator[Problem]:

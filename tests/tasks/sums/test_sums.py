@@ -33,7 +33,7 @@ def test_every_demonstration_is_right_and_names_its_strategy() -> None:
 
 
 def test_demonstrations_as_they_are_written() -> None:
-    texts = [strategy.demonstrate(TASK, PROBLEM.data) for strategy in TASK.strategies.values()]
+    texts = [TASK.strategies[name].demonstrate(TASK, PROBLEM.data) for name in ("mental", "running", "tally")]
     assert texts == [
         "mental ; answer 2",
         "running 7 +3 0 +3 3 +9 2 ; answer 2",

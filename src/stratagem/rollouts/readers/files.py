@@ -39,7 +39,8 @@ def step_of(name: str) -> str | None:
 def find(paths: Sequence[str | Path]) -> list[Found]:
     """The files that `paths` name, in the order given, within a folder or glob in natural order (2 before 10).
 
-    Hidden files and folders inside a folder are passed over; a link to a folder is followed once.
+    Hidden files and folders inside a folder are passed over; a link to a folder is followed once. A table of
+    `stratagem rollout` is passed over too where `stratagem label` has written the same responses beside it, with their strategies.
 
     Raises:
         StratagemError: nothing there, a loop of links, not to be read, or neither a file nor a folder.
@@ -56,6 +57,8 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
         for path in sorted(here, key=natural):
             inside = _is_folder(path)
             files = sorted(_walk(path), key=natural) if inside else [path]
+            labelled = {file.parent for file in files if file.name == "labelled.parquet"}
+            files = [file for file in files if file.name != "rollouts.parquet" or file.parent not in labelled]
             statuses = [(file, _status(file)) for file in files]
             regular = [(file, status) for file, status in statuses if stat.S_ISREG(status.st_mode)]
             if inside and not regular:

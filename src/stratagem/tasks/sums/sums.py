@@ -105,14 +105,6 @@ class Sums(base.Task):
             return self.as_problem(REPEATED, terms)
         raise StratagemError(f"neither varied nor of {FEW} digits: {prompt[:60]!r}")
 
-    @classmethod
-    def of_prompt(cls, prompt: str) -> Sums | None:
-        try:
-            cls().parse(prompt)
-        except StratagemError:
-            return None
-        return cls()
-
     def instruction(self) -> str:
         return (
             "Add the digits and give the last digit of their sum. Write your work, then '; answer' and the digit, as "
@@ -124,7 +116,8 @@ class Sums(base.Task):
         return float(said is not None and said.text == problem.answer)
 
     def label(self, problem: Problem, completion: str, finish_reason: str = "stop") -> Label:
-        """As `Task.label`. The form of the work names the strategy; an opening that names another makes it mixed."""
+        """As `Task.label`. The form of the work names the strategy, and the opening where work has the form of several;
+        an opening that names none of them makes it mixed."""
         words = words_of(completion)
         opening, work, said = _parts(words)
         end = said.start if said else len(completion)
@@ -134,7 +127,7 @@ class Sums(base.Task):
             return Label(TRUNCATED if finish_reason == "length" else UNPARSED)
         if not named or (announced is None and not work):
             return Label(TRUNCATED if finish_reason == "length" else OTHER)
-        name = named[0]
+        name = announced if announced in named else named[0]
         reading = STRATEGIES[name].read(work, problem.data, end)
         if said is not None:
             expected = None if reading.result is None else str(reading.result)
