@@ -18,6 +18,7 @@ TABLES = {"tasks/__init__.py", "models/folder.py", "__init__.py"}
 WORDS = {
     "evaluation": "what a study asks of its arms, a key of summary.json",
     "running": "the state of a run that is watched",
+    "repeated": "what a log holds twice",
     "all": "every kind of problem, every weight",
 }
 

@@ -63,6 +63,7 @@ def test_the_pieces_work_together(stratagem: Run, tmp_path: Path) -> None:
 BAD = {
     "not a command": ["slect"],
     "p is not prime": ["problems", "--task", "finite_field:p=12"],
+    "field without words": ["base", "train", "--task", "finite_field:p=17", "--out", "x"],
     "no such task": ["problems", "--task", "sudoku"],
     "no such option of a task": ["problems", "--task", "finite_field:q=3"],
     "no mix": ["problems", "--mix", "evaluation"],

@@ -40,7 +40,8 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
     """The files that `paths` name, in the order given, within a folder or glob in natural order (2 before 10).
 
     Hidden files and folders inside a folder are passed over; a link to a folder is followed once. A table of
-    `stratagem rollout` is passed over too where `stratagem label` has written the same responses beside it, with their strategies.
+    `stratagem rollout` is passed over too where `stratagem label` has written the same responses beside it, with their
+    strategies.
 
     Raises:
         StratagemError: nothing there, a loop of links, not to be read, or neither a file nor a folder.

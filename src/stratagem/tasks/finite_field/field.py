@@ -278,6 +278,12 @@ class FiniteField(base.Task):
     def primitives(self) -> ModuleType:
         from stratagem.tasks.finite_field import primitives
 
+        if self.p not in primitives.FIELDS or self.relabel != "study":
+            known = " and ".join(f"p={p}" for p in primitives.FIELDS)
+            raise StratagemError(
+                f"--task {self.spec}: the small model has words for {known}, relabel=study; ask a language model "
+                "with --engine trl"
+            )
         return primitives
 
     @classmethod
