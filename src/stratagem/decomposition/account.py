@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stratagem.decomposition.counterfactuals import Totals
-from stratagem.decomposition.result import Account, Lead, Split
+from stratagem.decomposition.parts import Lead, Split
+from stratagem.decomposition.result import Account
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
 from stratagem.stats.uncertainty import max_t, percentile

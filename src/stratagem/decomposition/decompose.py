@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from stratagem.decomposition import contrast
 from stratagem.decomposition.account import account, gap_draws, larger, term_draws
+from stratagem.decomposition.by_problem import by_problem
 from stratagem.decomposition.contrast import Contrast
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, mix
-from stratagem.decomposition.result import Account, Decomposition, ThreeFold
+from stratagem.decomposition.parts import ThreeFold
+from stratagem.decomposition.result import Account, Decomposition
 from stratagem.records import StratagemError
 from stratagem.stats.pairs import Floats, Pairs, pair
 from stratagem.stats.strategy_rates import strategy_rates
@@ -80,7 +82,10 @@ def decompose_pairs(
     """`decompose` for problems that are paired already."""
     forced_ps = None if forced is None else _forced(forced, pairs)
     data = contrast.paired(pairs, forced_ps, rng=rng, draws=draws, level=level, stratified=stratified)
-    return _decompose(data, pairs.by, level)
+    by_stratum = _decompose(data, pairs.by, level)
+    return msgspec.structs.replace(
+        by_stratum, by_problem=by_problem(pairs, level=level, stratified=stratified)
+    )
 
 
 def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition:

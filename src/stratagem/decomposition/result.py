@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
+from stratagem.decomposition.leading import lead_sentence
+from stratagem.decomposition.parts import ByProblem, Lead, Split, ThreeFold
 from stratagem.records import UNDEFINED, Estimate, Real, Result, part_of, points
-
-# Which of selection and improvement is larger in size at the level of the intervals, selecting first.
-Lead = Literal["selection", "improvement", "undecided"]
-
-
-class Split(Result, frozen=True):
-    """A gain in three parts."""
-
-    selection: Estimate = UNDEFINED
-    improvement: Estimate = UNDEFINED
-    new_strategy: Estimate = UNDEFINED
-
-
-class ThreeFold(Result, frozen=True):
-    """A gain in four parts: both changes from the old state, and what they do only together."""
-
-    selection: Estimate = UNDEFINED
-    improvement: Estimate = UNDEFINED
-    interaction: Estimate = UNDEFINED
-    new_strategy: Estimate = UNDEFINED
 
 
 class Account(Result, frozen=True, kw_only=True):
@@ -59,6 +41,7 @@ class Decomposed(Account, frozen=True, kw_only=True):
     """The gain between two checkpoints and its parts, without tables; all accuracies are fractions.
 
     Attributes:
+        by_problem: the gain with every problem as its own stratum; undefined where problems are not paired.
         threefold: both changes from the old state, and the interaction.
         mix, routing: selection once more, as what the strata do alike and what they do differently.
         accuracy_before, accuracy_after: mean over problems of a problem's accuracy.
@@ -74,6 +57,7 @@ class Decomposed(Account, frozen=True, kw_only=True):
         by: the columns that make strata.
     """
 
+    by_problem: ByProblem = ByProblem()
     threefold: ThreeFold = ThreeFold()
     mix: Estimate = UNDEFINED
     routing: Estimate = UNDEFINED
@@ -138,13 +122,14 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
                 text_row("  improvement", split.improvement),
             ]
             lines.append(text_row("  new strategy", split.new_strategy))
+        lines += _by_problem(self.by_problem)
         lines += [
             "",
             "selection once more",
             text_row("  mix", self.mix),
             text_row("  routing", self.routing),
             "",
-            f"larger: {self.lead}{' (depends on the order)' if self.order_dependent else ''}",
+            lead_sentence(self),
             f"unsupported share {points(self.unsupported_share)} %",
         ]
         if not math.isnan(self.length_before + self.length_after):
@@ -157,6 +142,14 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
     def _repr_html_(self) -> str:
         rows = [("gain", self.gain), *split_rows(self)]
         return forest(rows, f"{self.problems} problems, {self.level:.0%} intervals, in points", str(self))
+
+
+def _by_problem(split: ByProblem) -> list[str]:
+    if split.lead is None:
+        return []
+    lines = ["", "by problem, select then improve"]
+    lines += [text_row("  choice", split.choice), text_row("  improvement", split.improvement)]
+    return [*lines, *(["  problems inside a stratum differ"] if split.disagrees else [])]
 
 
 class Parts(Protocol):

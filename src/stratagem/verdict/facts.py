@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,9 @@ import polars as pl
 from stratagem.decomposition.behaviours import BehaviourChange
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.headroom import Headroom
-from stratagem.decomposition.result import Decomposition, Lead
+from stratagem.decomposition.leading import Leading, leading
+from stratagem.decomposition.parts import ByProblem, Lead, Split
+from stratagem.decomposition.result import Decomposition
 from stratagem.decomposition.robustness import Regrouping
 from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
 from stratagem.stats.min_sample import (
@@ -117,8 +119,9 @@ class Facts:
 
     Attributes:
         gain, selection, improvement, new_strategy: select, then improve.
-        gap: |selection| - |improvement|, closed form.
+        gap: |selection| - |improvement|, closed form. reverse: improve, then select.
         lead: `selection`, `improvement` or `undecided`, of the decomposition.
+        by_problem: the same with every problem as its own stratum.
         problems, samples: that both checkpoints answered; median responses a problem, of the side with fewer.
         chance: the part of the variance of a problem's gain that comes from having few responses.
         by: the columns that make strata. labelled: strategies are known; else the logs are counts alone.
@@ -162,6 +165,13 @@ class Facts:
     regrouped: tuple[int, int, int] | None = None
     opposed: tuple[Opposed, ...] = ()
     paired: bool = True
+    reverse: Split = field(default_factory=Split)
+    by_problem: ByProblem = field(default_factory=ByProblem)
+
+    @property
+    def leading(self) -> Leading:
+        """Choice (or selection) and improvement at the level that the headline rests on."""
+        return leading(self)
 
     @property
     def problems_for_gain(self) -> int | None:
@@ -183,7 +193,7 @@ class Facts:
     @property
     def problems_for_lead(self) -> int | None:
         """About how many problems like these would tell selection and improvement apart."""
-        return needed_problems(self.gap, self.problems, self.level)
+        return needed_problems(self.leading.gap, self.problems, self.level)
 
     def samples_instead(self, problems: int | None) -> int | None:
         """About how many responses a problem would do the same as that many problems; None where none would."""
@@ -271,6 +281,8 @@ def facts_from(
         levels=_levels(pairs, column, split.level) if column in split.by else (),
         regrouped=(len(changes), same, sum(c.lead in opposite for c in changes)) if changes else None,
         opposed=opposed_of(split),
+        reverse=split.reverse,
+        by_problem=split.by_problem,
     )
     return drop_small_intervals(facts)
 

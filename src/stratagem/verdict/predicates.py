@@ -46,11 +46,14 @@ def carrier(f: Facts) -> Carried | None:
 
 
 def lead(f: Facts) -> str:
-    """The part that leads: `new_strategy` where it is more than either of the others, else of the two."""
-    if f.new_strategy.low > max(abs(f.selection.value), abs(f.improvement.value)) and f.gain.low > 0:
-        return "new_strategy"
-    part = {"selection": f.selection, "improvement": f.improvement}.get(f.lead or "")
-    return f.lead if f.lead and part and excludes_zero(part) else "undecided"
+    """The part that leads (`leading.Leading.lead`); none, `undecided`, where that depends on the order of counting."""
+    x = f.leading
+    return "undecided" if x.order_dependent else x.lead
+
+
+def levels_disagree(f: Facts) -> bool:
+    """The split by problem is another one than that by stratum: problems inside a stratum differ."""
+    return bool(f.by_problem.disagrees)
 
 
 def by_length(f: Facts) -> bool:
@@ -68,8 +71,8 @@ def longer(f: Facts) -> bool:
 
 
 def cancel(f: Facts) -> bool:
-    """Selection and improvement went opposite ways, each by more than the gain."""
-    choice, execution = f.selection, f.improvement
+    """Choice and execution went opposite ways, each by more than the gain."""
+    choice, execution = f.leading.choice, f.leading.improvement
     return (
         excludes_zero(choice)
         and excludes_zero(execution)
@@ -83,7 +86,10 @@ def open_gain(f: Facts) -> bool:
 
 
 def open_lead(f: Facts) -> bool:
-    return lead(f) == "undecided" and not (open_gain(f) or small(f) or cancel(f))
+    """More samples may tell which part is larger; they do not where the order of counting decides."""
+    return f.leading.lead == "undecided" and not (
+        f.leading.order_dependent or open_gain(f) or small(f) or cancel(f)
+    )
 
 
 def nothing_to_select(f: Facts) -> bool:

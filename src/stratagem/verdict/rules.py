@@ -21,6 +21,7 @@ from stratagem.verdict.predicates import (
     cancel,
     carrier,
     lead,
+    levels_disagree,
     misread,
     nothing_to_select,
     open_gain,
@@ -160,13 +161,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "parts cancel, choice worse",
-        lambda f: cancel(f) and f.selection.high < 0,
+        lambda f: cancel(f) and f.leading.choice.high < 0 and not levels_disagree(f),
         "rebalance the RL mix",
         lambda f: "Execution got better and choice worse, each by more than the change of accuracy.",
     ),
     Rule(
         "parts cancel, execution worse",
-        cancel,
+        lambda f: cancel(f) and f.leading.improvement.high < 0,
         "go back to an earlier checkpoint",
         lambda f: "Choice got better and execution worse, each by more than the change of accuracy.",
     ),
@@ -175,9 +176,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "loss by selection",
-        lambda f: f.gain.high < 0 and not small(f) and lead(f) == "selection" and f.selection.high < 0,
+        lambda f: (
+            f.gain.high < 0
+            and not small(f)
+            and lead(f) in ("selection", "choice")
+            and f.leading.choice.high < 0
+            and not levels_disagree(f)
+        ),
         "rebalance the RL mix",
-        lambda f: f"The choice of strategies got worse: {part('selection', f.selection)}.",
+        lambda f: f"The choice of strategies got worse: {part(f.leading.name, f.leading.choice)}.",
     ),
     Rule(
         "loss",
@@ -253,7 +260,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "improvement left",
-        lambda f: lead(f) == "improvement" and f.improvement.low > 0 and weak(f),
+        lambda f: lead(f) == "improvement" and f.leading.improvement.low > 0 and weak(f),
         "continue RL on this mix",
         lambda f: _why_room(f, f"Execution got better and has more to win.{hard(f)}"),
     ),

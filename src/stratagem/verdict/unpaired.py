@@ -88,6 +88,7 @@ def facts_unpaired(
         room_after=room_of(headrooms[1]),
         opposed=opposed_of(split),
         paired=False,
+        reverse=split.reverse,
     )
     return drop_small_intervals(facts)
 
