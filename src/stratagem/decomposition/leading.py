@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stratagem.decomposition.parts import ByProblem, Split
+from stratagem.decomposition.parts import Account, ByProblem, Split
 from stratagem.records import UNDEFINED, Estimate, Result, points
 
 PLAIN = {"selection": "choice", "choice": "choice", "improvement": "execution"}
 
 
 class Terms(Result, frozen=True, kw_only=True):
-    """What a lead is read from: some fields of `Decomposed`, of the same names. `lead` may be of several replicates."""
+    """What a lead is read from: some fields of `Decomposed`, of the same names.
+
+    `by` is None where the level goes without saying.
+    """
 
     gain: Estimate = UNDEFINED
     selection: Estimate = UNDEFINED
@@ -26,7 +29,7 @@ class Terms(Result, frozen=True, kw_only=True):
     reverse: Split = Split()
     lead: str | None = None
     order_dependent: bool | None = None
-    by: tuple[str, ...] = ()
+    by: tuple[str, ...] | None = None
     by_problem: ByProblem = ByProblem()
 
 
@@ -48,7 +51,7 @@ class HasTerms(Protocol):
     @property
     def order_dependent(self) -> bool | None: ...
     @property
-    def by(self) -> tuple[str, ...]: ...
+    def by(self) -> tuple[str, ...] | None: ...
     @property
     def by_problem(self) -> ByProblem: ...
 
@@ -113,20 +116,21 @@ def leading(terms: HasTerms) -> Leading:
 def lead_clause(terms: HasTerms) -> str:
     """The clause of a sentence that says which part moved accuracy more, with what stands before it."""
     x = leading(terms)
+    way = f"{x.way} " if x.way else ""
     if x.order_dependent:
-        return f"; {x.way} it depends on the order of counting whether {x.name} or improvement moved it more"
+        return f"; {way}it depends on the order of counting whether {x.name} or improvement moved it more"
     if x.lead == "undecided":
-        return f"; {x.way} it is open whether {x.name} or improvement moved it more"
+        return f"; {way}it is open whether {x.name} or improvement moved it more"
     if x.lead == "new_strategy":
-        return f", most of it by strategies not seen before, {x.way}"
+        return f", most of it by strategies not seen before{f', {x.way}' if x.way else ''}"
     parts = {x.name: x.choice, "improvement": x.improvement}
     other = next(name for name in parts if name != x.lead)
-    way = f", {x.way}" if x.new_strategy is None else f" {x.way}"
+    end = f", {x.way}" if x.new_strategy is None else f" {x.way}".rstrip()
     if terms.gain.high < 0 and parts[x.lead].high < 0:
-        return f", more by worse {PLAIN[x.lead]} than by {PLAIN[other]}{way}"
+        return f", more by worse {PLAIN[x.lead]} than by {PLAIN[other]}{end}"
     if terms.gain.low > 0 and parts[x.lead].low > 0:
-        return f", more by {x.lead} than by {other}{way}"
-    return f"; {x.way} {x.lead} is larger in size than {other}"
+        return f", more by {x.lead} than by {other}{end}"
+    return f"; {way}{x.lead} is larger in size than {other}"
 
 
 def ranges(x: Leading) -> str:
@@ -145,7 +149,15 @@ def lead_sentence(terms: HasTerms) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def level_in_words(by: Sequence[str]) -> str:
+def terms_of(account: Account) -> Terms:
+    """The terms of an account whose level goes without saying."""
+    names = ("gain", "selection", "improvement", "new_strategy", "reverse", "lead", "order_dependent")
+    return Terms(**{name: getattr(account, name) for name in names})
+
+
+def level_in_words(by: Sequence[str] | None) -> str:
+    if by is None:
+        return ""
     if not by:
         return "with all problems as one stratum"
     if tuple(by) == ("problem_id",):

@@ -62,3 +62,29 @@ class ByProblem(Result, frozen=True, kw_only=True):
     with_2: int = 0
     with_4: int = 0
     leads: bool = False
+
+
+class Account(Result, frozen=True, kw_only=True):
+    """A gain as selection, improvement and new strategies, in both orders of accounting.
+
+    Attributes:
+        gain: accuracy after minus before, as a fraction; standard error in closed form, t interval.
+        selection, improvement, new_strategy: select, then improve. They sum to the gain.
+        reverse: improve, then select. symmetric: the mean of both orders.
+        simultaneous: selection, improvement and new strategy with intervals that hold together.
+        lead: which of selection and improvement is larger in size; None where strategies are not known.
+        order_dependent: the lead of one order is not that of the other, or is open there.
+        problems: that were compared. level: of all intervals.
+    """
+
+    gain: Estimate = UNDEFINED
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
+    reverse: Split = Split()
+    symmetric: Split = Split()
+    simultaneous: Split = Split()
+    lead: Lead | None = None
+    order_dependent: bool | None = None
+    problems: int = 0
+    level: float = 0.95

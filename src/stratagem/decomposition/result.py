@@ -9,32 +9,8 @@ import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
 from stratagem.decomposition.leading import lead_sentence
-from stratagem.decomposition.parts import ByProblem, Lead, Split, ThreeFold
-from stratagem.records import UNDEFINED, Estimate, Real, Result, part_of, points
-
-
-class Account(Result, frozen=True, kw_only=True):
-    """A gain as selection, improvement and new strategies, in both orders of accounting.
-
-    Attributes:
-        gain: accuracy after minus before, as a fraction; standard error in closed form, t interval.
-        selection, improvement, new_strategy: select, then improve. They sum to the gain.
-        reverse: improve, then select. symmetric: the mean of both orders.
-        simultaneous: selection, improvement and new strategy with intervals that hold together.
-        lead: which of selection and improvement is larger in size; None where strategies are not known.
-        problems: that were compared. level: of all intervals.
-    """
-
-    gain: Estimate = UNDEFINED
-    selection: Estimate = UNDEFINED
-    improvement: Estimate = UNDEFINED
-    new_strategy: Estimate = UNDEFINED
-    reverse: Split = Split()
-    symmetric: Split = Split()
-    simultaneous: Split = Split()
-    lead: Lead | None = None
-    problems: int = 0
-    level: float = 0.95
+from stratagem.decomposition.parts import Account, ByProblem, ThreeFold
+from stratagem.records import UNDEFINED, Estimate, Real, part_of, points
 
 
 class Decomposed(Account, frozen=True, kw_only=True):
@@ -49,7 +25,6 @@ class Decomposed(Account, frozen=True, kw_only=True):
         unsupported_share: part of all responses whose strategy only one of the two checkpoints used in the
             stratum.
         problems: those in both; left_out_before, left_out_after: those in one only.
-        order_dependent: the lead of one order is not that of the other, or is open there.
         interventional: forced responses stand in for dropped strategies in reverse, symmetric and threefold.
         paired: the problems are the same before and after. Else strata are compared: `problems` are those of the
             side with fewer, left out are those of strata without two problems on either side.
@@ -68,7 +43,6 @@ class Decomposed(Account, frozen=True, kw_only=True):
     unsupported_share: Real = math.nan
     left_out_before: int = 0
     left_out_after: int = 0
-    order_dependent: bool | None = None
     interventional: bool = False
     paired: bool = True
     weak: tuple[str, ...] = ()

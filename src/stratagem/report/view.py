@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from stratagem.decomposition.leading import Terms, lead_sentence
 from stratagem.records import ALL
 from stratagem.report.format import Number, finite, number, percent, signed, words
 
@@ -161,8 +164,7 @@ def notes(summary: Summary) -> list[str]:
     levels = sorted({" x ".join(run.raw["by"]) for run in runs if run.raw.get("by")})
     if levels:
         found.append(f"Level: {', '.join(levels)}.")
-    if hangs := [run.cell for run in runs if run.raw.get("order_dependent")]:
-        found.append(f"Selecting first or improving first gives another lead in {', '.join(hangs)}.")
+    found += leads(runs)
     shares = [(number(run.raw.get("unsupported_share")).value, run.cell) for run in runs]
     known = [(share, cell) for share, cell in shares if share is not None]
     if known:
@@ -178,6 +180,25 @@ def notes(summary: Summary) -> list[str]:
         change, cell = max(changes, key=lambda it: abs(it[0]))
         found.append(f"Mean length changed most in {cell}, by {signed(change)}%.")
     return found
+
+
+def leads(runs: list[Gain]) -> list[str]:
+    """Which part of each gain is larger, gains of one answer together."""
+    cells: dict[str, list[str]] = {}
+    for run in runs:
+        if run.raw.get("lead") is None:
+            continue
+        known = {name: run.raw[name] for name in Terms.__struct_fields__ if run.raw.get(name) is not None}
+        sentence = lead_sentence(msgspec.convert(_agreed(known) | {"by": None}, Terms, strict=False))
+        cells.setdefault(sentence, []).append(run.cell)
+    return [f"{', '.join(names)}: {sentence[:1].lower()}{sentence[1:]}" for sentence, names in cells.items()]
+
+
+def _agreed(known: dict[str, Any]) -> dict[str, Any]:
+    """Where replicates have different leads, none leads."""
+    parts = {name: _agreed(part) if name == "by_problem" else part for name, part in known.items()}
+    split = parts.get("lead") in (None, "selection", "choice", "improvement", "undecided")
+    return parts if split else parts | {"lead": "undecided"}
 
 
 def one_run_note(summary: Summary) -> str:
