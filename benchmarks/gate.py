@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from stratagem.studies.config import read_study
 
 from stratagem.models.folder import SHIPPED, load_model, model_folder
 from stratagem.models.vocabulary import encode
 from stratagem.sampling.native import generate, token_limit
-from stratagem.studies.config import read_study
 from stratagem.tasks import FiniteField
 from stratagem.tasks.finite_field.chain import KINDS
 from stratagem.tasks.finite_field.field import STRATEGIES

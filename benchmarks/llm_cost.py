@@ -21,14 +21,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from stratagem.studies.config import QWEN, read_study
+from stratagem.studies.table1 import cell_names, probes_of
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from stratagem.models.llm import find_model, load_tokenizer, prompting, token_budget
 from stratagem.records import Problem
 from stratagem.settings import LLMConfig, RolloutConfig
-from stratagem.studies.config import QWEN, read_study
-from stratagem.studies.table1 import cell_names, probes_of
 from stratagem.tasks import FiniteField
 from stratagem.training.loop import asked
 

@@ -107,19 +107,50 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "Without texts there are no strategies, and no telling what the change of accuracy is made of.",
     ),
     "one strategy": (
-        IMP | {"strategies": 1},
+        IMP | {"strategies": 1, "largest": ("direct", 0.97, 0.99)},
         "diversify the SFT data",
-        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
-        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
-        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
-        "One strategy has nearly all responses, before and after: there is nothing to select from.",
+        "These labels cannot show selection: direct has 97.0% of responses before and 99.0% after. Finer rules, "
+        "learned labels or a judge could. In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by "
+        "improvement than by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 "
+        "points, -1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
+        "One strategy has nearly all responses, before and after: there is nothing to select from, or the rules are "
+        "too coarse to see it. Read some responses, and split the rule if they differ.",
+    ),
+    "problems inside a stratum differ, headroom unknown": (
+        {
+            "by_problem": msgspec.structs.replace(LEADS, disagrees=True),
+            "room_after": Room((0.05, 0.1), (0.3, 0.4)),
+        },
+        "collect more samples",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than by choice, "
+        "problem by problem: choice cannot be told from 0 (+1.0 points, -2.0 to +4.0) and improvement added 11.0 "
+        "points (8.0 to 14.0). Problems inside a stratum differ: at the level of kind and difficulty improvement "
+        "would be +3.0 points.",
+        "Problems inside a stratum differ, so that headroom has to be measured problem by problem: that takes 16 "
+        "responses to each, and there are 8.",
+    ),
+    "both parts equal, with room": (
+        {
+            "selection": est(0.06, 0.02),
+            "improvement": est(0.06, 0.02),
+            "gap": est(0.0, 0.03),
+            "lead": "undecided",
+            "room_after": Room((0.05, 0.09), (0.3, 0.4)),
+        },
+        "continue RL on this mix",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0); at the level of kind and difficulty it "
+        "is open whether selection or improvement moved it more: selection added 6.0 points (4.0 to 8.0) and "
+        "improvement added 6.0 points (4.0 to 8.0). If the difference is as small as it looks, no reachable number of "
+        "problems would tell.",
+        "A better choice among the strategies in use would still win. Headroom in points: after 5.0 to 9.0 for "
+        "selection and 30.0 to 40.0 for improvement.",
     ),
     "nothing to select from": (
-        IMP | {"room_before": Room((0.0, 0.01), (0.5, 0.6)), "room_after": Room((0.0, 0.01), (0.4, 0.48))},
+        {"room_before": Room((0.0, 0.01), (0.5, 0.6)), "room_after": Room((0.0, 0.01), (0.4, 0.48))},
         "diversify the SFT data",
-        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
-        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
-        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0).",
         "Even before RL no choice among the strategies in use would have won much. Headroom in points: "
         "before 0.0 to 1.0 for selection and 50.0 to 60.0 for improvement; after 0.0 to 1.0 for selection"
         " and 40.0 to 48.0 for improvement.",

@@ -17,7 +17,7 @@ from stratagem.decomposition.by_problem import HEADLINE
 from stratagem.decomposition.parts import ByProblem, InTwo, Split
 from stratagem.records import Estimate
 from stratagem.report.format import signed
-from stratagem.stats.min_sample import MIN_PROBLEMS, drop_small_intervals
+from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS, drop_small_intervals
 from stratagem.verdict import wording
 from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
 from stratagem.verdict.rules import ACTIONS, RULES, verdict
@@ -59,12 +59,13 @@ def test_where_levels_disagree_no_advice_rests_on_choice() -> None:
     assert verdict(replace(BASE, **changes | {"by_problem": agreeing})).action == "rebalance the RL mix"
 
 
-def test_where_one_strategy_has_all_the_evidence_names_the_other_reading() -> None:
-    coarse = [
-        [line for line in verdict(replace(BASE, **SCENARIOS[name][0])).evidence if "too coarse" in line]
-        for name in ("one strategy", "nothing to select from")
-    ]
-    assert [len(lines) for lines in coarse] == [1, 0]
+def test_labels_that_see_nothing_are_named_first() -> None:
+    said = verdict(replace(BASE, largest=("direct", 0.86, 0.85))).sentence
+    assert said.startswith(
+        "These labels cannot show selection: direct has 86.0% of responses before and 85.0% after."
+    )
+    for largest in (("direct", 0.86, 0.84), ("direct", 0.5, 0.99), None):
+        assert "cannot show" not in verdict(replace(BASE, largest=largest)).sentence
 
 
 def test_equal_numbers_print_equal() -> None:
@@ -157,6 +158,7 @@ def any_facts(draw: Any) -> Facts:
         reverse=Split(draw(estimates()), draw(estimates())),
         by_problem=draw(by_problem()),
         strategies=draw(st.integers(0, 3)),
+        largest=draw(st.none() | st.tuples(st.just("direct"), share, share)),
         other_share=draw(st.floats(0, 0.7)),
         unsupported_share=draw(share),
         chance=draw(st.none() | share),
@@ -215,7 +217,7 @@ def test_a_sentence_has_no_number_that_is_not_in_the_facts(facts: Facts) -> None
     known = numbers(msgspec.to_builtins(facts)) | numbers([*needs, *map(facts.samples_instead, needs)])
     known |= numbers([facts.detectable_gain])
     # "from 0", the size of a small change, the growth that counts as none, the power
-    known |= {0.0, 2.0, 10.0, MIN_PROBLEMS, 80.0, HEADLINE}
+    known |= {0.0, 2.0, 10.0, MIN_PROBLEMS, 80.0, HEADLINE, MIN_HEADROOM}
     for line in (found.sentence, *found.evidence):
         for text in re.findall(r"\d[\d,]*(?:\.\d+)?", line):
             value = float(text.replace(",", ""))

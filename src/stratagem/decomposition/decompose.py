@@ -28,7 +28,7 @@ from stratagem.stats.strategy_rates import strategy_rates
 from stratagem.stats.uncertainty import percentile
 
 SUMS = ("responses_before", "responses_after", "selection", "improvement", "new_strategy", "contribution")
-ENOUGH_PROBLEMS, ENOUGH_RESPONSES, SPARSE_SHARE = 100, 10, 0.05
+ENOUGH_PROBLEMS, ENOUGH_RESPONSES, THIN_SHARE = 100, 10, 0.02
 
 
 def decompose(
@@ -235,13 +235,12 @@ def _weak(problems: int, cells: pl.DataFrame) -> tuple[str, ...]:
     reasons: list[str] = []
     if problems < ENOUGH_PROBLEMS:
         reasons.append(f"{problems} problems, fewer than {ENOUGH_PROBLEMS}")
-    few = pl.col("responses_before").is_between(1, ENOUGH_RESPONSES - 1)
-    share = cells.filter(few).select(
-        (pl.col("weight") * (pl.col("share_before") + pl.col("share_after")) / 2).sum()
-    )
-    if (part := float(share.item())) > SPARSE_SHARE:
+    # Cells that were not seen at all count too: their strategies may be new, or merely rare.
+    thin = pl.col("responses_before") < ENOUGH_RESPONSES
+    share = cells.filter(thin).select((pl.col("weight") * pl.col("share_after")).sum())
+    if (part := float(share.item())) > THIN_SHARE:
         reasons.append(
-            f"{part:.0%} of responses use a strategy seen fewer than {ENOUGH_RESPONSES} times before"
+            f"{part:.0%} of responses after use a strategy seen fewer than {ENOUGH_RESPONSES} times before"
         )
     return tuple(reasons)
 

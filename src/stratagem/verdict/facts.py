@@ -126,6 +126,7 @@ class Facts:
         chance: the part of the variance of a problem's gain that comes from having few responses.
         by: the columns that make strata. labelled: strategies are known; else the logs are counts alone.
         strategies: with 1% of all responses or more, `other` among them, unread ones not.
+        largest: the named strategy that has most on both sides, with its shares before and after.
         other_share: of responses that follow no named strategy, the larger of before and after.
         unread: unparsed and truncated responses as one property. unparsed: the former by themselves.
         forms: behaviours of answer form.
@@ -151,6 +152,7 @@ class Facts:
     order_dependent: bool | None = False
     weak: tuple[str, ...] = ()
     strategies: int = 2
+    largest: tuple[str, float, float] | None = None
     other_share: float = 0.0
     unsupported_share: float = 0.0
     chance: float | None = None
@@ -268,6 +270,7 @@ def facts_from(
         order_dependent=split.order_dependent,
         weak=split.weak,
         strategies=int((usual & ~unread_s).sum()),
+        largest=largest_of(split),
         other_share=max(float(share[names.index(OTHER)]) for share in shares) if OTHER in names else 0.0,
         unsupported_share=split.unsupported_share,
         chance=_chance(pairs),
@@ -285,6 +288,13 @@ def facts_from(
         by_problem=split.by_problem,
     )
     return drop_small_intervals(facts)
+
+
+def largest_of(split: Decomposition) -> tuple[str, float, float] | None:
+    """The named strategy with the largest share, of the side where it is smaller."""
+    rows = split.strategies.filter(~pl.col("strategy").is_in([OTHER, UNPARSED, TRUNCATED]))
+    named = rows.select("strategy", "share_before", "share_after").rows()
+    return max(named, key=lambda row: min(row[1:]), default=None)
 
 
 def unparsed_of(split: Decomposition) -> Unparsed | None:

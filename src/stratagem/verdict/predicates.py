@@ -15,6 +15,7 @@ GRADED = 0.05  # of unparsed responses that are right, from which the grader rea
 LONGER = 1.25  # times as long
 WEAK = 0.1  # improvement headroom from which execution counts as weak
 HARD = 0.7  # accuracy at the greatest difficulty below which execution counts as weak
+ONE_LABEL = 0.85  # of the responses, on both sides, from which labels cannot show selection
 UNSUPPORTED = 0.1  # of responses, from which the sentence names the probe
 
 
@@ -92,8 +93,27 @@ def open_lead(f: Facts) -> bool:
     )
 
 
+def one_label(f: Facts) -> bool:
+    """The labels see one strategy in nearly all responses on both sides, so they cannot show selection."""
+    return f.largest is not None and min(f.largest[1:]) >= ONE_LABEL
+
+
+def selection_left(f: Facts) -> bool:
+    return f.room_after is not None and not levels_disagree(f) and f.room_after.selection[0] >= SMALL
+
+
+def selection_exhausted(f: Facts) -> bool:
+    room = None if levels_disagree(f) else f.room_after
+    return room is not None and room.selection[1] < SMALL and weak(f)
+
+
 def nothing_to_select(f: Facts) -> bool:
-    return f.room_before is not None and f.room_before.selection[1] < SMALL and weak(f)
+    return (
+        f.room_before is not None
+        and not levels_disagree(f)
+        and f.room_before.selection[1] < SMALL
+        and weak(f)
+    )
 
 
 def hardest(f: Facts) -> Level | None:

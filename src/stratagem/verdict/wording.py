@@ -22,6 +22,7 @@ from stratagem.verdict.predicates import (
     levels_disagree,
     longer,
     misread,
+    one_label,
     open_gain,
     open_lead,
     small,
@@ -31,6 +32,18 @@ LEVELS = 3  # of the easiest and of the hardest difficulties, where there are to
 
 
 def headline(f: Facts) -> str:
+    return f"{_one_label(f)} {_headline(f)}" if f.labelled and one_label(f) else _headline(f)
+
+
+def _one_label(f: Facts) -> str:
+    name, before, after = f.largest or ("", 0.0, 0.0)
+    return (
+        f"These labels cannot show selection: {name} has {percent(before)} of responses before and {percent(after)} "
+        "after. Finer rules, learned labels or a judge could."
+    )
+
+
+def _headline(f: Facts) -> str:
     if math.isnan(f.gain.low):
         accuracies = f"from {percent(f.accuracy_before)} to {percent(f.accuracy_after)}"
         said = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
@@ -146,11 +159,6 @@ def evidence(f: Facts) -> list[str]:
         lines.append(
             f"With so many problems a change of {points(f.detectable_gain)} points or more would have been detected "
             "(power 80%)."
-        )
-    if f.labelled and f.strategies == 1 and f.other_share < HALF:
-        lines.append(
-            "That one strategy has nearly all responses may also mean that the rules are too coarse to tell strategies "
-            "apart: which it is, logs cannot tell. Read some responses, and split the rule if they differ."
         )
     forms = [form for form in (f.unread, *f.forms) if form is not None and excludes_zero(form.part)]
     lines += [carries(form, f) for form in forms if abs(form.part.value) >= SMALL / 4]
