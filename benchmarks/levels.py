@@ -36,8 +36,8 @@ def types(share0: Types, share1: Types, rate0: Types, rate1: Types) -> World:
 
     def world(rng: np.random.Generator, problems: int) -> tuple[Floats, Floats, Floats, Floats]:
         kind = np.arange(problems) % len(share0)
-        share0, share1, rate0, rate1 = (table[kind] for table in tables)
-        return share0, share1, rate0, rate1
+        before, after, rate_before, rate_after = (table[kind] for table in tables)
+        return before, after, rate_before, rate_after
 
     return world
 

@@ -110,8 +110,8 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         IMP | {"strategies": 1, "largest": ("direct", 0.97, 0.99)},
         "diversify the SFT data",
         "These labels cannot show selection: direct has 97.0% of responses before and 99.0% after. Finer rules, "
-        "learned labels or a judge could. In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by "
-        "improvement than by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 "
+        "learned labels or a judge could. In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more "
+        "by improvement than by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 "
         "points, -1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
         "One strategy has nearly all responses, before and after: there is nothing to select from, or the rules are "
         "too coarse to see it. Read some responses, and split the rule if they differ.",
