@@ -121,7 +121,17 @@ class Compared(Decomposed, frozen=True, kw_only=True):
 
 
 OF_STRATEGIES = (
-    *("selection", "improvement", "new_strategy", "reverse", "symmetric", "threefold", "mix", "routing"),
+    *(
+        "selection",
+        "improvement",
+        "new_strategy",
+        "by_problem",
+        "reverse",
+        "symmetric",
+        "threefold",
+        "mix",
+        "routing",
+    ),
     *("simultaneous", "lead", "order_dependent", "strategies", "cells", "robustness"),
     *("unsupported", "unsupported_share"),
 )

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from stratagem.commands.condition import numbers
+from stratagem.report.format import signed
 from stratagem.result import Findings
 from tests.diagnosis.test_diagnose import RULES, log
 
@@ -45,6 +46,13 @@ def test_diagnose_writes_its_results_and_says_the_answer(
     assert set(keys.split()) <= set(found)
     page = (tmp_path / "why" / "report.html").read_text()
     assert "I go forward" in page
+    # The split by problem, in every place.
+    both = [found["by_problem"][name]["value"] for name in ("choice", "improvement")]
+    assert sum(both) == pytest.approx(found["gain"]["value"])
+    assert "more by choice than by improvement, problem by problem" in " ".join(done.stdout.split())
+    by_problem = f"By problem: choice {signed(both[0])} ["
+    assert by_problem in " ".join(done.stdout.split())
+    assert by_problem in page
     assert pl.read_parquet(tmp_path / "why" / "labelled.parquet").height == 480
     # The rules that were used lie beside the labels, to be changed and used again.
     assert (tmp_path / "why" / "rules.toml").read_text() == RULES
@@ -66,7 +74,8 @@ def test_no_text_means_none(stratagem: Run, logs: tuple[str, str], tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("condition", "code"), [("selection.low < 0", 0), ("selection.low > 0 and gain > 0.3", 1)]
+    ("condition", "code"),
+    [("selection.low < 0", 0), ("selection.low > 0 and gain > 0.3", 1), ("by_problem.choice.low > 0", 1)],
 )
 def test_fail_if_gives_exit_code_1(stratagem: Run, logs: tuple[str, str], condition: str, code: int) -> None:
     words = ("--strategies", "rules.toml", "--draws", "200", "--fail-if", condition, "--json")

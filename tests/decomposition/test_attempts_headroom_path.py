@@ -122,7 +122,10 @@ def test_headroom_by_problem_says_what_it_leaves_out():
     rng = np.random.default_rng(1)
     ids = [f"p{i}" for i in range(150)]
     # Both strategies are equally good: the plug-in sees headroom that is not there, the cross-fit does not.
-    table = draw(rng, "0", ids, {"F": 0.5, "B": 0.5}, {"F": 0.5, "B": 0.5}, samples=6)
+    table = draw(rng, "0", ids, {"F": 0.5, "B": 0.5}, {"F": 0.5, "B": 0.5}, samples=16)
+    few = table.filter(pl.col("sample") < 15)
+    with pytest.raises(StratagemError, match="needs 16 responses to each, not 15"):
+        headroom(few, by=("problem_id",), rng=rng, draws=200)
     found = headroom(table, by=("problem_id",), rng=rng, draws=200)
     assert found.selection.bounds
     assert found.selection.bounds[1] > 0.05

@@ -96,7 +96,7 @@ def test_a_pure_change_of_routing_is_selection(routed: list[Path], rules: Look) 
     assert sum(parts) == pytest.approx(diagnosis.gain.value, abs=1e-12)
     shares = {row.strategy: [row.share_before.value, row.share_after.value] for row in diagnosis.strategies}
     assert shares == {"forward": pytest.approx([0.5, 1.0]), "backward": pytest.approx([0.5, 0.0])}
-    assert "by selection" in diagnosis.verdict.sentence
+    assert "more by choice than by improvement, problem by problem" in diagnosis.verdict.sentence
     assert diagnosis.join == "prompt"
     assert diagnosis.problems == 60
 

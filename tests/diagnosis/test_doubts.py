@@ -97,6 +97,8 @@ def test_few_problems_that_agree_show_no_fall(tmp_path: Path, problems: int) -> 
     assert all(math.isnan(row.gain.low) for row in diagnosis.strata)
     assert diagnosis.verdict.action == "collect more samples"
     assert diagnosis.verdict.sentence == (
+        "These labels cannot show selection: forward has 100.0% of responses before and 100.0% after. Finer rules, "
+        "learned labels or a judge could. "
         "In these logs accuracy went from 50.0% to 25.0%; how sure that is they do not say. If the change is as large "
         f"as it looks, about 59 problems like these {problems} would tell."
     )

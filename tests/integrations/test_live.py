@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.path import path
 from stratagem.integrations.live import Measures, Response, batch_measures, labeller
 from stratagem.records import StratagemError
@@ -60,7 +61,7 @@ def test_a_batch_is_counted() -> None:
 
 
 @pytest.mark.parametrize("batches", [2, 5, 6, 7, 15])
-def test_the_gain_is_that_of_path_on_the_same_responses(batches: int) -> None:
+def test_the_gain_is_that_of_decompose_on_the_same_responses(batches: int) -> None:
     window = 3
     measures = Measures(("kind",), window=window, draws=0)
     history = [batch(seed, share=0.2 + 0.05 * seed) for seed in range(batches)]
@@ -78,12 +79,14 @@ def test_the_gain_is_that_of_path_on_the_same_responses(batches: int) -> None:
         )
 
     sides = [table(history[:taken]), table(history[-taken:])]
-    step = path(sides, by=("kind",), rng=np.random.default_rng(0), draws=0).endpoints
-    assert logged["gain"] == pytest.approx(step.gain.value, abs=1e-12)
+    rng = np.random.default_rng(0)
+    paired = path(sides, by=("kind",), rng=rng, draws=0).paired
+    split = decompose(*sides, by=("kind",), rng=rng, draws=0, paired=paired)
+    for name in ("gain", "selection", "improvement", "new_strategy"):
+        assert logged[name] == pytest.approx(getattr(split, name).value, abs=1e-12)
     for name in ("selection", "improvement"):
-        term = getattr(step, name).as_dict()
-        expected = term["value"] if "bounds" not in term else sum(term["bounds"]) / 2
-        assert logged[name] == pytest.approx(expected, abs=1e-12)
+        ends = getattr(split.reverse, name).ends
+        assert logged[f"reverse_{name}"] == pytest.approx(sum(ends) / 2, abs=1e-12)
 
 
 def test_selection_alone_is_called_selection() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratagem.decomposition.decompose import decompose
-from stratagem.decomposition.result import Split
+from stratagem.decomposition.parts import Split
 from stratagem.label_error.confusion import Confusion
 from stratagem.label_error.correction import decompose_corrected
 from stratagem.label_error.quality import validate

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
-from stratagem.report import study
+from stratagem.report import study, view
+from stratagem.study_result import ArmGain
 from tests.report.synthetic_study import CELLS, RUNS, Inputs, make, typed
 
 Browse = Callable[..., tuple[str, list[str]]]
@@ -132,6 +134,42 @@ def test_what_models_and_users_wrote_is_escaped() -> None:
     assert "img" not in Reader(html).tags
     assert html.count("<script") == 3 == html.count("</script>")
     assert "{{ 7*7 }}" in Reader(html).text
+
+
+def test_which_part_leads_is_one_sentence_and_none_where_the_order_decides() -> None:
+    """Table 1 as it was published once: selection +25.0 select first, +43.4 improve first."""
+
+    def term(value: float) -> dict[str, Any]:
+        return {"value": value, "low": value - 0.02, "high": value + 0.02, "se": 0.01, "n": 480}
+
+    routed = {
+        "gain": term(0.2),
+        "selection": term(0.25),
+        "improvement": term(-0.05),
+        "new_strategy": term(0.0),
+        "reverse": {"selection": term(0.24), "improvement": term(-0.04), "new_strategy": term(0.0)},
+        "lead": "selection",
+        "order_dependent": False,
+    }
+    both = routed | {
+        "gain": term(0.576),
+        "selection": term(0.25),
+        "improvement": term(0.326),
+        "reverse": {"selection": term(0.434), "improvement": term(0.142), "new_strategy": term(0.0)},
+        "lead": "improvement",
+        "order_dependent": True,
+    }
+    replicated = routed | {"lead": "undecided"}
+    runs = [
+        view.Gain(cell, "start", msgspec.convert(result, ArmGain))
+        for cell, result in (("A", routed), ("B", both), ("C", routed), ("D", replicated))
+    ]
+    assert view.leads(runs) == [
+        "A, C: select, then improve: more by selection than by improvement.",
+        "B: it depends on the order of counting whether selection or improvement moved it more: selection is +25.0 to "
+        "+43.4 points and improvement +14.2 to +32.6 points, whichever is counted first.",
+        "D: select, then improve: it is open whether selection or improvement moved it more.",
+    ]
 
 
 def test_missing_numbers_are_dashes_and_never_zero() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
+
+from stratagem.decomposition.parts import ByProblem, InTwo, Split
 from stratagem.records import Estimate
 from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
 
@@ -40,6 +43,27 @@ IMP: dict[str, Any] = {
     "gap": est(-0.1, 0.04),
     "lead": "improvement",
 }
+LEADS = ByProblem(
+    choice=est(0.01, 0.03),
+    improvement=est(0.11, 0.03),
+    gap=est(-0.1, 0.04),
+    reverse=InTwo(est(0.01, 0.03), est(0.11, 0.03)),
+    difference=est(0.08, 0.1),
+    lead="improvement",
+    order_dependent=False,
+    disagrees=False,
+    with_2=400,
+    with_4=400,
+    leads=True,
+)
+DIFFER = msgspec.structs.replace(
+    LEADS,
+    choice=est(-0.09, 0.03),
+    improvement=est(0.01, 0.03),
+    gap=est(0.08, 0.04),
+    lead="choice",
+    disagrees=True,
+)
 # What differs from BASE, the action, the sentence and the reason.
 SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "selection with more to select": (
@@ -83,19 +107,50 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "Without texts there are no strategies, and no telling what the change of accuracy is made of.",
     ),
     "one strategy": (
-        IMP | {"strategies": 1},
+        IMP | {"strategies": 1, "largest": ("direct", 0.97, 0.99)},
         "diversify the SFT data",
-        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
-        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
-        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
-        "One strategy has nearly all responses, before and after: there is nothing to select from.",
+        "These labels cannot show selection: direct has 97.0% of responses before and 99.0% after. Finer rules, "
+        "learned labels or a judge could. In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more "
+        "by improvement than by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 "
+        "points, -1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
+        "One strategy has nearly all responses, before and after: there is nothing to select from, or the rules are "
+        "too coarse to see it. Read some responses, and split the rule if they differ.",
+    ),
+    "problems inside a stratum differ, headroom unknown": (
+        {
+            "by_problem": msgspec.structs.replace(LEADS, disagrees=True),
+            "room_after": Room((0.05, 0.1), (0.3, 0.4)),
+        },
+        "collect more samples",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than by choice, "
+        "problem by problem: choice cannot be told from 0 (+1.0 points, -2.0 to +4.0) and improvement added 11.0 "
+        "points (8.0 to 14.0). Problems inside a stratum differ: at the level of kind and difficulty improvement "
+        "would be +3.0 points.",
+        "Problems inside a stratum differ, so that headroom has to be measured problem by problem: that takes 16 "
+        "responses to each, and there are 8.",
+    ),
+    "both parts equal, with room": (
+        {
+            "selection": est(0.06, 0.02),
+            "improvement": est(0.06, 0.02),
+            "gap": est(0.0, 0.03),
+            "lead": "undecided",
+            "room_after": Room((0.05, 0.09), (0.3, 0.4)),
+        },
+        "continue RL on this mix",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0); at the level of kind and difficulty it "
+        "is open whether selection or improvement moved it more: selection added 6.0 points (4.0 to 8.0) and "
+        "improvement added 6.0 points (4.0 to 8.0). If the difference is as small as it looks, no reachable number of "
+        "problems would tell.",
+        "A better choice among the strategies in use would still win. Headroom in points: after 5.0 to 9.0 for "
+        "selection and 30.0 to 40.0 for improvement.",
     ),
     "nothing to select from": (
-        IMP | {"room_before": Room((0.0, 0.01), (0.5, 0.6)), "room_after": Room((0.0, 0.01), (0.4, 0.48))},
+        {"room_before": Room((0.0, 0.01), (0.5, 0.6)), "room_after": Room((0.0, 0.01), (0.4, 0.48))},
         "diversify the SFT data",
-        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than "
-        "by selection at the level of kind and difficulty: selection cannot be told from 0 (+1.0 points, "
-        "-1.0 to +3.0) and improvement added 11.0 points (8.0 to 14.0).",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
+        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
+        "improvement added 3.0 points (1.0 to 5.0).",
         "Even before RL no choice among the strategies in use would have won much. Headroom in points: "
         "before 0.0 to 1.0 for selection and 50.0 to 60.0 for improvement; after 0.0 to 1.0 for selection"
         " and 40.0 to 48.0 for improvement.",
@@ -345,18 +400,40 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "order, regrouping, weak": (
         {
             "order_dependent": True,
+            "reverse": Split(est(0.05, 0.02), est(0.07, 0.02)),
             "regrouped": (12, 9, 1),
             "weak": ("60 problems, fewer than 100",),
             "problems": 60,
         },
         "continue RL on this mix",
-        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
-        " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
-        "improvement added 3.0 points (1.0 to 5.0). Which of the two is larger depends on the order of "
-        "counting them; a forced-strategy probe would tell. Under 12 other groupings of strategies the "
-        "lead is the same in 9 and turned round in 1. The intervals may be too narrow: 60 problems, fewer"
-        " than 100.",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0); at the level of kind and "
+        "difficulty it depends on the order of counting whether selection or improvement moved it more: selection "
+        "is +5.0 to +9.0 points and improvement +3.0 to +7.0 points, whichever is counted first. Under 12 other "
+        "groupings of strategies the lead is the same in 9 and turned round in 1. The intervals may be too narrow: "
+        "60 problems, fewer than 100.",
         "Nothing in these logs speaks for another data set.",
+    ),
+    "by problem": (
+        {"by_problem": LEADS},
+        "continue RL on this mix",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than by "
+        "choice, problem by problem: choice cannot be told from 0 (+1.0 points, -2.0 to +4.0) and improvement added "
+        "11.0 points (8.0 to 14.0).",
+        "Nothing in these logs speaks for another data set.",
+    ),
+    "problems inside a stratum differ": (
+        {
+            "gain": est(-0.08, 0.02),
+            "selection": est(-0.1, 0.02),
+            "improvement": est(0.02, 0.02),
+            "by_problem": DIFFER,
+        },
+        "go back to an earlier checkpoint",
+        "In these logs accuracy fell by 8.0 points (95% interval 6.0 to 10.0), more by worse choice than by "
+        "execution, problem by problem: choice cost 9.0 points (6.0 to 12.0) and improvement cannot be told from 0 "
+        "(+1.0 points, -2.0 to +4.0). Problems inside a stratum differ: at the level of kind and difficulty "
+        "improvement would be +2.0 points.",
+        "Accuracy went from 40.0% to 52.0%.",
     ),
     "parts that cancel, choice worse": (
         {

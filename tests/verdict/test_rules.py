@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stratagem.decomposition.by_problem import HEADLINE
+from stratagem.decomposition.parts import ByProblem, InTwo, Split
 from stratagem.records import Estimate
 from stratagem.report.format import signed
-from stratagem.stats.min_sample import MIN_PROBLEMS, drop_small_intervals
+from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS, drop_small_intervals
 from stratagem.verdict import wording
 from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
 from stratagem.verdict.rules import ACTIONS, RULES, verdict
@@ -50,12 +52,20 @@ def test_the_document_has_every_rule_and_action() -> None:
     assert {rule.action for rule in RULES} == set(ACTIONS)
 
 
-def test_where_one_strategy_has_all_the_evidence_names_the_other_reading() -> None:
-    coarse = [
-        [line for line in verdict(replace(BASE, **SCENARIOS[name][0])).evidence if "too coarse" in line]
-        for name in ("one strategy", "nothing to select from")
-    ]
-    assert [len(lines) for lines in coarse] == [1, 0]
+def test_where_levels_disagree_no_advice_rests_on_choice() -> None:
+    changes = SCENARIOS["problems inside a stratum differ"][0]
+    agreeing = msgspec.structs.replace(changes["by_problem"], disagrees=False)
+    assert verdict(replace(BASE, **changes)).action != "rebalance the RL mix"
+    assert verdict(replace(BASE, **changes | {"by_problem": agreeing})).action == "rebalance the RL mix"
+
+
+def test_labels_that_see_nothing_are_named_first() -> None:
+    said = verdict(replace(BASE, largest=("direct", 0.86, 0.85))).sentence
+    assert said.startswith(
+        "These labels cannot show selection: direct has 86.0% of responses before and 85.0% after."
+    )
+    for largest in (("direct", 0.86, 0.84), ("direct", 0.5, 0.99), None):
+        assert "cannot show" not in verdict(replace(BASE, largest=largest)).sentence
 
 
 def test_equal_numbers_print_equal() -> None:
@@ -95,6 +105,23 @@ def estimates(draw: Any, problems: int = 400) -> Estimate:
 
 
 @st.composite
+def by_problem(draw: Any) -> ByProblem:
+    gap = draw(estimates())
+    return ByProblem(
+        choice=draw(estimates()),
+        improvement=draw(estimates()),
+        gap=gap,
+        reverse=InTwo(draw(estimates()), draw(estimates())),
+        lead="choice" if gap.low > 0 else "improvement" if gap.high < 0 else "undecided",
+        order_dependent=draw(st.booleans()),
+        disagrees=draw(st.booleans()),
+        with_2=400,
+        with_4=draw(st.integers(0, 400)),
+        leads=draw(st.booleans()),
+    )
+
+
+@st.composite
 def any_facts(draw: Any) -> Facts:
     gap = draw(estimates())
     rooms = st.none() | st.tuples(*[st.floats(0, 0.5)] * 4).map(
@@ -128,7 +155,10 @@ def any_facts(draw: Any) -> Facts:
         accuracy_after=draw(share),
         by=draw(st.sampled_from([(), ("kind",), ("problem_id",)])),
         order_dependent=draw(st.booleans()),
+        reverse=Split(draw(estimates()), draw(estimates())),
+        by_problem=draw(by_problem()),
         strategies=draw(st.integers(0, 3)),
+        largest=draw(st.none() | st.tuples(st.just("direct"), share, share)),
         other_share=draw(st.floats(0, 0.7)),
         unsupported_share=draw(share),
         chance=draw(st.none() | share),
@@ -187,7 +217,7 @@ def test_a_sentence_has_no_number_that_is_not_in_the_facts(facts: Facts) -> None
     known = numbers(msgspec.to_builtins(facts)) | numbers([*needs, *map(facts.samples_instead, needs)])
     known |= numbers([facts.detectable_gain])
     # "from 0", the size of a small change, the growth that counts as none, the power
-    known |= {0.0, 2.0, 10.0, MIN_PROBLEMS, 80.0}
+    known |= {0.0, 2.0, 10.0, MIN_PROBLEMS, 80.0, HEADLINE, MIN_HEADROOM}
     for line in (found.sentence, *found.evidence):
         for text in re.findall(r"\d[\d,]*(?:\.\d+)?", line):
             value = float(text.replace(",", ""))
@@ -195,7 +225,7 @@ def test_a_sentence_has_no_number_that_is_not_in_the_facts(facts: Facts) -> None
 
 
 CLAIM = re.compile(
-    r"(selection|improvement|new strategies|this change by itself|all else|accuracy) "
+    r"(selection|choice|improvement|new strategies|this change by itself|all else|accuracy) "
     r"(added|cost|rose by|fell by) ([\d.]+) points \((?:95% interval )?([\d.]+) to ([\d.]+)\)",
     re.IGNORECASE,
 )
@@ -208,7 +238,8 @@ def test_a_sentence_claims_no_direction_whose_interval_includes_0(facts: Facts) 
     carried = [one for one in (facts.unread, *facts.forms) if one is not None]
     sources = {
         "selection": [facts.selection],
-        "improvement": [facts.improvement],
+        "choice": [facts.by_problem.choice],
+        "improvement": [facts.improvement, facts.by_problem.improvement],
         "new strategies": [facts.new_strategy],
         "this change by itself": [one.part for one in carried],
         "all else": [one.rest for one in carried],
@@ -227,7 +258,8 @@ def test_a_sentence_claims_no_direction_whose_interval_includes_0(facts: Facts) 
     claims = re.findall(r"\b(?:added|cost|rose|fell)\b", text)
     assert len(claims) == len(CLAIM.findall(text))
     if "more by" in found.sentence or "is larger in size" in found.sentence:
-        assert facts.gap.low > 0 or facts.gap.high < 0
+        gap = facts.by_problem.gap if facts.by_problem.leads else facts.gap
+        assert gap.low > 0 or gap.high < 0
     if facts.lengths is not None:
         d = facts.lengths.difference
         assert "Answers grew" not in text or d.low > 0
@@ -249,6 +281,13 @@ def test_more_problems_with_the_same_effects_undo_no_decision(facts: Facts, time
     changes: dict[str, Any] = {name: shrink(getattr(facts, name)) for name in names}
     gap = changes["gap"]
     changes["lead"] = "selection" if gap.low > 0 else "improvement" if gap.high < 0 else "undecided"
+    changes["by_problem"] = msgspec.structs.replace(
+        facts.by_problem,
+        **{name: shrink(getattr(facts.by_problem, name)) for name in ("choice", "improvement", "gap")},
+    )
+    gap = changes["by_problem"].gap
+    lead = "choice" if gap.low > 0 else "improvement" if gap.high < 0 else "undecided"
+    changes["by_problem"] = msgspec.structs.replace(changes["by_problem"], lead=lead)
     for name in ("unread",):
         one = getattr(facts, name)
         changes[name] = one and replace(one, part=shrink(one.part), rest=shrink(one.rest))

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stratagem.watch.gain import as_numbers, read_gain, split_updates
+from stratagem.decomposition.leading import lead_sentence
+from stratagem.watch.gain import as_numbers, lead_terms, read_gain, split_updates
 from stratagem.watch.metrics import COUNTS
 from tests.watch.runs import cells
 
@@ -29,6 +30,32 @@ def test_selection_is_found_where_only_shares_move() -> None:
     assert low is not None
     assert high is not None
     assert 0.1 < low < gain["selection"][0] < high < 0.4
+
+
+def test_which_part_leads_is_said_and_not_where_the_order_decides() -> None:
+    """The terms are those of select, then improve; a log keeps what the sentence needs."""
+    routed = split_updates(table(range(10), 0.01), table(range(30, 40), 0.01, seed=1))
+    assert routed is not None
+    assert lead_sentence(lead_terms(routed)) == "Select, then improve: more by selection than by improvement."
+
+    def side(share: float, second: float, seed: int) -> pl.DataFrame:
+        rng = np.random.default_rng(seed)
+        rows = []
+        for update in range(8):
+            n = rng.binomial(200, share)
+            rows.append((update, "a", 1, "s", 200.0 - n, float(rng.binomial(200 - n, 0.5))))
+            rows.append((update, "a", 1, "t", float(n), float(rng.binomial(n, second))))
+        return pl.DataFrame(rows, schema=COUNTS, orient="row")
+
+    # By hand: 0 and 14 points select first, 8 and 6 points improve first.
+    both = split_updates(side(0.3, 0.5, 1), side(0.7, 0.7, 2))
+    assert both is not None
+    assert both["improvement"][0] == pytest.approx(0.14, abs=0.03)
+    assert both["reverse_selection"][0] == pytest.approx(0.08, abs=0.03)
+    said = lead_sentence(lead_terms(read_gain(as_numbers(both)) or {}))
+    assert said.startswith(
+        "It depends on the order of counting whether selection or improvement moved it more"
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stratagem.decomposition.counterfactuals import Totals
-from stratagem.decomposition.result import Account, Lead, Split
+from stratagem.decomposition.parts import Account, Lead, Split
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
 from stratagem.stats.uncertainty import max_t, percentile
@@ -23,6 +23,7 @@ def account(totals: Totals, gain: Estimate, level: float) -> Account:
     new = totals.point("now", "seen")
     terms = (selection.value, improvement.value, new.value)
     family = max_t(terms, term_draws(totals), level=totals.level, n=totals.n)
+    lead = larger(gap_draws(totals), level=totals.level)
     return Account(
         gain=gain,
         selection=selection,
@@ -35,7 +36,8 @@ def account(totals: Totals, gain: Estimate, level: float) -> Account:
             new,
         ),
         simultaneous=Split(*family),
-        lead=larger(gap_draws(totals), level=totals.level),
+        lead=lead,
+        order_dependent=_order_dependent(totals, lead, selection.value, improvement.value),
         problems=totals.n,
         level=level,
     )
@@ -66,3 +68,21 @@ def larger(low_d: Floats, high_d: Floats | None = None, *, level: float) -> Lead
         if percentile(0.0, low_d if high_d is None else high_d, level=level).high < 0
         else "undecided"
     )
+
+
+def _order_dependent(totals: Totals, lead: Lead, selection: float, improvement: float) -> bool:
+    """Whether the part that leads in either order does not lead in the other, or may not.
+
+    It may not if the other order's difference, anywhere in its bounds, has the other sign. Between the bounds the
+    comparison is monotone, so their ends are enough.
+    """
+    old, seen = totals.total["old"], totals.total["seen"]
+    old_d, seen_d = totals.draw["old"], totals.draw["seen"]
+    swapped = ("swapped_low", "swapped_high")
+    forward = abs(selection) - abs(improvement)
+    backward = [abs(seen - totals.total[name]) - abs(totals.total[name] - old) for name in swapped]
+    backward_d = [np.abs(seen_d - totals.draw[name]) - np.abs(totals.draw[name] - old_d) for name in swapped]
+    second = larger(np.minimum.reduce(backward_d), np.maximum.reduce(backward_d), level=totals.level)
+    sign = {"selection": 1, "improvement": -1, "undecided": 0}
+    other = [sign[lead] * value for value in backward] + [sign[second] * forward]
+    return min(other) < -1e-12

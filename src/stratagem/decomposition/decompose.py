@@ -16,17 +16,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.decomposition import contrast
-from stratagem.decomposition.account import account, gap_draws, larger, term_draws
+from stratagem.decomposition.account import account, gap_draws, term_draws
+from stratagem.decomposition.by_problem import by_problem
 from stratagem.decomposition.contrast import Contrast
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, mix
-from stratagem.decomposition.result import Account, Decomposition, ThreeFold
+from stratagem.decomposition.parts import ThreeFold
+from stratagem.decomposition.result import Decomposition
 from stratagem.records import StratagemError
 from stratagem.stats.pairs import Floats, Pairs, pair
 from stratagem.stats.strategy_rates import strategy_rates
 from stratagem.stats.uncertainty import percentile
 
 SUMS = ("responses_before", "responses_after", "selection", "improvement", "new_strategy", "contribution")
-ENOUGH_PROBLEMS, ENOUGH_RESPONSES, SPARSE_SHARE = 100, 10, 0.05
+ENOUGH_PROBLEMS, ENOUGH_RESPONSES, THIN_SHARE = 100, 10, 0.02
 
 
 def decompose(
@@ -80,7 +82,10 @@ def decompose_pairs(
     """`decompose` for problems that are paired already."""
     forced_ps = None if forced is None else _forced(forced, pairs)
     data = contrast.paired(pairs, forced_ps, rng=rng, draws=draws, level=level, stratified=stratified)
-    return _decompose(data, pairs.by, level)
+    by_stratum = _decompose(data, pairs.by, level)
+    return msgspec.structs.replace(
+        by_stratum, by_problem=by_problem(pairs, level=level, stratified=stratified)
+    )
 
 
 def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition:
@@ -108,7 +113,6 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
         left_out_before=data.left_out[0],
         left_out_after=data.left_out[1],
         unsupported_share=totals.total["unsupported"],
-        order_dependent=_order_dependent(totals, both),
         interventional=bool(cells["stood_in"].any()),
         weak=_weak(m, cells),
         by=tuple(by),
@@ -144,24 +148,6 @@ def _forced(forced: pl.DataFrame, pairs: Pairs) -> tuple[Floats, Floats]:
     if not n.any():
         raise StratagemError("forced: no problem and strategy in common with before and after")
     return np.divide(right, n, out=np.zeros_like(n), where=n > 0), (n > 0).astype(np.float64)
-
-
-def _order_dependent(totals: Totals, both: Account) -> bool:
-    """Whether the part that leads in either order does not lead in the other, or may not.
-
-    It may not if the other order's difference, anywhere in its bounds, has the other sign. Between the bounds the
-    comparison is monotone, so their ends are enough.
-    """
-    old, seen = totals.total["old"], totals.total["seen"]
-    old_d, seen_d = totals.draw["old"], totals.draw["seen"]
-    swapped = ("swapped_low", "swapped_high")
-    forward = abs(both.selection.value) - abs(both.improvement.value)
-    backward = [abs(seen - totals.total[name]) - abs(totals.total[name] - old) for name in swapped]
-    backward_d = [np.abs(seen_d - totals.draw[name]) - np.abs(totals.draw[name] - old_d) for name in swapped]
-    second = larger(np.minimum.reduce(backward_d), np.maximum.reduce(backward_d), level=totals.level)
-    sign = {"selection": 1, "improvement": -1, "undecided": 0, None: 0}
-    other = [sign[both.lead] * value for value in backward] + [sign[second] * forward]
-    return min(other) < -1e-12
 
 
 def _strata(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
@@ -249,13 +235,12 @@ def _weak(problems: int, cells: pl.DataFrame) -> tuple[str, ...]:
     reasons: list[str] = []
     if problems < ENOUGH_PROBLEMS:
         reasons.append(f"{problems} problems, fewer than {ENOUGH_PROBLEMS}")
-    few = pl.col("responses_before").is_between(1, ENOUGH_RESPONSES - 1)
-    share = cells.filter(few).select(
-        (pl.col("weight") * (pl.col("share_before") + pl.col("share_after")) / 2).sum()
-    )
-    if (part := float(share.item())) > SPARSE_SHARE:
+    # Cells that were not seen at all count too: their strategies may be new, or merely rare.
+    thin = pl.col("responses_before") < ENOUGH_RESPONSES
+    share = cells.filter(thin).select((pl.col("weight") * pl.col("share_after")).sum())
+    if (part := float(share.item())) > THIN_SHARE:
         reasons.append(
-            f"{part:.0%} of responses use a strategy seen fewer than {ENOUGH_RESPONSES} times before"
+            f"{part:.0%} of responses after use a strategy seen fewer than {ENOUGH_RESPONSES} times before"
         )
     return tuple(reasons)
 

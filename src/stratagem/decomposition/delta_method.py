@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stratagem.decomposition.counterfactuals import ACCURACIES, counterfactuals
-from stratagem.decomposition.result import Lead
+from stratagem.decomposition.parts import Lead
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
 from stratagem.stats.resampling import pool_of
@@ -57,6 +57,21 @@ def terms(
     Returns:
         NaN intervals where there are fewer problems than two more than strata.
     """
+    influence = influences(data_pk, size_g)
+    signs = [math.copysign(1.0, influence[name][0]) for name in ("selection", "improvement")]
+    selection, improvement = influence["selection"], influence["improvement"]
+    influence["gap"] = (
+        abs(selection[0]) - abs(improvement[0]),
+        signs[0] * selection[1] - signs[1] * improvement[1],
+    )
+    pool_p = pool_of(size_g, stratified)[np.repeat(np.arange(size_g.size), size_g)]
+    return Terms(
+        **{name: clustered(value, psi_p, pool_p, level) for name, (value, psi_p) in influence.items()}
+    )
+
+
+def influences(data_pk: Floats, size_g: NDArray[np.int64]) -> dict[str, tuple[float, Floats]]:
+    """Every term but the gap, with each problem's influence on it (p); arguments as `terms`."""
     m, width = len(data_pk), data_pk.shape[1] // 4
     stratum_p = np.repeat(np.arange(size_g.size), size_g)
     starts = np.concatenate([[0], np.cumsum(size_g)[:-1]])
@@ -78,23 +93,13 @@ def terms(
         for name, grad_gk in (("kept", kept_gk), ("seen", seen_gk))
     )
     old, kept, seen, now = (float(size_g @ accuracy[name]) / m for name in ("old", "kept", "seen", "now"))
-    influence = {
+    return {
         "gain": (now - old, now_p - old_p),
         "selection": (kept - old, kept_p - old_p),
         "improvement": (seen - kept, seen_p - kept_p),
         "new_strategy": (now - seen, now_p - seen_p),
         "choice": (kept - old + now - seen, kept_p - old_p + now_p - seen_p),
     }
-    signs = [math.copysign(1.0, influence[name][0]) for name in ("selection", "improvement")]
-    selection, improvement = influence["selection"], influence["improvement"]
-    influence["gap"] = (
-        abs(selection[0]) - abs(improvement[0]),
-        signs[0] * selection[1] - signs[1] * improvement[1],
-    )
-    pool_p = pool_of(size_g, stratified)[stratum_p]
-    return Terms(
-        **{name: clustered(value, psi_p, pool_p, level) for name, (value, psi_p) in influence.items()}
-    )
 
 
 def clustered(value: float, psi_p: Floats, pool_p: NDArray[np.int64], level: float) -> Estimate:

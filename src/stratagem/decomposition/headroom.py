@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stratagem.decomposition.drawing import forest, text_row
 from stratagem.records import Estimate, Result, StratagemError, part_of, points
 from stratagem.stats.counts import halves
+from stratagem.stats.min_sample import MIN_HEADROOM
 from stratagem.stats.pairs import Floats, Pairs, Side, arrange, side, strata_of
 from stratagem.stats.resampling import drawn, sums
 from stratagem.stats.uncertainty import bounded
@@ -142,6 +143,12 @@ def _headroom(
         )
     ids, strata, size_g, strategies, whole = problems
     by = strata.columns
+    samples = float(np.median(whole.n_p))
+    if "problem_id" in by and samples < MIN_HEADROOM:
+        raise StratagemError(
+            f"headroom problem by problem needs {MIN_HEADROOM} responses to each, not {samples:.0f}: with fewer its "
+            "bracket does not hold the truth; name other columns for the strata"
+        )
     sides = [whole, *(side(counts.filter(half=h), ids, strategies) for h in (0, 1))]
     data_pk = np.nan_to_num(
         np.concatenate([block for s in sides for block in (s.share_ps, s.right_ps)], axis=1)

@@ -14,9 +14,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from stratagem.decomposition.account import account
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, counterfactuals
 from stratagem.decomposition.delta_method import clustered
 from stratagem.decomposition.drawing import forest, text_row
+from stratagem.decomposition.parts import Account
 from stratagem.decomposition.result import split_rows
 from stratagem.records import Estimate, Result, StratagemError
 from stratagem.stats.counts import tally
@@ -36,7 +38,8 @@ class Step(Result, frozen=True):
 
 
 class Path(Result, frozen=True):
-    """Steps between neighbouring checkpoints, their sum, and the first against the last.
+    """Steps between neighbouring checkpoints, their sum, and the first against the last: `endpoints` as the mean of
+    both orders, `account` select first, as `decompose` has it.
 
     `paired`: all checkpoints answered the same `problems`; else `problems` counts each checkpoint's, the
     strata are compared, and their weights are the mean of their parts over the checkpoints. `left_out`
@@ -51,6 +54,7 @@ class Path(Result, frozen=True):
     problems: tuple[int, ...]
     left_out: tuple[int, ...]
     weak: tuple[str, ...]
+    account: Account = Account()
 
     def __str__(self) -> str:
         lines = [
@@ -130,27 +134,36 @@ def path(
     sizes_g = data[0][1]
     pool_g = pool_of(sizes_g, stratified)
 
+    def gain(a: int, b: int, ends: Totals) -> Estimate:
+        value = ends.point("now", "old")
+        if not paired:
+            return value
+        # The closed form, as `decompose` has it.
+        right_p, pool_p = _right(data[b]) - _right(data[a]), np.repeat(pool_g, sizes_g)
+        return clustered(value.value, right_p, pool_p, level)
+
+    def totals(total_l: Floats, total_dl: Floats) -> Totals:
+        return Totals(total_l, total_dl, level, n, freedom(pool_g, n))
+
     def step(a: int, b: int, total_l: Floats, total_dl: Floats) -> Step:
-        ends = Totals(total_l, total_dl, level, n, freedom(pool_g, n))
-        gain = ends.point("now", "old")
-        if paired:  # the closed form, as `decompose` has it
-            right_p, pool_p = _right(data[b]) - _right(data[a]), np.repeat(pool_g, sizes_g)
-            gain = clustered(gain.value, right_p, pool_p, level)
+        ends = totals(total_l, total_dl)
         return Step(
             labels[a],
             labels[b],
-            gain,
+            gain(a, b, ends),
             ends.term(kept=0.5, old=-0.5, seen=0.5, swapped=-0.5),
             ends.term(seen=0.5, kept=-0.5, swapped=0.5, old=-0.5),
             ends.point("now", "seen"),
         )
 
     last = len(labels) - 1
+    whole = totals(total_tl[last], total_tdl[last])
     fewest = min(int(size_g.min()) for _, size_g in data)
     return Path(
         steps=tuple(step(t, t + 1, total_tl[t], total_tdl[t]) for t in range(last)),
         along=step(0, last, total_tl[:last].sum(0), total_tdl[:last].sum(0)),
         endpoints=step(0, last, total_tl[last], total_tdl[last]),
+        account=account(whole, gain(0, last, whole), level),
         paired=paired,
         problems=tuple(home.height for home in kept),
         left_out=tuple(home.height - stay.height for home, stay in zip(homes, kept, strict=True)),

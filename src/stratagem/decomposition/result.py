@@ -3,62 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
-from stratagem.records import UNDEFINED, Estimate, Real, Result, part_of, points
-
-# Which of selection and improvement is larger in size at the level of the intervals, selecting first.
-Lead = Literal["selection", "improvement", "undecided"]
-
-
-class Split(Result, frozen=True):
-    """A gain in three parts."""
-
-    selection: Estimate = UNDEFINED
-    improvement: Estimate = UNDEFINED
-    new_strategy: Estimate = UNDEFINED
-
-
-class ThreeFold(Result, frozen=True):
-    """A gain in four parts: both changes from the old state, and what they do only together."""
-
-    selection: Estimate = UNDEFINED
-    improvement: Estimate = UNDEFINED
-    interaction: Estimate = UNDEFINED
-    new_strategy: Estimate = UNDEFINED
-
-
-class Account(Result, frozen=True, kw_only=True):
-    """A gain as selection, improvement and new strategies, in both orders of accounting.
-
-    Attributes:
-        gain: accuracy after minus before, as a fraction; standard error in closed form, t interval.
-        selection, improvement, new_strategy: select, then improve. They sum to the gain.
-        reverse: improve, then select. symmetric: the mean of both orders.
-        simultaneous: selection, improvement and new strategy with intervals that hold together.
-        lead: which of selection and improvement is larger in size; None where strategies are not known.
-        problems: that were compared. level: of all intervals.
-    """
-
-    gain: Estimate = UNDEFINED
-    selection: Estimate = UNDEFINED
-    improvement: Estimate = UNDEFINED
-    new_strategy: Estimate = UNDEFINED
-    reverse: Split = Split()
-    symmetric: Split = Split()
-    simultaneous: Split = Split()
-    lead: Lead | None = None
-    problems: int = 0
-    level: float = 0.95
+from stratagem.decomposition.leading import lead_sentence
+from stratagem.decomposition.parts import Account, ByProblem, ThreeFold
+from stratagem.records import UNDEFINED, Estimate, Real, part_of, points
 
 
 class Decomposed(Account, frozen=True, kw_only=True):
     """The gain between two checkpoints and its parts, without tables; all accuracies are fractions.
 
     Attributes:
+        by_problem: the gain with every problem as its own stratum; undefined where problems are not paired.
         threefold: both changes from the old state, and the interaction.
         mix, routing: selection once more, as what the strata do alike and what they do differently.
         accuracy_before, accuracy_after: mean over problems of a problem's accuracy.
@@ -66,7 +25,6 @@ class Decomposed(Account, frozen=True, kw_only=True):
         unsupported_share: part of all responses whose strategy only one of the two checkpoints used in the
             stratum.
         problems: those in both; left_out_before, left_out_after: those in one only.
-        order_dependent: the lead of one order is not that of the other, or is open there.
         interventional: forced responses stand in for dropped strategies in reverse, symmetric and threefold.
         paired: the problems are the same before and after. Else strata are compared: `problems` are those of the
             side with fewer, left out are those of strata without two problems on either side.
@@ -74,6 +32,7 @@ class Decomposed(Account, frozen=True, kw_only=True):
         by: the columns that make strata.
     """
 
+    by_problem: ByProblem = ByProblem()
     threefold: ThreeFold = ThreeFold()
     mix: Estimate = UNDEFINED
     routing: Estimate = UNDEFINED
@@ -84,7 +43,6 @@ class Decomposed(Account, frozen=True, kw_only=True):
     unsupported_share: Real = math.nan
     left_out_before: int = 0
     left_out_after: int = 0
-    order_dependent: bool | None = None
     interventional: bool = False
     paired: bool = True
     weak: tuple[str, ...] = ()
@@ -138,13 +96,14 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
                 text_row("  improvement", split.improvement),
             ]
             lines.append(text_row("  new strategy", split.new_strategy))
+        lines += _by_problem(self.by_problem)
         lines += [
             "",
             "selection once more",
             text_row("  mix", self.mix),
             text_row("  routing", self.routing),
             "",
-            f"larger: {self.lead}{' (depends on the order)' if self.order_dependent else ''}",
+            lead_sentence(self),
             f"unsupported share {points(self.unsupported_share)} %",
         ]
         if not math.isnan(self.length_before + self.length_after):
@@ -157,6 +116,14 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
     def _repr_html_(self) -> str:
         rows = [("gain", self.gain), *split_rows(self)]
         return forest(rows, f"{self.problems} problems, {self.level:.0%} intervals, in points", str(self))
+
+
+def _by_problem(split: ByProblem) -> list[str]:
+    if split.lead is None:
+        return []
+    lines = ["", "by problem, select then improve"]
+    lines += [text_row("  choice", split.choice), text_row("  improvement", split.improvement)]
+    return [*lines, *(["  problems inside a stratum differ"] if split.disagrees else [])]
 
 
 class Parts(Protocol):

@@ -15,7 +15,7 @@ import polars as pl
 
 from stratagem.decomposition.counterfactuals import matrix
 from stratagem.decomposition.delta_method import terms
-from stratagem.decomposition.result import Lead
+from stratagem.decomposition.parts import Lead
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Estimate, Result, StratagemError
 from stratagem.stats.pairs import Floats, Pairs, pair
 

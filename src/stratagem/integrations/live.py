@@ -48,8 +48,9 @@ class Measures:
     """Running measures of the batches of one run, from its first batch on.
 
     The gain is between the first and the last `window` batches, fewer early in the run so that the two never
-    overlap: batches 1-5 against 6-10 after ten batches. It is split by `decomposition.path`: over the problems that
-    both answered where these are most, else stratum by stratum.
+    overlap: batches 1-5 against 6-10 after ten batches. It is split select first, as `decompose` does: over the
+    problems that both answered where these are most, else stratum by stratum. ``lead`` is 1 where selection is larger,
+    -1 where improvement is, 0 where that is open; ``order_dependent`` is 1 where improving first would say another.
 
     Args:
         by: names of the columns that make a stratum.

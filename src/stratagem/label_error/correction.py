@@ -19,7 +19,8 @@ from scipy import special
 from stratagem.decomposition.account import account
 from stratagem.decomposition.contrast import paired_gain
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, counterfactuals, matrix
-from stratagem.decomposition.result import Account
+from stratagem.decomposition.leading import lead_sentence, terms_of
+from stratagem.decomposition.parts import Account
 from stratagem.label_error.confusion import OUTCOMES, Confusion
 from stratagem.label_error.unmixing import by_outcome, clip_shares, sums_of, unmix
 from stratagem.records import Estimate, StratagemError, part_of
@@ -54,7 +55,7 @@ class Corrected(Account, frozen=True, kw_only=True):
             term: Estimate = getattr(self, name)
             ends = "" if math.isnan(term.low) else f"({100 * term.low:+z.1f} to {100 * term.high:+z.1f})"
             lines.append(f"{name.replace('_', ' '):<14} {100 * term.value:+z6.1f}  {ends}".rstrip())
-        lines.append(f"larger: {self.lead}")
+        lines.append(lead_sentence(terms_of(self)))
         if self.moved > 0.0005:
             lines.append(f"{self.moved:.1%} of responses had an estimated share below 0, set to 0")
         return "\n".join(lines)

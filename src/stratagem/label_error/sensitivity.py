@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from stratagem.decomposition.counterfactuals import ACCURACIES, counterfactuals, matrix
 from stratagem.decomposition.delta_method import terms
-from stratagem.decomposition.result import Lead
+from stratagem.decomposition.parts import Lead
 from stratagem.label_error.confusion import OUTCOMES
 from stratagem.label_error.correction import SIDES
 from stratagem.label_error.unmixing import by_outcome, clip_shares, sums_of

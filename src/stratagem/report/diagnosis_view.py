@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from stratagem.decomposition.parts import ByProblem
 from stratagem.decomposition.path import Step
 from stratagem.records import Stratum, part_of
 from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
@@ -147,9 +148,17 @@ class Entry:
             "three-fold": result.threefold,
         }
         names = (*TERMS, "interaction")
-        return [
+        rows = [
             (title, {name: number(getattr(split, name, None)) for name in names})
             for title, split in orders.items()
+        ]
+        if result.by_problem.lead is None:
+            return rows
+        both = {"by problem": result.by_problem, "by problem, improve first": result.by_problem.reverse}
+        none = dict.fromkeys(names, number(None))
+        return rows + [
+            (title, none | {"selection": number(split.choice), "improvement": number(split.improvement)})
+            for title, split in both.items()
         ]
 
 
@@ -202,8 +211,11 @@ def notes(entry: Entry) -> list[str]:
     lines = [f"Strata by {', '.join(result.by)}." if result.by else "All problems as one stratum."]
     if not result.paired:
         lines.append("The problems before are not those after: strata are compared in their place.")
-    if result.order_dependent:
-        lines.append("Selecting first or improving first gives another answer.")
+    if result.by_problem.lead is not None:
+        some = f"{plain(result.by_problem.with_4)} of {plain(result.problems)}"
+        lines.append(
+            f"By problem: {_in_two(result.by_problem)}; {some} problems have 4 responses on both sides."
+        )
     if (share := finite(result.unsupported_share)) is not None:
         lines.append(
             f"{percent(share)}% of responses follow a strategy that the other side does not use there{_bounds(result)}."
@@ -219,6 +231,12 @@ def notes(entry: Entry) -> list[str]:
     if not number(result.gain).has_interval:
         return [*lines, f"{plain(result.problems)} problems: no interval is made of so few."]
     return [*lines, *(f"Intervals may be too narrow: {reason}." for reason in result.weak)]
+
+
+def _in_two(split: ByProblem) -> str:
+    """Choice and improvement with their intervals."""
+    parts = {"choice": number(split.choice), "improvement": number(split.improvement)}
+    return ", ".join(f"{name} {signed(term.value)} {signed_interval(term)}" for name, term in parts.items())
 
 
 def _bounds(result: Comparison) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stratagem.decomposition.leading import Terms, lead_sentence
 from stratagem.records import ALL
 from stratagem.report.format import Number, finite, number, percent, signed, words
 from stratagem.study_result import ArmGain, ClaimResult, Part, Summary
@@ -134,8 +135,7 @@ def notes(summary: Summary) -> list[str]:
     levels = sorted({" x ".join(run.result.by) for run in runs if run.result.by})
     if levels:
         lines.append(f"Level: {', '.join(levels)}.")
-    if hangs := [run.cell for run in runs if run.result.order_dependent]:
-        lines.append(f"Selecting first or improving first gives another lead in {', '.join(hangs)}.")
+    lines += leads(runs)
     shares = [(finite(run.result.unsupported_share), run.cell) for run in runs]
     known = [(share, cell) for share, cell in shares if share is not None]
     if known:
@@ -151,6 +151,27 @@ def notes(summary: Summary) -> list[str]:
         change, cell = max(changes, key=lambda pair: abs(pair[0]))
         lines.append(f"Mean length changed most in {cell}, by {signed(change)}%.")
     return lines
+
+
+def leads(runs: list[Gain]) -> list[str]:
+    """Which part of each gain is larger, gains of one answer together."""
+    cells: dict[str, list[str]] = {}
+    for run in runs:
+        result = run.result
+        if result.lead is not None:
+            terms = Terms(
+                gain=result.gain,
+                selection=result.selection,
+                improvement=result.improvement,
+                new_strategy=result.new_strategy,
+                gap=result.gap,
+                reverse=result.reverse,
+                lead=result.lead,
+                order_dependent=result.order_dependent,
+                by_problem=result.by_problem,
+            )
+            cells.setdefault(lead_sentence(terms), []).append(run.cell)
+    return [f"{', '.join(names)}: {sentence[:1].lower()}{sentence[1:]}" for sentence, names in cells.items()]
 
 
 def one_run_note(summary: Summary) -> str:

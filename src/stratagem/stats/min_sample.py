@@ -19,6 +19,7 @@ MIN_NAMED_STRATUM = 20  # problems of a stratum, for a sentence about it alone
 MIN_FREEDOM = 8  # degrees of freedom from which Wilson's interval needs no wider quantile to hold the truth
 MIN_CELL = 2  # hand-labelled responses of a cell: one shows no variance
 MIN_GROUP = 4  # responses of a group, for "all wrong" to say something
+MIN_HEADROOM = 16  # responses a problem for its own headroom: below that the bracket does not hold the truth
 MIN_SHARE = 0.01  # of all responses, for a strategy that is there to be selected
 
 Value = TypeVar("Value")

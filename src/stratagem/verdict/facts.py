@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,9 @@ import polars as pl
 from stratagem.decomposition.behaviours import BehaviourChange
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.headroom import Headroom
-from stratagem.decomposition.result import Decomposition, Lead
+from stratagem.decomposition.leading import Leading, leading
+from stratagem.decomposition.parts import ByProblem, Lead, Split
+from stratagem.decomposition.result import Decomposition
 from stratagem.decomposition.robustness import Regrouping
 from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
 from stratagem.stats.min_sample import (
@@ -117,12 +119,14 @@ class Facts:
 
     Attributes:
         gain, selection, improvement, new_strategy: select, then improve.
-        gap: |selection| - |improvement|, closed form.
+        gap: |selection| - |improvement|, closed form. reverse: improve, then select.
         lead: `selection`, `improvement` or `undecided`, of the decomposition.
+        by_problem: the same with every problem as its own stratum.
         problems, samples: that both checkpoints answered; median responses a problem, of the side with fewer.
         chance: the part of the variance of a problem's gain that comes from having few responses.
         by: the columns that make strata. labelled: strategies are known; else the logs are counts alone.
         strategies: with 1% of all responses or more, `other` among them, unread ones not.
+        largest: the named strategy that has most on both sides, with its shares before and after.
         other_share: of responses that follow no named strategy, the larger of before and after.
         unread: unparsed and truncated responses as one property. unparsed: the former by themselves.
         forms: behaviours of answer form.
@@ -148,6 +152,7 @@ class Facts:
     order_dependent: bool | None = False
     weak: tuple[str, ...] = ()
     strategies: int = 2
+    largest: tuple[str, float, float] | None = None
     other_share: float = 0.0
     unsupported_share: float = 0.0
     chance: float | None = None
@@ -162,6 +167,13 @@ class Facts:
     regrouped: tuple[int, int, int] | None = None
     opposed: tuple[Opposed, ...] = ()
     paired: bool = True
+    reverse: Split = field(default_factory=Split)
+    by_problem: ByProblem = field(default_factory=ByProblem)
+
+    @property
+    def leading(self) -> Leading:
+        """Choice (or selection) and improvement at the level that the headline rests on."""
+        return leading(self)
 
     @property
     def problems_for_gain(self) -> int | None:
@@ -183,7 +195,7 @@ class Facts:
     @property
     def problems_for_lead(self) -> int | None:
         """About how many problems like these would tell selection and improvement apart."""
-        return needed_problems(self.gap, self.problems, self.level)
+        return needed_problems(self.leading.gap, self.problems, self.level)
 
     def samples_instead(self, problems: int | None) -> int | None:
         """About how many responses a problem would do the same as that many problems; None where none would."""
@@ -258,6 +270,7 @@ def facts_from(
         order_dependent=split.order_dependent,
         weak=split.weak,
         strategies=int((usual & ~unread_s).sum()),
+        largest=largest_of(split),
         other_share=max(float(share[names.index(OTHER)]) for share in shares) if OTHER in names else 0.0,
         unsupported_share=split.unsupported_share,
         chance=_chance(pairs),
@@ -271,8 +284,17 @@ def facts_from(
         levels=_levels(pairs, column, split.level) if column in split.by else (),
         regrouped=(len(changes), same, sum(c.lead in opposite for c in changes)) if changes else None,
         opposed=opposed_of(split),
+        reverse=split.reverse,
+        by_problem=split.by_problem,
     )
     return drop_small_intervals(facts)
+
+
+def largest_of(split: Decomposition) -> tuple[str, float, float] | None:
+    """The named strategy with the largest share, of the side where it is smaller."""
+    rows = split.strategies.filter(~pl.col("strategy").is_in([OTHER, UNPARSED, TRUNCATED]))
+    named = rows.select("strategy", "share_before", "share_after").rows()
+    return max(named, key=lambda row: min(row[1:]), default=None)
 
 
 def unparsed_of(split: Decomposition) -> Unparsed | None:

@@ -15,6 +15,7 @@ GRADED = 0.05  # of unparsed responses that are right, from which the grader rea
 LONGER = 1.25  # times as long
 WEAK = 0.1  # improvement headroom from which execution counts as weak
 HARD = 0.7  # accuracy at the greatest difficulty below which execution counts as weak
+ONE_LABEL = 0.85  # of the responses, on both sides, from which labels cannot show selection
 UNSUPPORTED = 0.1  # of responses, from which the sentence names the probe
 
 
@@ -46,11 +47,14 @@ def carrier(f: Facts) -> Carried | None:
 
 
 def lead(f: Facts) -> str:
-    """The part that leads: `new_strategy` where it is more than either of the others, else of the two."""
-    if f.new_strategy.low > max(abs(f.selection.value), abs(f.improvement.value)) and f.gain.low > 0:
-        return "new_strategy"
-    part = {"selection": f.selection, "improvement": f.improvement}.get(f.lead or "")
-    return f.lead if f.lead and part and excludes_zero(part) else "undecided"
+    """The part that leads (`leading.Leading.lead`); none, `undecided`, where that depends on the order of counting."""
+    x = f.leading
+    return "undecided" if x.order_dependent else x.lead
+
+
+def levels_disagree(f: Facts) -> bool:
+    """The split by problem is another one than that by stratum: problems inside a stratum differ."""
+    return bool(f.by_problem.disagrees)
 
 
 def by_length(f: Facts) -> bool:
@@ -68,8 +72,8 @@ def longer(f: Facts) -> bool:
 
 
 def cancel(f: Facts) -> bool:
-    """Selection and improvement went opposite ways, each by more than the gain."""
-    choice, execution = f.selection, f.improvement
+    """Choice and execution went opposite ways, each by more than the gain."""
+    choice, execution = f.leading.choice, f.leading.improvement
     return (
         excludes_zero(choice)
         and excludes_zero(execution)
@@ -83,11 +87,33 @@ def open_gain(f: Facts) -> bool:
 
 
 def open_lead(f: Facts) -> bool:
-    return lead(f) == "undecided" and not (open_gain(f) or small(f) or cancel(f))
+    """More samples may tell which part is larger; they do not where the order of counting decides."""
+    return f.leading.lead == "undecided" and not (
+        f.leading.order_dependent or open_gain(f) or small(f) or cancel(f)
+    )
+
+
+def one_label(f: Facts) -> bool:
+    """The labels see one strategy in nearly all responses on both sides, so they cannot show selection."""
+    return f.largest is not None and min(f.largest[1:]) >= ONE_LABEL
+
+
+def selection_left(f: Facts) -> bool:
+    return f.room_after is not None and not levels_disagree(f) and f.room_after.selection[0] >= SMALL
+
+
+def selection_exhausted(f: Facts) -> bool:
+    room = None if levels_disagree(f) else f.room_after
+    return room is not None and room.selection[1] < SMALL and weak(f)
 
 
 def nothing_to_select(f: Facts) -> bool:
-    return f.room_before is not None and f.room_before.selection[1] < SMALL and weak(f)
+    return (
+        f.room_before is not None
+        and not levels_disagree(f)
+        and f.room_before.selection[1] < SMALL
+        and weak(f)
+    )
 
 
 def hardest(f: Facts) -> Level | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stratagem.records import Result, points
-from stratagem.stats.min_sample import MIN_PROBLEMS
+from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS
 from stratagem.verdict.facts import Facts, facts_from
 from stratagem.verdict.predicates import (
     HALF,
@@ -21,10 +21,13 @@ from stratagem.verdict.predicates import (
     cancel,
     carrier,
     lead,
+    levels_disagree,
     misread,
     nothing_to_select,
     open_gain,
     open_lead,
+    selection_exhausted,
+    selection_left,
     small,
     weak,
 )
@@ -160,13 +163,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "parts cancel, choice worse",
-        lambda f: cancel(f) and f.selection.high < 0,
+        lambda f: cancel(f) and f.leading.choice.high < 0 and not levels_disagree(f),
         "rebalance the RL mix",
         lambda f: "Execution got better and choice worse, each by more than the change of accuracy.",
     ),
     Rule(
         "parts cancel, execution worse",
-        cancel,
+        lambda f: cancel(f) and f.leading.improvement.high < 0,
         "go back to an earlier checkpoint",
         lambda f: "Choice got better and execution worse, each by more than the change of accuracy.",
     ),
@@ -175,9 +178,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "loss by selection",
-        lambda f: f.gain.high < 0 and not small(f) and lead(f) == "selection" and f.selection.high < 0,
+        lambda f: (
+            f.gain.high < 0
+            and not small(f)
+            and lead(f) in ("selection", "choice")
+            and f.leading.choice.high < 0
+            and not levels_disagree(f)
+        ),
         "rebalance the RL mix",
-        lambda f: f"The choice of strategies got worse: {part('selection', f.selection)}.",
+        lambda f: f"The choice of strategies got worse: {part(f.leading.name, f.leading.choice)}.",
     ),
     Rule(
         "loss",
@@ -222,16 +231,28 @@ RULES: tuple[Rule, ...] = (
         lambda f: f"The gain lies within {points(SMALL)} points of 0 and neither part leads.",
     ),
     Rule(
-        "lead undecided",
-        open_lead,
+        "problems differ inside strata",
+        lambda f: levels_disagree(f) and f.samples < MIN_HEADROOM,
         "collect more samples",
-        lambda f: "The interval of the difference of selection and improvement in size includes 0.",
+        lambda f: (
+            f"Problems inside a stratum differ, so that headroom has to be measured problem by problem: that takes "
+            f"{MIN_HEADROOM} responses to each, and there are {f.samples:.0f}."
+        ),
     ),
     Rule(
         "one strategy",
         lambda f: f.strategies <= 1,
         "diversify the SFT data",
-        lambda f: "One strategy has nearly all responses, before and after: there is nothing to select from.",
+        lambda f: (
+            "One strategy has nearly all responses, before and after: there is nothing to select from, or the rules "
+            "are too coarse to see it. Read some responses, and split the rule if they differ."
+        ),
+    ),
+    Rule(
+        "improvement left",
+        lambda f: lead(f) == "improvement" and f.leading.improvement.low > 0 and weak(f),
+        "continue RL on this mix",
+        lambda f: _why_room(f, f"Execution got better and has more to win.{hard(f)}"),
     ),
     Rule(
         "nothing to select from",
@@ -241,21 +262,21 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "selection left",
-        lambda f: f.room_after is not None and f.room_after.selection[0] >= SMALL,
+        selection_left,
         "continue RL on this mix",
         lambda f: _why_room(f, "A better choice among the strategies in use would still win."),
     ),
     Rule(
         "selection exhausted",
-        lambda f: f.room_after is not None and f.room_after.selection[1] < SMALL and weak(f),
+        selection_exhausted,
         "raise the RL difficulty",
         lambda f: _why_room(f, f"Choice is exhausted and execution still weak.{hard(f)}"),
     ),
     Rule(
-        "improvement left",
-        lambda f: lead(f) == "improvement" and f.improvement.low > 0 and weak(f),
-        "continue RL on this mix",
-        lambda f: _why_room(f, f"Execution got better and has more to win.{hard(f)}"),
+        "lead undecided",
+        open_lead,
+        "collect more samples",
+        lambda f: "The interval of the difference of selection and improvement in size includes 0.",
     ),
     Rule(
         "nothing against it",

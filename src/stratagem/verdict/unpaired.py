@@ -25,6 +25,7 @@ from stratagem.verdict.facts import (
     Carried,
     Facts,
     forms_of,
+    largest_of,
     opposed_of,
     room_of,
     unparsed_of,
@@ -79,6 +80,7 @@ def facts_unpaired(
         order_dependent=split.order_dependent,
         weak=split.weak,
         strategies=rows.filter(usual & ~unread).height,
+        largest=largest_of(split),
         other_share=max(other.row(0)) if other.height else 0.0,
         unsupported_share=split.unsupported_share,
         unread=carried,
@@ -88,6 +90,7 @@ def facts_unpaired(
         room_after=room_of(headrooms[1]),
         opposed=opposed_of(split),
         paired=False,
+        reverse=split.reverse,
     )
     return drop_small_intervals(facts)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from stratagem.decomposition.by_problem import HEADLINE
+from stratagem.decomposition.leading import lead_clause, level_in_words, ranges
 from stratagem.records import Estimate, points
 from stratagem.verdict.facts import Carried, Facts, Opposed
 from stratagem.verdict.predicates import (
@@ -17,21 +19,31 @@ from stratagem.verdict.predicates import (
     carrier,
     excludes_zero,
     hardest,
-    lead,
+    levels_disagree,
     longer,
     misread,
+    one_label,
     open_gain,
     open_lead,
     small,
 )
 
 LEVELS = 3  # of the easiest and of the hardest difficulties, where there are too many to name all
-_PLAIN = {"selection": "choice", "improvement": "execution"}
 
 
 def headline(f: Facts) -> str:
-    way = "with all problems as one stratum" if not f.by else f"at the level of {_list(f.by)}"
-    way = "problem by problem" if f.by == ("problem_id",) else way
+    return f"{_one_label(f)} {_headline(f)}" if f.labelled and one_label(f) else _headline(f)
+
+
+def _one_label(f: Facts) -> str:
+    name, before, after = f.largest or ("", 0.0, 0.0)
+    return (
+        f"These labels cannot show selection: {name} has {percent(before)} of responses before and {percent(after)} "
+        "after. Finer rules, learned labels or a judge could."
+    )
+
+
+def _headline(f: Facts) -> str:
     if math.isnan(f.gain.low):
         accuracies = f"from {percent(f.accuracy_before)} to {percent(f.accuracy_after)}"
         said = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
@@ -49,7 +61,8 @@ def headline(f: Facts) -> str:
         return (
             f"{said}. They hold counts without texts, so that selection and improvement cannot be told apart."
         )
-    return f"{said}{_leads(f, way)}: {_parts(f)}.{_needed(f)}"
+    parts = ranges(f.leading) if f.leading.order_dependent else _parts(f)
+    return f"{said}{lead_clause(f)}: {parts}.{_needed(f)}"
 
 
 def _needed(f: Facts) -> str:
@@ -74,23 +87,11 @@ def _enough(what: str, f: Facts, problems: int | None) -> str:
     )
 
 
-def _leads(f: Facts, way: str) -> str:
-    first = lead(f)
-    if first == "undecided":
-        return f"; {way} it is open whether selection or improvement moved it more"
-    if first == "new_strategy":
-        return f", most of it by strategies not seen before, {way}"
-    other = "improvement" if first == "selection" else "selection"
-    if f.gain.high < 0 and getattr(f, first).high < 0:
-        return f", more by worse {_PLAIN[first]} than by {_PLAIN[other]} {way}"
-    if f.gain.low > 0 and getattr(f, first).low > 0:
-        return f", more by {first} than by {other} {way}"
-    return f"; {way} {first} is larger in size than {other}"
-
-
 def _parts(f: Facts) -> str:
-    parts = [part("selection", f.selection), part("improvement", f.improvement)]
-    return _list([*parts, part("new strategies", f.new_strategy)] if _new(f) else parts)
+    x = f.leading
+    parts = [part(x.name, x.choice), part("improvement", x.improvement)]
+    new = x.new_strategy is not None and _new(f)
+    return _list([*parts, part("new strategies", f.new_strategy)] if new else parts)
 
 
 def _new(f: Facts) -> bool:
@@ -137,10 +138,8 @@ def caveats(f: Facts) -> list[str]:
         lines.append(f"{percent(f.other_share)} of responses follow no named strategy.")
     if longer(f):
         lines.append(length(f))
-    if f.order_dependent:
-        lines.append(
-            "Which of the two is larger depends on the order of counting them; a forced-strategy probe would tell."
-        )
+    if levels_disagree(f):
+        lines.append(_levels(f))
     if f.unsupported_share >= UNSUPPORTED:
         lines.append(_unsupported(f))
     if f.regrouped is not None and f.regrouped[2]:
@@ -161,13 +160,10 @@ def evidence(f: Facts) -> list[str]:
             f"With so many problems a change of {points(f.detectable_gain)} points or more would have been detected "
             "(power 80%)."
         )
-    if f.labelled and f.strategies == 1 and f.other_share < HALF:
-        lines.append(
-            "That one strategy has nearly all responses may also mean that the rules are too coarse to tell strategies "
-            "apart: which it is, logs cannot tell. Read some responses, and split the rule if they differ."
-        )
     forms = [form for form in (f.unread, *f.forms) if form is not None and excludes_zero(form.part)]
     lines += [carries(form, f) for form in forms if abs(form.part.value) >= SMALL / 4]
+    if other := _other_level(f):
+        lines.append(other)
     if f.lengths is not None:
         lines.append(length(f))
     if rooms(f):
@@ -196,6 +192,34 @@ def carries(form: Carried, f: Facts) -> str:
     how = f"are {form.name}" if form is f.unread else f'show "{form.name.replace("_", " ")}"'
     shares = f"{percent(form.share_before)} of responses before and {percent(form.share_after)} after {how}"
     return f"{shares}; {part('this change by itself', form.part)}, {part('all else', form.rest)}."
+
+
+def _levels(f: Facts) -> str:
+    """What the level that does not lead says, where the two disagree."""
+    by = level_in_words(f.by)
+    if f.leading.name == "choice":
+        return f"Problems inside a stratum differ: {by} improvement would be {signed(f.improvement.value)} points."
+    improvement = part("improvement", f.by_problem.improvement)
+    return f"Problems inside a stratum differ: problem by problem {improvement}."
+
+
+def _other_level(f: Facts) -> str:
+    """The split that does not lead, or what more responses to each problem would tell; nothing where that is moot."""
+    x = f.by_problem
+    if x.lead is not None and x.leads:
+        parts = [part("selection", f.selection), part("improvement", f.improvement)]
+        return (
+            f"By stratum, {level_in_words(f.by)}: {_list([*parts, part('new strategies', f.new_strategy)])}."
+        )
+    if not f.paired or not f.labelled:
+        return ""
+    more = f"{HEADLINE} responses to each problem on both sides ({x.with_4:,} of {f.problems:,} have them)"
+    if x.lead is None:
+        return (
+            f"With {more} the gain could be split by problem, which tells whether those of a stratum differ."
+        )
+    parts = _list([part("choice", x.choice), part("improvement", x.improvement)])
+    return f"By problem: {parts}; with {more} this would lead."
 
 
 def _misread(f: Facts) -> str:

@@ -1,4 +1,4 @@
-"""The gain of a run since its start: how it is split, and how a log keeps it.
+"""The gain of a run since its start: how it is split, and how a log keeps it. Select, then improve, as everywhere.
 
 `split` compares problems. A stage's own log counts responses by type and number of steps and names no problem; of such
 counts `split_updates` takes the update, whose groups are whole problems, as the unit of resampling within a stratum:
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stratagem.decomposition.path import Step, path
+from stratagem.decomposition.leading import Terms
+from stratagem.decomposition.parts import Account, Split
+from stratagem.decomposition.path import path
 from stratagem.records import Estimate, StratagemError
 from stratagem.report.format import finite
 from stratagem.stats.uncertainty import imbens_manski, quantile
@@ -23,6 +25,10 @@ TERMS = ("gain", "selection", "improvement", "new_strategy")
 WINDOW = 10  # updates on each side of the comparison, at most
 DRAWS = 200
 STRATUM = ("kind", "difficulty")
+# Beside the terms: those of improving first; which part leads (1 selection, -1 improvement, 0 open); whether that
+# depends on the order (1) or not (0).
+BESIDE = ("reverse_selection", "reverse_improvement", "lead", "order_dependent")
+LEADS = {"selection": 1.0, "improvement": -1.0}
 # By a term's name its value and interval, fractions; where the data only bound a term, the middle of the bounds.
 Gain = dict[str, tuple[float, float | None, float | None]]
 
@@ -40,17 +46,47 @@ def split(
         None where the two have nothing in common yet, or a term is undefined.
     """
     try:
-        step = path((start, now), by=by, rng=rng, draws=draws, names=("start", "now")).endpoints
+        account = path((start, now), by=by, rng=rng, draws=draws, names=("start", "now")).account
     except StratagemError:
         return None
-    gain: Gain = {}
-    for name in TERMS:
-        term: Estimate = getattr(step, name)
-        value = sum(term.ends) / 2
-        if not math.isfinite(value):
-            return None
-        gain[name] = value, finite(term.low), finite(term.high)
-    return gain
+    if not math.isfinite(account.gain.value):
+        return None
+    gain: Gain = {name: _ends(term) for name, term in _terms(account).items()}
+    return gain | _lead(LEADS.get(account.lead or "", 0.0), bool(account.order_dependent))
+
+
+def lead_terms(gain: Gain) -> Terms:
+    """What a lead is read from."""
+    estimates = {
+        name: Estimate(value, math.nan if low is None else low, math.nan if high is None else high)
+        for name, (value, low, high) in gain.items()
+    }
+    lead = gain.get("lead", (0.0, None, None))[0]
+    return Terms(
+        gain=estimates["gain"],
+        selection=estimates["selection"],
+        improvement=estimates["improvement"],
+        new_strategy=estimates["new_strategy"],
+        reverse=Split(
+            *(estimates.get(name, estimates[name.removeprefix("reverse_")]) for name in BESIDE[:2])
+        ),
+        lead=next((name for name, number in LEADS.items() if number == lead), "undecided"),
+        order_dependent=gain.get("order_dependent", (0.0, None, None))[0] > 0,
+    )
+
+
+def _terms(account: Account) -> dict[str, Estimate]:
+    terms = {name: getattr(account, name) for name in TERMS}
+    reverse = account.reverse
+    return terms | dict(zip(BESIDE, (reverse.selection, reverse.improvement), strict=False))
+
+
+def _ends(term: Estimate) -> tuple[float, float | None, float | None]:
+    return sum(term.ends) / 2, finite(term.low), finite(term.high)
+
+
+def _lead(lead: float, depends: bool) -> Gain:
+    return {"lead": (lead, None, None), "order_dependent": (float(depends), None, None)}
 
 
 def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) -> Gain | None:
@@ -66,7 +102,7 @@ def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) ->
     """
     sides = [dict(side.filter(pl.col("n") > 0).group_by(STRATUM)) for side in (start, now)]
     common = sorted(sides[0].keys() & sides[1].keys())
-    steps: list[Step] = []
+    strata: list[dict[str, Estimate]] = []
     weights: list[float] = []
     df = 0
     enough = True
@@ -78,17 +114,37 @@ def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) ->
         df += sum(units) - 2
         rng = np.random.default_rng([units[0], units[1]])
         try:
-            stratum = path(tables, by=(), rng=rng, draws=draws, names=("start", "now"), paired=False)
+            account = path(tables, by=(), rng=rng, draws=draws, names=("start", "now"), paired=False).account
         except StratagemError:
             return None
-        steps.append(stratum.endpoints)
+        strata.append(_terms(account))
         weights.append(
             sum(responses(side[key]) / total for side, total in zip(sides, totals, strict=True)) / 2
         )
-    if not steps:
+    if not strata:
         return None
     reach = quantile(0.95, df) if enough and draws else math.nan
-    return {term: combined([getattr(step, term) for step in steps], weights, reach) for term in TERMS}
+    gain = {
+        term: combined([stratum[term] for stratum in strata], weights, reach)
+        for term in (*TERMS, *BESIDE[:2])
+    }
+    return gain | _lead(*_lead_of(gain))
+
+
+def _lead_of(gain: Gain) -> tuple[float, bool]:
+    """Which part leads, and whether improving first says another.
+
+    Of the sizes' difference only the two terms' intervals are known here: its own is at most as wide as both together.
+    """
+    gap = abs(gain["selection"][0]) - abs(gain["improvement"][0])
+    reverse = abs(gain["reverse_selection"][0]) - abs(gain["reverse_improvement"][0])
+    reach = sum(math.nan if low is None or high is None else (high - low) / 2 for _, low, high in _two(gain))
+    lead = math.copysign(1.0, gap) if abs(gap) > reach else 0.0
+    return lead, lead * reverse < 0
+
+
+def _two(gain: Gain) -> list[tuple[float, float | None, float | None]]:
+    return [gain["selection"], gain["improvement"]]
 
 
 def responses(part: pl.DataFrame) -> float:
@@ -133,10 +189,12 @@ def as_numbers(gain: Gain) -> dict[str, float]:
 def read_gain(numbers: Mapping[str, Any], prefix: str = "") -> Gain | None:
     """What `as_numbers` made, its names with a prefix; None where a term is missing."""
     gain: Gain = {}
-    for term in TERMS:
+    for term in (*TERMS, *BESIDE):
         name = f"{prefix}{term}"
         value = finite(numbers.get(name))
         if value is None:
-            return None
+            if term in TERMS:
+                return None
+            continue
         gain[term] = value, finite(numbers.get(f"{name}/low")), finite(numbers.get(f"{name}/high"))
     return gain

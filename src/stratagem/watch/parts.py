@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stratagem.decomposition.leading import lead_clause, leading, ranges
 from stratagem.report import charts, format, view
 from stratagem.report.format import Number
 from stratagem.report.page import Charts
 from stratagem.watch.charts import Kept, gain_curve
-from stratagem.watch.gain import TERMS, WINDOW, Gain
+from stratagem.watch.gain import TERMS, WINDOW, Gain, lead_terms
 from stratagem.watch.panels import health, label_of, training
 from stratagem.watch.run import Run, State, Status
 from stratagem.watch.source import Source
@@ -121,6 +122,11 @@ def answer(run: Run) -> str:
         value, low, high = gain["gain"]
         ends = "" if low is None or high is None else f" [{format.signed(low)}, {format.signed(high)}]"
         return f"After {at:,} updates no clear gain yet: {format.signed(value)} percentage points{ends}"
+    split = lead_terms(gain)
+    clause = lead_clause(split) if "lead" in gain else ""  # older logs do not say
+    whole = format.signed(gain["gain"][0])
+    if split.order_dependent:
+        return f"After {at:,} updates {whole} percentage points{clause}: {ranges(leading(split))}"
     improved = gain["improvement"][0]
     terms = [
         f"{format.signed(gain['selection'][0])} by selecting strategies",
@@ -129,8 +135,7 @@ def answer(run: Run) -> str:
     if abs(gain["new_strategy"][0]) >= 0.0005:
         terms.append(f"{format.signed(gain['new_strategy'][0])} by new ones")
     *first, last = terms
-    whole = format.signed(gain["gain"][0])
-    return f"After {at:,} updates {whole} percentage points: {', '.join(first)} and {last}"
+    return f"After {at:,} updates {whole} percentage points{clause}: {', '.join(first)} and {last}"
 
 
 def excludes_zero(term: tuple[float, float | None, float | None]) -> bool:

@@ -1,0 +1,90 @@
+"""The parts of a gain: what a decomposition is made of, as types."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from stratagem.records import UNDEFINED, Estimate, Result
+
+# Which of selection and improvement is larger in size at the level of the intervals, selecting first.
+Lead = Literal["selection", "improvement", "undecided"]
+# The same by problem, where selection and new strategies are one.
+ChoiceLead = Literal["choice", "improvement", "undecided"]
+
+
+class Split(Result, frozen=True):
+    """A gain in three parts."""
+
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
+
+
+class ThreeFold(Result, frozen=True):
+    """A gain in four parts: both changes from the old state, and what they do only together."""
+
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    interaction: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
+
+
+class InTwo(Result, frozen=True):
+    """A gain in two parts: the choice of strategies, new ones included, and their execution."""
+
+    choice: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+
+
+class ByProblem(Result, frozen=True, kw_only=True):
+    """The gain with every problem as its own stratum (`by_problem.by_problem`).
+
+    Attributes:
+        choice: selection and new strategies together. improvement: execution. Select, then improve; they sum to the
+            gain. Intervals reach over what responses too few to show every strategy leave open.
+        gap: |choice| - |improvement|. lead: which is larger in size; None where the split is not made.
+        reverse: improve, then select. order_dependent: the other order's lead is another one.
+        difference: improvement by problem minus improvement by stratum. disagrees: it is significant and more than 2
+            points, so that problems inside a stratum differ; None where the split is not made.
+        with_2, with_4: problems with so many responses or more on both sides; of 90% of the problems, the former
+            allow the split, the latter make it lead.
+        leads: whether the headline rests on this split.
+    """
+
+    choice: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    gap: Estimate = UNDEFINED
+    reverse: InTwo = InTwo()
+    difference: Estimate = UNDEFINED
+    lead: ChoiceLead | None = None
+    order_dependent: bool | None = None
+    disagrees: bool | None = None
+    with_2: int = 0
+    with_4: int = 0
+    leads: bool = False
+
+
+class Account(Result, frozen=True, kw_only=True):
+    """A gain as selection, improvement and new strategies, in both orders of accounting.
+
+    Attributes:
+        gain: accuracy after minus before, as a fraction; standard error in closed form, t interval.
+        selection, improvement, new_strategy: select, then improve. They sum to the gain.
+        reverse: improve, then select. symmetric: the mean of both orders.
+        simultaneous: selection, improvement and new strategy with intervals that hold together.
+        lead: which of selection and improvement is larger in size; None where strategies are not known.
+        order_dependent: the lead of one order is not that of the other, or is open there.
+        problems: that were compared. level: of all intervals.
+    """
+
+    gain: Estimate = UNDEFINED
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
+    reverse: Split = Split()
+    symmetric: Split = Split()
+    simultaneous: Split = Split()
+    lead: Lead | None = None
+    order_dependent: bool | None = None
+    problems: int = 0
+    level: float = 0.95
