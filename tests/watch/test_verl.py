@@ -11,6 +11,7 @@ import pytest
 
 from stratagem.integrations.verl import labelled
 from stratagem.watch.page import Watched
+from stratagem.watch.responses import Asked
 from stratagem.watch.verl import VerlRun
 from tests.watch.runs import KINDS, STRATEGIES
 
@@ -49,7 +50,7 @@ def write(folder: Path, step: int, rows: list[dict[str, Any]]) -> None:
 
 def test_a_verl_run_is_watched_by_its_responses(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    watched = Watched(tmp_path / "dump", "acc")
+    watched = Watched(tmp_path / "dump", Asked("acc"))
     assert "Waiting" in watched.show().html
     for step in range(1, 13):
         write(tmp_path / "dump", step, responses(step, rng, drift=0.03))
@@ -66,7 +67,7 @@ def test_counts_and_rewards_are_those_of_the_lines(tmp_path: Path) -> None:
     rows = {step: responses(step, rng) for step in (1, 2, 3)}
     for step in rows:
         write(tmp_path / "dump", step, rows[step])
-    run = VerlRun(tmp_path / "dump", "acc").poll()
+    run = VerlRun(tmp_path / "dump", Asked("acc")).poll()
     assert run.status.done == 3
     assert run.counts["n"].sum() == 3 * 64
     for step, lines in rows.items():
@@ -83,7 +84,7 @@ def test_lines_that_come_one_by_one_add_up(tmp_path: Path) -> None:
     lines = [json.dumps(row) + "\n" for step in (1, 2, 3, 4) for row in responses(step, rng)]
     folder = tmp_path / "written"
     folder.mkdir()
-    grown = VerlRun(folder, "acc")
+    grown = VerlRun(folder, Asked("acc"))
     for i, part in enumerate(np.array_split(np.arange(len(lines)), 7)):
         text = "".join(lines[j] for j in part)
         with open(folder / f"host-{i % 2}.jsonl", "a") as file:
@@ -92,7 +93,7 @@ def test_lines_that_come_one_by_one_add_up(tmp_path: Path) -> None:
             grown.poll()
             file.write(text[50:])
         grown.poll()
-    whole = VerlRun(folder, "acc").poll()
+    whole = VerlRun(folder, Asked("acc")).poll()
     assert grown.run.counts.equals(whole.counts)
     assert whole.counts["n"].sum() == len(lines)
     assert grown.run.gains == whole.gains
@@ -103,7 +104,7 @@ def test_a_file_that_is_written_anew_is_counted_once(tmp_path: Path) -> None:
     for row in rows[:5]:
         del row["strategy"]
     write(tmp_path / "dump", 1, rows)
-    run = VerlRun(tmp_path / "dump", "acc")
+    run = VerlRun(tmp_path / "dump", Asked("acc"))
     run.poll()
     write(tmp_path / "dump", 1, rows[:32])
     assert run.poll().notes[0].startswith("5 lines ")
@@ -113,7 +114,7 @@ def test_a_file_that_is_written_anew_is_counted_once(tmp_path: Path) -> None:
 def test_a_later_value_that_is_no_number_costs_no_more_than_itself(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     write(tmp_path / "dump", 1, responses(1, rng))
-    run = VerlRun(tmp_path / "dump", "acc")
+    run = VerlRun(tmp_path / "dump", Asked("acc"))
     run.poll()
     later = responses(2, rng)
     later[0] |= {"steps": "many", "acc": "unknown"}
@@ -125,7 +126,7 @@ def test_a_later_value_that_is_no_number_costs_no_more_than_itself(tmp_path: Pat
 def test_a_run_that_begins_again_in_the_same_folder_replaces_what_was_there(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     write(tmp_path / "dump", 1, responses(1, rng))
-    run = VerlRun(tmp_path / "dump", "acc")
+    run = VerlRun(tmp_path / "dump", Asked("acc"))
     run.poll()
     again = responses(1, rng)[:32]
     write(tmp_path / "dump", 1, again)
@@ -165,12 +166,12 @@ def test_where_the_log_leaves_open_what_is_right_it_is_asked_for(tmp_path: Path)
     assert "dump: several columns may say what is right: score (-1, 1), acc (0, 1)" in html
     assert "a gain needs to know what is right" in html
     assert "accuracy" not in html
-    assert "several columns" not in Watched(tmp_path / "dump", "acc").show().html
-    by_column = VerlRun(tmp_path / "dump", "acc").poll()
-    by_condition = VerlRun(tmp_path / "dump", correct="score > 0").poll()
+    assert "several columns" not in Watched(tmp_path / "dump", Asked("acc")).show().html
+    by_column = VerlRun(tmp_path / "dump", Asked("acc")).poll()
+    by_condition = VerlRun(tmp_path / "dump", Asked(correct="score > 0")).poll()
     assert by_condition.counts.equals(by_column.counts)
     assert by_condition.gains == by_column.gains != {}
-    assert "--score nothing: no such column" in Watched(tmp_path / "dump", "nothing").show().html
+    assert "--score nothing: no such column" in Watched(tmp_path / "dump", Asked("nothing")).show().html
 
 
 def test_columns_that_differ_only_later_are_asked_for_then(tmp_path: Path) -> None:

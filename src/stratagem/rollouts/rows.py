@@ -1,0 +1,120 @@
+"""Which rows of a log are taken: those of a condition, and never those of training beside those of evaluations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from stratagem.conditions import condition
+from stratagem.records import StratagemError
+from stratagem.rollouts.log import MAX_CHECKPOINTS, Log
+
+SPLIT, TRAINING = "split", "train"
+
+
+@dataclass
+class Rows:
+    """Takes rows of a log's batches. Where rows say their split, some of them training's, only those are taken, unless
+    the condition speaks of `split`.
+
+    Attributes:
+        name: what the log is called in messages.
+        whole: columns of text that hold whole numbers, which the condition takes as such.
+        training: whether only the rows of training are taken.
+        splits: rows by split that were not taken for this reason, so far.
+        checkpoints: those of the rows that were taken, about a thousand at most.
+    """
+
+    name: str
+    where: pl.Expr | None
+    aliases: dict[str, str]
+    whole: tuple[str, ...]
+    training: bool
+    by_split: bool
+    splits: Counter[str] = field(default_factory=Counter[str])
+    checkpoints: set[str] = field(default_factory=set[str])
+
+    def forget(self) -> None:
+        """Begin anew: the log is read from its start."""
+        self.splits.clear()
+        self.checkpoints.clear()
+
+    def of(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """The rows of a batch that are taken.
+
+        Raises:
+            StratagemError: the condition cannot be applied, or splits are mixed after all.
+        """
+        if self.where is not None:
+            batch = self._fitting(batch, self.where)
+        if self.by_split:
+            batch = self._of_training(batch)
+        if len(self.checkpoints) < MAX_CHECKPOINTS:
+            self.checkpoints.update(batch["checkpoint"].drop_nulls().unique().head(MAX_CHECKPOINTS))
+        return batch
+
+    def _of_training(self, batch: pl.DataFrame) -> pl.DataFrame:
+        other = (pl.col(SPLIT) != TRAINING).fill_null(False)
+        if self.training:
+            self.splits.update(dict(batch.filter(other)[SPLIT].value_counts().iter_rows()))
+            return batch.filter(~other)
+        if (batch[SPLIT] == TRAINING).any():
+            raise StratagemError(
+                f"{self.name}: holds responses of training and of other splits: choose with --where \"split = 'train'\""
+            )
+        return batch
+
+    def _fitting(self, batch: pl.DataFrame, where: pl.Expr) -> pl.DataFrame:
+        try:
+            return batch.filter(_seen(batch, self.aliases, self.whole).select(where).to_series())
+        except pl.exceptions.PolarsError as error:
+            raise StratagemError(f"{self.name}: --where: {str(error).splitlines()[0]}") from None
+
+    def notes(self) -> list[str]:
+        """What a user has to know of rows that were not taken."""
+        if not self.splits:
+            return []
+        first = min(self.splits)
+        counts = ", ".join(f"{n:,} of {split!r}" for split, n in sorted(self.splits.items()))
+        return [
+            f"{self.name}: responses of training alone are read, and not {counts}; these are read with "
+            f"--where \"split = '{first}'\""
+        ]
+
+
+def rows_of(log: Log, first: pl.DataFrame, where: str | None, name: str) -> Rows:
+    """How the rows of a log are chosen.
+
+    Args:
+        first: its first batch, as it was read.
+        where: a condition over its columns, by their names here or in the log itself; null counts as false.
+
+    Raises:
+        StratagemError: the condition cannot be read, or speaks of another column.
+    """
+    aliases = {
+        theirs: ours
+        for ours, theirs in log.options.columns.items()
+        if ours in first.columns and theirs not in first.columns
+    }
+    texts = [column for column in ("checkpoint", "id") if column in first.columns]
+    whole = tuple(column for column in texts if _is_whole(first[column]))
+    expression = None
+    if where is not None:
+        expression = condition(where, _seen(first, aliases, whole).schema, "--where")
+    spoken = expression is not None and SPLIT in expression.meta.root_names()
+    by_split = first.schema.get(SPLIT) == pl.String() and not spoken
+    training = by_split and bool((first[SPLIT] == TRAINING).any())
+    return Rows(name, expression, aliases, whole, training, by_split)
+
+
+def _is_whole(column: pl.Series) -> bool:
+    return column.cast(pl.Int64, strict=False).null_count() == column.null_count() < len(column)
+
+
+def _seen(batch: pl.DataFrame, aliases: dict[str, str], whole: tuple[str, ...]) -> pl.DataFrame:
+    """A batch as a condition sees it."""
+    typed = batch.with_columns(pl.col(name).cast(pl.Int64, strict=False) for name in whole)
+    return typed.with_columns(pl.col(ours).alias(theirs) for theirs, ours in aliases.items())
