@@ -64,12 +64,9 @@ def survey(
     reasons = {"length": 0, "stop": 0}
     first: pl.DataFrame | None = None
     for batch in log.batches():
-<<<<<<< HEAD
-        first = batch if first is None else first
-=======
         chosen = chosen or rows_of(log, batch, where, str(paths[0]))
         batch = chosen.of(batch)
->>>>>>> fc1754b (Rows of logs know their split and are chosen by --where; --window in diagnose and watch; watch names strategies, and shows what Live writes; one run has one gain in all of them)
+        first = batch if first is None else first
         rows += batch.height
         columns |= {
             name: str(dtype)
@@ -242,13 +239,8 @@ def attempts_of(
     columns = [("c", "n"), ("c_after", "n_after")][: len(counts)]
     rows = attempts([(both[c].to_numpy(), both[n].to_numpy()) for c, n in columns], level, ks)
     left = [table.height - both.height for table in counts]
-<<<<<<< HEAD
-    notes = [note for side in sides for note in pooled(side.name, side.about["checkpoints"])]
-    result: dict[str, Any] = finite(
-=======
     notes = [note for side in sides for note in (*side.notes, *pooled(side.name, side.about["checkpoints"]))]
-    found: dict[str, Any] = finite(
->>>>>>> fc1754b (Rows of logs know their split and are chosen by --where; --window in diagnose and watch; watch names strategies, and shows what Live writes; one run has one gain in all of them)
+    result: dict[str, Any] = finite(
         {
             "logs": [side.about for side in sides],
             "problems": both.height,
