@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from stratagem.decomposition.decompose import decompose
+from stratagem.diagnosis.diagnose import diagnose
+from stratagem.diagnosis.side import Look
 from stratagem.integrations.verl import labelled
+from stratagem.labelling.rules import read_rules
+from stratagem.records import StratagemError
 from stratagem.watch.page import Watched
 from stratagem.watch.responses import Asked
 from stratagem.watch.verl import VerlRun
@@ -172,6 +178,72 @@ def test_where_the_log_leaves_open_what_is_right_it_is_asked_for(tmp_path: Path)
     assert by_condition.counts.equals(by_column.counts)
     assert by_condition.gains == by_column.gains != {}
     assert "--score nothing: no such column" in Watched(tmp_path / "dump", Asked("nothing")).show().html
+
+
+def test_a_dump_has_one_gain(tmp_path: Path) -> None:
+    """On the page, by `diagnose` and by `decompose` in Python."""
+    window, updates = 3, 8
+    rng = np.random.default_rng(6)
+    rows = {step: responses(step, rng, drift=0.03) for step in range(1, updates + 1)}
+    for step, written in rows.items():
+        write(tmp_path / "dump", step, written)
+    watched = VerlRun(tmp_path / "dump", Asked("acc", window=window)).poll().gains[updates]
+    look = Look(score="acc", by=("kind", "steps"), checkpoint="step", window=window)
+    found = diagnose([tmp_path / "dump"], look, draws=0)
+    table = pl.DataFrame([row for step in rows for row in rows[step]])
+    table = table.with_columns(
+        score=pl.col("acc").cast(pl.Float64), sample=0, length=1, checkpoint=pl.lit("x")
+    )
+    sides = [
+        table.filter(pl.col("step").is_in(steps))
+        for steps in (range(1, window + 1), range(updates - window + 1, updates + 1))
+    ]
+    split = decompose(*sides, by=("kind", "steps"), rng=np.random.default_rng(0), draws=0, stratified=False)
+    assert watched["gain"][0] == pytest.approx(split.gain.value, abs=1e-9)
+    assert found.gain.value == pytest.approx(split.gain.value, abs=1e-9)
+    for name in ("selection", "improvement", "new_strategy"):
+        expected = getattr(split.symmetric, name).value
+        assert watched[name][0] == pytest.approx(expected, abs=1e-9)
+        assert getattr(found.symmetric, name).value == pytest.approx(expected, abs=1e-9)
+    write(tmp_path / "validation", 1, rows[1])
+    with pytest.raises(StratagemError, match=r"two folders with the same step.*give one of the folders"):
+        diagnose([tmp_path], look, draws=0)
+
+
+def test_a_run_of_the_default_trainer_shows_by_rules(tmp_path: Path) -> None:
+    """verl writes no strategy and no id there: rules name strategies, prompts tell problems."""
+    rng = np.random.default_rng(7)
+    by_hand = {}
+    for step in range(1, 7):
+        rows = responses(step, rng, drift=0.05)
+        by_hand[step] = rows
+        write(tmp_path / "labelled", step, rows)
+        bare = [
+            {
+                "input": row["problem_id"],
+                "output": f"I go {row['strategy']}.",
+                "score": float(row["acc"]),
+                "step": step,
+            }
+            for row in rows
+        ]
+        write(tmp_path / "bare", step, bare)
+    rules = tmp_path / "way.py"
+    rules.write_text("def way(text: str) -> str:\n    return text.removeprefix('I go ').removesuffix('.')\n")
+    asked = Asked(rules=read_rules(f"{rules}:way"), where="step > 2")
+    run = VerlRun(tmp_path / "bare", asked).poll()
+    theirs = VerlRun(tmp_path / "labelled", Asked("acc", where="step > 2")).poll()
+    counts = (
+        theirs.counts.group_by("update", "strategy")
+        .agg(pl.col("n", "right").sum())
+        .sort("update", "strategy")
+    )
+    assert run.counts.select(counts.columns).equals(counts)
+    assert set(run.counts["update"]) == {2, 3, 4, 5}
+    assert run.gains.keys() == {6}
+    assert run.gains[6]["gain"][0] == pytest.approx(theirs.gains[6]["gain"][0])
+    html = Watched(tmp_path / "labelled", Asked("acc", where="stepp > 2")).show().html
+    assert "did you mean" in html
 
 
 def test_columns_that_differ_only_later_are_asked_for_then(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import polars as pl
 from stratagem.conditions import condition
 from stratagem.records import StratagemError
 from stratagem.rollouts.log import MAX_CHECKPOINTS, Log
+from stratagem.rollouts.overwritten import Prompts, check_folders
+from stratagem.rollouts.readers import trl, verl
 
 SPLIT, TRAINING = "split", "train"
 
@@ -25,6 +27,7 @@ class Rows:
         training: whether only the rows of training are taken.
         splits: rows by split that were not taken for this reason, so far.
         checkpoints: those of the rows that were taken, about a thousand at most.
+        prompts: of a log that may hold evaluations without saying so; else None.
     """
 
     name: str
@@ -36,10 +39,13 @@ class Rows:
     splits: Counter[str] = field(default_factory=Counter[str])
     checkpoints: set[str] = field(default_factory=set[str])
 
+    prompts: Prompts | None = None
+
     def forget(self) -> None:
         """Begin anew: the log is read from its start."""
         self.splits.clear()
         self.checkpoints.clear()
+        self.prompts = None if self.prompts is None else Prompts()
 
     def of(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The rows of a batch that are taken.
@@ -51,6 +57,8 @@ class Rows:
             batch = self._fitting(batch, self.where)
         if self.by_split:
             batch = self._of_training(batch)
+        if self.prompts is not None:
+            self.prompts.add(batch)
         if len(self.checkpoints) < MAX_CHECKPOINTS:
             self.checkpoints.update(batch["checkpoint"].drop_nulls().unique().head(MAX_CHECKPOINTS))
         return batch
@@ -74,6 +82,12 @@ class Rows:
 
     def notes(self) -> list[str]:
         """What a user has to know of rows that were not taken."""
+        if self.prompts is not None and (steps := self.prompts.evaluated()):
+            return [
+                f"{self.name}: the prompts change within the table: steps {', '.join(steps[:5])}"
+                f"{', …' if len(steps) > 5 else ''} end with the same ones, as evaluations do, which TRL writes over "
+                "its table of training; leave them out with --where, or keep all responses with Live(write=FOLDER)"
+            ]
         if not self.splits:
             return []
         first = min(self.splits)
@@ -92,8 +106,11 @@ def rows_of(log: Log, first: pl.DataFrame, where: str | None, name: str) -> Rows
         where: a condition over its columns, by their names here or in the log itself; null counts as false.
 
     Raises:
-        StratagemError: the condition cannot be read, or speaks of another column.
+        StratagemError: the condition cannot be read, or speaks of another column; or the log is verl's, of training and
+            of validation.
     """
+    if log.format == verl.NAME:
+        check_folders(log.files)
     aliases = {
         theirs: ours
         for ours, theirs in log.options.columns.items()
@@ -107,7 +124,10 @@ def rows_of(log: Log, first: pl.DataFrame, where: str | None, name: str) -> Rows
     spoken = expression is not None and SPLIT in expression.meta.root_names()
     by_split = first.schema.get(SPLIT) == pl.String() and not spoken
     training = by_split and bool((first[SPLIT] == TRAINING).any())
-    return Rows(name, expression, aliases, whole, training, by_split)
+    rows = Rows(name, expression, aliases, whole, training, by_split)
+    if log.format == trl.NAME and SPLIT not in first.columns:
+        rows.prompts = Prompts()
+    return rows
 
 
 def _is_whole(column: pl.Series) -> bool:
