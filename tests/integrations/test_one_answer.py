@@ -132,6 +132,7 @@ def test_a_run_has_one_gain(run: tuple[Path, list[dict[str, float]]], stratagem:
     theirs = json.loads(done.stdout)
     assert symmetric(theirs) == pytest.approx(logged, abs=1e-9)
     assert theirs["sides"][0]["responses"] == 16 * (UPDATES - 1)
+    assert any("128 of the 144 responses that training had drawn" in note for note in theirs["warnings"])
     assert any("32 of 'eval'" in note for note in theirs["warnings"]), theirs["warnings"]
 
 

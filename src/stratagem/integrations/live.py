@@ -63,6 +63,7 @@ class Measures:
             raise StratagemError(f"window {window}: must be at least 1")
         self.by, self.window, self.draws = tuple(by), window, draws
         self.updates = 0
+        self.responses = 0  # of training, those without a score too
         self.first: list[list[Cell]] = []
         self.last: list[list[Cell]] = []
         self.strategies: list[str] = []
@@ -72,6 +73,7 @@ class Measures:
     def add(self, responses: Sequence[Response], step: int) -> None:
         """Count one more batch of training. Batches of one step in a row are one update."""
         cells = cells_of(responses)
+        self.responses += len(responses)
         again = self.updates > 0 and step == self._step
         if again:
             self.last[-1] = [*self.last[-1], *cells]
@@ -131,6 +133,7 @@ class Measures:
         return {
             "by": list(self.by),
             "updates": self.updates,
+            "responses": self.responses,
             "step": self._step,
             "strategies": self.strategies,
             "first": [plain(cells) for cells in self.first],
@@ -154,6 +157,7 @@ class Measures:
             return [Cell(p, tuple(s), name, n, right) for p, s, name, n, right in rows]
 
         self.updates = int(state["updates"] if "updates" in state else state["batches"])
+        self.responses = int(state.get("responses", 0))
         self._step, self.strategies = state.get("step"), list(state["strategies"])
         self.first = [cells(rows) for rows in state["first"]][: self.window]
         self.last = [cells(rows) for rows in state["last"]][-self.window :]

@@ -29,6 +29,7 @@ from stratagem.integrations.response_files import TRAINING, ResponseFiles, Row
 from stratagem.records import StratagemError, content_id
 from stratagem.rollouts.declared import Declared
 from stratagem.rollouts.readers.row import prompt_text
+from stratagem.rollouts.rows import NUMBER
 from stratagem.tasks import Task
 from stratagem.workspace import read_json, write_json
 
@@ -205,7 +206,11 @@ class Live(TrainerCallback):
         ]
         columns = {"problem_id": problems, "group": groups, "strategy": names}
         columns |= dict(zip(self.measures.by, map(list, strata), strict=True))
-        for name, column in (columns | {"split": [split] * len(prompts)}).items():
+        # How many responses there were so far tells a reader of the table, which has the last batch of each log alone,
+        # how many it does not see.
+        numbers = [self.measures.responses + first + i + 1 for i in range(len(prompts))]
+        own = {"split": [split] * len(prompts), NUMBER: numbers if split == TRAINING else [0] * len(prompts)}
+        for name, column in (columns | own).items():
             arguments["log_extra"](name, column)
         if self.files is None:
             return responses, []

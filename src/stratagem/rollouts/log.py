@@ -90,7 +90,7 @@ class Log:
         self.counts_only = "count_n" in columns.fixed
         self.options = options
         self.facts: dict[str, set[str]] = {name: set(values) for name, values in facts.items()}
-        self.declared = declared(found[0][0].path) if found[0][0].kind == "parquet" else None
+        self.declared = declared(sources[0][0].path) if sources[0][0].kind == "parquet" else None
         self.checkpoints: set[str] = set()
         self.left_out: Counter[str] = Counter()
         self.examples: list[LeftOut] = []

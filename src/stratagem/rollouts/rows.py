@@ -14,6 +14,7 @@ from stratagem.rollouts.overwritten import Prompts, check_folders
 from stratagem.rollouts.readers import trl, verl
 
 SPLIT, TRAINING = "split", "train"
+NUMBER = "response_number"  # of a response of training, among all so far, as `integrations.trl` writes it
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Rows:
         splits: rows by split that were not taken for this reason, so far.
         checkpoints: those of the rows that were taken, about a thousand at most.
         prompts: of a log that may hold evaluations without saying so; else None.
+        seen, made: how many responses were taken, and the largest number that one of them has.
     """
 
     name: str
@@ -40,12 +42,15 @@ class Rows:
     checkpoints: set[str] = field(default_factory=set[str])
 
     prompts: Prompts | None = None
+    seen: int = 0
+    made: int = 0
 
     def forget(self) -> None:
         """Begin anew: the log is read from its start."""
         self.splits.clear()
         self.checkpoints.clear()
         self.prompts = None if self.prompts is None else Prompts()
+        self.seen = self.made = 0
 
     def of(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The rows of a batch that are taken.
@@ -59,6 +64,8 @@ class Rows:
             batch = self._of_training(batch)
         if self.prompts is not None:
             self.prompts.add(batch)
+        if NUMBER in batch.columns:
+            self.seen, self.made = self.seen + batch.height, max(self.made, int(batch[NUMBER].max() or 0))  # type: ignore[arg-type]
         if len(self.checkpoints) < MAX_CHECKPOINTS:
             self.checkpoints.update(batch["checkpoint"].drop_nulls().unique().head(MAX_CHECKPOINTS))
         return batch
@@ -88,14 +95,20 @@ class Rows:
                 f"{', …' if len(steps) > 5 else ''} end with the same ones, as evaluations do, which TRL writes over "
                 "its table of training; leave them out with --where, or keep all responses with Live(write=FOLDER)"
             ]
-        if not self.splits:
-            return []
-        first = min(self.splits)
-        counts = ", ".join(f"{n:,} of {split!r}" for split, n in sorted(self.splits.items()))
-        return [
-            f"{self.name}: responses of training alone are read, and not {counts}; these are read with "
-            f"--where \"split = '{first}'\""
-        ]
+        notes: list[str] = []
+        if self.splits:
+            first = min(self.splits)
+            counts = ", ".join(f"{n:,} of {split!r}" for split, n in sorted(self.splits.items()))
+            notes.append(
+                f"{self.name}: responses of training alone are read, and not {counts}; these are read with "
+                f"--where \"split = '{first}'\""
+            )
+        if self.where is None and self.made > self.seen:
+            notes.append(
+                f"{self.name}: holds {self.seen:,} of the {self.made:,} responses that training had drawn: TRL keeps "
+                "the last batch before each log; log every update, or keep all with Live(write=FOLDER)"
+            )
+        return notes
 
 
 def rows_of(log: Log, first: pl.DataFrame, where: str | None, name: str) -> Rows:

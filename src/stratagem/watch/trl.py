@@ -19,6 +19,7 @@ from stratagem.records import StratagemError
 from stratagem.report.format import finite
 from stratagem.rollouts.readers import trl
 from stratagem.rollouts.readers.containers import parquet_source
+from stratagem.rollouts.rows import NUMBER
 from stratagem.watch.gain import read_gain
 from stratagem.watch.metrics import COUNTS, Entry, scalar_table
 from stratagem.watch.responses import ASKED, Asked, Responses
@@ -39,7 +40,7 @@ NAMES = {
     "completions/mean_length": "length",
 }
 TEXTS = ("prompt", "completion")  # counting needs neither, so they stay on the disk; naming strategies does
-ASIDE = ("group", "advantage")  # what describes no problem
+ASIDE = ("group", "advantage", NUMBER)  # what describes no problem
 _STEP = re.compile(r"completions_(\d+)\.parquet")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
