@@ -13,12 +13,18 @@ from hypothesis import strategies as st
 
 from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.path import path
-from stratagem.integrations.live import Measures, Response, batch_measures, labeller
+from stratagem.integrations.live import Measures, Response, cells_of, labeller, measures_of
 from stratagem.records import StratagemError
 from stratagem.tasks import FiniteField
 from stratagem.tasks.finite_field.answer import find_prompt
 
 NAMES = ("forward", "backward", "other")
+
+
+def after(measures: Measures, responses: list[Response], step: int) -> dict[str, float]:
+    """What a log after this update says, if every update is logged."""
+    measures.add(responses, step)
+    return measures.of(responses) | measures.gain()
 
 
 def batch(seed: int, groups: int = 8, size: int = 4, share: float = 0.5) -> list[Response]:
@@ -30,21 +36,23 @@ def batch(seed: int, groups: int = 8, size: int = 4, share: float = 0.5) -> list
         for _ in range(size):
             name = "forward" if r.random() < share else r.choice(NAMES[1:])
             right = r.random() < (0.9 if name == "forward" else 0.1)
-            responses.append(Response(f"p{problem}", group, (str(problem % 2),), name, float(right)))
+            responses.append(
+                Response(f"p{problem}", f"{seed}-{group}", (str(problem % 2),), name, float(right))
+            )
     return responses
 
 
 def test_a_batch_is_counted() -> None:
     responses = [
-        Response("a", 0, (), "forward", 1.0),
-        Response("a", 0, (), "forward", 1.0),
-        Response("b", 1, (), "forward", 0.0),
-        Response("b", 1, (), "backward", 1.0),
-        Response("c", 2, (), "backward", 0.0),
-        Response("c", 2, (), "backward", 0.0),
-        Response("c", 2, (), "backward", None),
+        Response("a", "0", (), "forward", 1.0),
+        Response("a", "0", (), "forward", 1.0),
+        Response("b", "1", (), "forward", 0.0),
+        Response("b", "1", (), "backward", 1.0),
+        Response("c", "2", (), "backward", 0.0),
+        Response("c", "2", (), "backward", 0.0),
+        Response("c", "2", (), "backward", None),
     ]
-    logged = batch_measures(responses, ("forward", "backward", "mixed"))
+    logged = measures_of(responses, ("forward", "backward", "mixed"))
     assert logged == {
         "left_out": pytest.approx(1 / 7),
         "share/forward": 0.5,
@@ -65,8 +73,8 @@ def test_the_gain_is_that_of_decompose_on_the_same_responses(batches: int) -> No
     window = 3
     measures = Measures(("kind",), window=window, draws=0)
     history = [batch(seed, share=0.2 + 0.05 * seed) for seed in range(batches)]
-    for one in history:
-        logged = measures.add(one)
+    for step, responses in enumerate(history):
+        logged = after(measures, responses, step)
     taken = min(window, batches // 2)
 
     def table(part: list[list[Response]]) -> pl.DataFrame:
@@ -92,7 +100,7 @@ def test_the_gain_is_that_of_decompose_on_the_same_responses(batches: int) -> No
 def test_selection_alone_is_called_selection() -> None:
     measures = Measures(("kind",), window=10)
     for seed in range(30):
-        logged = measures.add(batch(seed, groups=40, share=0.1 if seed < 15 else 0.9))
+        logged = after(measures, batch(seed, groups=40, share=0.1 if seed < 15 else 0.9), seed)
     assert logged["gain"] > 0.5
     assert logged["selection"] > 0.9 * logged["gain"]
     assert logged["selection/low"] > 0.4
@@ -103,8 +111,8 @@ def test_selection_alone_is_called_selection() -> None:
 @given(st.lists(st.integers(0, 10**6), min_size=2, max_size=9), st.integers(1, 4))
 def test_the_parts_are_the_whole(seeds: list[int], window: int) -> None:
     measures = Measures(("kind",), window=window, draws=0)
-    for seed in seeds:
-        logged = measures.add(batch(seed, groups=4))
+    for step, seed in enumerate(seeds):
+        logged = after(measures, batch(seed, groups=4), step)
         shares = [value for name, value in logged.items() if name.startswith("share/")]
         assert sum(shares) == pytest.approx(1)
         mean = sum(logged[f"share/{n}"] * logged.get(f"accuracy/{n}", 0.0) for n in measures.strategies)
@@ -116,21 +124,67 @@ def test_the_parts_are_the_whole(seeds: list[int], window: int) -> None:
 
 @pytest.mark.parametrize("stop", [1, 2, 5, 8])
 def test_a_restored_run_goes_on_alike(stop: int) -> None:
-    whole, before, after = (Measures(("kind",), window=2, draws=50) for _ in range(3))
-    expected = [whole.add(batch(seed)) for seed in range(10)]
+    whole, first, second = (Measures(("kind",), window=2, draws=50) for _ in range(3))
+    expected = [after(whole, batch(seed), seed) for seed in range(10)]
     for seed in range(stop):
-        before.add(batch(seed))
-    after.restore(json.loads(json.dumps(before.state())))
-    assert [after.add(batch(seed)) for seed in range(stop, 10)] == expected[stop:]
+        first.add(batch(seed), seed)
+    second.restore(json.loads(json.dumps(first.state())))
+    assert [after(second, batch(seed), seed) for seed in range(stop, 10)] == expected[stop:]
     with pytest.raises(StratagemError, match="measured by kind, now by nothing"):
-        Measures().restore(before.state())
+        Measures().restore(first.state())
 
 
 def test_nothing_in_common_gives_no_gain() -> None:
     measures = Measures(("kind",))
-    measures.add([Response("a", 0, ("x",), "forward", 1.0)])
-    assert "gain" not in measures.add([Response("b", 0, ("y",), "forward", 1.0)])
-    assert "gain" in measures.add([Response("c", 0, ("x",), "forward", 0.0)])
+    measures.add([Response("a", "0", ("x",), "forward", 1.0)], 1)
+    measures.add([Response("b", "0", ("y",), "forward", 1.0)], 2)
+    assert measures.gain() == {}
+    measures.add([Response("c", "0", ("x",), "forward", 0.0)], 3)
+    assert "gain" in measures.gain()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 3), min_size=2, max_size=8), st.integers(1, 3))
+def test_batches_of_one_update_are_one(batches: list[int], window: int) -> None:
+    apart, whole = (Measures(("kind",), window=window, draws=0) for _ in range(2))
+    seed = 0
+    for step, several in enumerate(batches):
+        made = [batch(seed + i, groups=3) for i in range(several)]
+        seed += several
+        for responses in made:
+            apart.add(responses, step)
+        whole.add([response for responses in made for response in responses], step)
+        assert apart.gain() == pytest.approx(whole.gain(), abs=1e-12)
+    assert apart.updates == whole.updates == len(batches)
+
+
+def test_an_evaluation_is_compared_with_the_first_of_its_name() -> None:
+    """With the same problems alone, by the terms of `decompose` in its leading order."""
+    measures = Measures(("kind",), draws=0)
+    start, now = batch(1, groups=60, share=0.3), batch(1, groups=50, share=0.8)
+    assert "gain" not in measures.evaluate(start, "eval")
+    assert "gain" not in measures.evaluate(now, "eval_other")
+    restored = Measures(("kind",), draws=0)
+    restored.restore(json.loads(json.dumps(measures.state())))
+    logged = restored.evaluate(now, "eval")
+    tables = [restored.table([cells_of(responses)]) for responses in (start, now)]
+    terms = decompose(*tables, by=("kind",), rng=np.random.default_rng(0), draws=0, stratified=False)
+    for name in ("gain", "choice", "improvement"):
+        assert logged[name] == pytest.approx(getattr(terms, name).value, abs=1e-12)
+    assert logged["gain"] == pytest.approx(logged["choice"] + logged["improvement"], abs=1e-12)
+    assert logged["share/forward"] == sum(r.strategy == "forward" for r in now) / len(now)
+    assert (
+        measures.evaluate([Response("q", "0", ("0",), "forward", 1.0)], "eval").keys()
+        == measures.of([Response("q", "0", ("0",), "forward", 1.0)]).keys()
+    ), "no problem in common, so no gain"
+
+
+def test_a_state_of_the_first_version_is_taken_up() -> None:
+    measures = Measures(window=2, draws=0)
+    cells = [["a", [], "forward", 2, 1.0]]
+    measures.restore({"by": [], "batches": 3, "strategies": ["forward"], "first": [cells], "last": [cells]})
+    measures.add([Response("a", "0", (), "forward", 1.0)], 4)
+    assert measures.updates == 4
 
 
 def test_the_recogniser_reads_the_problem_behind_an_instruction() -> None:

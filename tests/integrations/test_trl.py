@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -17,8 +18,10 @@ pytest.importorskip("trl", reason="needs the llm extra")
 
 import torch
 from datasets import Dataset
+from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from stratagem.decomposition.decompose import decompose
 from stratagem.integrations.trl import STATE, Live, text_of
 from stratagem.records import StratagemError
 from stratagem.tasks import FiniteField
@@ -43,6 +46,11 @@ def vowels(text: str) -> str:
     return "short" if len(text) < 14 else "long"
 
 
+def opening(text: str) -> str:
+    """A strategy of which a batch lacks some."""
+    return f"opening {ord(text[0]) % 5}" if text else "nothing"
+
+
 def even(completions: list[Any], **_: Any) -> list[float]:
     """A reward that is neither always 0 nor always 1."""
     return [float(len(text_of(completion)) % 2 == 0) for completion in completions]
@@ -63,7 +71,13 @@ def rows(chat: bool = False) -> Dataset:
 
 
 def trainer(
-    model: Path, out: Path, live: Live, reward: Any, data: Dataset | None = None, **given: Any
+    model: Path,
+    out: Path,
+    live: Live,
+    reward: Any,
+    data: Dataset | None = None,
+    eval_dataset: Dataset | None = None,
+    **given: Any,
 ) -> GRPOTrainer:
     options: dict[str, Any] = {
         "per_device_train_batch_size": 8,
@@ -83,6 +97,7 @@ def trainer(
         reward,
         GRPOConfig(str(out), **options),
         data or rows(),
+        eval_dataset,
         callbacks=[live],
     )
 
@@ -104,7 +119,8 @@ def test_every_update_is_measured_and_every_completion_marked(tiny: Path, tmp_pa
             text if isinstance(text, str) else text[-1]["content"] for text in table["completion"].to_list()
         ]
         assert table["strategy"].to_list() == [vowels(text) for text in texts]
-        assert table["group"].to_list() == [f"{number}-{i // 4}" for i in range(8)]
+        assert table["group"].to_list() == [f"{number + 1}-{i // 4}" for i in range(8)]
+        assert set(table["split"]) == {"train"}
         assert [ids[name].kind for name in table["problem_id"]] == table["kind"].to_list()
         assert [ids[name].difficulty for name in table["problem_id"]] == table["steps"].to_list()
         for name in ("short", "long"):
@@ -165,10 +181,10 @@ def test_a_resumed_run_still_knows_its_start(tiny: Path, tmp_path: Path) -> None
     saved = tmp_path / "run" / "checkpoint-2" / STATE
     first = json.loads(saved.read_text())["first"]
     again = run(tmp_path / "run", resume=True, max_steps=4)
-    assert again.measures.batches == 4
+    assert again.measures.updates == 4
     assert json.loads(json.dumps(again.measures.state()))["first"] == first
     saved.unlink()
-    assert run(tmp_path / "run", resume=True, max_steps=6).measures.batches == 6
+    assert run(tmp_path / "run", resume=True, max_steps=6).measures.updates == 6
 
 
 def test_an_evaluation_has_its_own_measures(tiny: Path, tmp_path: Path) -> None:
@@ -177,7 +193,7 @@ def test_an_evaluation_has_its_own_measures(tiny: Path, tmp_path: Path) -> None:
     made.eval_dataset = rows().select(range(2))
     metrics = made.evaluate()
     assert metrics["eval_stratagem/accuracy"] == pytest.approx(metrics["eval_reward"])
-    assert live.measures.batches == 0
+    assert live.measures.updates == 0
 
 
 def test_an_evaluation_may_have_groups_of_another_size(tiny: Path, tmp_path: Path) -> None:
@@ -194,13 +210,103 @@ def test_an_evaluation_may_have_groups_of_another_size(tiny: Path, tmp_path: Pat
     assert made.evaluate()["eval_stratagem/no_signal"] == 1.0
 
 
-def test_splitting_keeps_to_its_budget(tiny: Path, tmp_path: Path) -> None:
-    splits = {}
-    for budget in (None, 1e9, 1e-9):
-        live = Live(vowels, by=("kind",), budget=budget)
-        trainer(tiny, tmp_path / str(budget), live, live.reward(even), max_steps=6).train()
-        splits[budget] = "gain" in live.latest
-    assert splits == {None: True, 1e9: True, 1e-9: False}
+def test_what_is_logged_is_of_all_responses_since_the_last_log(tiny: Path, tmp_path: Path) -> None:
+    """Pooled, for TRL's mean of batches gives a strategy that a batch lacks too much; the gain as it stands then."""
+    live = Live(opening, by=("kind",), window=2, write=tmp_path / "responses")
+    made = trainer(
+        tiny,
+        tmp_path / "run",
+        live,
+        live.reward(even),
+        logging_steps=3,
+        max_steps=7,
+        eval_strategy="steps",
+        eval_steps=3,
+        eval_on_start=True,
+        per_device_eval_batch_size=4,
+        eval_dataset=rows().select(range(5)),
+    )
+    reported: list[dict[str, float]] = []
+
+    class Reporter(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+            reported.append(dict(logs))
+
+    made.callback_handler.callbacks.insert(0, Reporter())
+    made.train()
+    table = pl.concat(pl.read_parquet(path) for path in (tmp_path / "responses").iterdir())
+    kept = {(split, step): part for (split, step), part in table.group_by("split", "step")}
+    assert kept.keys() == {("train", step) for step in range(1, 8)} | {
+        ("eval", step) for step in (0, 3, 6, 7)
+    }
+    assert {key: len(part) for key, part in kept.items() if key[0] == "eval"} == dict.fromkeys(
+        [("eval", 0), ("eval", 3), ("eval", 6), ("eval", 7)], 20
+    )
+    assert table["group"].n_unique() * 4 == len(table)
+    assert table.group_by("group").agg(pl.col("problem_id").n_unique())["problem_id"].to_list() == [1] * 34
+    logs = [line for line in made.state.log_history if "stratagem/accuracy" in line]
+    assert [line["step"] for line in logs] == [3, 6, 7]
+    for line, steps in zip(logs, ((1, 2, 3), (4, 5, 6), (7,)), strict=True):
+        part = pl.concat(kept["train", step] for step in steps)
+        assert shown(line, "stratagem/") == pytest.approx(pooled(part))
+    evaluations = [line for line in made.state.log_history if "eval_stratagem/accuracy" in line]
+    assert [line["step"] for line in evaluations] == [0, 3, 6, 7]
+    for line in evaluations:
+        assert shown(line, "eval_stratagem/") == pytest.approx(pooled(kept["eval", line["step"]]))
+        if line["step"]:
+            terms = decompose(
+                *(kept["eval", step].with_columns(**TABLE) for step in (0, line["step"])),
+                by=("kind",), rng=np.random.default_rng(0), draws=0, stratified=False,
+            )  # fmt: skip
+            for name in ("gain", "choice", "improvement"):
+                assert line[f"eval_stratagem/{name}"] == pytest.approx(getattr(terms, name).value, abs=1e-9)
+    assert "eval_stratagem/gain" not in evaluations[0]
+    told = [line for line in reported if any("stratagem/accuracy" in name for name in line)]
+    assert len(told) == len(logs) + len(evaluations), "reporters see what is added"
+
+
+TABLE = {"checkpoint": pl.lit("x"), "sample": pl.lit(0), "length": pl.lit(0)}
+
+
+def shown(line: dict[str, Any], prefix: str) -> dict[str, float]:
+    """Shares and accuracies of an entry of the log, by strategy."""
+    names = [name for name in line if name.startswith((f"{prefix}share/", f"{prefix}accuracy"))]
+    return {name.removeprefix(prefix): line[name] for name in names if line[name]}
+
+
+def pooled(part: pl.DataFrame) -> dict[str, float]:
+    """The same, counted from responses."""
+    rates = {"accuracy": part["score"].mean()}
+    for (name,), own in part.group_by("strategy"):
+        rates |= {f"share/{name}": len(own) / len(part), f"accuracy/{name}": own["score"].mean()}
+    return {name: rate for name, rate in rates.items() if rate}
+
+
+def test_a_resumed_run_writes_no_response_twice(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "responses"
+
+    def run(out: Path, resume: bool, steps: int) -> None:
+        live = Live(vowels, by=("kind",), problem="problem", write=folder)
+        made = trainer(
+            tiny, out, live, live.reward(even), max_steps=steps, save_strategy="steps", save_steps=2,
+            eval_strategy="steps", eval_steps=1, eval_dataset=rows().select(range(2)),
+        )  # fmt: skip
+        made.train(resume_from_checkpoint=str(out / "checkpoint-2") if resume else None)
+
+    def steps() -> list[str]:
+        return sorted(path.name for path in folder.iterdir())
+
+    run(tmp_path / "run", False, 5)
+    whole = steps()
+    assert len(whole) == 10
+    second = {path.name: path.read_bytes() for path in folder.iterdir() if "00002" in path.name}
+    run(tmp_path / "run", True, 3)
+    assert steps() == [name for name in whole if name < "step_00004"]
+    assert all((folder / name).read_bytes() == content for name, content in second.items())
+    with pytest.raises(StratagemError, match=r"step_00001_eval.parquet: has the responses of another run"):
+        run(tmp_path / "other", False, 1)
+    with pytest.raises(StratagemError, match="by 'score': the files of responses have a column of that name"):
+        Live(vowels, by=("score",), write=folder)
 
 
 def test_truncation_is_seen(tiny: Path, tmp_path: Path) -> None:
@@ -254,7 +360,7 @@ def test_a_labelling_function_that_fails_late_does_not_end_the_run(
     live = Live(fragile)
     made = trainer(tiny, tmp_path / "run", live, live.reward(even))
     made.train()
-    assert live.measures.batches == 2  # the second batch failed at its first text, the third at its own
+    assert live.measures.updates == 2  # the second batch failed at its first text, the third at its own
     assert "odd text" in caplog.text
     live = Live(lambda text: str(1 / 0))
     with pytest.raises(ZeroDivisionError):
@@ -271,7 +377,7 @@ made = t.trainer(Path(sys.argv[1]), Path(sys.argv[2]), live, live.reward(t.even)
 made.train()
 if made.accelerator.is_main_process:
     import json
-    print("FOUND " + json.dumps([live.measures.batches, len(live.responses), live.latest["accuracy"],
+    print("FOUND " + json.dumps([live.measures.updates, len(live.responses), live.latest["accuracy"],
         [one.group for one in live.responses]]))
 """
 
@@ -292,7 +398,7 @@ def test_processes_are_measured_together(tiny: Path, tmp_path: Path) -> None:
     batches, responses, accuracy, groups = json.loads(line.split("FOUND ")[1])
     table = pl.read_parquet(tmp_path / "run" / "completions" / "completions_00002.parquet")
     assert (batches, responses, len(table)) == (2, 8, 8)
-    assert groups == [0] * 4 + [1] * 4
+    assert groups == ["2-0"] * 4 + ["2-1"] * 4
     assert accuracy == pytest.approx(table["even"].mean())
     assert table.group_by("group").agg(pl.col("problem_id").n_unique())["problem_id"].to_list() == [1, 1]
 

@@ -16,6 +16,7 @@ import pytest
 
 from stratagem.records import StratagemError
 from stratagem.watch.page import Watched
+from stratagem.watch.responses import Asked
 from stratagem.watch.server import Server
 from stratagem.watch.study import StudyRun
 from tests.report.chrome import CHROMIUM, tab
@@ -48,7 +49,7 @@ class Client:
 
 @contextlib.contextmanager
 def served(folder: Path, host: str = "127.0.0.1", score: str | None = None) -> Iterator[Client]:
-    with Server(Watched(folder, score), host, 0) as server:
+    with Server(Watched(folder, Asked(score)), host, 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
@@ -362,7 +363,7 @@ def test_of_several_rewards_one_has_to_be_named(tmp_path: Path) -> None:
         runs.completions(tmp_path / "trl", step, rng, form=[1.0, 0.0] * 32)
     html = Watched(tmp_path / "trl").show().html
     assert "several columns may say what is right: right (0, 1), form (0, 1); name one with --score" in html
-    assert "name one" not in Watched(tmp_path / "trl", "right").show().html
+    assert "name one" not in Watched(tmp_path / "trl", Asked("right")).show().html
 
 
 def test_a_page_keeps_itself_up_to_date(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from stratagem.watch import trl
-from stratagem.watch.responses import Described, described
+from stratagem.watch.responses import Asked, Described, described
 from stratagem.watch.trl import TRLRun
 from stratagem.watch.verl import VerlRun
 from tests.watch import runs
@@ -40,7 +40,7 @@ def test_trl_and_verl_that_wrote_the_same_responses_show_the_same(tmp_path: Path
         folder.mkdir(parents=True, exist_ok=True)
         table = pl.DataFrame({name: columns[name] for name in names})
         table.write_parquet(folder / f"completions_{step:05d}.parquet")
-    by_trl, by_verl = TRLRun(tmp_path / "trl").poll(), VerlRun(tmp_path / "verl", "acc").poll()
+    by_trl, by_verl = TRLRun(tmp_path / "trl").poll(), VerlRun(tmp_path / "verl", Asked("acc")).poll()
     assert by_trl.counts.equals(by_verl.counts)
     assert by_trl.gains == by_verl.gains
     assert by_trl.gains.keys() == {20, 24}

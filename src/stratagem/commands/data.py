@@ -179,6 +179,7 @@ def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         score=given.right.score,
         correct=given.right.correct,
         read=given.reading.options(),
+        where=given.reading.where,
     )
     plain = given.strategies is None and given.right == Right() and given.reading == Reading()
     lab = lab_table(Path(log)) if plain else None
@@ -245,7 +246,7 @@ def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None
         )
     make_folder(out.parent)
     table = pl.concat(list(opened.batches()), how="diagonal_relaxed")
-    notes = pooled(log, ordered(opened.log.checkpoints))
+    notes = [*pooled(log, ordered(opened.chosen.checkpoints)), *opened.chosen.notes()]
     notes += [f"{log}: left out {count}: {reason}" for reason, count in opened.log.left_out.items()]
     right = opened.correctness
     if right is None:

@@ -94,6 +94,15 @@ class Diagnose:
             help_behavior_hint="",
         ),
     ] = None
+    window: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N",
+            help="compare so many checkpoints of the start and of the end, as live measures do (default: the first and "
+            "the last; of what `Live` wrote, its own window)",
+            help_behavior_hint="",
+        ),
+    ] = None
     reading: Reading = field(default_factory=Reading)
     names: Annotated[
         str | None, tyro.conf.arg(metavar="NAME,…", help="what to call the logs", help_behavior_hint="")
@@ -178,6 +187,8 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         correct=given.right.correct,
         join=given.join,
         checkpoint=given.checkpoint,
+        window=given.window,
+        where=given.reading.where,
         refine=columns_or_none(given.refine),
         read=given.reading.options(),
     )
@@ -228,15 +239,12 @@ def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     surveys: list[Survey] = []
     with bars() as show:
         for name in given.logs:
-            surveys.append(
-                survey(
-                    paths(name), options, lambda done, total, name=name: show(f"read {name}", done, total, {})
-                )
-            )
+            report = lambda done, total, name=name: show(f"read {name}", done, total, {})  # noqa: E731
+            surveys.append(survey(paths(name), options, report, given.reading.where))
     if not as_json:
         for surveyed in surveys:
             show_survey(surveyed.about, Console())
-    warnings = differences(surveys)
+    warnings = [*(note for surveyed in surveys for note in surveyed.notes), *differences(surveys)]
     if not as_json:
         warn(warnings)
     return {"logs": [surveyed.about for surveyed in surveys], "warnings": warnings}
@@ -258,6 +266,7 @@ def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         correct=given.right.correct,
         join=given.join,
         read=given.reading.options(),
+        where=given.reading.where,
         label=False,
     )
     with bars() as show:

@@ -55,6 +55,15 @@ class Reading:
             help_behavior_hint="",
         ),
     ] = "last"
+    where: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="CONDITION",
+            help="which responses of the logs are read, such as \"split = 'eval' AND step < 100\" (default: all; where "
+            "a column 'split' tells training from evaluations, those of training)",
+            help_behavior_hint="",
+        ),
+    ] = None
     strict: Annotated[bool, tyro.conf.arg(help="refuse a log with a broken line", help_behavior_hint="")] = (
         False
     )

@@ -92,11 +92,17 @@ def diagnose(
         )
     if len(sources) > 1 and look.checkpoint is not None:
         raise StratagemError("--checkpoint goes with a single log")
+    if look.window is not None and look.checkpoint is None:
+        raise StratagemError("--window goes with --checkpoint COLUMN")
+    if look.window is not None and look.window < 1:
+        raise StratagemError(f"--window {look.window}: must be at least 1")
     if names is not None and (len(names) != len(sources) or len(set(names)) < len(names)):
         raise StratagemError(f"--names {','.join(names)}: must be {len(sources)} different names, one a log")
     called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
     match.check_labels(opened)
+    looks = [log.look for log in opened]
+    look = looks[0] if len({own.by for own in looks}) == 1 else look
     firsts = [log.first for log in opened]
     by = strata(firsts, look)
     fine = () if opened[0].counted else refinements(firsts, opened[0].rules, look.refine, tuple(by))
@@ -159,7 +165,7 @@ def summarise(
         pairs = list(itertools.combinations(range(len(stages)), 2))
     else:
         keys, how, notes = [sides[0].problems.select("problem_id", key="problem_id").unique()], "id", []
-        stages = match.by_checkpoint(sides[0])
+        stages = match.by_checkpoint(sides[0], look.window)
         pairs = [(0, len(stages) - 1)]
     if len(stages) < 2:
         raise StratagemError(
@@ -214,7 +220,7 @@ def summarise(
     findings = Findings(
         **msgspec.structs.asdict(top),
         sides=tuple(msgspec.convert(side.about, SideFacts) for side in sides),
-        warnings=(*notes, *match.differences(sides)),
+        warnings=(*notes, *(note for side in sides for note in side.notes), *match.differences(sides)),
         join=how,
         strategies_from=sides[0].labels,
         strategy_names=tuple(StrategyName(s.name, s.description) for s in rules.strategies) if rules else (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ def read_rollouts(
     correct: str | None = None,
     join: str = "id",
     columns: Mapping[str, str] | None = None,
+    where: str | None = None,
 ) -> pl.DataFrame:
     """A log of any known format as one rollout table: a row a response, with all columns that the log has.
 
@@ -33,6 +35,8 @@ def read_rollouts(
             open.
         join: ``prompt`` makes `problem_id` of the prompt where the log's ids are not to be used.
         columns: what a column is called here, such as ``{"completion": "response"}``.
+        where: a condition in SQL that says which responses are read; without it, of a log whose column `split` tells
+            training from evaluations, those of training, with a warning.
 
     Returns:
         problem_id, sample, prompt, completion, score (1 right, 0 wrong), finish_reason, length, checkpoint and the
@@ -43,11 +47,14 @@ def read_rollouts(
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
     read = ReadOptions(columns=columns or {})
-    look = Look(score=score, correct=correct, join=join, read=read, label=False)
+    look = Look(score=score, correct=correct, join=join, read=read, label=False, where=where)
     opened = replace(open_side(paths, look, str(paths[0])), label=lambda batch: batch)
     if opened.counted:
         raise StratagemError(f"{paths[0]}: holds counts and no texts; `stratagem passk` reads it")
-    return pl.concat(list(opened.batches()), how="diagonal_relaxed")
+    table = pl.concat(list(opened.batches()), how="diagonal_relaxed")
+    for note in opened.chosen.notes():
+        warnings.warn(note, stacklevel=2)
+    return table
 
 
 def label(

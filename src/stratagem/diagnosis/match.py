@@ -86,13 +86,21 @@ def own_keys(side: Side) -> pl.DataFrame:
     return side.problems.select("problem_id", key=key).unique()
 
 
-def by_checkpoint(side: Side) -> list[Side]:
-    """The checkpoints of one log as sides, in their order; runs of neighbours where there are many."""
+def by_checkpoint(side: Side, window: int | None = None) -> list[Side]:
+    """The checkpoints of one log as sides, in their order; runs of neighbours where there are many.
+
+    Args:
+        window: so many checkpoints of the start and of the end alone make two sides, fewer where they would overlap.
+    """
     values = ordered(side.counts["checkpoint"].unique().drop_nulls().to_list())
-    size = -(-len(values) // MOST_CHECKPOINTS)
+    if window is None or len(values) < 2:
+        size = -(-len(values) // MOST_CHECKPOINTS)
+        runs = [values[start : start + size] for start in range(0, len(values), size)]
+    else:
+        size = min(window, len(values) // 2)
+        runs = [values[:size], values[-size:]]
     sides: list[Side] = []
-    for start in range(0, len(values), size):
-        chosen = values[start : start + size]
+    for chosen in runs:
         name = chosen[0] if len(chosen) == 1 else f"{chosen[0]}-{chosen[-1]}"
         inside = pl.col("checkpoint").is_in(chosen)
         behaviours = side.behaviours

@@ -17,6 +17,7 @@ from stratagem.rollouts.correctness import Correctness, choose
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
+from stratagem.rollouts.rows import Rows, rows_of
 from stratagem.stats.counts import MEASURES, count, merge
 from stratagem.tasks.table import is_of_a_task, label_table
 
@@ -54,6 +55,9 @@ class Look:
         join: see `rollouts.problems.join`.
         checkpoint: a column whose values are the checkpoints of a single log.
         label: whether responses are labelled at all; else all have the strategy `COUNTED`.
+        where: a condition on the rows that are taken (`rollouts.rows`).
+        window: checkpoints at the start and at the end of a single log that are compared, at most half of them each;
+            None compares the first with the last.
         refine: what strategies are split by beside the answer (`lens.columns.refinements`); None for the usual.
     """
 
@@ -66,6 +70,19 @@ class Look:
     read: ReadOptions = field(default_factory=ReadOptions)
     label: bool = True
     refine: tuple[str, ...] | None = None
+    where: str | None = None
+    window: int | None = None
+
+    def as_declared(self, log: Log) -> Look:
+        """With the strata and the window that the log itself names, where the user names none."""
+        if log.declared is None:
+            return self
+        window = log.declared.window if self.window is None else self.window
+        return replace(
+            self,
+            by=log.declared.by if self.by is None else self.by,
+            window=None if self.checkpoint is None else window,
+        )
 
     def columns(self) -> tuple[str, ...]:
         """Columns that name a problem beside its id and its prompt."""
@@ -80,7 +97,8 @@ class Side:
 
     `about` is its entry in `diagnosis.json`; `labels` says where its strategies come from, `rules` are those used.
 
-    `fine` has the counts by refinements of the strategies too, where there are some.
+    `fine` has the counts by refinements of the strategies too, where there are some. `notes` say which rows were not
+    taken.
     """
 
     name: str
@@ -92,6 +110,7 @@ class Side:
     labels: str
     rules: RuleSet | None
     fine: pl.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +131,7 @@ class Opened:
     rules: RuleSet | None
     label: Callable[[pl.DataFrame], pl.DataFrame]
     unit: str
+    chosen: Rows
 
     @property
     def counted(self) -> bool:
@@ -122,8 +142,12 @@ class Opened:
         """Labelled batches: the log's columns with checkpoint, problem_id, sample, score (null where there is none),
         length, strategy and what else the labels bring. `keys` get the types given, text without nulls."""
         seen: dict[str, int] = {}
+        self.chosen.forget()
         types = [typed(name, dtype) for name, dtype in (keys or {}).items()]
         for batch in self.log.batches():
+            batch = self.chosen.of(batch)
+            if batch.is_empty():
+                continue
             batch = as_named(batch, self.log, self.look)
             batch = local_keys(batch, self.look.join).with_columns(types)
             column = self.look.checkpoint
@@ -152,6 +176,13 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
     first = None if first is None else as_named(first, log, look)
     if first is None or first.is_empty():
         raise StratagemError(f"{paths[0]}: no response in it{_reasons(log)}")
+    look = look.as_declared(log)
+    chosen = rows_of(log, first, look.where, name)
+    first = chosen.of(first)
+    if first.is_empty():
+        first = next((taken for batch in log.batches() if (taken := chosen.of(batch)).height), None)
+    if first is None:
+        raise StratagemError(f"{name}: --where {look.where!r}: is true for no response")
     if look.checkpoint is not None and look.checkpoint not in (*first.columns, *STEPS):
         raise StratagemError(
             f"--checkpoint {look.checkpoint}: no such column; there are {', '.join(first.columns)}"
@@ -177,6 +208,7 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
         rules=rules,
         label=label,
         unit="tokens" if not counted and first["tokens"].null_count() == 0 else "characters",
+        chosen=chosen,
     )
 
 
@@ -279,7 +311,7 @@ def read_side(
             "samples": spread(counts),
             "score": "counts of right responses" if opened.correctness is None else opened.correctness.text,
             "facts": {key: sorted(values) for key, values in log.facts.items()},
-            "checkpoints": ordered(log.checkpoints),
+            "checkpoints": ordered(opened.chosen.checkpoints),
             "left_out": {**dict(log.left_out), **({"no score": unscored} if unscored else {})},
             "left_out_examples": examples(log),
             "repeated": log.repeated,
@@ -288,6 +320,7 @@ def read_side(
         },
         labels=opened.labels,
         rules=opened.rules,
+        notes=tuple(opened.chosen.notes()),
     )
 
 

@@ -18,6 +18,7 @@ from stratagem.rollouts.correctness import choose
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import join, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
+from stratagem.rollouts.rows import Rows, rows_of
 from stratagem.stats.passk import problem_counts
 
 Counting = Callable[[int, int], None]
@@ -31,20 +32,30 @@ GROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found in a log: `about`, JSON-ready; `prompts` has its problems as `problem_rows` gives them."""
+    """What was found in a log: `about`, JSON-ready; `prompts` has its problems as `problem_rows` gives them.
+
+    `notes` say which rows were not taken.
+    """
 
     about: dict[str, Any]
     prompts: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
 
-def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting) -> Survey:
+def survey(
+    paths: Sequence[str | Path], options: ReadOptions, progress: Counting, where: str | None = None
+) -> Survey:
     """What was found in a log: format, files, rows, problems, samples a problem, groups, columns, scores, what is
     left out.
+
+    Args:
+        where: a condition on the rows that are taken (`rollouts.rows`).
 
     Raises:
         StratagemError: nothing there that can be read.
     """
     log = read_rollouts(paths, options)
+    chosen: Rows | None = None
     rows, sizes, columns, keyed = 0, [], {}, True
     prompts: list[pl.DataFrame] = []
     groups: list[pl.DataFrame] = []
@@ -53,6 +64,8 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
     reasons = {"length": 0, "stop": 0}
     first: pl.DataFrame | None = None
     for batch in log.batches():
+        chosen = chosen or rows_of(log, batch, where, str(paths[0]))
+        batch = chosen.of(batch)
         first = batch if first is None else first
         rows += batch.height
         columns |= {
@@ -98,7 +111,8 @@ def survey(paths: Sequence[str | Path], options: ReadOptions, progress: Counting
         "left_out_examples": examples(log),
         "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],
     }
-    return Survey(about, pl.concat(prompts).unique() if prompts else pl.DataFrame())
+    notes = tuple(chosen.notes()) if chosen is not None else ()
+    return Survey(about, pl.concat(prompts).unique() if prompts else pl.DataFrame(), notes)
 
 
 def taken(log: Log, first: pl.DataFrame | None) -> dict[str, str]:
@@ -225,7 +239,7 @@ def attempts_of(
     columns = [("c", "n"), ("c_after", "n_after")][: len(counts)]
     rows = attempts([(both[c].to_numpy(), both[n].to_numpy()) for c, n in columns], level, ks)
     left = [table.height - both.height for table in counts]
-    notes = [note for side in sides for note in pooled(side.name, side.about["checkpoints"])]
+    notes = [note for side in sides for note in (*side.notes, *pooled(side.name, side.about["checkpoints"]))]
     result: dict[str, Any] = finite(
         {
             "logs": [side.about for side in sides],

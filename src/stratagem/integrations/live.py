@@ -1,4 +1,4 @@
-"""What a training run does to strategies, while it runs: counts of its batches and the gain split so far.
+"""What a training run does to strategies, while it runs: counts of its updates and the gain split so far.
 
 Free of any trainer and of torch: `integrations.trl` feeds it.
 """
@@ -16,7 +16,7 @@ import polars as pl
 from stratagem.records import UNPARSED, Problem, StratagemError
 from stratagem.tasks import TASKS, Task
 from stratagem.tasks.table import parsed
-from stratagem.watch.gain import DRAWS, WINDOW, as_numbers, split
+from stratagem.watch.gain import DRAWS, WINDOW, as_numbers, split, split_same_problems
 
 # From prompts, completions and why each ended ("stop" or "length") to one strategy each.
 Labeller = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[str]]
@@ -24,10 +24,10 @@ Labeller = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One labelled response of a batch; `score` is in [0, 1], None where it has none."""
+    """One labelled response; `score` is in [0, 1], None where it has none. No two groups have the same name."""
 
     problem: str
-    group: int
+    group: str
     stratum: tuple[str, ...]
     strategy: str
     score: float | None
@@ -35,7 +35,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Responses of one problem by one strategy in one batch, and how many were right (a sum of scores)."""
+    """Responses of one problem by one strategy, and how many were right (a sum of scores)."""
 
     problem: str
     stratum: tuple[str, ...]
@@ -45,16 +45,17 @@ class Cell:
 
 
 class Measures:
-    """Running measures of the batches of one run, from its first batch on.
+    """Running measures of one run: of its training updates from the first one on, and of its evaluations.
 
-    The gain is between the first and the last `window` batches, fewer early in the run so that the two never
-    overlap: batches 1-5 against 6-10 after ten batches. It is split select first, as `decompose` does: over the
-    problems that both answered where these are most, else stratum by stratum. ``lead`` is 1 where selection is larger,
-    -1 where improvement is, 0 where that is open; ``order_dependent`` is 1 where improving first would say another.
+    The gain of training is between the first and the last `window` updates that brought new responses, fewer early in
+    the run so that the two never overlap: updates 1-5 against 6-10 after ten. It is split select first, as `decompose`
+    does: over the problems that both answered where these are most, else stratum by stratum. ``lead`` is 1 where
+    selection is larger, -1 where improvement is, 0 where that is open; ``order_dependent`` is 1 where improving first
+    would say another. An evaluation is compared with the first one of its name, over the problems that both answered.
 
     Args:
         by: names of the columns that make a stratum.
-        window: batches on each side of the comparison.
+        window: updates on each side of the comparison.
         draws: bootstrap draws of the intervals; 0 gives none.
     """
 
@@ -62,34 +63,63 @@ class Measures:
         if window < 1:
             raise StratagemError(f"window {window}: must be at least 1")
         self.by, self.window, self.draws = tuple(by), window, draws
-        self.batches = 0
+        self.updates = 0
+        self.responses = 0  # of training, those without a score too
         self.first: list[list[Cell]] = []
         self.last: list[list[Cell]] = []
         self.strategies: list[str] = []
+        self.evaluated: dict[str, list[Cell]] = {}  # the first evaluation of each name
+        self._step: int | None = None
 
-    def add(self, responses: Sequence[Response], split: bool = True) -> dict[str, float]:
-        """Count one more batch; returns its measures and, with `split`, the gain so far; finite numbers by name."""
+    def add(self, responses: Sequence[Response], step: int) -> None:
+        """Count one more batch of training. Batches of one step in a row are one update."""
         cells = cells_of(responses)
-        self.batches += 1
-        if len(self.first) < self.window:
+        self.responses += len(responses)
+        again = self.updates > 0 and step == self._step
+        if again:
+            self.last[-1] = [*self.last[-1], *cells]
+        else:
+            self.updates += 1
+            # Early on the second half of all updates is the later side, so twice the window is never needed.
+            self.last = [*self.last, cells][-self.window :]
+        if not again and len(self.first) < self.window:
             self.first.append(cells)
-        # Early on the second half of all batches is the later side, so twice the window is never needed.
-        self.last = [*self.last, cells][-self.window :]
-        self.strategies += sorted({cell.strategy for cell in cells} - set(self.strategies))
-        return batch_measures(responses, self.strategies) | (self.gain() if split else {})
+        elif again and len(self.first) == self.updates:
+            self.first[-1] = self.last[-1]
+        self._step = step
+        self._name(cells)
+
+    def of(self, responses: Sequence[Response]) -> dict[str, float]:
+        """Shares, accuracies and what groups can teach, of all these responses together; finite numbers by name."""
+        return measures_of(responses, self.strategies)
 
     def gain(self) -> dict[str, float]:
-        """The gain from the first to the last batches, split; empty before the second batch."""
-        window = min(self.window, self.batches // 2)
+        """The gain from the first to the last updates, split; empty before the second update."""
+        window = min(self.window, self.updates // 2)
         sides = [self.table(self.first[:window]), self.table(self.last[len(self.last) - window :])]
         if any(side.is_empty() for side in sides):
             return {}
-        gain = split(*sides, by=self.by, rng=np.random.default_rng(self.batches), draws=self.draws)
+        gain = split(*sides, by=self.by, rng=np.random.default_rng(self.updates), draws=self.draws)
         return {} if gain is None else as_numbers(gain)
 
-    def table(self, batches: Sequence[Sequence[Cell]]) -> pl.DataFrame:
-        """The counts of some batches, as `decomposition` reads them."""
-        rows = [(c.problem, *c.stratum, c.strategy, c.n, c.right) for batch in batches for c in batch]
+    def evaluate(self, responses: Sequence[Response], name: str) -> dict[str, float]:
+        """Measures of a whole evaluation, and its gain since the first one of this name."""
+        cells = cells_of(responses)
+        self._name(cells)
+        measures = self.of(responses)
+        if name not in self.evaluated:
+            self.evaluated[name] = cells
+            return measures
+        sides = self.table([self.evaluated[name]]), self.table([cells])
+        gain = split_same_problems(*sides, by=self.by, rng=np.random.default_rng(0), draws=self.draws)
+        return measures | ({} if gain is None else as_numbers(gain))
+
+    def _name(self, cells: Sequence[Cell]) -> None:
+        self.strategies += sorted({cell.strategy for cell in cells} - set(self.strategies))
+
+    def table(self, updates: Sequence[Sequence[Cell]]) -> pl.DataFrame:
+        """The counts of some updates, as `decomposition` reads them."""
+        rows = [(c.problem, *c.stratum, c.strategy, c.n, c.right) for update in updates for c in update]
         keys = ["problem_id", *(name for name in self.by if name != "problem_id"), "strategy"]
         schema = {name: pl.String() for name in keys} | {"n": pl.Int64(), "right": pl.Float64()}
         table = pl.DataFrame(rows, schema=schema, orient="row")
@@ -98,19 +128,22 @@ class Measures:
     def state(self) -> dict[str, Any]:
         """Everything, JSON-ready; `restore` takes it back."""
 
-        def plain(batches: list[list[Cell]]) -> list[Any]:
-            return [[[c.problem, list(c.stratum), c.strategy, c.n, c.right] for c in b] for b in batches]
+        def plain(cells: Sequence[Cell]) -> list[Any]:
+            return [[c.problem, list(c.stratum), c.strategy, c.n, c.right] for c in cells]
 
         return {
             "by": list(self.by),
-            "batches": self.batches,
+            "updates": self.updates,
+            "responses": self.responses,
+            "step": self._step,
             "strategies": self.strategies,
-            "first": plain(self.first),
-            "last": plain(self.last),
+            "first": [plain(cells) for cells in self.first],
+            "last": [plain(cells) for cells in self.last],
+            "evaluated": {name: plain(cells) for name, cells in self.evaluated.items()},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state.
+        """Go on from a state, one of version 0.1 too.
 
         Raises:
             StratagemError: it was made with other strata.
@@ -121,15 +154,19 @@ class Measures:
                 f"{', '.join(self.by) or 'nothing'}: give the same `by` again"
             )
 
-        def cells(batches: list[Any]) -> list[list[Cell]]:
-            return [[Cell(p, tuple(s), name, n, right) for p, s, name, n, right in b] for b in batches]
+        def cells(rows: list[Any]) -> list[Cell]:
+            return [Cell(p, tuple(s), name, n, right) for p, s, name, n, right in rows]
 
-        self.batches, self.strategies = int(state["batches"]), list(state["strategies"])
-        self.first, self.last = cells(state["first"])[: self.window], cells(state["last"])[-self.window :]
+        self.updates = int(state["updates"] if "updates" in state else state["batches"])
+        self.responses = int(state.get("responses", 0))
+        self._step, self.strategies = state.get("step"), list(state["strategies"])
+        self.first = [cells(rows) for rows in state["first"]][: self.window]
+        self.last = [cells(rows) for rows in state["last"]][-self.window :]
+        self.evaluated = {name: cells(rows) for name, rows in state.get("evaluated", {}).items()}
 
 
 def cells_of(responses: Sequence[Response]) -> list[Cell]:
-    """The counts of one batch. Responses without a score are left out."""
+    """The counts of some responses. Those without a score are left out."""
     n: Counter[tuple[str, tuple[str, ...], str]] = Counter()
     right: dict[tuple[str, tuple[str, ...], str], float] = {}
     for response in responses:
@@ -140,8 +177,8 @@ def cells_of(responses: Sequence[Response]) -> list[Cell]:
     return [Cell(p, s, name, n[p, s, name], right[p, s, name]) for p, s, name in sorted(n)]
 
 
-def batch_measures(responses: Sequence[Response], strategies: Sequence[str]) -> dict[str, float]:
-    """Shares and accuracies of one batch, and what its groups can teach.
+def measures_of(responses: Sequence[Response], strategies: Sequence[str]) -> dict[str, float]:
+    """Shares and accuracies of some responses, and what their groups can teach.
 
     ``no_signal`` is the part of groups whose scores are all the same, so that their advantages are 0: among them
     ``all_right`` and ``all_wrong``. ``one_strategy`` is the part of groups that show one strategy alone: they cannot
@@ -152,7 +189,7 @@ def batch_measures(responses: Sequence[Response], strategies: Sequence[str]) -> 
     if not scored:
         return measures
     by_strategy: dict[str, list[float]] = {name: [] for name in strategies}
-    groups: dict[int, list[Response]] = {}
+    groups: dict[str, list[Response]] = {}
     for response in scored:
         by_strategy.setdefault(response.strategy, []).append(response.score or 0.0)
         groups.setdefault(response.group, []).append(response)

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from stratagem.records import StratagemError
+from stratagem.rollouts.declared import declared
 from stratagem.rollouts.readers import Reader, assemble
 from stratagem.rollouts.readers.choose import choose, first_records, open_files
 from stratagem.rollouts.readers.chunk import Chunk, Record, Source
@@ -63,6 +64,7 @@ class Log:
         counts_only: whether there are counts in place of completions.
         notes: what there is to say of how it is read.
         facts: what the log says of how it was sampled, such as ``{"temperature": {"0.6"}}``.
+        declared: what the log says of itself; None where it says nothing.
         checkpoints: values of the column `checkpoint` that `batches` met, about a thousand at most.
         left_out: records that gave no row, counted by reason, while and after `batches` runs.
         examples: the first of them.
@@ -88,6 +90,7 @@ class Log:
         self.counts_only = "count_n" in columns.fixed
         self.options = options
         self.facts: dict[str, set[str]] = {name: set(values) for name, values in facts.items()}
+        self.declared = declared(sources[0][0].path) if sources[0][0].kind == "parquet" else None
         self.checkpoints: set[str] = set()
         self.left_out: Counter[str] = Counter()
         self.examples: list[LeftOut] = []

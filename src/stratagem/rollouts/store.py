@@ -58,10 +58,12 @@ def frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: LAB_SCHEMA[name] for name in names})
 
 
-def write_rollouts(path: Path, rows: Iterable[dict[str, Any]] | pl.DataFrame) -> None:
+def write_rollouts(
+    path: Path, rows: Iterable[dict[str, Any]] | pl.DataFrame, metadata: dict[str, str] | None = None
+) -> None:
     """Write Parquet that is whole or absent."""
     table = rows if isinstance(rows, pl.DataFrame) else frame(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd")
+    table.write_parquet(buffer, compression="zstd", metadata=metadata)
     write_bytes(path, buffer.getvalue())

@@ -164,7 +164,7 @@ def grpo(
             **vllm(llm),
         )
         outcome = Outcome(task, problems, config, work, keep_rollouts)
-        live = Live(outcome.strategy_of, by=("kind", "difficulty"), problem="problem_id", budget=None)
+        live = Live(outcome.strategy_of, by=("kind", "difficulty"), problem="problem_id")
         loaded = load_llm(start_of(source, config, llm, tokenizer, work), llm, train=config.tune)
         outcome.ends = ends_of(loaded, tokenizer)
         rate = loop.constant(1.0, warmup=min(5, config.updates))

@@ -17,10 +17,11 @@ class Curve:
 
     Args:
         split: compares the counts of two sets of updates.
+        window: updates on each side, at most.
     """
 
-    def __init__(self, split: Split) -> None:
-        self._split = split
+    def __init__(self, split: Split, window: int = WINDOW) -> None:
+        self._split, self._window = split, window
         self._gains: dict[int, Gain | None] = {}  # by the number of updates done
         self._updates: list[int] = []
 
@@ -43,7 +44,7 @@ class Curve:
     def _at(self, counts: pl.DataFrame, updates: Sequence[int], done: int) -> Gain | None:
         if done in self._gains:
             return self._gains[done]
-        window = min(WINDOW, done // 2)
+        window = min(self._window, done // 2)
         sides = (updates[:window], updates[done - window : done])
         start, now = (counts.filter(pl.col("update").is_between(side[0], side[-1])) for side in sides)
         return self._split(start, now)

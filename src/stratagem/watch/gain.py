@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.leading import Terms
 from stratagem.decomposition.parts import Account, Split
 from stratagem.decomposition.path import path
 from stratagem.records import Estimate, StratagemError
 from stratagem.report.format import finite
+from stratagem.stats.min_sample import drop_small_intervals
 from stratagem.stats.uncertainty import imbens_manski, quantile
 
 TERMS = ("gain", "selection", "improvement", "new_strategy")
+OF_EVALUATIONS = ("gain", "choice", "improvement")  # choice: selection and new strategy together
 WINDOW = 10  # updates on each side of the comparison, at most
 DRAWS = 200
 STRATUM = ("kind", "difficulty")
@@ -87,6 +90,28 @@ def _ends(term: Estimate) -> tuple[float, float | None, float | None]:
 
 def _lead(lead: float, depends: bool) -> Gain:
     return {"lead": (lead, None, None), "order_dependent": (float(depends), None, None)}
+
+
+def split_same_problems(
+    start: pl.DataFrame, now: pl.DataFrame, by: Sequence[str], rng: np.random.Generator, draws: int = DRAWS
+) -> Gain | None:
+    """`OF_EVALUATIONS` from one table of counts to another, over the problems of both, selecting before improving.
+
+    Args:
+        start, now, by: as for `split`.
+
+    Returns:
+        None where no problem is in both.
+    """
+    try:
+        terms = drop_small_intervals(decompose(start, now, by=by, rng=rng, draws=draws, stratified=False))
+    except StratagemError:
+        return None
+    estimates: dict[str, Estimate] = {name: getattr(terms, name) for name in OF_EVALUATIONS}
+    return {
+        name: (estimate.value, finite(estimate.low), finite(estimate.high))
+        for name, estimate in estimates.items()
+    }
 
 
 def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) -> Gain | None:

@@ -14,6 +14,7 @@ from stratagem.report import charts, page
 from stratagem.report.page import Charts, Placed
 from stratagem.watch.charts import Kept
 from stratagem.watch.parts import parts
+from stratagem.watch.responses import ASKED, Asked
 from stratagem.watch.source import Source, find
 
 EVERY = 2.0  # seconds between two looks of the page
@@ -47,19 +48,19 @@ class Watched:
     """A folder that is watched. Which kind of run it is shows as soon as something is there.
 
     Args:
-        score, correct: what is right in a run of TRL or verl that leaves it open, as for `diagnose`.
+        asked: what the user says of a run of TRL or verl.
 
     Raises:
         StratagemError: the folder holds something that cannot be watched, or cannot come to be.
     """
 
-    def __init__(self, out: Path, score: str | None = None, correct: str | None = None) -> None:
+    def __init__(self, out: Path, asked: Asked = ASKED) -> None:
         self.out = out.with_name(out.name.removesuffix(".partial")) if out.name != ".partial" else out
-        self.score, self.correct = score, correct
+        self._asked = asked
         self._made = Kept()
         self._shown: Shown | None = None
         self._next = 0.0
-        self._source: Source | None = find(self.out, score, correct)
+        self._source: Source | None = find(self.out, asked)
         if self._source is None and not self.out.absolute().parent.is_dir():
             raise StratagemError(
                 f"{out}: no such folder, and {self.out.absolute().parent} is not there either"
@@ -75,7 +76,7 @@ class Watched:
 
     def _look(self) -> Shown:
         if self._source is None:
-            self._source = find(self.out, self.score, self.correct)
+            self._source = find(self.out, self._asked)
         kept = Named()
         context = {"name": self.out.name or str(self.out)} | parts(
             kept, self._made, self._source, self.out.name

@@ -15,7 +15,7 @@ from stratagem.watch.metrics import COUNTS, scalar_table
 QUIET = 120.0  # seconds without a new line, and ten times a usual update's, before a run counts as quiet
 RECENT = 20  # updates by whose time the rest is foretold
 State = Literal["waiting", "running", "quiet", "stopped", "done"]
-Kind = Literal["", "sft", "rl", "trl", "verl"]
+Kind = Literal["", "sft", "rl", "trl", "verl", "live"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,14 @@ class Run:
 def is_quiet(at: float, pace: float | None) -> bool:
     """Whether nothing was written for long, since `at`, for a run whose updates take `pace` seconds."""
     return time.time() - at > max(QUIET, 10 * (pace or 0))
+
+
+def status_of(times: Mapping[int, float]) -> Status:
+    """Where a run stands whose end is not known, from when each of its updates was written, by their numbers from 0."""
+    if not times:
+        return Status("waiting")
+    done, at, pace = max(times) + 1, max(times.values()), pace_of(times)
+    return Status("quiet" if is_quiet(at, pace) else "running", done, None, at, pace)
 
 
 def pace_of(times: Mapping[int, float]) -> float | None:

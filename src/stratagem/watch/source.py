@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stratagem.records import StratagemError
+from stratagem.watch.live import LiveRun, is_live
+from stratagem.watch.responses import Asked
 from stratagem.watch.stage import STAGES, StageRun, config_of
 from stratagem.watch.study import STUDY, StudyRun
 from stratagem.watch.trl import TRLRun, is_trl
 from stratagem.watch.verl import VerlRun, is_verl
 from stratagem.workspace import CONFIG
 
-Source: TypeAlias = StageRun | StudyRun | TRLRun | VerlRun
+Source: TypeAlias = StageRun | StudyRun | TRLRun | VerlRun | LiveRun
 
 
-def find(out: Path, score: str | None, correct: str | None) -> Source | None:
+def find(out: Path, asked: Asked) -> Source | None:
     """What is there; None where there is nothing yet.
 
     Raises:
@@ -32,9 +34,11 @@ def find(out: Path, score: str | None, correct: str | None) -> Source | None:
                 )
             return StageRun(out)
     if out.is_dir() and is_trl(out):
-        return TRLRun(out, score, correct)
+        return TRLRun(out, asked)
     if out.is_dir() and is_verl(out):
-        return VerlRun(out, score, correct)
+        return VerlRun(out, asked)
+    if out.is_dir() and is_live(out):
+        return LiveRun(out, asked)
     if partial.is_dir() or not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if not out.is_dir():
@@ -48,5 +52,6 @@ def find(out: Path, score: str | None, correct: str | None) -> Source | None:
         raise StratagemError(f"{out}: no run itself; it holds {', '.join(inside[:5])}: name one of them")
     raise StratagemError(
         f"{out}: no run there: neither a stage or study of stratagem ({CONFIG}, {STUDY}) nor what TRL writes "
-        "(checkpoint-N/trainer_state.json, completions/) or verl (rollout_data_dir with STEP.jsonl)"
+        "(checkpoint-N/trainer_state.json, completions/), verl (rollout_data_dir with STEP.jsonl) or the callback Live "
+        "(its `write`)"
     )

@@ -19,9 +19,10 @@ from stratagem.records import StratagemError
 from stratagem.report.format import finite
 from stratagem.rollouts.readers import trl
 from stratagem.rollouts.readers.containers import parquet_source
+from stratagem.rollouts.rows import NUMBER
 from stratagem.watch.gain import read_gain
 from stratagem.watch.metrics import COUNTS, Entry, scalar_table
-from stratagem.watch.responses import Responses
+from stratagem.watch.responses import ASKED, Asked, Responses
 from stratagem.watch.run import Run, Status, is_quiet, pace_of
 from stratagem.watch.tail import Changes, Stamp, stamp
 from stratagem.workspace import read_json
@@ -38,8 +39,8 @@ NAMES = {
     f"{LIVE}no_signal": "no_signal",
     "completions/mean_length": "length",
 }
-TEXTS = ("prompt", "completion")  # counting needs neither, so they stay on the disk
-ASIDE = ("group", "advantage")  # what describes no problem
+TEXTS = ("prompt", "completion")  # counting needs neither, so they stay on the disk; naming strategies does
+ASIDE = ("group", "advantage", NUMBER)  # what describes no problem
 _STEP = re.compile(r"completions_(\d+)\.parquet")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
@@ -48,17 +49,18 @@ class TRLRun:
     """A folder that a TRL trainer writes.
 
     Args:
-        score, correct: what is right, where the completions leave it open.
+        asked: what the user says.
     """
 
-    def __init__(self, out: Path, score: str | None = None, correct: str | None = None) -> None:
+    def __init__(self, out: Path, asked: Asked = ASKED) -> None:
         self.out = out
         self.run = Run(out.name, kind="trl", by_problem=True)
         self._state: dict[str, Any] = {}
         self._state_at: tuple[str, Stamp] | None = None
         self._changes = Changes(".parquet")
         self._times: dict[int, float] = {}  # when each update's completions were written, by updates done
-        self._responses = Responses(trl.NAME, score, correct, out.name, ASIDE)
+        self._responses = Responses(trl.NAME, asked, out.name, ASIDE)
+        self._unread = TEXTS if asked.rules is None else ()
 
     def poll(self) -> Run:
         """Read what is new."""
@@ -91,7 +93,7 @@ class TRLRun:
                 self._responses.drop(path)  # another run in the same folder
                 # Half written: read when it has changed again. Without problems and strategies: nothing to count.
                 with contextlib.suppress(StratagemError):
-                    self._responses.add(parquet_source(path, TEXTS))
+                    self._responses.add(parquet_source(path, self._unread))
         return bool(changed)
 
     # -- what they say ---------------------------------------------------------------------------------------

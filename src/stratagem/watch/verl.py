@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
-
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import verl
 from stratagem.rollouts.readers.choose import first_records
 from stratagem.rollouts.readers.containers import lines_source, sources
-from stratagem.watch.metrics import Entry, scalar_table
-from stratagem.watch.responses import Responses
-from stratagem.watch.run import Run, Status, is_quiet, pace_of
+from stratagem.watch.responses import ASKED, Asked, Responses, means
+from stratagem.watch.run import Run, Status, status_of
 from stratagem.watch.tail import Changes, Tail
 
 SUFFIX = ".jsonl"
@@ -27,16 +24,16 @@ class VerlRun:
     """A folder that a verl run writes its training responses to.
 
     Args:
-        score, correct: what is right, where the log leaves it open.
+        asked: what the user says.
     """
 
-    def __init__(self, out: Path, score: str | None = None, correct: str | None = None) -> None:
+    def __init__(self, out: Path, asked: Asked = ASKED) -> None:
         self.out = out
         self.run = Run(out.name, kind="verl", by_problem=True)
         self._changes = Changes(SUFFIX)
         self._tails: dict[Path, Tail] = {}
         self._times: dict[int, float] = {}
-        self._responses = Responses(verl.NAME, score, correct, out.name, ASIDE)
+        self._responses = Responses(verl.NAME, asked, out.name, ASIDE)
 
     def poll(self) -> Run:
         """Read what is new."""
@@ -69,26 +66,16 @@ class VerlRun:
         if left_out := responses.left_out.total():
             run.notes.append(
                 f"{left_out:,} lines without a step, a problem_id or a strategy are left out: `labelled` of "
-                "stratagem.integrations.verl writes them (docs/llms.md)."
+                "stratagem.integrations.verl writes them, or --strategies names strategies here (docs/llms.md)."
             )
         run.counts, run.scored, run.gains = responses.counts(), responses.scored, responses.gains()
         if responses.question:
             run.notes.append(responses.question)
             return
-        problems = responses.table.group_by("update", "problem_id").agg(pl.col("n", "right").sum())
-        none = (pl.col("right") == 0) | (pl.col("right") == pl.col("n"))
-        means = problems.group_by("update").agg(
-            reward=pl.col("right").sum() / pl.col("n").sum(), no_signal=none.mean()
-        )
-        run.scalars = scalar_table(
-            [Entry(row.pop("update"), row, []) for row in means.sort("update").to_dicts()]
-        )
+        run.scalars = means(responses.table)
 
     def _status(self) -> Status:
-        if not self._times:
-            return Status("waiting")
-        done, at, pace = max(self._times) + 1, max(self._times.values()), pace_of(self._times)
-        return Status("quiet" if is_quiet(at, pace) else "running", done, None, at, pace)
+        return status_of(self._times)
 
 
 def is_verl(folder: Path) -> bool:

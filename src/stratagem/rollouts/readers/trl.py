@@ -33,7 +33,9 @@ def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOpti
     TRL writes rewards as floats, so whole numbers beside them are what `log_extra` got.
     """
     names = list(dict.fromkeys(name for record in records for name in record))
-    columns = {"prompt": "prompt", "completion": "completion", "checkpoint": "step", **options.columns}
+    columns = {"prompt": "prompt", "completion": "completion", "checkpoint": "step"}
+    columns |= {"id": "problem_id"} if "problem_id" in names else {}  # as `integrations.trl` writes it
+    columns |= options.columns
     settled = naming.plan(records, replace(options, columns=columns))
     columns.pop("score", None)
     between = [name for name in names if name not in (*FIRST, LAST)]

@@ -31,7 +31,11 @@ def recognises(record: Mapping[str, Any]) -> bool:
 
 def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOptions:
     """verl's own names; further rewards by their names."""
-    columns = {"prompt": "input", "completion": "output", "checkpoint": "step", **options.columns}
+    columns = {"prompt": "input", "completion": "output", "checkpoint": "step"}
+    if any(record.get("problem_id") is not None for record in records):
+        # As `integrations.verl` writes it; verl's own uid is another one at every step.
+        columns["id"] = "problem_id"
+    columns |= options.columns
     settled = naming.plan(records, replace(options, columns=columns))
     columns.pop("score", None)
     return replace(settled, columns=columns)
@@ -42,9 +46,9 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     for row in plain.rows(record, options):
         uid = record.get("uid")
         parts = _UID.fullmatch(uid) if isinstance(uid, str) else None
-        if parts and "id" not in options.columns:
-            row["id"], row["sample"] = parts[1], int(parts[2])
-            row["session"] = f"{parts[1]}_{parts[2]}"
+        if parts:
+            row["id"] = parts[1] if "id" not in options.columns else row.get("id")
+            row["sample"], row["session"] = int(parts[2]), f"{parts[1]}_{parts[2]}"
         completion = row.get("completion")
         if completion is not None and "<tool_response>" in completion:
             turns = _TOOL.split(completion)
@@ -60,14 +64,15 @@ def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:
     made = plain.frame(table, options)
     if made is None or made["completion"].str.contains("<tool_response>", literal=True).any():
         return None
-    if "uid" not in table.columns or "id" in options.columns:
+    if "uid" not in table.columns:
         return made
     parts = table.select(pl.col("uid").cast(pl.String).str.extract_groups(f"^{_UID.pattern}$")).unnest("uid")
     sample = parts["2"].cast(pl.Int32, strict=False)
     if sample.null_count():
         return None
     session = parts.select(pl.concat_str("1", "2", separator="_"))["1"]
-    return made.with_columns(parts["1"].alias("id"), sample.alias("sample"), session.alias(SESSION))
+    made = made if "id" in options.columns else made.with_columns(parts["1"].alias("id"))
+    return made.with_columns(sample.alias("sample"), session.alias(SESSION))
 
 
 def _numbers(texts: pl.Series) -> pl.Series:
