@@ -205,7 +205,7 @@ def test_a_dump_has_one_gain(tmp_path: Path) -> None:
         expected = getattr(split, name).value
         assert watched[name][0] == pytest.approx(expected, abs=1e-9)
         assert getattr(found, name).value == pytest.approx(expected, abs=1e-9)
-    write(tmp_path / "validation", 1, rows[1])
+    write(tmp_path / "validation", 1, [row | {"step": 1} for row in rows[2]])
     with pytest.raises(StratagemError, match=r"two folders with the same step.*give one of the folders"):
         diagnose([tmp_path], look, draws=0)
 

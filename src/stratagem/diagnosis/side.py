@@ -173,7 +173,6 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
     """
     log = read_rollouts(paths, replace(look.read, problem=look.columns()))
     first = next(iter(log.batches()), None)
-    first = None if first is None else as_named(first, log, look)
     if first is None or first.is_empty():
         raise StratagemError(f"{paths[0]}: no response in it{_reasons(log)}")
     look = look.as_declared(log)
@@ -183,6 +182,7 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
         first = next((taken for batch in log.batches() if (taken := chosen.of(batch)).height), None)
     if first is None:
         raise StratagemError(f"{name}: --where {look.where!r}: is true for no response")
+    first = as_named(first, log, look)
     if look.checkpoint is not None and look.checkpoint not in (*first.columns, *STEPS):
         raise StratagemError(
             f"--checkpoint {look.checkpoint}: no such column; there are {', '.join(first.columns)}"
