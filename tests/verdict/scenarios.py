@@ -413,6 +413,21 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "60 problems, fewer than 100.",
         "Nothing in these logs speaks for another data set.",
     ),
+    "new strategies, by problem a part of the choice": (
+        {
+            "gain": est(0.2, 0.03),
+            "selection": est(0.03, 0.02),
+            "improvement": est(0.02, 0.02),
+            "new_strategy": est(0.15, 0.03),
+            "by_problem": msgspec.structs.replace(LEADS, choice=est(0.18, 0.03), lead="choice"),
+        },
+        "probe the new strategies",
+        "In these logs accuracy rose by 20.0 points (95% interval 17.0 to 23.0), most of it by strategies not seen "
+        "before, at the level of kind and difficulty: selection added 3.0 points (1.0 to 5.0), improvement cannot be "
+        "told from 0 (+2.0 points, +0.0 to +4.0) and new strategies added 15.0 points (12.0 to 18.0).",
+        "New strategies added 15.0 points (12.0 to 18.0): more than either of the other parts. A strategy that was not "
+        "used before need not have been out of reach.",
+    ),
     "by problem": (
         {"by_problem": LEADS},
         "continue RL on this mix",

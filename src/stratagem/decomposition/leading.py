@@ -80,8 +80,13 @@ class Leading(NamedTuple):
 
 
 def leading(terms: HasTerms) -> Leading:
-    """The split by problem where it leads (`ByProblem.leads`), else that by stratum."""
-    if terms.by_problem.leads:
+    """The split by problem where it leads (`ByProblem.leads`), else that by stratum.
+
+    New strategies that lead by stratum are said at that level: by problem they are part of the choice.
+    """
+    sizes = max(abs(terms.selection.value), abs(terms.improvement.value))
+    fresh = terms.new_strategy.low > sizes and terms.gain.low > 0
+    if terms.by_problem.leads and not fresh:
         split = terms.by_problem
         choice, reverse = split.choice, split.reverse
         name, way, new, lead = "choice", "problem by problem", None, split.lead
@@ -97,7 +102,7 @@ def leading(terms: HasTerms) -> Leading:
     named = parts.get(lead or "")
     if named is None or not (named.low > 0 or named.high < 0):
         lead = "undecided"
-    if new is not None and new.low > max(abs(choice.value), abs(improvement.value)) and terms.gain.low > 0:
+    if fresh:
         lead = "new_strategy"
     return Leading(
         name,
