@@ -36,7 +36,7 @@ def test_two_logs_of_one_folder_are_labelled_and_decomposed(stratagem: Run, fold
         done = stratagem("label", f"{name}.jsonl", "--strategies", "rules.toml")
         assert done.returncode == 0, done.stderr
         assert f"done {name}.labelled.parquet, right by column 'accuracy_reward'" in done.stderr
-    assert done.stdout.split() == ["forward", "240", "90.0%", "right"]
+    assert done.stdout.split() == ["forward", "240", "90.0%", "correct"]
     table = pl.read_parquet(folder / "before.labelled.parquet")
     assert table["strategy"].value_counts().sort("strategy").rows() == [("backward", 120), ("forward", 120)]
     assert table["score"].mean() == pytest.approx(0.5)
@@ -91,7 +91,7 @@ def test_reading_options_are_those_of_diagnose(stratagem: Run, folder: Path) -> 
 
 def test_a_column_of_strategies_needs_no_rules(stratagem: Run, folder: Path) -> None:
     log(folder / "a.jsonl", SHARES, strategy="alpha")
-    assert stratagem("label", "a.jsonl").stdout.split() == ["alpha", "240", "50.0%", "right"]
+    assert stratagem("label", "a.jsonl").stdout.split() == ["alpha", "240", "50.0%", "correct"]
 
 
 def test_what_is_missing_is_said_with_the_command_that_mends_it(stratagem: Run, folder: Path) -> None:

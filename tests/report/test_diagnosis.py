@@ -221,21 +221,19 @@ def test_a_diagnosis_of_logs_becomes_a_page(tmp_path: Path) -> None:
             {
                 "id": f"p{p}",
                 "prompt": f"What is {p} + {p}?",
-                "score": int(rng.random() < rate),
+                "score": int(answer == 2 * p),
                 "dataset": "ab"[p % 2],
-            }
-            | {
-                "completion": f"Let x be {p}. Then 2 x = {2 * p}.\nCheck: {p} + {p} = {2 * p}. \\boxed{{{2 * p}}}"
+                "completion": f"Let x be {p}. Then 2 x = {answer}.\nCheck: {p} + {p} = {answer}. \\boxed{{{answer}}}",
             }
             for p in range(24)
-            for _ in range(4)
+            for answer in np.where(rng.random(4) < rate, 2 * p, 2 * p + 1)
         ]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    found = diagnose([tmp_path / "before.jsonl", tmp_path / "after.jsonl"], draws=100)
-    html = render(found, found.sample)
+    diagnosis = diagnose([tmp_path / "before.jsonl", tmp_path / "after.jsonl"], draws=100)
+    html = render(diagnosis, diagnosis.sample)
     text = Reader(html).text
-    assert found.verdict.action in text
-    for row in found.strategies:
+    assert diagnosis.verdict.action in text
+    for row in diagnosis.strategies:
         share = row.share_after
         assert f"{100 * share.value:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]" in text
     data = json.loads(html.split('id="rollouts">')[1].split("</script>")[0])

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from stratagem.models.llm import find_model, load_tokenizer, prompting
 from stratagem.records import StratagemError
 from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig
+from stratagem.tasks import make_task
 from stratagem.training import loop, trl, trl_checks
 from tests.conftest import Run
 from tests.integrations.tiny import tiny_qwen2
@@ -96,13 +97,13 @@ def test_sft_learns_and_leaves_the_folder_of_a_stage(tiny: Path, tmp_path: Path)
     assert len(json.loads((out / "trained_on.json").read_text())) == 16
     record = json.loads((out / "model" / "stratagem.json").read_text())
     assert record["base"] == str(tiny.resolve())
-    assert record["task"] == {"name": "finite_field", "p": 11}
+    assert record["task"] == "finite_field"
     assert (record["strategies"], record["stages"], record["tune"]) == (["forward"], ["sft"], "all")
 
 
 def test_only_the_response_is_learnt(tiny: Path) -> None:
     tokenizer = load_tokenizer(find_model(tiny, LLM))
-    form = prompting(tokenizer, trl.FiniteField(11))
+    form = prompting(tokenizer, make_task("finite_field"))
     from trl import SFTConfig as Theirs
     from trl import SFTTrainer
 
@@ -184,7 +185,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "eager": ({}, {"attention": "eager"}),
     "merged": ({}, {"merge": True}),
     "one by one": ({}, {"device_batch": 1}),
-    "13": ({"p": 13}, {}),
+    "13": ({"task": "finite_field:p=13"}, {}),
 }
 
 
@@ -255,7 +256,7 @@ def test_a_gpu_that_is_too_small_is_said(tiny: Path, tmp_path: Path, monkeypatch
     def full(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    for name in ("SFTTrainer", "run"):  # when the trainer is made, or while it trains
+    for name in ("SFT", "run"):  # when the trainer is made, or while it trains
         with monkeypatch.context() as patch:
             patch.setattr(trl, name, full)
             with pytest.raises(StratagemError, match="lower --device-batch"):

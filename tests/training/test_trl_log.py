@@ -12,7 +12,7 @@ from stratagem.training.trl_log import grpo_metrics
 
 
 def test_a_line_of_rl_counts_its_cells_and_tokens() -> None:
-    live = Live(lambda text: "forward", by=("kind", "difficulty"), problem="problem_id", budget=None)
+    live = Live(lambda text: "forward", by=("kind", "difficulty"), problem="problem_id")
     live.responses = [
         Response("a", 0, ("evaluation", "2"), "forward", 1.0),
         Response("a", 0, ("evaluation", "2"), "backward", 0.0),
