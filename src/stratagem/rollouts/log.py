@@ -38,7 +38,6 @@ FACTS = (
 )
 MAX_FACTS = 20
 FILE = "file"  # the column that names the file of a row, in a log of several
-MAX_CHECKPOINTS = 1_000
 _FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
 
 
@@ -65,7 +64,6 @@ class Log:
         notes: what there is to say of how it is read.
         facts: what the log says of how it was sampled, such as ``{"temperature": {"0.6"}}``.
         declared: what the log says of itself; None where it says nothing.
-        checkpoints: values of the column `checkpoint` that `batches` met, about a thousand at most.
         left_out: records that gave no row, counted by reason, while and after `batches` runs.
         examples: the first of them.
         repeated: how many rows were there before; see `repeats`.
@@ -91,7 +89,6 @@ class Log:
         self.options = options
         self.facts: dict[str, set[str]] = {name: set(values) for name, values in facts.items()}
         self.declared = declared(sources[0][0].path) if sources[0][0].kind == "parquet" else None
-        self.checkpoints: set[str] = set()
         self.left_out: Counter[str] = Counter()
         self.examples: list[LeftOut] = []
         self.lost: Counter[str] = Counter()
@@ -147,8 +144,6 @@ class Log:
 
     def _batch(self, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
         batch = pl.concat(tables)
-        if len(self.checkpoints) < MAX_CHECKPOINTS:
-            self.checkpoints.update(batch["checkpoint"].drop_nulls().unique().head(MAX_CHECKPOINTS))
         for name in FACTS:
             if name in batch.columns and len(self.facts.get(name, ())) < MAX_FACTS:
                 values = batch[name].drop_nulls().unique().cast(pl.String)

@@ -9,12 +9,13 @@ import polars as pl
 
 from stratagem.conditions import condition
 from stratagem.records import StratagemError
-from stratagem.rollouts.log import MAX_CHECKPOINTS, Log
+from stratagem.rollouts.log import Log
 from stratagem.rollouts.overwritten import Prompts, check_folders
 from stratagem.rollouts.readers import trl, verl
 
 SPLIT, TRAINING = "split", "train"
 NUMBER = "response_number"  # of a response of training, among all so far, as `integrations.trl` writes it
+MAX_CHECKPOINTS = 1_000
 
 
 @dataclass
