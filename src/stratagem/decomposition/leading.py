@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stratagem.decomposition.parts import Account, ByProblem, Split
+from stratagem.decomposition.parts import Account, ByProblem, HasParts, Split
 from stratagem.records import UNDEFINED, Estimate, Result, points
 
 PLAIN = {"selection": "choice", "choice": "choice", "improvement": "execution"}
@@ -33,17 +33,11 @@ class Terms(Result, frozen=True, kw_only=True):
     by_problem: ByProblem = ByProblem()
 
 
-class HasTerms(Protocol):
+class HasTerms(HasParts, Protocol):
     """What has the fields of `Terms` but the gap."""
 
     @property
     def gain(self) -> Estimate: ...
-    @property
-    def selection(self) -> Estimate: ...
-    @property
-    def improvement(self) -> Estimate: ...
-    @property
-    def new_strategy(self) -> Estimate: ...
     @property
     def reverse(self) -> Split: ...
     @property
@@ -154,10 +148,10 @@ def lead_sentence(terms: HasTerms) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def terms_of(account: Account) -> Terms:
-    """The terms of an account whose level goes without saying."""
+def terms_of(account: Account, by_problem: ByProblem | None = None) -> Terms:
+    """The terms of an account whose level goes without saying, and the split by problem beside it."""
     names = ("gain", "selection", "improvement", "new_strategy", "reverse", "lead", "order_dependent")
-    return Terms(**{name: getattr(account, name) for name in names})
+    return Terms(**{name: getattr(account, name) for name in names}, by_problem=by_problem or ByProblem())
 
 
 def level_in_words(by: Sequence[str] | None) -> str:

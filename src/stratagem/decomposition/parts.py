@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from stratagem.records import UNDEFINED, Estimate, Result
 
@@ -10,6 +10,17 @@ from stratagem.records import UNDEFINED, Estimate, Result
 Lead = Literal["selection", "improvement", "undecided"]
 # The same by problem, where selection and new strategies are one.
 ChoiceLead = Literal["choice", "improvement", "undecided"]
+
+
+class HasParts(Protocol):
+    """What has the three terms of a gain."""
+
+    @property
+    def selection(self) -> Estimate: ...
+    @property
+    def improvement(self) -> Estimate: ...
+    @property
+    def new_strategy(self) -> Estimate: ...
 
 
 class Split(Result, frozen=True):

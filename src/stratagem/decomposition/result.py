@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
 from stratagem.decomposition.leading import lead_sentence
-from stratagem.decomposition.parts import Account, ByProblem, ThreeFold
+from stratagem.decomposition.parts import Account, ByProblem, HasParts, ThreeFold
 from stratagem.records import UNDEFINED, Estimate, Real, part_of, points
 
 
@@ -126,18 +126,7 @@ def _by_problem(split: ByProblem) -> list[str]:
     return [*lines, *(["  problems inside a stratum differ"] if split.disagrees else [])]
 
 
-class Parts(Protocol):
-    """What has the three terms of a gain."""
-
-    @property
-    def selection(self) -> Estimate: ...
-    @property
-    def improvement(self) -> Estimate: ...
-    @property
-    def new_strategy(self) -> Estimate: ...
-
-
-def split_rows(split: Parts) -> list[tuple[str, Estimate]]:
+def split_rows(split: HasParts) -> list[tuple[str, Estimate]]:
     """The three terms that sum to a gain, by their names."""
     return [
         ("selection", split.selection),

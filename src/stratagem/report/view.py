@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stratagem.decomposition.leading import Terms, lead_sentence
+from stratagem.decomposition.leading import lead_sentence, terms_of
 from stratagem.records import ALL
 from stratagem.report.format import Number, finite, number, percent, signed, words
 from stratagem.study_result import ArmGain, ClaimResult, Part, Summary
@@ -159,18 +159,8 @@ def leads(runs: list[Gain]) -> list[str]:
     for run in runs:
         result = run.result
         if result.lead is not None:
-            terms = Terms(
-                gain=result.gain,
-                selection=result.selection,
-                improvement=result.improvement,
-                new_strategy=result.new_strategy,
-                gap=result.gap,
-                reverse=result.reverse,
-                lead=result.lead,
-                order_dependent=result.order_dependent,
-                by_problem=result.by_problem,
-            )
-            cells.setdefault(lead_sentence(terms), []).append(run.cell)
+            sentence = lead_sentence(terms_of(result, result.by_problem))
+            cells.setdefault(sentence, []).append(run.cell)
     return [f"{', '.join(names)}: {sentence[:1].lower()}{sentence[1:]}" for sentence, names in cells.items()]
 
 

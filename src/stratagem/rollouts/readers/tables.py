@@ -37,25 +37,17 @@ def parquet(
     """
     plain = streams.packing(streams.raw_head(path)) is None
     source = str(path) if plain else pa.BufferReader(streams.all_bytes(parts(), MAX_DOCUMENT, name))
-    number = 1
-    try:
+
+    def tables() -> Iterator[pl.DataFrame]:
         with pq.ParquetFile(source) as file:
             _check_ratio(name, file.metadata)
             wanted = (
                 [column for column in file.schema_arrow.names if column not in unread] if unread else None
             )
             for batch in file.iter_batches(min(PARQUET_ROWS, at_most), columns=wanted):
-                table = _table(name, batch).with_columns(pl.lit("").alias(column) for column in unread)
-                yield Chunk(range(number, number + table.height), table.to_dicts, table)
-                number += table.height
-                if number > at_most:
-                    return
-    except (pa.ArrowException, OSError, *_POLARS_FAULTS, ValueError) as error:
-        if number == 1:
-            raise StratagemError(f"{name}: not a readable Parquet file ({_first_line(error)})") from None
-        yield python_chunk(
-            [number], [BadRecord("file: a damaged part of a Parquet file, and what follows it")]
-        )
+                yield _table(name, batch).with_columns(pl.lit("").alias(column) for column in unread)
+
+    yield from _chunks(name, "a Parquet file", tables(), at_most)
 
 
 def arrow(
@@ -66,8 +58,8 @@ def arrow(
     Raises:
         StratagemError: not to be read from its start.
     """
-    number = 1
-    try:
+
+    def tables() -> Iterator[pl.DataFrame]:
         with contextlib.ExitStack() as stack:
             if streams.packing(streams.raw_head(path)) is None:
                 source: Any = stack.enter_context(pa.memory_map(str(path)))
@@ -75,17 +67,26 @@ def arrow(
                 source = pa.BufferReader(streams.all_bytes(parts(), MAX_DOCUMENT, name))
             for batch in _batches(source, stack):
                 for start in range(0, batch.num_rows, PARQUET_ROWS):
-                    table = _table(name, batch.slice(start, PARQUET_ROWS))
-                    yield Chunk(range(number, number + table.height), table.to_dicts, table)
-                    number += table.height
-                    if number > at_most:
-                        return
+                    yield _table(name, batch.slice(start, PARQUET_ROWS))
+
+    yield from _chunks(name, "an Arrow file", tables(), at_most)
+
+
+def _chunks(name: str, kind: str, tables: Iterator[pl.DataFrame], at_most: int) -> Iterator[Chunk]:
+    """The tables numbered, until there are more than `at_most` rows; where one cannot be read, it and the rest are one
+    bad record."""
+    number = 1
+    try:
+        for table in tables:
+            yield Chunk(range(number, number + table.height), table.to_dicts, table)
+            number += table.height
+            if number > at_most:
+                return
     except (pa.ArrowException, OSError, *_POLARS_FAULTS, ValueError) as error:
         if number == 1:
-            raise StratagemError(f"{name}: not a readable Arrow file ({_first_line(error)})") from None
-        yield python_chunk(
-            [number], [BadRecord("file: a damaged part of an Arrow file, and what follows it")]
-        )
+            what = kind.split(maxsplit=1)[1]
+            raise StratagemError(f"{name}: not a readable {what} ({_first_line(error)})") from None
+        yield python_chunk([number], [BadRecord(f"file: a damaged part of {kind}, and what follows it")])
 
 
 def _batches(source: Any, stack: contextlib.ExitStack) -> Iterator[pa.RecordBatch]:
