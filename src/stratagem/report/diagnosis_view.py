@@ -12,7 +12,7 @@ from stratagem.decomposition.parts import ByProblem
 from stratagem.decomposition.path import Step
 from stratagem.records import Stratum, part_of
 from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
-from stratagem.report.view import TERMS
+from stratagem.report.view import TERMS, orders
 from stratagem.result import Comparison, Findings, LabelError
 
 LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
@@ -139,23 +139,12 @@ class Entry:
 
     @property
     def orders(self) -> list[tuple[str, dict[str, Number]]]:
-        """The terms in each order of accounting, `interaction` too where there is one."""
-        result = self.result
-        orders = {
-            "select, then improve": result,
-            "improve, then select": result.reverse,
-            "symmetric": result.symmetric,
-            "three-fold": result.threefold,
-        }
-        names = (*TERMS, "interaction")
-        rows = [
-            (title, {name: number(getattr(split, name, None)) for name in names})
-            for title, split in orders.items()
-        ]
-        if result.by_problem.lead is None:
+        """The terms in each order of accounting, `interaction` too where there is one; and those by problem."""
+        rows, split_by_problem = orders(self.result), self.result.by_problem
+        if split_by_problem.lead is None:
             return rows
-        both = {"by problem": result.by_problem, "by problem, improve first": result.by_problem.reverse}
-        none = dict.fromkeys(names, number(None))
+        both = {"by problem": split_by_problem, "by problem, improve first": split_by_problem.reverse}
+        none = dict.fromkeys((*TERMS, "interaction"), number(None))
         return rows + [
             (title, none | {"selection": number(split.choice), "improvement": number(split.improvement)})
             for title, split in both.items()

@@ -55,7 +55,7 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         "others": [(name, view.table(summary, name)) for name in summary.others],
         "claims": view.claims(summary),
         "gains": gains,
-        "orders": {gain.cell: view.orders(gain) for gain in gains},
+        "orders": {gain.cell: view.orders(gain.result) for gain in gains},
         "overview": kept.add(
             charts.overview(summary), "Selection, improvement and new strategies of each arm"
         )

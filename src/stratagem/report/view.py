@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stratagem.decomposition.leading import lead_sentence, terms_of
+from stratagem.decomposition.result import Decomposed
 from stratagem.records import ALL
 from stratagem.report.format import Number, finite, number, percent, signed, words
 from stratagem.study_result import ArmGain, ClaimResult, Part, Summary
@@ -113,9 +114,8 @@ def claim(result: ClaimResult | Part) -> Claim:
     )
 
 
-def orders(gain: Gain) -> list[tuple[str, dict[str, Number]]]:
-    """The gain's terms in each order of accounting, `interaction` too where it has one."""
-    result = gain.result
+def orders(result: Decomposed) -> list[tuple[str, dict[str, Number]]]:
+    """A gain's terms in each order of accounting, `interaction` too where it has one."""
     ways = {
         "select, then improve": result,
         "improve, then select": result.reverse,

@@ -116,12 +116,15 @@ class Task(Protocol):
 
         Here for tasks that read every prompt without options.
         """
-        task = cls()
+        return cls().if_read(prompt)
+
+    def if_read(self, prompt: str) -> Self | None:
+        """The task itself, None for a text that is no prompt of it."""
         try:
-            task.parse(prompt)
+            self.parse(prompt)
         except StratagemError:
             return None
-        return task
+        return self
 
     @classmethod
     def find_prompt(cls, text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -253,41 +253,60 @@ def facts_from(
     column = difficulty or ("difficulty" if "difficulty" in split.by else None)
     opposite = {change.lead for change in changes} - {split.lead, "undecided"}
     same = sum(change.lead == split.lead for change in changes)
-    facts = Facts(
-        gain=split.gain,
-        selection=split.selection,
-        improvement=split.improvement,
-        new_strategy=split.new_strategy,
+    facts = replace(
+        facts_of(split, labelled=labelled, headrooms=headrooms, forms=forms_of(behaviours, answer_forms)),
         gap=terms(data_pk, pairs.sizes_g, level=split.level, stratified=stratified).gap,
-        lead=split.lead,
-        problems=split.problems,
         samples=min(float(np.median(side.n_p)) for side in sides),
-        accuracy_before=split.accuracy_before,
-        accuracy_after=split.accuracy_after,
-        labelled=labelled,
-        by=split.by,
-        level=split.level,
-        order_dependent=split.order_dependent,
-        weak=split.weak,
         strategies=int((usual & ~unread_s).sum()),
-        largest=largest_of(split),
         other_share=max(float(share[names.index(OTHER)]) for share in shares) if OTHER in names else 0.0,
-        unsupported_share=split.unsupported_share,
         chance=_chance(pairs),
         unread=_unread(pairs, unread_s, split.level, stratified) if unread_s.any() else None,
-        unparsed=unparsed_of(split),
-        forms=forms_of(behaviours, answer_forms),
-        room_before=room_of(headrooms[0]),
-        room_after=room_of(headrooms[1]),
         lengths=_lengths(pairs, length_unit, split.level),
         signal=_signal(pairs),
         levels=_levels(pairs, column, split.level) if column in split.by else (),
         regrouped=(len(changes), same, sum(c.lead in opposite for c in changes)) if changes else None,
-        opposed=opposed_of(split),
-        reverse=split.reverse,
         by_problem=split.by_problem,
     )
     return drop_small_intervals(facts)
+
+
+def facts_of(
+    split: Decomposition,
+    *,
+    labelled: bool,
+    headrooms: tuple[Headroom | None, Headroom | None],
+    forms: tuple[Carried, ...],
+) -> Facts:
+    """What a decomposition says by itself, whether its problems are the same before and after or not.
+
+    Responses a problem are not known from it: `samples` is 0.
+    """
+    return Facts(
+        gain=split.gain,
+        selection=split.selection,
+        improvement=split.improvement,
+        new_strategy=split.new_strategy,
+        gap=split.gap,
+        lead=split.lead,
+        problems=split.problems,
+        samples=0.0,
+        accuracy_before=split.accuracy_before,
+        accuracy_after=split.accuracy_after,
+        by=split.by,
+        labelled=labelled,
+        level=split.level,
+        order_dependent=split.order_dependent,
+        weak=split.weak,
+        largest=largest_of(split),
+        unsupported_share=split.unsupported_share,
+        unparsed=unparsed_of(split),
+        forms=forms,
+        room_before=room_of(headrooms[0]),
+        room_after=room_of(headrooms[1]),
+        opposed=opposed_of(split),
+        paired=split.paired,
+        reverse=split.reverse,
+    )
 
 
 def largest_of(split: Decomposition) -> tuple[str, float, float] | None:

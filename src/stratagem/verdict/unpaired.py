@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -20,16 +21,7 @@ from stratagem.decomposition.result import Decomposition
 from stratagem.records import OTHER, TRUNCATED, UNPARSED
 from stratagem.stats.min_sample import MIN_SHARE, drop_small_intervals
 from stratagem.stats.pairs import strata_of
-from stratagem.verdict.facts import (
-    UNREAD,
-    Carried,
-    Facts,
-    forms_of,
-    largest_of,
-    opposed_of,
-    room_of,
-    unparsed_of,
-)
+from stratagem.verdict.facts import UNREAD, Carried, Facts, facts_of, forms_of
 
 WITHOUT = "without"
 
@@ -63,34 +55,12 @@ def facts_unpaired(
         sides = before.with_columns(named), after.with_columns(named)
         carried = _carried(UNREAD, sides, split.by, rng, draws, split.level)[0]
     sizes = [table.group_by("problem_id").agg(pl.col("n").sum())["n"].to_numpy() for table in (before, after)]
-    facts = Facts(
-        gain=split.gain,
-        selection=split.selection,
-        improvement=split.improvement,
-        new_strategy=split.new_strategy,
-        gap=split.gap,
-        lead=split.lead,
-        problems=split.problems,
+    facts = replace(
+        facts_of(split, labelled=labelled, headrooms=headrooms, forms=forms_of(behaviours, None)),
         samples=min(float(np.median(size)) for size in sizes),
-        accuracy_before=split.accuracy_before,
-        accuracy_after=split.accuracy_after,
-        by=split.by,
-        labelled=labelled,
-        level=split.level,
-        order_dependent=split.order_dependent,
-        weak=split.weak,
         strategies=rows.filter(usual & ~unread).height,
-        largest=largest_of(split),
         other_share=max(other.row(0)) if other.height else 0.0,
-        unsupported_share=split.unsupported_share,
         unread=carried,
-        unparsed=unparsed_of(split),
-        forms=forms_of(behaviours, None),
-        room_before=room_of(headrooms[0]),
-        room_after=room_of(headrooms[1]),
-        opposed=opposed_of(split),
-        paired=False,
-        reverse=split.reverse,
     )
     return drop_small_intervals(facts)
 

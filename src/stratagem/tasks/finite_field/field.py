@@ -242,12 +242,7 @@ class FiniteField(base.Task):
         rank = ord(words[known + 1][0]) - ord("a") if known is not None else -1
         if not 0 <= rank < len(PRIMES):
             return None
-        task = cls(PRIMES[rank], "problem" if "=" in words[0] else "study")
-        try:
-            task.parse(prompt)
-        except StratagemError:
-            return None
-        return task
+        return cls(PRIMES[rank], "problem" if "=" in words[0] else "study").if_read(prompt)
 
     @classmethod
     def find_prompt(cls, text: str) -> str:
