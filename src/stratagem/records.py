@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 import polars as pl
@@ -20,8 +20,6 @@ from msgspec import UNSET, UnsetType
 MIXED, OTHER, UNPARSED, TRUNCATED = "mixed", "other", "unparsed", "truncated"
 
 ALL = "all"  # every kind of problem together
-
-FinishReason = Literal["stop", "length"]
 
 # The values of the columns that make strata, by column.
 Stratum = dict[str, str | int | float | None]

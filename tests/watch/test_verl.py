@@ -180,6 +180,15 @@ def test_where_the_log_leaves_open_what_is_right_it_is_asked_for(tmp_path: Path)
     assert "--score nothing: no such column" in Watched(tmp_path / "dump", Asked("nothing")).show().html
 
 
+def test_the_page_says_how_many_updates_the_gain_compares(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    for step in range(1, 31):
+        write(tmp_path / "dump", step, responses(step, rng))
+    for window, compared in ((3, 3), (12, 12), (40, 15), (None, 10)):
+        html = Watched(tmp_path / "dump", Asked("acc", window=window)).show().html
+        assert f"the last {compared} updates against the first {compared}," in html
+
+
 def test_a_dump_has_one_gain(tmp_path: Path) -> None:
     """On the page, by `diagnose` and by `decompose` in Python."""
     window, updates = 3, 8

@@ -74,10 +74,6 @@ def data(rows: Rows) -> alt.Data:
     return alt.Data(values=rows)
 
 
-def colours(domain: Sequence[Any], scale: Sequence[str]) -> alt.Scale:
-    return alt.Scale(domain=list(domain), range=[scale[i % len(scale)] for i in range(len(domain))])
-
-
 def strategy_colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each strategy, none of them that of a value such as mixed; the same for the same names in order."""
     named = [name for name in names if name not in VALUE_COLOURS]

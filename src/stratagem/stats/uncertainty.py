@@ -6,7 +6,6 @@ The unit is the problem; several responses to a problem are one cluster. All int
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,14 +15,11 @@ from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
 
 
-def mean_estimate(
-    values: ArrayLike, *, level: float = 0.95, distribution: Literal["t", "normal"] = "t"
-) -> Estimate:
-    """The mean over problems, with its clustered standard error sd / sqrt(n).
+def mean_estimate(values: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """The mean over problems, with its clustered standard error sd / sqrt(n) and t interval (n - 1 degrees of freedom).
 
     Args:
         values: one number a problem (already the mean over its responses); finite.
-        distribution: `t` with n - 1 degrees of freedom, or `normal`.
 
     Returns:
         NaN interval for one problem, NaN value for none.
@@ -36,25 +32,23 @@ def mean_estimate(
     if x.size < 2:
         return Estimate(float(x[0]) if x.size else math.nan, n=x.size)
     value, se = float(x.mean()), float(x.std(ddof=1) / math.sqrt(x.size))
-    reach = se * quantile(level, x.size - 1 if distribution == "t" else math.inf)
+    reach = se * quantile(level, x.size - 1)
     return Estimate(value, value - reach, value + reach, se, x.size)
 
 
-def paired_difference(
-    before: ArrayLike, after: ArrayLike, *, level: float = 0.95, distribution: Literal["t", "normal"] = "t"
-) -> Estimate:
+def paired_difference(before: ArrayLike, after: ArrayLike, *, level: float = 0.95) -> Estimate:
     """Mean of after - before over the same problems in the same order, with its clustered standard error."""
     x, y = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if x.shape != y.shape:
         raise ValueError(
             f"before has the shape {x.shape}, after {y.shape}: they have to be the same problems"
         )
-    return mean_estimate(y - x, level=level, distribution=distribution)
+    return mean_estimate(y - x, level=level)
 
 
 def t_interval(values: ArrayLike, *, level: float = 0.95) -> Estimate:
     """The mean over training seeds with a t interval (df = seeds - 1); one seed has no interval (NaN)."""
-    return mean_estimate(values, level=level, distribution="t")
+    return mean_estimate(values, level=level)
 
 
 def percentile(value: float, draws: ArrayLike, *, level: float = 0.95, n: int = 0) -> Estimate:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from stratagem.decomposition.behaviours import BehaviourChange
+from stratagem.decomposition.counterfactuals import matrix
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.headroom import Headroom
 from stratagem.decomposition.leading import Leading, leading
@@ -224,10 +225,8 @@ def facts_from(
     pairs: Pairs,
     *,
     headrooms: tuple[Headroom | None, Headroom | None] = (None, None),
-    difficulty: str | None = None,
     length_unit: str = "characters",
     behaviours: Sequence[BehaviourChange] = (),
-    answer_forms: Sequence[str] | None = None,
     changes: Sequence[Regrouping] = (),
     labelled: bool = True,
     stratified: bool = True,
@@ -236,10 +235,9 @@ def facts_from(
 
     Args:
         split: the decomposition of `pairs`.
-        difficulty: a numeric column among the strata's; by default `difficulty` where there is one.
         headrooms: before and after.
-        behaviours: as `compare_behaviours` gives them; of these, `answer_forms` names those that are about the
-            form of the answer and not about reasoning, by default those whose names begin with `answer`.
+        behaviours: as `compare_behaviours` gives them; those whose names begin with `answer` are about the form of
+            the answer and not about reasoning.
         changes: as `robustness` gives them.
         labelled: whether the strategies mean anything; not for counts alone.
         stratified: as it was for `decompose`.
@@ -249,12 +247,11 @@ def facts_from(
     names = list(pairs.strategies)
     unread_s = np.isin(names, [UNPARSED, TRUNCATED])
     usual = (shares[0] + shares[1]) / 2 >= MIN_SHARE
-    data_pk = np.concatenate([block for side in sides for block in (side.share_ps, side.right_ps)], axis=1)
-    column = difficulty or ("difficulty" if "difficulty" in split.by else None)
+    data_pk = matrix(pairs, None)
     opposite = {change.lead for change in changes} - {split.lead, "undecided"}
     same = sum(change.lead == split.lead for change in changes)
     facts = replace(
-        facts_of(split, labelled=labelled, headrooms=headrooms, forms=forms_of(behaviours, answer_forms)),
+        facts_of(split, labelled=labelled, headrooms=headrooms, forms=forms_of(behaviours)),
         gap=terms(data_pk, pairs.sizes_g, level=split.level, stratified=stratified).gap,
         samples=min(float(np.median(side.n_p)) for side in sides),
         strategies=int((usual & ~unread_s).sum()),
@@ -263,7 +260,7 @@ def facts_from(
         unread=_unread(pairs, unread_s, split.level, stratified) if unread_s.any() else None,
         lengths=_lengths(pairs, length_unit, split.level),
         signal=_signal(pairs),
-        levels=_levels(pairs, column, split.level) if column in split.by else (),
+        levels=_levels(pairs, split.level) if "difficulty" in split.by else (),
         regrouped=(len(changes), same, sum(c.lead in opposite for c in changes)) if changes else None,
         by_problem=split.by_problem,
     )
@@ -344,8 +341,8 @@ def opposed_of(split: Decomposition) -> tuple[Opposed, ...]:
     return tuple(table)
 
 
-def forms_of(behaviours: Sequence[BehaviourChange], names: Sequence[str] | None) -> tuple[Carried, ...]:
-    """What behaviours of the answer's form carry; `names` as `answer_forms` of `facts_from`."""
+def forms_of(behaviours: Sequence[BehaviourChange]) -> tuple[Carried, ...]:
+    """What behaviours of the answer's form carry, by `facts_from`."""
     return tuple(
         Carried(
             b.behaviour,
@@ -357,7 +354,7 @@ def forms_of(behaviours: Sequence[BehaviourChange], names: Sequence[str] | None)
             b.rest,
         )
         for b in behaviours
-        if (b.behaviour.startswith("answer") if names is None else b.behaviour in names)
+        if b.behaviour.startswith("answer")
     )
 
 
@@ -426,10 +423,10 @@ def _chance(pairs: Pairs) -> float | None:
     return min(1.0, float(inside_p.mean()) / between) if between > 0 else None
 
 
-def _levels(pairs: Pairs, column: str | None, level: float) -> tuple[Level, ...]:
-    if column is None or not pairs.strata.schema[column].is_numeric():
+def _levels(pairs: Pairs, level: float) -> tuple[Level, ...]:
+    if not pairs.strata.schema["difficulty"].is_numeric():
         return ()
-    value_p = pairs.strata[column].cast(pl.Float64).to_numpy()[pairs.stratum_p]
+    value_p = pairs.strata["difficulty"].cast(pl.Float64).to_numpy()[pairs.stratum_p]
     before_p, after_p = (side.right_ps.sum(axis=1) for side in (pairs.before, pairs.after))
     levels: list[Level] = []
     for value in np.unique(value_p[np.isfinite(value_p)]):

@@ -56,7 +56,7 @@ def facts_unpaired(
         carried = _carried(UNREAD, sides, split.by, rng, draws, split.level)[0]
     sizes = [table.group_by("problem_id").agg(pl.col("n").sum())["n"].to_numpy() for table in (before, after)]
     facts = replace(
-        facts_of(split, labelled=labelled, headrooms=headrooms, forms=forms_of(behaviours, None)),
+        facts_of(split, labelled=labelled, headrooms=headrooms, forms=forms_of(behaviours)),
         samples=min(float(np.median(size)) for size in sizes),
         strategies=rows.filter(usual & ~unread).height,
         other_share=max(other.row(0)) if other.height else 0.0,

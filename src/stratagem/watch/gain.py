@@ -107,11 +107,7 @@ def split_same_problems(
         terms = drop_small_intervals(decompose(start, now, by=by, rng=rng, draws=draws, stratified=False))
     except StratagemError:
         return None
-    estimates: dict[str, Estimate] = {name: getattr(terms, name) for name in OF_EVALUATIONS}
-    return {
-        name: (estimate.value, finite(estimate.low), finite(estimate.high))
-        for name, estimate in estimates.items()
-    }
+    return {name: _ends(getattr(terms, name)) for name in OF_EVALUATIONS}
 
 
 def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) -> Gain | None:
@@ -163,13 +159,10 @@ def _lead_of(gain: Gain) -> tuple[float, bool]:
     """
     gap = abs(gain["selection"][0]) - abs(gain["improvement"][0])
     reverse = abs(gain["reverse_selection"][0]) - abs(gain["reverse_improvement"][0])
-    reach = sum(math.nan if low is None or high is None else (high - low) / 2 for _, low, high in _two(gain))
+    both = gain["selection"], gain["improvement"]
+    reach = sum(math.nan if low is None or high is None else (high - low) / 2 for _, low, high in both)
     lead = math.copysign(1.0, gap) if abs(gap) > reach else 0.0
     return lead, lead * reverse < 0
-
-
-def _two(gain: Gain) -> list[tuple[float, float | None, float | None]]:
-    return [gain["selection"], gain["improvement"]]
 
 
 def responses(part: pl.DataFrame) -> float:

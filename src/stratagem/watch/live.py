@@ -47,11 +47,10 @@ class LiveRun:
         for path in changed:
             self._read(path)
         if changed:
-            responses = self._responses
-            self.run.counts, self.run.scored = responses.counts(), responses.scored
-            self.run.gains = responses.gains()
-            self.run.notes = [responses.question] if responses.question else []
-            self.run.scalars = means(responses.table)
+            self.run.notes = []
+            self._responses.fill(self.run)
+            if self.run.scored:
+                self.run.scalars = means(self._responses.table)
         self.run.status = status_of(self._times)
         return self.run
 

@@ -10,7 +10,7 @@ from stratagem.report import charts, format, view
 from stratagem.report.format import Number
 from stratagem.report.page import Charts
 from stratagem.watch.charts import Kept, gain_curve
-from stratagem.watch.gain import TERMS, WINDOW, Gain, lead_terms
+from stratagem.watch.gain import TERMS, Gain, lead_terms
 from stratagem.watch.panels import health, label_of, training
 from stratagem.watch.run import Run, State, Status
 from stratagem.watch.source import Source
@@ -196,7 +196,7 @@ def terms_of(gain: Gain) -> dict[str, Number]:
 
 def window_of(run: Run) -> int:
     """Updates on each side of the latest gain."""
-    return min(WINDOW, run.counts["update"].n_unique() // 2)
+    return min(run.window, run.counts["update"].n_unique() // 2)
 
 
 def pace_text(seconds: float) -> str:

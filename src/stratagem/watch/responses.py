@@ -24,6 +24,7 @@ from stratagem.rollouts.rows import Rows, rows_of
 from stratagem.watch.curve import Curve
 from stratagem.watch.gain import STRATUM, WINDOW, Gain, split
 from stratagem.watch.metrics import COUNTS, Entry, scalar_table
+from stratagem.watch.run import Run
 
 MOST_KINDS, MOST_STEPS = 8, 12  # different values of a column that makes panels, or lines
 BY_PROBLEM: dict[str, pl.DataType] = {"problem_id": pl.String(), **COUNTS}
@@ -166,6 +167,13 @@ class Responses:
     def gains(self) -> dict[int, Gain]:
         """The gain since the start by updates done; empty where it is not known what is right."""
         return self._curve.gains(self.table) if self.scored else {}
+
+    def fill(self, run: Run) -> None:
+        """Put counts, gains and what the user has to say into what is known of the run."""
+        run.counts, run.scored, run.gains = self.counts(), self.scored, self.gains()
+        run.window = self._window
+        if self.question:
+            run.notes.append(self.question)
 
     def _opened(self, source: Source) -> Log:
         """

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from stratagem.watch.gain import Gain
+from stratagem.watch.gain import WINDOW, Gain
 from stratagem.watch.metrics import COUNTS, scalar_table
 
 QUIET = 120.0  # seconds without a new line, and ten times a usual update's, before a run counts as quiet
@@ -49,6 +49,7 @@ class Run:
         counts, scalars: as `metrics.MetricsLog` has them.
         gains: by updates done, the last one now.
         by_problem: whether the gains compare problems; else updates.
+        window: updates on each side of a gain, at most.
         settings: what the run was started with.
         scored: whether `right` of the counts is known.
         notes: what a reader has to know about the data.
@@ -62,6 +63,7 @@ class Run:
     scalars: pl.DataFrame = field(default_factory=lambda: scalar_table([]))
     gains: dict[int, Gain] = field(default_factory=dict[int, Gain])
     by_problem: bool = False
+    window: int = WINDOW
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     scored: bool = True
     notes: list[str] = field(default_factory=list[str])

@@ -20,7 +20,7 @@ from stratagem.report.format import finite
 from stratagem.rollouts.readers import trl
 from stratagem.rollouts.readers.containers import parquet_source
 from stratagem.rollouts.rows import NUMBER
-from stratagem.watch.gain import read_gain
+from stratagem.watch.gain import WINDOW, read_gain
 from stratagem.watch.metrics import COUNTS, Entry, scalar_table
 from stratagem.watch.responses import ASKED, Asked, Responses
 from stratagem.watch.run import Run, Status, is_quiet, pace_of
@@ -106,14 +106,14 @@ class TRLRun:
         gains = {update + 1: gain for update, logged in history if (gain := read_gain(logged, LIVE))}
         run.notes = []
         if responses.table.height:
-            run.counts, run.scored = responses.counts(), responses.scored
-            by_problem = responses.gains()
+            responses.fill(run)
             # Whichever is later: logs reach the disk with checkpoints only, and know all batches.
-            run.gains = by_problem if max(by_problem, default=0) > max(gains, default=0) else gains
+            if max(run.gains, default=0) <= max(gains, default=0):
+                run.gains, run.window = gains, WINDOW
         else:
             run.counts, run.gains = shares_of(history), gains
-        if responses.question:
-            run.notes.append(responses.question)
+            if responses.question:
+                run.notes.append(responses.question)
         if not history:
             run.notes.append("Losses, KL and entropy reach the disk with the first checkpoint.")
         if run.counts.is_empty():

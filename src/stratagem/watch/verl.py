@@ -13,7 +13,7 @@ from stratagem.rollouts.readers import verl
 from stratagem.rollouts.readers.choose import first_records
 from stratagem.rollouts.readers.containers import lines_source, sources
 from stratagem.watch.responses import ASKED, Asked, Responses, means
-from stratagem.watch.run import Run, Status, status_of
+from stratagem.watch.run import Run, status_of
 from stratagem.watch.tail import Changes, Tail
 
 SUFFIX = ".jsonl"
@@ -42,7 +42,7 @@ class VerlRun:
             self._read(path)
         if changed:
             self._describe()
-        self.run.status = self._status()
+        self.run.status = status_of(self._times)
         return self.run
 
     def _read(self, path: Path) -> None:
@@ -68,14 +68,9 @@ class VerlRun:
                 f"{left_out:,} lines without a step, a problem_id or a strategy are left out: `labelled` of "
                 "stratagem.integrations.verl writes them, or --strategies names strategies here (docs/llms.md)."
             )
-        run.counts, run.scored, run.gains = responses.counts(), responses.scored, responses.gains()
-        if responses.question:
-            run.notes.append(responses.question)
-            return
-        run.scalars = means(responses.table)
-
-    def _status(self) -> Status:
-        return status_of(self._times)
+        responses.fill(run)
+        if run.scored:
+            run.scalars = means(responses.table)
 
 
 def is_verl(folder: Path) -> bool:
