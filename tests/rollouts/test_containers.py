@@ -73,6 +73,31 @@ def test_the_same_records_are_read_from(way: str, tmp_path: Path) -> None:
     assert table["score"].to_list() == [fields["score"] for fields in RECORDS]
 
 
+@pytest.mark.parametrize("kind", ["", "gz", "xz", "zip"])
+@pytest.mark.parametrize("made", ["Parquet", "Arrow file", "Arrow stream"])
+def test_tables_in_archives_are_read(kind: str, made: str, tmp_path: Path) -> None:
+    inside = tmp_path / "table"
+    if made == "Parquet":
+        pl.DataFrame(RECORDS).write_parquet(inside)
+    else:
+        WAYS[made](inside)
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "log", "w") as archive:
+            archive.write(inside, "run/table")
+    else:
+        with tarfile.open(tmp_path / "log", f"w:{kind}") as archive:
+            archive.add(inside, "run/table")
+    assert rows(tmp_path / "log")["completion"].to_list() == [fields["completion"] for fields in RECORDS]
+
+
+def test_a_column_of_the_log_that_is_called_file_is_its_own(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        lines = [json.dumps(fields | {"file": f"{name} {i}"}) for i, fields in enumerate(RECORDS)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines).replace("text", name))
+    files = rows(tmp_path)["file"].to_list()
+    assert files == [f"{name} {i}" for name in ("one", "two") for i in range(len(RECORDS))]
+
+
 def test_objects_over_lines_that_break_off_cost_the_last(tmp_path: Path) -> None:
     text = "\n".join(json.dumps(fields, indent=2) for fields in RECORDS)
     (tmp_path / "log").write_text(text[:-9])

@@ -324,3 +324,15 @@ def test_batches_are_bounded(tmp_path: Path) -> None:
     ]
     assert len(sizes) > 1
     assert max(sizes) < 80 << 20
+
+
+def test_batches_go_on_from_the_first_one_and_then_begin_anew(tmp_path: Path) -> None:
+    write_lines(tmp_path / "log.jsonl", [record(i, completion=f"text {i}") for i in range(50_500)])
+    log = read_rollouts(tmp_path / "log.jsonl")
+    first = log.first()
+    assert first is not None
+    assert first.height == 50_000
+    for _ in range(2):
+        assert [batch.height for batch in log.batches()] == [50_000, 500]
+    assert log.read()["completion"].to_list() == [f"text {i}" for i in range(50_500)]
+    assert not log.left_out

@@ -13,7 +13,7 @@ import tyro
 from rich.markup import escape
 
 from stratagem.commands.common import console, read, warn
-from stratagem.commands.options import Reading, Right, checked_rules, make_folder, paths
+from stratagem.commands.options import Reading, Right, checked_rules, columns_or_none, make_folder, paths
 from stratagem.decomposition.decompose import decompose as split
 from stratagem.diagnosis.match import KNOWN
 from stratagem.diagnosis.side import Look, open_side, ordered, pooled
@@ -263,7 +263,8 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if given.out is not None:
         make_folder(given.out.parent)
     known = all(name in table.columns for table in tables for name in LAB)
-    by = LAB if given.by is None and known else tuple(name for name in (given.by or "").split(",") if name)
+    asked = columns_or_none(given.by)
+    by = LAB if asked is None and known else asked or ()
     # Sizes of strata are by design in the lab alone.
     rng = np.random.default_rng(given.seed)
     decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=known)

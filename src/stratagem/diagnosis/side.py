@@ -15,7 +15,7 @@ from stratagem.labelling.rules import RuleSet, label_frame, read_rules
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.correctness import Correctness, choose
 from stratagem.rollouts.log import Log, read_rollouts
-from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, problem_rows
+from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, named_columns, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 from stratagem.rollouts.rows import Rows, rows_of
 from stratagem.stats.counts import MEASURES, count, merge
@@ -86,7 +86,7 @@ class Look:
 
     def columns(self) -> tuple[str, ...]:
         """Columns that name a problem beside its id and its prompt."""
-        return () if self.join in ("auto", NONE, *METHODS) else tuple(self.join.split(","))
+        return named_columns(self.join)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
         StratagemError: nothing there that can be read, no column that says what is right, or no such checkpoint.
     """
     log = read_rollouts(paths, replace(look.read, problem=look.columns()))
-    first = next(iter(log.batches()), None)
+    first = log.first()
     if first is None or first.is_empty():
         raise StratagemError(f"{paths[0]}: no response in it{_reasons(log)}")
     look = look.as_declared(log)

@@ -79,6 +79,7 @@ class Log:
         tabulator: Tabulator,
         facts: Mapping[str, set[str]],
         skipped: Sequence[tuple[str, str]],
+        told: Mapping[str, str],
     ) -> None:
         self.format = reader.name
         self.files = tuple(source.name for source, _ in sources)
@@ -95,12 +96,26 @@ class Log:
         self.repeated = 0
         self.notes = (*options.notes, *(source.note for source, _ in sources if source.note))
         self._reader, self._sources, self._columns, self._tabulator = reader, sources, columns, tabulator
-        self._places = places(sources) if FILE in columns.extra else {}
+        self._places = (
+            told  # what the column FILE says of a file, by the file's name; empty without that column
+        )
+        self._begun: tuple[pl.DataFrame, Iterator[pl.DataFrame]] | None = None
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
         """The columns of every batch."""
         return self._columns.schema
+
+    def first(self) -> pl.DataFrame | None:
+        """The first batch, None where there is none. `batches`, called next, goes on from it and reads nothing twice.
+
+        Raises:
+            StratagemError: as `batches`.
+        """
+        stream = self.batches()
+        batch = next(stream, None)
+        self._begun = None if batch is None else (batch, stream)
+        return batch
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """The rows, from the start, as tables of at most 50,000 rows and about 64 MB.
@@ -109,6 +124,11 @@ class Log:
             StratagemError: a file cannot be read further, or a response is there again with other scores; or, if
                 strict, at the first record that gives no row.
         """
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            yield begun[0]
+            yield from begun[1]
+            return
         self.left_out, self.examples, self.lost = Counter(), [], Counter()
         if self.counts_only or self._reader.plan is None:  # a harness's own reader knows what a line is
             yield from self._joined()
@@ -322,14 +342,15 @@ def open_log(
             f"{kept[0][0].name}: {reader.name}: none of the first records can be used ({why})"
         )
     columns = assemble.columns_of(rows, kept[0][0].kind == "csv")
-    if "checkpoint" not in options.columns and places(kept) and FILE not in columns.schema:
+    told = places(kept) if "checkpoint" not in options.columns and FILE not in columns.schema else {}
+    if told:
         columns = replace(columns, extra={**columns.extra, FILE: pl.String()})
     facts: dict[str, set[str]] = {}
     if reader.facts:
         for source, _ in kept:
             for name, value in _facts(reader, source).items():
                 facts.setdefault(name, set()).add(value)
-    return Log(reader, options, kept, columns, tabulator(sample, options), facts, skipped)
+    return Log(reader, options, kept, columns, tabulator(sample, options), facts, skipped, told)
 
 
 def places(logs: Sequence[tuple[Source, str | None]]) -> dict[str, str]:

@@ -41,8 +41,8 @@ def local_keys(batch: pl.DataFrame, method: str = "auto") -> pl.DataFrame:
     Raises:
         StratagemError: a row has neither.
     """
-    if method not in ("auto", NONE, *METHODS):
-        return batch.with_columns(id=_named(method)).with_columns(problem_id=pl.col("id"))
+    if columns := named_columns(method):
+        return batch.with_columns(id=_named(columns)).with_columns(problem_id=pl.col("id"))
     if method in ("prompt", "normalised"):
         batch = batch.with_columns(id=pl.when(pl.col("prompt").is_null()).then("id"))
     if batch["id"].null_count() == 0:
@@ -60,9 +60,14 @@ def local_keys(batch: pl.DataFrame, method: str = "auto") -> pl.DataFrame:
     return joined.with_columns(problem_id=pl.coalesce("id", "_hash")).drop("_hash")
 
 
-def _named(columns: str) -> pl.Expr:
-    """What columns joined by commas say together."""
-    parts = [pl.col(name).cast(pl.String).fill_null("(none)") for name in columns.split(",")]
+def named_columns(method: str) -> tuple[str, ...]:
+    """The columns that a method of `join` names; none where it is a word."""
+    return () if method in ("auto", NONE, *METHODS) else tuple(method.split(","))
+
+
+def _named(columns: Sequence[str]) -> pl.Expr:
+    """What columns say together."""
+    parts = [pl.col(name).cast(pl.String).fill_null("(none)") for name in columns]
     return pl.concat_str(parts, separator=" / ")
 
 
@@ -163,8 +168,8 @@ def _keys(side: pl.DataFrame, method: str) -> pl.DataFrame:
             key = pl.col("by_prompt")
         case "normalised":
             key = pl.col("by_normalised")
-        case columns:
-            key = _named(columns)
+        case _:
+            key = _named(named_columns(method))
     return side.select("problem_id", key=key).drop_nulls().unique("problem_id", maintain_order=True)
 
 

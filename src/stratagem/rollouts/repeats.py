@@ -88,11 +88,14 @@ class Repeats:
             return batch
         texts = batch.select(KEYS).hash_rows().to_numpy()
         order = np.argsort(texts)
-        if self._all_new(texts[order]):
+        ordered = texts[order]
+        new_h = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        before_h = self._seen.first(ordered)
+        if new_h.all() and (before_h < 0).all():  # so it is nearly always
             self._inside = False
             self._remember(batch, texts, order)
             return batch
-        first = self._first(texts, np.argsort(texts, kind="stable"))
+        first = self._first(np.argsort(texts, kind="stable"), new_h, before_h)
         seen = first >= 0
         again = seen & (batch["sample"].is_not_null() & _long(batch) & self._numbered).to_numpy()
         line = np.concatenate([self._lines[0, : self._count], texts])
@@ -124,18 +127,17 @@ class Repeats:
         """What was held back, once there is no more to come."""
         return self.kept(pl.DataFrame(schema=schema), last=True)
 
-    def _all_new(self, ordered: Hashes) -> bool:
-        """Whether rows, by ascending hash, are all different and none was there before: so it is nearly always."""
-        return not (ordered[1:] == ordered[:-1]).any() and bool((self._seen.first(ordered) < 0).all())
+    def _first(self, order: Places, new_h: NDArray[np.bool_], before_h: Places) -> Places:
+        """For each row the place of the first like it, among all before and those of the batch; -1 where it is that.
 
-    def _first(self, texts: Hashes, order: Places) -> Places:
-        """For each row the place of the first like it, among all before and those of the batch; -1 where it is that."""
-        ordered = texts[order]
-        new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-        leader = order[np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))]
-        before = self._seen.first(ordered)
-        places = np.empty(len(texts), np.int64)
-        places[order] = np.where(before >= 0, before, np.where(new, -1, self._count + leader))
+        Args:
+            order: the rows by ascending hash, those of one hash as they stand.
+            new_h, before_h: by ascending hash, whether a row is the batch's first of its hash, and the place of the
+                first among all before, -1 where there is none.
+        """
+        leader = order[np.maximum.accumulate(np.where(new_h, np.arange(len(order)), 0))]
+        places = np.empty(len(order), np.int64)
+        places[order] = np.where(before_h >= 0, before_h, np.where(new_h, -1, self._count + leader))
         return places
 
     def _remember(self, new: pl.DataFrame, texts: Hashes, fresh: Places) -> None:

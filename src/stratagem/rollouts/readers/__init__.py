@@ -19,7 +19,7 @@ and, where it needs them,
 - ``facts(path, record) -> Mapping[str, str]``: what the first record of a file, or a file beside it, says about how
   it was sampled: ``temperature``, ``max_tokens``, ``model``, ``grader``, …; missing ones are left out;
 - ``plan(records, options) -> ReadOptions``: the options with what the first records of a log settle (`columns`,
-  `scores`, `planned=True`). Raises `StratagemError` for a column that the user names and no record has;
+  `scores`). Raises `StratagemError` for a column that the user names and no record has;
 - ``belongs(path) -> bool``: False for a file in a folder that is known not to be a log, such as ``metadata.json``.
 """
 

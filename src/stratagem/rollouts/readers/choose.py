@@ -59,21 +59,12 @@ def _opened_by_reader(path: Path) -> list[Source]:
     for reader in READERS.values():
         if reader.opens and reader.records:
             if head is None:
-                raw = streams.raw_head(path)
+                raw = streams.raw_head(path, streams.HEAD)
                 packed = streams.packing(raw)
-                head = (
-                    _raw(path)
-                    if packed in (None, "zip")
-                    else streams.gather(streams.chunks(path), streams.HEAD)
-                )
+                head = raw if packed in (None, "zip") else streams.gather(streams.chunks(path), streams.HEAD)
             if reader.opens(path, head):
                 return [Source(str(path), path, reader.name, partial(_read_by, reader, path))]
     return []
-
-
-def _raw(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(streams.HEAD)
 
 
 def _read_by(reader: Reader, path: Path, at_most: int | None = None) -> Iterator[Chunk]:

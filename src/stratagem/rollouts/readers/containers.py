@@ -20,7 +20,6 @@ from stratagem.rollouts.readers.chunk import NO_LIMIT, Chunk, Record, Source, ch
 from stratagem.rollouts.readers.fields import Tabulator, one_a_line
 from stratagem.rollouts.readers.row import BadRecord
 
-MAX_DOCUMENT = 1 << 30
 MAX_FIELD = 16 << 20
 TABLE = 1 << 22  # bytes of lines that become one table
 CSV_ROWS = 4_096
@@ -193,7 +192,7 @@ def _whole_lines(parts: Callable[[], streams.Parts]) -> float:
 
 def _document(name: str, parts: Callable[[], streams.Parts], at_most: int = NO_LIMIT) -> Iterator[Chunk]:
     """A JSON list of records, one object, or objects one after another over several lines each."""
-    data = streams.all_bytes(parts(), MAX_DOCUMENT, name).removeprefix(b"\xef\xbb\xbf")
+    data = streams.all_bytes(parts(), name).removeprefix(b"\xef\xbb\xbf")
     try:
         value = _decode(data)
     except (ValueError, RecursionError):

@@ -39,8 +39,6 @@ def plan(records: Sequence[Mapping[str, Any]], options: ReadOptions) -> ReadOpti
 
 def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     """The counts of one problem."""
-    if not options.planned:
-        options = plan([record], options)
     at = {what: naming.value_at(record, name) for what, name in options.columns.items()}
     values = {what: None if value is naming.MISSING else value for what, value in at.items()}
     prompt, question = prompt_text(values.get("prompt"))

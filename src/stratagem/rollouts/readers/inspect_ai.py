@@ -46,7 +46,6 @@ _HEADERS = ("header.json", "_journal/start.json")  # the second alone where the 
 _SAMPLE = re.compile(r"samples/(?!.*/).+_epoch_\d+\.json")
 _CHUNKED = re.compile(r"samples/.+_epoch_\d+/sample\.json")
 _ZSTD = 93
-_MAX_DOCUMENT = 1 << 30
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -149,7 +148,7 @@ def _record(sample: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[st
 
 
 def _document(path: Path) -> Iterator[Mapping[str, Any] | BadRecord]:
-    data = streams.all_bytes(streams.chunks(path), _MAX_DOCUMENT, str(path)).removeprefix(b"\xef\xbb\xbf")
+    data = streams.all_bytes(streams.chunks(path), str(path)).removeprefix(b"\xef\xbb\xbf")
     try:
         log = _decoded(data, _Log)
     except BadRecord as fault:

@@ -120,7 +120,6 @@ def plan(
         options,
         columns=columns,
         scores=tuple(dict.fromkeys(own or scores)),
-        planned=True,
         shape=shape,
         why=why,
         notes=tuple(notes),

@@ -85,7 +85,6 @@ class ReadOptions:
         format: the name of the reader to use in place of the one that recognises the log.
         scores: columns that hold scores, for names that are not found by themselves.
         problem: columns that name a problem together, whatever else might; see `rollouts.problems`.
-        planned: whether `columns` and `scores` are settled for a log (a reader's `plan` sets it).
         shape: how a record holds several responses (set by `plan` too).
         why: why the column of the response is taken for that; `notes` has what else there is to say of the choice.
     """
@@ -96,7 +95,6 @@ class ReadOptions:
     format: str | None = None
     scores: tuple[str, ...] = ()
     problem: tuple[str, ...] = ()
-    planned: bool = False
     shape: Shape | None = None
     why: str = ""
     notes: tuple[str, ...] = ()

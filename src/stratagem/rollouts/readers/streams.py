@@ -20,6 +20,7 @@ from stratagem.rollouts.readers.row import BadRecord
 HEAD = 65_536
 CHUNK = 1 << 18  # small enough for a core's cache: twice as fast as parts of 1 MB
 MAX_LINE = 64 << 20
+MAX_DOCUMENT = 1 << 30  # of what is read as one piece
 # Text packs 3 to 50 times. What unpacks to more than RATIO times its size, beyond FREE bytes, is no log.
 RATIO = 200
 FREE = 256 << 20
@@ -153,15 +154,15 @@ def recoded(parts: Callable[[], Parts], encoding: str) -> Parts:
     yield decoder.decode(b"", final=True).encode(errors="replace")
 
 
-def raw_head(path: Path) -> bytes:
-    """The first bytes of a file as they stand, enough to tell its packing.
+def raw_head(path: Path, size: int = 8) -> bytes:
+    """The first bytes of a file as they stand, by default enough to tell its packing.
 
     Raises:
         StratagemError: not to be read.
     """
     try:
         with path.open("rb") as file:
-            return file.read(8)
+            return file.read(size)
     except OSError as error:
         raise StratagemError(f"{path}: cannot be read ({error.strerror or error})") from None
 
@@ -176,19 +177,19 @@ def gather(parts: Parts, size: int) -> bytes:
     return gathered[:size]
 
 
-def all_bytes(parts: Parts, limit: int, name: str) -> bytes:
-    """Everything, up to a limit.
+def all_bytes(parts: Parts, name: str) -> bytes:
+    """Everything.
 
     Raises:
-        StratagemError: more than `limit` bytes, or damaged.
+        StratagemError: more than `MAX_DOCUMENT` bytes, or damaged.
     """
     buffer = io.BytesIO()
     for part in parts:
         if isinstance(part, BadRecord):
             raise StratagemError(f"{name}: {part}")
-        if buffer.tell() + len(part) > limit:
+        if buffer.tell() + len(part) > MAX_DOCUMENT:
             raise StratagemError(
-                f"{name}: more than {limit >> 20} MB as one piece; write it as lines of JSON"
+                f"{name}: more than {MAX_DOCUMENT >> 20} MB as one piece; write it as lines of JSON"
             )
         buffer.write(part)
     return buffer.getvalue()

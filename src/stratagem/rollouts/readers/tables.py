@@ -18,7 +18,6 @@ from stratagem.rollouts.readers.row import BadRecord
 
 ARROW = b"ARROW1"
 STREAM = b"\xff\xff\xff\xff"  # how an Arrow stream starts
-MAX_DOCUMENT = 1 << 30
 PARQUET_ROWS = 1_024
 _POLARS_FAULTS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
@@ -35,8 +34,7 @@ def parquet(
     Raises:
         StratagemError: not to be read from its start.
     """
-    plain = streams.packing(streams.raw_head(path)) is None
-    source = str(path) if plain else pa.BufferReader(streams.all_bytes(parts(), MAX_DOCUMENT, name))
+    source = str(path) if _on_disk(name, path) else pa.BufferReader(streams.all_bytes(parts(), name))
 
     def tables() -> Iterator[pl.DataFrame]:
         with pq.ParquetFile(source) as file:
@@ -61,15 +59,20 @@ def arrow(
 
     def tables() -> Iterator[pl.DataFrame]:
         with contextlib.ExitStack() as stack:
-            if streams.packing(streams.raw_head(path)) is None:
+            if _on_disk(name, path):
                 source: Any = stack.enter_context(pa.memory_map(str(path)))
             else:
-                source = pa.BufferReader(streams.all_bytes(parts(), MAX_DOCUMENT, name))
+                source = pa.BufferReader(streams.all_bytes(parts(), name))
             for batch in _batches(source, stack):
                 for start in range(0, batch.num_rows, PARQUET_ROWS):
                     yield _table(name, batch.slice(start, PARQUET_ROWS))
 
     yield from _chunks(name, "an Arrow file", tables(), at_most)
+
+
+def _on_disk(name: str, path: Path) -> bool:
+    """Whether a table is a file of its own, and not packed: members of archives have names of their own."""
+    return name == str(path) and streams.packing(streams.raw_head(path)) is None
 
 
 def _chunks(name: str, kind: str, tables: Iterator[pl.DataFrame], at_most: int) -> Iterator[Chunk]:
