@@ -132,7 +132,8 @@ class Facts:
         other_share: of responses that follow no named strategy, the larger of before and after.
         unread: unparsed and truncated responses as one property. unparsed: the former by themselves.
         forms: behaviours of answer form.
-        room_before, room_after: headroom. levels: by difficulty, ascending.
+        room_before, room_after: headroom, at the level of the strata unless `rooms_by_problem`.
+        levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
         opposed: parts of which some strata's are above 0 and others' below, with intervals that hold together.
         paired: the problems are the same before and after.
@@ -163,6 +164,7 @@ class Facts:
     forms: tuple[Carried, ...] = ()
     room_before: Room | None = None
     room_after: Room | None = None
+    rooms_by_problem: bool = False
     lengths: Lengths | None = None
     signal: Signal | None = None
     levels: tuple[Level, ...] = ()
@@ -227,6 +229,7 @@ def facts_from(
     pairs: Pairs,
     *,
     headrooms: tuple[Headroom | None, Headroom | None] = (None, None),
+    rooms_by_problem: bool = False,
     length_unit: str = "characters",
     behaviours: Sequence[BehaviourChange] = (),
     changes: Sequence[Regrouping] = (),
@@ -237,7 +240,7 @@ def facts_from(
 
     Args:
         split: the decomposition of `pairs`.
-        headrooms: before and after.
+        headrooms: before and after. rooms_by_problem: whether they are problem by problem.
         behaviours: as `compare_behaviours` gives them; those whose names begin with `answer` are about the form of
             the answer and not about reasoning.
         changes: as `robustness` gives them.
@@ -265,6 +268,7 @@ def facts_from(
         levels=_levels(pairs, split.level) if "difficulty" in split.by else (),
         regrouped=(len(changes), same, sum(c.lead in opposite for c in changes)) if changes else None,
         by_problem=split.by_problem,
+        rooms_by_problem=rooms_by_problem,
     )
     return drop_small_intervals(facts)
 
