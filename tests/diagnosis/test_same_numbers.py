@@ -89,3 +89,10 @@ def test_a_decomposition_says_what_it_said(stratagem: Callable[..., Any], tmp_pa
     words = [tmp_path / log.name for log in LOGS]
     result = json.loads(stratagem("decompose", *words, "--by", "dataset", "--json").stdout)
     assert differences(GOLDEN / "decompose_algebra.json", result, RENAMED_IN_DECOMPOSE) == {}
+    # Without --by the strata are those of the diagnosis.
+    unasked = json.loads(stratagem("decompose", *words, "--json").stdout)
+    assert unasked == result
+    diagnosis = diagnose(LOGS).as_dict()
+    assert diagnosis["by"] == unasked["by"] == ["dataset"]
+    for term in ("gain", "selection", "improvement", "new_strategy"):
+        assert diagnosis[term]["value"] == pytest.approx(unasked[term]["value"], abs=1e-12), term

@@ -15,8 +15,8 @@ from rich.markup import escape
 from stratagem.commands.common import console, read, warn
 from stratagem.commands.options import Reading, Right, checked_rules, columns_or_none, make_folder, paths
 from stratagem.decomposition.decompose import decompose as split
-from stratagem.diagnosis.match import KNOWN
-from stratagem.diagnosis.side import Look, open_side, ordered, pooled
+from stratagem.diagnosis.match import KNOWN, usable_strata
+from stratagem.diagnosis.side import Look, open_side, ordered, pooled, usual_strata
 from stratagem.label_error.correction import decompose_corrected
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import read_sheet
@@ -27,7 +27,6 @@ from stratagem.tasks import DEFAULT, make_task, read_mix
 from stratagem.tasks.table import is_of_a_task, label_table
 from stratagem.workspace import write_bytes, write_json
 
-LAB = ("kind", "difficulty")  # what makes strata in the lab
 OWN, TABLE = "rollouts.parquet", "labelled.parquet"  # in the folder of a `rollout`
 
 
@@ -114,7 +113,7 @@ class Decompose:
     after: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="the same of the later checkpoint")]
     by: Annotated[
         str | None,
-        tyro.conf.arg(help="columns of the strata, joined by commas; kind,difficulty where they are there"),
+        tyro.conf.arg(help="columns of the strata, joined by commas; by default those that `diagnose` takes"),
     ] = None
     labels: Annotated[
         Path | None,
@@ -262,12 +261,10 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     tables = [labelled(path) for path in (given.before, given.after)]
     if given.out is not None:
         make_folder(given.out.parent)
-    known = all(name in table.columns for table in tables for name in LAB)
     asked = columns_or_none(given.by)
-    by = LAB if asked is None and known else asked or ()
-    # Sizes of strata are by design in the lab alone.
+    by = usable_strata(tables, usual_strata(tables)) if asked is None else asked
     rng = np.random.default_rng(given.seed)
-    decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=known)
+    decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=False)
     result = decomposition.as_dict() | {"strata": decomposition.strata.to_dicts()}
     corrected = None
     if given.labels is not None:
@@ -277,7 +274,7 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         rng = np.random.default_rng([given.seed, 1])
         before, after = tables
         corrected = decompose_corrected(
-            before, after, confusion, by=by, rng=rng, draws=given.draws, stratified=known
+            before, after, confusion, by=by, rng=rng, draws=given.draws, stratified=False
         )
         result |= {"corrected": corrected.as_dict()}
     if given.out is not None:

@@ -172,7 +172,7 @@ def summarise(
             f"--checkpoint {look.checkpoint}: holds one value only, so there is nothing to compare"
         )
     if look.by is None:
-        by = match.usable_strata(stages, by)
+        by = match.usable_strata([stage.counts for stage in stages], by)
     stages = [match.in_strata(stage, by, fine) for stage in stages]
     comparisons: list[Comparison] = []
     for number, (a, b) in enumerate(pairs):

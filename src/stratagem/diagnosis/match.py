@@ -117,12 +117,16 @@ def by_checkpoint(side: Side, window: int | None = None) -> list[Side]:
     return sides
 
 
-def usable_strata(sides: Sequence[Side], by: Sequence[str]) -> tuple[str, ...]:
-    """Of columns that nobody named, those that describe a problem alike everywhere and make strata of some size."""
+def usable_strata(tables: Sequence[pl.DataFrame], by: Sequence[str]) -> tuple[str, ...]:
+    """Of columns that nobody named, those that describe a problem alike everywhere and make strata of some size.
+
+    Args:
+        tables: of each side, with these columns and `problem_id`.
+    """
     kept: list[str] = []
     for name in by:
         trial = list(dict.fromkeys(["problem_id", *kept, name]))
-        homes = pl.concat([side.counts.select(trial) for side in sides]).unique()
+        homes = pl.concat([table.select(trial).unique() for table in tables]).unique()
         one_home = homes["problem_id"].n_unique() == homes.height
         if one_home and homes.height >= FEW_PROBLEMS * homes.select(*kept, name).n_unique():
             kept.append(name)

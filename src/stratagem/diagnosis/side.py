@@ -233,7 +233,12 @@ def strata(firsts: Sequence[pl.DataFrame], look: Look) -> dict[str, pl.DataType]
                 if name not in first.columns and name != "problem_id":
                     raise StratagemError(f"--by {name}: no such column; there are {', '.join(first.columns)}")
         return strata_types(firsts, look.by)
-    usual = tuple(
+    return strata_types(firsts, usual_strata(firsts))
+
+
+def usual_strata(firsts: Sequence[pl.DataFrame]) -> tuple[str, ...]:
+    """The columns of the strata where the user names none: those of `KINDS` that all logs have, with few values."""
+    return tuple(
         name
         for name in KINDS
         if all(
@@ -242,7 +247,6 @@ def strata(firsts: Sequence[pl.DataFrame], look: Look) -> dict[str, pl.DataType]
         )
         and sum(first[name].n_unique() for first in firsts) > len(firsts)
     )
-    return strata_types(firsts, usual)
 
 
 def read_side(

@@ -20,6 +20,7 @@ BLOCK_PROBLEMS = 2
 DISTANCES = 4  # how far back a block may lie: so many of the likeliest distances are tried
 MOST_HELD = 50_000  # rows that may be the start of a block and wait for what follows
 KEYS = ("id", "prompt", "checkpoint", "sample", "completion")
+KINDS = ("split", "mode")  # where a log has them: a greedy response may be a sampled one to the letter
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
 
@@ -86,7 +87,7 @@ class Repeats:
             self._held = None
         if batch.is_empty():
             return batch
-        texts = batch.select(KEYS).hash_rows().to_numpy()
+        texts = batch.select(*KEYS, *(name for name in KINDS if name in batch.columns)).hash_rows().to_numpy()
         order = np.argsort(texts)
         ordered = texts[order]
         new_h = np.concatenate([[True], ordered[1:] != ordered[:-1]])
