@@ -19,6 +19,7 @@ from stratagem.label_error.result import Quality
 from stratagem.label_error.sensitivity import Sensitivity
 from stratagem.records import UNDEFINED, Estimate, Real, Result, Stratum
 from stratagem.verdict.rules import Verdict
+from stratagem.visible.result import VisibleShift
 
 
 class Headrooms(Result, frozen=True):
@@ -196,6 +197,7 @@ class Findings(Compared, frozen=True, kw_only=True):
         join: how problems were found to be the same. strategies_from: what named the strategies.
         comparisons: of all sides, two by two; of a log's checkpoints, the last against the first.
         path: from checkpoint to checkpoint, where there are three or more.
+        visible_shift: between the first side and the last, where their problems are the same and texts are kept.
     """
 
     sides: tuple[SideFacts, ...]
@@ -206,6 +208,7 @@ class Findings(Compared, frozen=True, kw_only=True):
     behaviour_names: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     path: Path | None
+    visible_shift: VisibleShift | None = None
 
 
 def decode(data: bytes) -> Findings:

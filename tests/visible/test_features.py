@@ -1,0 +1,65 @@
+"""Texts as numbers: what the problem brings is taken out."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stratagem.visible.features import MAX_CHARACTERS, forms, prompt_words, shortened, wording, words
+
+
+def test_numbers_letters_and_the_words_of_the_prompt_are_no_wording() -> None:
+    prompt = prompt_words("How many apples has Ann?")
+    assert words("So Ann has 3.5 apples, x = 12.", prompt) == ["so", "P", "N", "P", ",", "V", "=", "N", "."]
+
+
+@given(st.text(max_size=200), st.integers(0, 9))
+def test_other_digits_are_the_same_words(text: str, digit: int) -> None:
+    other = re.sub(r"\d", str(digit), text)
+    assert words(other, frozenset()) == words(text, frozenset())
+
+
+def test_long_texts_keep_their_start_and_end() -> None:
+    text = "a" * 5_000 + "z" * 5_000
+    assert shortened(text[:MAX_CHARACTERS]) == text[:MAX_CHARACTERS]
+    assert shortened(text).count("a") == MAX_CHARACTERS * 2 // 3
+    assert shortened(text).endswith("z" * (MAX_CHARACTERS // 3))
+
+
+def test_forms_of_the_answer() -> None:
+    assert forms([r"\boxed{3}", "<answer>3", "3"])[:, :2].tolist() == [[1, 0], [0, 1], [0, 0]]
+
+
+def test_components_are_those_of_the_whole_table_less_the_problems_means() -> None:
+    rng = np.random.default_rng(0)
+    vocabulary = [
+        "we",
+        "so",
+        "let",
+        "thus",
+        "then",
+        "now",
+        "if",
+        "else",
+        "case",
+        "try",
+        "check",
+        "add",
+        "take",
+        "sum",
+    ]
+    home = np.repeat(np.arange(20), 4)
+    texts = [" ".join(rng.choice(vocabulary, 15)) for _ in home]
+    made = wording(texts, ["prompt"] * len(texts), home, 5)
+    table = made.tfidf_rt.toarray()
+    means = np.array([table[home == p].mean(axis=0) for p in range(20)])
+    _, size, right = np.linalg.svd(table - means[home], full_matrices=False)
+    assert np.abs(made.scores_rd).max() > 0.1
+    for d in range(5):
+        expected = (table - means[home]) @ right[d]
+        assert np.allclose(np.abs(made.scores_rd[:, d]), np.abs(expected), atol=1e-6), d
+    assert np.allclose(np.linalg.norm(made.scores_rd, axis=0), size[:5])
+    assert "we so" in made.terms or "so we" in made.terms
