@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratagem.decomposition.by_problem import HEADLINE
-from stratagem.decomposition.parts import ByProblem, InTwo, Split
+from stratagem.decomposition.parts import ByProblem, InTwo, Split, Unparsed
 from stratagem.records import Estimate
 from stratagem.report.format import signed
 from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS, drop_small_intervals
 from stratagem.verdict import wording
-from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
+from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal
 from stratagem.verdict.rules import ACTIONS, RULES, verdict
 from tests.verdict.scenarios import BASE, SCENARIOS, est
 
@@ -138,6 +138,12 @@ def any_facts(draw: Any) -> Facts:
         estimates(),
         estimates(),
     )
+    unparsed = st.builds(
+        Unparsed,
+        **{
+            f"{what}_{side}": share for what in ("share", "right", "of_right") for side in ("before", "after")
+        },
+    )
     signal = st.builds(Signal, st.just(8), share, share, share, share)
     lengths = st.builds(
         Lengths, st.floats(10, 99), st.floats(10, 999), st.just("tokens"), estimates(), estimates()
@@ -163,7 +169,7 @@ def any_facts(draw: Any) -> Facts:
         unsupported_share=draw(share),
         chance=draw(st.none() | share),
         unread=draw(st.none() | carried),
-        unparsed=draw(st.none() | st.builds(Unparsed, share, share, share, share)),
+        unparsed=draw(st.none() | unparsed),
         forms=tuple(draw(st.lists(carried, max_size=2))),
         room_before=draw(rooms),
         room_after=draw(rooms),
@@ -257,6 +263,12 @@ def test_a_sentence_claims_no_direction_whose_interval_includes_0(facts: Facts) 
         ), (name, verb, shown)
     claims = re.findall(r"\b(?:added|cost|rose|fell)\b", text)
     assert len(claims) == len(CLAIM.findall(text))
+    if not facts.has_split:
+        assert not re.search(
+            r"(selection|choice|improvement|new strategies) (added|cost|is|cannot be told from)", text
+        )
+        assert "moved it more" not in found.sentence
+        assert found.action == "fix the parts of the rules"
     if "more by" in found.sentence or "is larger in size" in found.sentence:
         gap = facts.by_problem.gap if facts.by_problem.leads else facts.gap
         assert gap.low > 0 or gap.high < 0

@@ -240,6 +240,8 @@ def _bounds(result: Comparison) -> str:
 def robustness_text(entry: Entry) -> str:
     """Under how many other groupings of the strategies the same part leads."""
     result, changes, lead = entry.result, entry.result.robustness, entry.result.lead
+    if lead is None:
+        return ""
     if not result.paired:
         return (
             "Other groupings of the strategies are tried only where the problems are the same on both sides."

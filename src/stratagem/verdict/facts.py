@@ -14,7 +14,7 @@ from stratagem.decomposition.counterfactuals import matrix
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.headroom import Headroom
 from stratagem.decomposition.leading import Leading, leading
-from stratagem.decomposition.parts import ByProblem, Lead, Split
+from stratagem.decomposition.parts import ByProblem, Lead, Split, Unparsed
 from stratagem.decomposition.result import Decomposition
 from stratagem.decomposition.robustness import Regrouping
 from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
@@ -50,17 +50,6 @@ class Carried:
     accuracy_after: float
     part: Estimate
     rest: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Unparsed:
-    """Responses in which the labels found no answer: their share, and the part of them that was right all the same
-    (NaN where there are none)."""
-
-    share_before: float
-    share_after: float
-    right_before: float
-    right_after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +118,8 @@ class Facts:
         strategies: with 1% of all responses or more, `other` among them, unread ones not.
         largest: the named strategy that has most on both sides, with its shares before and after.
         other_share: of responses that follow no named strategy, the larger of before and after.
-        unread: unparsed and truncated responses as one property. unparsed: the former by themselves.
+        unread: unparsed and truncated responses as one property. unparsed: the former by themselves; where they hide
+            the split, its terms are undefined.
         forms: behaviours of answer form.
         room_before, room_after: headroom. levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
@@ -170,6 +160,11 @@ class Facts:
     paired: bool = True
     reverse: Split = field(default_factory=Split)
     by_problem: ByProblem = field(default_factory=ByProblem)
+
+    @property
+    def has_split(self) -> bool:
+        """Whether the gain has parts: strategies are known, and those of most right responses."""
+        return self.labelled and not (self.unparsed is not None and self.unparsed.hides_split)
 
     @property
     def leading(self) -> Leading:
@@ -264,7 +259,12 @@ def facts_from(
         regrouped=(len(changes), same, sum(c.lead in opposite for c in changes)) if changes else None,
         by_problem=split.by_problem,
     )
-    return drop_small_intervals(facts)
+    return drop_small_intervals(without_forms(facts))
+
+
+def without_forms(facts: Facts) -> Facts:
+    """Where the labels miss most right answers, what they say of the form of answers is left out too."""
+    return facts if facts.has_split or not facts.labelled else replace(facts, unread=None, forms=())
 
 
 def facts_of(
@@ -296,7 +296,7 @@ def facts_of(
         weak=split.weak,
         largest=largest_of(split),
         unsupported_share=split.unsupported_share,
-        unparsed=unparsed_of(split),
+        unparsed=split.unparsed,
         forms=forms,
         room_before=room_of(headrooms[0]),
         room_after=room_of(headrooms[1]),
@@ -311,13 +311,6 @@ def largest_of(split: Decomposition) -> tuple[str, float, float] | None:
     rows = split.strategies.filter(~pl.col("strategy").is_in([OTHER, UNPARSED, TRUNCATED]))
     named = rows.select("strategy", "share_before", "share_after").rows()
     return max(named, key=lambda row: min(row[1:]), default=None)
-
-
-def unparsed_of(split: Decomposition) -> Unparsed | None:
-    """What the table of strategies says of unparsed responses."""
-    names = ("share_before", "share_after", "accuracy_before", "accuracy_after")
-    rows = split.strategies.filter(pl.col("strategy") == UNPARSED).select(names).rows()
-    return Unparsed(*(math.nan if x is None else float(x) for x in rows[0])) if rows else None
 
 
 def opposed_of(split: Decomposition) -> tuple[Opposed, ...]:

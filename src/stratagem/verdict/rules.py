@@ -127,7 +127,8 @@ RULES: tuple[Rule, ...] = (
         "fix the parts of the rules",
         lambda f: (
             "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
-            "model that loses them: say in [parts] of the rules where answers stand, and look again."
+            "model that loses them: say in [parts] of the rules where answers stand, or name the column of the "
+            "responses (--columns completion=COLUMN) if another text was read, and look again."
         ),
     ),
     Rule(

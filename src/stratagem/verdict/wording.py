@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from stratagem.decomposition.by_problem import HEADLINE
-from stratagem.decomposition.leading import lead_clause, level_in_words, ranges
+from stratagem.decomposition.leading import lead_clause, level_in_words, no_split, ranges
 from stratagem.records import Estimate, points
 from stratagem.verdict.facts import Carried, Facts, Opposed
 from stratagem.verdict.predicates import (
@@ -32,7 +32,7 @@ LEVELS = 3  # of the easiest and of the hardest difficulties, where there are to
 
 
 def headline(f: Facts) -> str:
-    return f"{_one_label(f)} {_headline(f)}" if f.labelled and one_label(f) else _headline(f)
+    return f"{_one_label(f)} {_headline(f)}" if one_label(f) else _headline(f)
 
 
 def _one_label(f: Facts) -> str:
@@ -47,6 +47,8 @@ def _headline(f: Facts) -> str:
     if math.isnan(f.gain.low):
         accuracies = f"from {percent(f.accuracy_before)} to {percent(f.accuracy_after)}"
         said = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
+        if not f.has_split and f.unparsed is not None and f.labelled:
+            return f"{said} {no_split(f.unparsed)}"
         return f"{said}{_enough('the change', f, f.problems_for_gain)}" if f.gain.value else said
     if excludes_zero(f.gain):
         verb = "rose" if f.gain.low > 0 else "fell"
@@ -61,6 +63,8 @@ def _headline(f: Facts) -> str:
         return (
             f"{said}. They hold counts without texts, so that selection and improvement cannot be told apart."
         )
+    if not f.has_split and f.unparsed is not None:
+        return f"{said}. {no_split(f.unparsed)}"
     parts = ranges(f.leading) if f.leading.order_dependent else _parts(f)
     return f"{said}{lead_clause(f)}: {parts}.{_needed(f)}"
 
@@ -138,11 +142,11 @@ def caveats(f: Facts) -> list[str]:
         lines.append(f"{percent(f.other_share)} of responses follow no named strategy.")
     if longer(f):
         lines.append(length(f))
-    if levels_disagree(f):
+    if levels_disagree(f) and f.has_split:
         lines.append(_levels(f))
     if f.unsupported_share >= UNSUPPORTED:
         lines.append(_unsupported(f))
-    if f.regrouped is not None and f.regrouped[2]:
+    if f.regrouped is not None and f.regrouped[2] and f.has_split:
         lines.append(_regrouped(f))
     if f.weak and not math.isnan(f.gain.low):
         lines.append(_narrow(f))
@@ -206,12 +210,14 @@ def _levels(f: Facts) -> str:
 def _other_level(f: Facts) -> str:
     """The split that does not lead, or what more responses to each problem would tell; nothing where that is moot."""
     x = f.by_problem
+    if not f.has_split:
+        return ""
     if x.lead is not None and x.leads:
         parts = [part("selection", f.selection), part("improvement", f.improvement)]
         return (
             f"By stratum, {level_in_words(f.by)}: {_list([*parts, part('new strategies', f.new_strategy)])}."
         )
-    if not f.paired or not f.labelled:
+    if not f.paired:
         return ""
     more = f"{HEADLINE} responses to each problem on both sides ({x.with_4:,} of {f.problems:,} have them)"
     if x.lead is None:
