@@ -20,6 +20,8 @@ WORDS = {
     "running": "the state of a run that is watched",
     "repeated": "what a log holds twice",
     "all": "every kind of problem, every weight",
+    "difficulty": "a column of every table of responses",
+    "figures": "a key of a study's file",
 }
 
 

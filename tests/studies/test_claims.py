@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from stratagem.records import ALL, Estimate, StratagemError
 from stratagem.stats.uncertainty import mean_estimate, t_interval
 from stratagem.studies.claims import REFUTED, UNDECIDED, UPHELD, judge, verdict, weakest
+from stratagem.studies.form import Part
 from stratagem.studies.quantities import Name, Quantity, Vector, at_level
-from stratagem.studies.study import Part, read_study
+from stratagem.studies.study import read_study
 
 STUDY = read_study("table1")
 CHANCE = STUDY.asked.chance

@@ -127,7 +127,7 @@ def reproduce(
         write_json(out / ELAPSED, {"elapsed_s": before + time.monotonic() - started})
     progress("report", 0, 1, {})
     rollouts, probes, curves, metrics = gather(study, replicates, out)
-    summary = Results(study, rollouts, probes).summarise(
+    summary = Results(study, rollouts, probes, curves).summarise(
         name=name,
         text=text,
         versions=versions(),

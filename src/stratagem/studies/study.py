@@ -14,58 +14,17 @@ import msgspec
 from stratagem.records import ALL, StratagemError
 from stratagem.settings import BaseConfig, GRPOConfig, LLMConfig, RolloutConfig, SFTConfig, read_steps
 from stratagem.studies.arm import NAME, Arm, Trained
+from stratagem.studies.form import ArmEntry, Claim, Part, Preset, Published, Values
 from stratagem.studies.quantities import Quantity
 from stratagem.tasks import DEFAULT, Task, make_task
 
 HERE = Path(__file__).parent
 Engine = Literal["native", "trl"]
 Figure = Literal["training", "strata", "errors", "attempts", "traces"]
-Values = dict[str, Any]
 # What a study is about: a file of --settings cannot change it.
 FIXED = ("title", "task", "arms", "claims", "published", "reference")
-
-
-class ArmEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An arm as the file has it: the arm it starts from, and the settings of its own of one stage."""
-
-    start: str | None = None
-    sft: Values | None = None
-    rl: Values | None = None
-
-
-class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings of both stages at one budget."""
-
-    sft: Values = {}
-    rl: Values = {}
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One inequality of a claim: a quantity above or below a limit in percentage points, at a level in percent.
-
-    Refuted where its opposite is shown: on the limit's other side, or beyond `refuted_below`, `refuted_above`.
-    """
-
-    statement: str
-    quantity: str
-    above: float | str | None = None
-    below: float | str | None = None
-    refuted_below: float | None = None
-    refuted_above: float | None = None
-    level: float = 95
-
-
-class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    id: str
-    statement: str
-    parts: list[Part]
-
-
-class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Numbers of a publication: pass@1 in percent, a row an arm, a column ``all`` or a kind of problem."""
-
-    columns: list[str]
-    percent: dict[str, list[float]]
+# What a study has from the one that it is `like`, where its own file does not say it.
+LIKE = ("source", "task", "base", "sft", "rl", "presets", "evaluations", "reference", "reasons", "llm", "trl")
 
 
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
@@ -361,7 +320,7 @@ def read_study(source: str | Path, own: Path | None = None, engine: Engine = "na
         StratagemError: a file is missing or a key or value is wrong; the message names it.
     """
     _, path = study_file(source)
-    whole, given = read_toml(path), {} if own is None else read_toml(own)
+    whole, given = whole_file(path), {} if own is None else read_toml(own)
     if (by_trl := whole.pop("trl", {})) and engine == "trl":
         whole = merged(whole, by_trl)
     try:
@@ -381,6 +340,32 @@ def read_study(source: str | Path, own: Path | None = None, engine: Engine = "na
     except (msgspec.ValidationError, StratagemError) as error:
         raise StratagemError(f"{own or path}: {error}") from None
     return study
+
+
+def whole_file(path: Path, through: tuple[Path, ...] = ()) -> Values:
+    """What a file says, and what the study that it is `like` says of settings where the file does not.
+
+    Args:
+        through: the files that are like this one.
+
+    Raises:
+        StratagemError: a file is missing or not TOML, or `like` is no study or leads back to a file.
+    """
+    said = read_toml(path)
+    other = said.pop("like", None)
+    if other is None:
+        return said
+    where = f"{path}: like = {other!r}"
+    if not isinstance(other, str):
+        raise StratagemError(f"{where}: must name a study that ships, or a file beside this one")
+    try:
+        _, source = study_file(other if other in shipped() else path.parent / other)
+    except StratagemError as error:
+        raise StratagemError(f"{where}: {error}") from None
+    if source in (*through, path):
+        raise StratagemError(f"{where}: is like this file itself; leave one `like` out")
+    theirs = whole_file(source, (*through, path))
+    return {name: theirs[name] for name in LIKE if name in theirs} | said
 
 
 def read_toml(path: Path) -> Values:

@@ -19,7 +19,7 @@ from stratagem.report.format import signed
 from stratagem.stats.uncertainty import mean_estimate, t_interval
 from stratagem.studies.arm import Arm
 from stratagem.studies.claims import judge
-from stratagem.studies.quantities import Name, Vector
+from stratagem.studies.quantities import ENDS, Name, Vector
 from stratagem.studies.study import Study
 from stratagem.study_result import ArmGain, ArmResult, Cells, Forced, Summary
 
@@ -35,10 +35,13 @@ class Results:
     Args:
         rollouts: labelled, with mode, seed (the replicate) and evaluation; `checkpoint` names the arm.
         probes: forced responses, with `forced` and seed.
+        curves: training responses counted: cell (the arm), seed, update, kind, strategy, n, right.
     """
 
-    def __init__(self, study: Study, rollouts: pl.DataFrame, probes: pl.DataFrame) -> None:
-        self.study, self.rollouts, self.probes = study, rollouts, probes
+    def __init__(
+        self, study: Study, rollouts: pl.DataFrame, probes: pl.DataFrame, curves: pl.DataFrame
+    ) -> None:
+        self.study, self.rollouts, self.probes, self.curves = study, rollouts, probes, curves
         self.seeds: list[int] = sorted(rollouts["seed"].unique())
         self.sampled = rollouts.filter(pl.col("mode") == "sampled")
 
@@ -74,6 +77,16 @@ class Results:
                 table = accuracy_table(rows.with_columns(evaluation=pl.lit(on)))
         table = table if name.kind == ALL else table.filter(kind=name.kind)
         return table.sort("problem_id")["accuracy"].to_numpy()
+
+    def updates(self, name: Name, replicate: int) -> Vector:
+        counts = self.curves.filter(cell=name.arm, seed=self.seeds[replicate])
+        first, last = counts["update"].min(), counts["update"].max()
+        width = max(1, round((last - first + 1) / 10))  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
+        there = pl.col("update") < first + width if name.at == ENDS[0] else pl.col("update") > last - width
+        part = pl.col("right") if name.strategy is None else pl.col("n").filter(strategy=name.strategy)
+        counts = counts.filter(there) if name.kind == ALL else counts.filter(there, kind=name.kind)
+        shares = counts.group_by("update").agg(share=part.sum() / pl.col("n").sum())
+        return shares.sort("update")["share"].to_numpy()
 
     def cells(self, rollouts: pl.DataFrame, evaluation: str) -> Cells:
         """pass@1 of each arm by column of the table; fractions with 95% intervals."""
