@@ -101,6 +101,7 @@ class Summary(Result, frozen=True, kw_only=True):
         cells: pass@1 of the first evaluation from sampled responses; `greedy` from greedy ones; `others` of other
             evaluations, by name.
         forced: by arm, strategy and kind.
+        losses: by arm: cross-entropy on held-out demonstrations, in nats a token.
         seeds: of the replicates.
         study: numbers of a publication, in percent, by arm and column.
         settings: what the file says of stages, evaluation and probe.
@@ -126,6 +127,7 @@ class Summary(Result, frozen=True, kw_only=True):
     others: dict[str, Cells] = msgspec.field(default_factory=dict)
     gains: dict[str, ArmGain] = msgspec.field(default_factory=dict)
     forced: dict[str, dict[str, dict[str, Forced]]] = msgspec.field(default_factory=dict)
+    losses: dict[str, Estimate] = msgspec.field(default_factory=dict)
     claims: tuple[ClaimResult, ...] = ()
     study: dict[str, dict[str, Real]] = msgspec.field(default_factory=dict)
     deviations: tuple[Deviation, ...] = ()

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from graphlib import TopologicalSorter
 
-from stratagem.settings import BaseConfig, GRPOConfig, RolloutConfig, SFTConfig, StageConfig
+from stratagem.settings import BaseConfig, GRPOConfig, RolloutConfig, SFTConfig, StageConfig, ValidationConfig
 from stratagem.studies.graph import Job
 from stratagem.tasks import make_task
 
@@ -34,6 +34,8 @@ def cost(config: StageConfig) -> float:
             return config.updates * config.batch * config.group * words * RL * (1 + config.inner) / 2
         case RolloutConfig():
             return config.size * (config.samples + config.greedy) * words * ROLLOUT
+        case ValidationConfig():  # forward alone: a third of training
+            return config.size * words * SFT / 3
 
 
 def seconds(jobs: Sequence[Job], workers: int, speed: float, everything: bool = False) -> float:

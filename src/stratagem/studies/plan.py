@@ -13,7 +13,7 @@ from stratagem.studies.graph import Job
 from stratagem.studies.study import Study
 from stratagem.workspace import CONFIG, differs, essence, plain, read_json
 
-ORDER = ("base", "sft", "rl", "rollout")
+ORDER = ("base", "sft", "rl", "rollout", "validation")
 BASE = "base"
 FREE = ("checkpoint",)  # of a rollout: a study calls its arms as it likes
 
@@ -27,6 +27,11 @@ def rollouts_of(home: Path, study: Study, arm: str, evaluation: str, force: str 
     folder = study.tree[arm].folder
     place = "rollouts" if evaluation == study.main else f"rollouts_{content_id(evaluation)[:6]}"
     return home / place / (folder if force is None else f"{folder}_{force}")
+
+
+def validation_of(home: Path, study: Study, arm: str) -> Path:
+    """Where an arm's cross-entropies lie."""
+    return home / "validation" / study.tree[arm].folder
 
 
 def plan(
@@ -80,6 +85,9 @@ def plan(
                         source,
                         f"{arm.name} {replicate}",
                     )
+            if (validation := study.validated(arm)) is not None:
+                place, trained = validation_of(home, study, arm.name), f"{arm.name} {replicate}"
+                add(f"validate {trained}", "validation", validation, place, home / arm.folder, trained)
     return sorted(jobs, key=lambda job: (ORDER.index(job.stage), -cost(job.config)))
 
 

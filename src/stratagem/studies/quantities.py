@@ -8,6 +8,7 @@
     gap('FB/RL(2-5)')                                         |selection| - |improvement|
     share('FB/RL(6-9)', 'forward', 'inversion')               how often a strategy is used; at='end' as above
     forced('FB/SFT', 'backward', 'inversion')                 accuracy where a strategy is forced
+    loss('FB/SFT')                                            cross-entropy on held-out demonstrations, nats a token
     chance + 8                                                the accuracy of a guess; numbers are percentage points
 
 With + and -, and numbers. With one replicate an interval covers the choice of problems (of updates, where training is
@@ -34,7 +35,7 @@ from stratagem.studies.arm import Arm
 from stratagem.tasks import Task
 
 TERMS = ("gain", "selection", "improvement", "new_strategy", "gap")
-MEASURES = ("accuracy", "share", "forced")
+MEASURES = ("accuracy", "share", "forced", "loss")
 CHANCE = "chance"
 ENDS = ("start", "end")  # of training: a tenth of the updates each
 Vector = NDArray[np.float64]
@@ -101,6 +102,11 @@ class Quantity:
             raise StratagemError(f"{text!r}: not of the form accuracy('ARM') - accuracy('ARM')") from None
         return replace(_sum(tree.body, str(text)), text=str(text))
 
+    @classmethod
+    def of(cls, name: Name) -> Quantity:
+        """The quantity that is one measure or term."""
+        return cls("", ((1, name),))
+
     def check(self, arms: Mapping[str, Arm], task: Task, evaluations: Sequence[str]) -> None:
         """
         Raises:
@@ -165,7 +171,7 @@ class Quantity:
         """Whether all names are over the same problems, or over equally many updates."""
         if all(name.at is not None for _, name in self.names):
             return len({source.updates(name, 0).size for _, name in self.names}) == 1
-        return len({(name.kind, name.on, name.at) for _, name in self.names}) == 1
+        return len({(name.kind, name.on, name.at, name.what == "loss") for _, name in self.names}) == 1
 
     def _over_one_set(self, source: Source, level: float) -> Estimate:
         def of_replicate(replicate: int) -> Vector:
@@ -261,6 +267,11 @@ def _forced(arm: str, strategy: str, kind: str = ALL) -> Name:
     return Name("forced", arm, strategy, kind)
 
 
+def _loss(arm: str, kind: str = ALL) -> Name:
+    _text(arm, kind)
+    return Name("loss", arm, None, kind)
+
+
 def _term(what: str) -> Callable[..., Name]:
     def make(arm: str) -> Name:
         _text(arm)
@@ -273,11 +284,13 @@ CALLS: dict[str, Callable[..., Name]] = {
     "accuracy": _accuracy,
     "share": _share,
     "forced": _forced,
+    "loss": _loss,
     **{term: _term(term) for term in TERMS},
 }
 FORMS = {
     "accuracy": "accuracy(ARM, KIND)",
     "share": "share(ARM, STRATEGY, KIND)",
     "forced": "forced(ARM, STRATEGY, KIND)",
+    "loss": "loss(ARM, KIND)",
     **{term: f"{term}(ARM)" for term in TERMS},
 }

@@ -12,7 +12,15 @@ from typing import Any, Literal, TypeVar, get_args
 import msgspec
 
 from stratagem.records import ALL, StratagemError
-from stratagem.settings import BaseConfig, GRPOConfig, LLMConfig, RolloutConfig, SFTConfig, read_steps
+from stratagem.settings import (
+    BaseConfig,
+    GRPOConfig,
+    LLMConfig,
+    RolloutConfig,
+    SFTConfig,
+    ValidationConfig,
+    read_steps,
+)
 from stratagem.studies.arm import NAME, Arm, Trained
 from stratagem.studies.form import ArmEntry, Claim, Part, Preset, Published, Values
 from stratagem.studies.quantities import Quantity
@@ -44,6 +52,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     rl: Values = {}
     presets: dict[str, Preset] = {}
     probe: Values | None = None
+    validation: Values | None = None
     published: Published | None = None
     reference: Values = {}
     reasons: dict[str, str] = {}
@@ -148,6 +157,16 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         taught = self.asked.chosen(str(mix))
         return taught if self.probe is not None and len(taught) > 1 else ()
 
+    def validated(self, arm: Arm) -> ValidationConfig | None:
+        """The demonstrations that an arm's cross-entropy is taken on: of the strategies that its SFT showed.
+
+        None for RL, and where the file asks for none.
+        """
+        if self.validation is None or arm.stage != "sft":
+            return None
+        mix = {**self.sft, **arm.settings}.get("strategy", "all")
+        return config_of(ValidationConfig, "validation", self.validation, task=self.task, strategy=mix)
+
     def held(self, **given: Any) -> LLMConfig:
         """How an LLM is held and trained: the file's `llm`, with what the caller gives in its place."""
         return LLMConfig(**{name: value for name, value in self.llm.items() if name != "model"} | given)
@@ -178,6 +197,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             known, reasons = known | options, dict.fromkeys(options, "an option of the command") | reasons
         different: list[Values] = []
         for name, theirs in known.items():
+            if name not in ours:  # of a stage that no arm has
+                continue
             if ours[name] == theirs or (name == "rl.updates" and within(ours[name], theirs)):
                 continue
             reason = reasons.get(name, "see the study file")
@@ -208,6 +229,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             for arm in self.tree.values():
                 for strategy in self.forced(arm):
                     self.rollouts(self.main, strategy)
+        for arm in self.tree.values():
+            self.validated(arm)
         known = {*self.reference, *self.reasons}
         there = {"model", *(f"{stage}.{f.name}" for stage, kind in STAGES.items() for f in fields(kind))}
         if unknown := sorted(known - there):
@@ -239,6 +262,10 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                 quantity = Quantity.parse(text)
                 quantity.check(self.tree, self.asked, list(self.evaluations))
                 for _, name in quantity.names:
+                    if name.what == "loss" and self.validated(self.tree[name.arm]) is None:
+                        raise StratagemError(
+                            f"{text!r}: no cross-entropy of {name.arm!r} is taken; [validation] takes it of SFT's arms"
+                        )
                     if name.what == "forced" and name.strategy not in self.forced(self.tree[name.arm]):
                         raise StratagemError(
                             f"{text!r}: no probe forces {name.arm!r} into {name.strategy!r}; [probe] forces an arm "

@@ -19,7 +19,7 @@ from stratagem.report.format import signed
 from stratagem.stats.uncertainty import mean_estimate, t_interval
 from stratagem.studies.arm import Arm
 from stratagem.studies.claims import judge
-from stratagem.studies.quantities import ENDS, Name, Vector
+from stratagem.studies.quantities import ENDS, Name, Quantity, Vector
 from stratagem.studies.study import Study
 from stratagem.study_result import ArmGain, ArmResult, Cells, Forced, Summary
 
@@ -36,12 +36,19 @@ class Results:
         rollouts: labelled, with mode, seed (the replicate) and evaluation; `checkpoint` names the arm.
         probes: forced responses, with `forced` and seed.
         curves: training responses counted: cell (the arm), seed, update, kind, strategy, n, right.
+        losses: cross-entropies of demonstrations: cell, seed, problem_id, kind, loss.
     """
 
     def __init__(
-        self, study: Study, rollouts: pl.DataFrame, probes: pl.DataFrame, curves: pl.DataFrame
+        self,
+        study: Study,
+        rollouts: pl.DataFrame,
+        probes: pl.DataFrame,
+        curves: pl.DataFrame,
+        losses: pl.DataFrame,
     ) -> None:
-        self.study, self.rollouts, self.probes, self.curves = study, rollouts, probes, curves
+        self.study, self.rollouts, self.probes = study, rollouts, probes
+        self.curves, self.losses = curves, losses
         self.seeds: list[int] = sorted(rollouts["seed"].unique())
         self.sampled = rollouts.filter(pl.col("mode") == "sampled")
 
@@ -70,6 +77,8 @@ class Results:
                 table = accuracy_table(
                     self.sampled.filter(seed=seed, checkpoint=name.arm, evaluation=on).with_columns(uses)
                 )
+            case "loss":
+                table = self.losses.filter(seed=seed, cell=name.arm).rename({"loss": "accuracy"})
             case _:
                 rows = self.probes.filter(seed=seed, checkpoint=name.arm, forced=name.strategy)
                 if rows.is_empty():
@@ -80,8 +89,9 @@ class Results:
 
     def updates(self, name: Name, replicate: int) -> Vector:
         counts = self.curves.filter(cell=name.arm, seed=self.seeds[replicate])
-        first, last = counts["update"].min(), counts["update"].max()
-        width = max(1, round((last - first + 1) / 10))  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
+        numbers = counts["update"].to_numpy()
+        first, last = int(numbers.min()), int(numbers.max())
+        width = max(1, round((last - first + 1) / 10))
         there = pl.col("update") < first + width if name.at == ENDS[0] else pl.col("update") > last - width
         part = pl.col("right") if name.strategy is None else pl.col("n").filter(strategy=name.strategy)
         counts = counts.filter(there) if name.kind == ALL else counts.filter(there, kind=name.kind)
@@ -162,6 +172,10 @@ class Results:
             others={name: self.cells(self.sampled, name) for name in others},
             gains=self.gains,
             forced=forced_table(self.probes),
+            losses={
+                arm: Quantity.of(Name("loss", arm)).estimate(self)
+                for arm in self.losses["cell"].unique(maintain_order=True)
+            },
             claims=judge(study.claims, self),
             seeds=tuple(self.seeds),
             **about,
