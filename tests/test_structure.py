@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stratagem.studies.study import read_study, shipped
+from stratagem.studies.files import shipped
+from stratagem.studies.study import read_study
 from stratagem.tasks import TASKS
 
 SOURCE = Path(__file__).parents[1] / "src" / "stratagem"

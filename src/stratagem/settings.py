@@ -359,9 +359,12 @@ def version_of(name: str, inputs: Mapping[str, Any]) -> int:
 
 
 def defaults(config: StageConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stage's settings are where nothing is said. Inputs have none, but for those of an LLM."""
+    """What a stage's settings are where nothing is said. Inputs have none, but for those of an LLM.
+
+    The task is the default one, whatever this stage's is: it is what most decides a result.
+    """
     plain = {"keep_rollouts": False} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
-    return recorded(type(config)(task=config.task)) | plain
+    return recorded(type(config)(task=config.task)) | plain | {"task": make_task(DEFAULT).spec}
 
 
 def modern(settings: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+from stratagem.records import ALL
+from stratagem.studies.quantities import Name
 
 Values = dict[str, Any]
 
@@ -43,6 +46,24 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     statement: str
     parts: list[Part]
+
+
+class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A chart that sets arms side by side: their accuracy, or how often they use `strategy`, on a `kind` of problem.
+
+    Along ``updates``, a line an arm, from the responses that it was trained on; along ``arms``, a line an evaluation.
+    """
+
+    title: str
+    arms: list[str]
+    along: Literal["updates", "arms"] = "updates"
+    strategy: str | None = None
+    kind: str = ALL
+
+    def name(self, arm: str, on: str | None = None) -> Name:
+        """What is drawn of an arm."""
+        what = "accuracy" if self.strategy is None else "share"
+        return Name(what, arm, self.strategy, self.kind, on, "end" if self.along == "updates" else None)
 
 
 class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -105,7 +105,7 @@ class Quantity:
     @classmethod
     def of(cls, name: Name) -> Quantity:
         """The quantity that is one measure or term."""
-        return cls("", ((1, name),))
+        return cls(f"{name.what} of {name.arm}", ((1, name),))
 
     def check(self, arms: Mapping[str, Arm], task: Task, evaluations: Sequence[str]) -> None:
         """

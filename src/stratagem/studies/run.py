@@ -24,9 +24,11 @@ from stratagem.studies import expected, graph
 from stratagem.studies.executors.local import Local
 from stratagem.studies.executors.ray import Cluster
 from stratagem.studies.executors.trl import REST, TRL, disk_space
+from stratagem.studies.files import study_file
+from stratagem.studies.form import Values
 from stratagem.studies.graph import Executor, Job, Progress
 from stratagem.studies.plan import elsewhere, home_of, plan, refuse_others, rollouts_of, validation_of
-from stratagem.studies.study import Engine, Study, Values, read_study, study_file
+from stratagem.studies.study import Engine, Study, read_study
 from stratagem.studies.summary import Results
 from stratagem.study_result import Asked, Deviation, Summary, decode
 from stratagem.tasks.table import label_table
@@ -111,6 +113,7 @@ def reproduce(
             finished = decode(recorded, str(out / SUMMARY))
             if finished.seeds == tuple(range(replicates)):
                 return finished
+    finished = elsewhere(out, STAGES)
     executor: Executor
     if cluster is not None:
         executor = cluster.executor(out, start.llm, accelerate)
@@ -119,10 +122,10 @@ def reproduce(
     else:
         workers = workers or min(os.cpu_count() or 1, 8)
         if not all(job.out.exists() for job in jobs):
-            announce(expected.seconds(jobs, workers, product_speed()))
+            announce(expected.REPORT + expected.seconds(jobs, workers, product_speed(), taken=finished))
         executor = Local(workers)
     try:
-        graph.run(jobs, executor, progress, elsewhere(out, STAGES))
+        graph.run(jobs, executor, progress, finished)
     finally:
         write_json(out / ELAPSED, {"elapsed_s": before + time.monotonic() - started})
     progress("report", 0, 1, {})

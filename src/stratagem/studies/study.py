@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import cached_property
@@ -22,17 +21,15 @@ from stratagem.settings import (
     read_steps,
 )
 from stratagem.studies.arm import NAME, Arm, Trained
-from stratagem.studies.form import ArmEntry, Claim, Part, Preset, Published, Values
+from stratagem.studies.files import merged, read_toml, study_file, whole_file
+from stratagem.studies.form import ArmEntry, Claim, Curve, Part, Preset, Published, Values
 from stratagem.studies.quantities import Quantity
 from stratagem.tasks import DEFAULT, Task, make_task
 
-HERE = Path(__file__).parent
 Engine = Literal["native", "trl"]
 Figure = Literal["training", "strata", "errors", "attempts", "traces"]
 # What a study is about: a file of --settings cannot change it.
 FIXED = ("title", "task", "arms", "claims", "published", "reference")
-# What a study has from the one that it is `like`, where its own file does not say it.
-LIKE = ("source", "task", "base", "sft", "rl", "presets", "evaluations", "reference", "reasons", "llm", "trl")
 
 
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
@@ -58,6 +55,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     reasons: dict[str, str] = {}
     claims: list[Claim] = []
     figures: list[Figure] = msgspec.field(default_factory=lambda: list(get_args(Figure)))
+    curves: list[Curve] = []
     llm: Values = {}
 
     # -- what is trained and asked -------------------------------------------------------------------------
@@ -251,6 +249,13 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             for number, part in enumerate(claim.parts, 1):
                 self.check_part(f"claims {claim.id!r}, part {number}", part)
 
+        for curve in self.curves:
+            for arm in curve.arms:
+                try:
+                    Quantity.of(curve.name(arm)).check(self.tree, self.asked, list(self.evaluations))
+                except StratagemError as error:
+                    raise StratagemError(f"curves {curve.title!r}: {error}") from None
+
     def check_part(self, where: str, part: Part) -> None:
         if (part.above is None) == (part.below is None):
             raise StratagemError(f"{where}: needs one of above and below")
@@ -312,30 +317,6 @@ def within(value: int, span: str) -> bool:
     return low <= value <= high
 
 
-# -- files -------------------------------------------------------------------------------------------------
-
-
-def shipped() -> dict[str, Path]:
-    """The studies that come with the package, by name."""
-    return {path.stem: path for path in sorted(HERE.glob("*.toml"))}
-
-
-def study_file(source: str | Path) -> tuple[str, Path]:
-    """The name and the file of a study: one that ships, or a user's own ``.toml``.
-
-    Raises:
-        StratagemError: there is no such study.
-    """
-    if str(source) in shipped():
-        return str(source), shipped()[str(source)]
-    path = Path(source)
-    if path.suffix == ".toml":
-        return path.stem, path
-    raise StratagemError(
-        f"{source}: no such study; there are {', '.join(shipped())}, or give a file FILE.toml"
-    )
-
-
 def read_study(source: str | Path, own: Path | None = None, engine: Engine = "native") -> Study:
     """A study, with every setting tried.
 
@@ -367,47 +348,3 @@ def read_study(source: str | Path, own: Path | None = None, engine: Engine = "na
     except (msgspec.ValidationError, StratagemError) as error:
         raise StratagemError(f"{own or path}: {error}") from None
     return study
-
-
-def whole_file(path: Path, through: tuple[Path, ...] = ()) -> Values:
-    """What a file says, and what the study that it is `like` says of settings where the file does not.
-
-    Args:
-        through: the files that are like this one.
-
-    Raises:
-        StratagemError: a file is missing or not TOML, or `like` is no study or leads back to a file.
-    """
-    said = read_toml(path)
-    other = said.pop("like", None)
-    if other is None:
-        return said
-    where = f"{path}: like = {other!r}"
-    if not isinstance(other, str):
-        raise StratagemError(f"{where}: must name a study that ships, or a file beside this one")
-    try:
-        _, source = study_file(other if other in shipped() else path.parent / other)
-    except StratagemError as error:
-        raise StratagemError(f"{where}: {error}") from None
-    if source in (*through, path):
-        raise StratagemError(f"{where}: is like this file itself; leave one `like` out")
-    theirs = whole_file(source, (*through, path))
-    return {name: theirs[name] for name in LIKE if name in theirs} | said
-
-
-def read_toml(path: Path) -> Values:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StratagemError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise StratagemError(f"{path}: not TOML: {error}") from None
-
-
-def merged(whole: Values, given: Values) -> Values:
-    """`whole` with the values of `given` in their places, table by table."""
-    result = dict(whole)
-    for name, value in given.items():
-        old = result.get(name)
-        result[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result

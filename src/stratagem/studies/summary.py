@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.result import Decomposed
@@ -19,6 +20,7 @@ from stratagem.report.format import signed
 from stratagem.stats.uncertainty import mean_estimate, t_interval
 from stratagem.studies.arm import Arm
 from stratagem.studies.claims import judge
+from stratagem.studies.curves import drawn
 from stratagem.studies.quantities import ENDS, Name, Quantity, Vector
 from stratagem.studies.study import Study
 from stratagem.study_result import ArmGain, ArmResult, Cells, Forced, Summary
@@ -87,16 +89,18 @@ class Results:
         table = table if name.kind == ALL else table.filter(kind=name.kind)
         return table.sort("problem_id")["accuracy"].to_numpy()
 
-    def updates(self, name: Name, replicate: int) -> Vector:
+    def by_update(self, name: Name, replicate: int) -> tuple[NDArray[np.int64], Vector]:
+        """The numbers of an arm's updates, and a measure of the responses of each."""
         counts = self.curves.filter(cell=name.arm, seed=self.seeds[replicate])
-        numbers = counts["update"].to_numpy()
-        first, last = int(numbers.min()), int(numbers.max())
-        width = max(1, round((last - first + 1) / 10))
-        there = pl.col("update") < first + width if name.at == ENDS[0] else pl.col("update") > last - width
+        counts = counts if name.kind == ALL else counts.filter(kind=name.kind)
         part = pl.col("right") if name.strategy is None else pl.col("n").filter(strategy=name.strategy)
-        counts = counts.filter(there) if name.kind == ALL else counts.filter(there, kind=name.kind)
-        shares = counts.group_by("update").agg(share=part.sum() / pl.col("n").sum())
-        return shares.sort("update")["share"].to_numpy()
+        shares = counts.group_by("update").agg(share=part.sum() / pl.col("n").sum()).sort("update")
+        return shares["update"].to_numpy(), shares["share"].to_numpy()
+
+    def updates(self, name: Name, replicate: int) -> Vector:
+        numbers, shares = self.by_update(name, replicate)
+        width = max(1, round(len(numbers) / 10))
+        return shares[:width] if name.at == ENDS[0] else shares[-width:]
 
     def cells(self, rollouts: pl.DataFrame, evaluation: str) -> Cells:
         """pass@1 of each arm by column of the table; fractions with 95% intervals."""
@@ -177,6 +181,7 @@ class Results:
                 for arm in self.losses["cell"].unique(maintain_order=True)
             },
             claims=judge(study.claims, self),
+            curves=tuple(drawn(curve, list(study.evaluations), self) for curve in study.curves),
             seeds=tuple(self.seeds),
             **about,
         )
