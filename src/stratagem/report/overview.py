@@ -22,7 +22,7 @@ class Compared:
 
 def render(overview: Overview) -> str:
     """The page as HTML text; its links lead to the studies' pages, which lie in folders beside it."""
-    claims = [(row, view.claim(claim)) for row in overview.studies for claim in row.claims]
+    claims = [(row, [view.claim(claim) for claim in row.claims]) for row in overview.studies if row.claims]
     context = {
         "answer": answer(overview),
         "claims": claims,

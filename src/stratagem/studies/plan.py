@@ -107,26 +107,39 @@ def refuse_others(jobs: list[Job], fingerprint: str, inputs: dict[str, Any]) -> 
         StratagemError: one was made with other settings.
     """
     for job in jobs:
-        path = job.out / CONFIG
-        if not path.is_file():
-            continue
-        settings = {name: value for name, value in recorded(job.config).items() if name not in FREE}
-        if job.model is not None and not job.needs:  # trained from the study's first model
-            settings |= {"model": fingerprint} | inputs
-        usual, version = defaults(job.config, inputs), version_of(job.stage, inputs)
-        if different := differs(read_json(path), job.stage, version, settings, usual, modern, partly=True):
+        if different := difference(job, job.out, fingerprint, inputs):
             raise StratagemError(
                 f"{job.out}: made with other settings ({different}); choose another --out or remove it"
             )
 
 
-def elsewhere(out: Path, stages: str) -> dict[str, Path]:
-    """Finished folders of the studies beside this one, by their addresses."""
+def difference(job: Job, folder: Path, fingerprint: str, inputs: dict[str, Any]) -> str:
+    """The first setting in which a folder is not what a job makes, in words; empty where there is none or no folder."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return ""
+    settings = {name: value for name, value in recorded(job.config).items() if name not in FREE}
+    if job.model is not None and not job.needs:  # trained from the study's first model
+        settings |= {"model": fingerprint} | inputs
+    usual, version = defaults(job.config, inputs), version_of(job.stage, inputs)
+    return differs(read_json(path), job.stage, version, settings, usual, modern, partly=True)
+
+
+def elsewhere(
+    jobs: list[Job], out: Path, stages: str, fingerprint: str, inputs: dict[str, Any]
+) -> dict[str, Path]:
+    """Finished folders of the studies beside this one that hold what jobs of it make, by their addresses.
+
+    Their settings are compared too, since a list of addresses may be of an older version, whose addresses left
+    something out.
+    """
     finished: dict[str, Path] = {}
+    wanted = {job.address: job for job in jobs}
     for listed in siblings(out, stages):
         for address, place in read_json(listed).items():
             folder = listed.parent / place
-            if folder.is_dir():
+            job = wanted.get(address)
+            if job is not None and folder.is_dir() and not difference(job, folder, fingerprint, inputs):
                 finished[address] = folder
     return finished
 

@@ -113,7 +113,7 @@ def reproduce(
             finished = decode(recorded, str(out / SUMMARY))
             if finished.seeds == tuple(range(replicates)):
                 return finished
-    finished = elsewhere(out, STAGES)
+    finished = elsewhere(jobs, out, STAGES, start.fingerprint, start.inputs)
     executor: Executor
     if cluster is not None:
         executor = cluster.executor(out, start.llm, accelerate)
