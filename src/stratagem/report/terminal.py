@@ -74,6 +74,15 @@ def show(summary: Summary, console: Console) -> None:
     )
 
 
+def show_claims(name: str, summary: Summary, console: Console) -> None:
+    """Prints a study's claims alone, as one of several."""
+    put = _printer(console)
+    put(Text.assemble((name, "bold"), f"  {summary.question}"))
+    for claim in view.claims(summary):
+        put(_claim(claim))
+    put()
+
+
 def _grid(*columns: str, fold: bool = False) -> Table:
     """A table whose numbers are never cut; with `fold` the names before them take another line where they must."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
