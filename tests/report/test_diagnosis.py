@@ -41,11 +41,15 @@ def test_the_answer_comes_first_and_every_part_is_there(page: str, one: dict[str
     verdict = one["verdict"]
     order = [
         verdict["sentence"][:40],
+        "Selection by choosing other strategies",
+        *verdict["key"],
         "Next " + verdict["action"],
-        *verdict["evidence"],
+        verdict["evidence"][0],
+        verdict["aim"],
         "2 warnings about the logs",
         "What was read Method",  # the contents
-        "Select or improve",
+        "The answer in full",
+        *verdict["evidence"][1:],
         "its share there may still be up to 6.5% to 7.1%",
         "Every way to account for the gain",
         "Strategies",

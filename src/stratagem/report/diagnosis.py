@@ -16,6 +16,11 @@ from stratagem.result import Findings
 
 LIMIT = 25_000_000  # bytes of a page
 MOST_ROWS = 200  # of a table: diagnosis.json has the rest
+MEANINGS = {
+    "selection": "by choosing other strategies, each executed as before",
+    "improvement": "by the same strategies, executed better",
+    "new_strategy": "by strategies not seen before",
+}
 OPENING = '<script type="application/json" id="rollouts">'
 
 
@@ -60,7 +65,8 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
         "ways": _ways(safe),
         "parts": [_parts(kept, entry) for entry in entries],
         "descriptions": {rule.name: rule.description for rule in safe.strategy_names},
-        "terms": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
+        "terms": [(view.TERMS[term], colour, MEANINGS[term]) for term, colour in charts.TERM_COLOURS.items()],
+        "term_colours": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "sides_legend": list(draw.SIDES.items()),
         "notes": shown.notes(entries[0]) if entries else [],
         "most": MOST_ROWS,

@@ -133,9 +133,32 @@ class Entry:
         return () if self.result.verdict is None else self.result.verdict.evidence
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """The pieces of evidence that stand beside the sentence."""
+        return () if self.result.verdict is None else self.result.verdict.key
+
+    @property
+    def why(self) -> str:
+        """Why this is next, in one sentence."""
+        return headline(self.evidence[0])[0] if self.evidence else ""
+
+    @property
+    def aim(self) -> str:
+        """How much the next action needs, and where it applies."""
+        return "" if self.result.verdict is None else self.result.verdict.aim
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """What stands on the first screen neither by itself nor in the sentence."""
+        return tuple(line for line in self.evidence if line not in (self.why, *self.key))
+
+    @property
     def headline(self) -> tuple[str, str]:
-        """What is said first, and the rest of it."""
-        return headline(self.sentence)
+        """What is said first, and the rest of it without the pieces of evidence that stand beside it."""
+        first, rest = headline(self.sentence)
+        for line in self.key:
+            rest = rest.replace(line, "")
+        return first, " ".join(rest.split())
 
     @property
     def orders(self) -> list[tuple[str, dict[str, Number]]]:
