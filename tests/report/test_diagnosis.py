@@ -47,11 +47,15 @@ def test_the_answer_comes_first_and_every_part_is_there(page: str, one: dict[str
         verdict["evidence"][0],
         verdict["aim"],
         "2 warnings about the logs",
-        "What was read Method",  # the contents
+        "In full Right and wrong Strategies",  # the contents
         "The answer in full",
         *verdict["evidence"][1:],
         "its share there may still be up to 6.5% to 7.1%",
         "Every way to account for the gain",
+        "What became right, and what wrong",
+        "211 are right more often",
+        "67 are right less often",
+        "Which strategy followed which",
         "Strategies",
         "Unused is not unable",
         "before 4.0 6.5",
@@ -118,8 +122,8 @@ def test_five_afters_stand_side_by_side() -> None:
     rows = [r for layer in [overview, *overview["layer"]] for r in layer.get("data", {}).get("values", [])]
     assert len({row["run"] for row in rows if "run" in row}) == 5
     assert html.count("<option value=") == 15
-    assert html.count('class="one"') == 15 * 5
-    assert len(re.findall(r'class="one" data-of="\d+">', html)) == 5  # one comparison is open in each part
+    assert html.count('class="one"') == 15 * 6
+    assert len(re.findall(r'class="one" data-of="\d+">', html)) == 6  # one comparison is open in each part
     assert "From one log to the next" in text
     assert '"from"' in json.dumps(path)  # ranges are drawn
     assert "rl-step-500" in text[:400]  # the whole way is the answer

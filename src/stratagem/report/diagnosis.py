@@ -11,6 +11,7 @@ from stratagem.report import diagnosis_charts as draw
 from stratagem.report import diagnosis_view as shown
 from stratagem.report.browser import browser_data
 from stratagem.report.diagnosis_view import Entry, Terms
+from stratagem.report.flips_view import matrix
 from stratagem.report.page import Charts
 from stratagem.result import Findings
 
@@ -68,8 +69,9 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
         "terms": [(view.TERMS[term], colour, MEANINGS[term]) for term, colour in charts.TERM_COLOURS.items()],
         "term_colours": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "sides_legend": list(draw.SIDES.items()),
-        "notes": shown.notes(entries[0]) if entries else [],
+        "notes": shown.notes(entries[0], evidence=True) if entries else [],
         "most": MOST_ROWS,
+        "flips": any(entry.result.flips is not None for entry in entries),
         "text": sample is not None,
     }
     html = page.render("diagnosis.html", context, kept, ["browser.js"])
@@ -145,6 +147,7 @@ def _parts(kept: Charts, entry: Entry) -> dict[str, Any]:
         "behaviours": seen,
         "unseen": [row.behaviour for row in result.behaviours if row not in seen],
         "behaviour_chart": kept.add(draw.behaviours(seen), f"{title}: behaviours") if seen else None,
+        "transitions": matrix(result.flips),
         "headroom": headroom,
         "headroom_chart": kept.add(draw.headroom(headroom), f"{title}: headroom")
         if headroom.before or headroom.after

@@ -8,9 +8,10 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from stratagem.decomposition.flips import Flips
 from stratagem.decomposition.parts import ByProblem
 from stratagem.decomposition.path import Step
-from stratagem.records import Stratum, part_of
+from stratagem.records import Estimate, Stratum, part_of
 from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
 from stratagem.report.view import TERMS, orders
 from stratagem.result import Comparison, Findings, LabelError
@@ -217,13 +218,17 @@ def headline(sentence: str) -> tuple[str, str]:
     return first, rest
 
 
-def notes(entry: Entry) -> list[str]:
-    """What has to be said beside a gain."""
+def notes(entry: Entry, evidence: bool = False) -> list[str]:
+    """What has to be said beside a gain.
+
+    Args:
+        evidence: whether the verdict's evidence and the flips stand beside it too: then what they say is left out.
+    """
     result = entry.result
     lines = [f"Strata by {', '.join(result.by)}." if result.by else "All problems as one stratum."]
     if not result.paired:
         lines.append("The problems before are not those after: strata are compared in their place.")
-    if result.by_problem.lead is not None:
+    if result.by_problem.lead is not None and not evidence:
         some = f"{plain(result.by_problem.with_4)} of {plain(result.problems)}"
         lines.append(
             f"By problem: {_in_two(result.by_problem)}; {some} problems have 4 responses on both sides."
@@ -233,9 +238,11 @@ def notes(entry: Entry) -> list[str]:
             f"{percent(share)}% of responses follow a strategy that the other side does not use there{_bounds(result)}."
         )
     first, last = finite(result.length_before), finite(result.length_after)
-    if first and last is not None:
+    if first and last is not None and not evidence:
         lengths = f"{plain(round(first))} → {plain(round(last))}"
         lines.append(f"Mean length of a response: {lengths} ({signed(last / first - 1, 0)}%).")
+    if result.flips is not None and not evidence:
+        lines.append(_flips(result.flips))
     if result.left_out_before or result.left_out_after:
         which = "of one side only" if result.paired else "of strata without two problems on either side"
         left = f"{plain(result.left_out_before)} before, {plain(result.left_out_after)} after"
@@ -249,6 +256,16 @@ def _in_two(split: ByProblem) -> str:
     """Choice and improvement with their intervals."""
     parts = {"choice": number(split.choice), "improvement": number(split.improvement)}
     return ", ".join(f"{name} {signed(term.value)} {signed_interval(term)}" for name, term in parts.items())
+
+
+def _flips(flips: Flips) -> str:
+    became = f"{_rate(flips.wrong_to_right)} became right, {_rate(flips.right_to_wrong)} wrong"
+    problems = f"{plain(flips.better)} problems are right more often, {plain(flips.worse)} less often"
+    return f"Of responses to the same problem, paired, {became}; {problems}."
+
+
+def _rate(estimate: Estimate) -> str:
+    return f"{percent(number(estimate).value)}%"
 
 
 def _bounds(result: Comparison) -> str:
