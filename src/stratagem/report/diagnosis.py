@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import polars as pl
 
+from stratagem.records import Stratum
 from stratagem.report import charts, format, page, view
 from stratagem.report import diagnosis_charts as draw
 from stratagem.report import diagnosis_view as shown
 from stratagem.report.browser import browser_data
 from stratagem.report.diagnosis_view import Entry, Terms
-from stratagem.report.flips_view import matrix
+from stratagem.report.flips_view import OTHERS, matrix
 from stratagem.report.page import Charts
 from stratagem.result import Findings
 
@@ -73,6 +75,9 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
         "most": MOST_ROWS,
         "flips": any(entry.result.flips is not None for entry in entries),
         "text": sample is not None,
+        "pair": partial(_pair, len(safe.sides) > 2 or len(safe.sides) == 1),
+        "place": _place,
+        "strategies_of": _strategies_of,
     }
     html = page.render("diagnosis.html", context, kept, ["browser.js"])
     html = html.encode("utf-8", "replace").decode()
@@ -82,6 +87,24 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
     browser = browser_data(sample, findings, LIMIT - len(html.encode()))
     data = browser.json.encode("utf-8", "replace").decode()
     return f"{head}{OPENING}{data}{tail}"
+
+
+def _pair(several: bool, entry: Entry, **more: str) -> dict[str, str]:
+    """What shows pairs of responses of a comparison in the browser; `several`: there are other sides too."""
+    ends = {"first": entry.before, "last": entry.after} if several else {}
+    return {"view": "pairs", **ends, **more}
+
+
+def _strategies_of(before: str, after: str) -> dict[str, str]:
+    """Of a pair of responses, the strategies asked for; those that a table joins cannot be."""
+    asked = {"from": before, "to": after}
+    return {side: name for side, name in asked.items() if name != OTHERS}
+
+
+def _place(stratum: Stratum, **more: str) -> dict[str, str]:
+    """What shows responses of a stratum in the browser."""
+    columns = {f"by.{name}": format.plain(value) for name, value in stratum.items() if name != "problem_id"}
+    return {**columns, **more}
 
 
 def _full_names(findings: Findings, safe: Findings) -> list[str]:

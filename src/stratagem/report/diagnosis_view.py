@@ -54,20 +54,25 @@ def shown(findings: Findings) -> Findings:
     Sentences and warnings keep the full names.
     """
     safe = msgspec.convert(tidy(msgspec.to_builtins(part_of(findings, Findings))), Findings)
-    steps = () if safe.path is None else safe.path.steps
-    names = dict.fromkeys(side.name for side in safe.sides)
-    names |= dict.fromkeys(name for pair in (*safe.comparisons, *steps) for name in (pair.before, pair.after))
-    called = apart(list(names))
+    names = called(safe)
 
     def renamed(pair: Pair) -> Pair:
-        return msgspec.structs.replace(pair, before=called[pair.before], after=called[pair.after])
+        return msgspec.structs.replace(pair, before=names[pair.before], after=names[pair.after])
 
     return msgspec.structs.replace(
         safe,
-        sides=tuple(msgspec.structs.replace(side, name=called[side.name]) for side in safe.sides),
+        sides=tuple(msgspec.structs.replace(side, name=names[side.name]) for side in safe.sides),
         comparisons=tuple(map(renamed, safe.comparisons)),
-        path=safe.path and msgspec.structs.replace(safe.path, steps=tuple(map(renamed, steps))),
+        path=safe.path and msgspec.structs.replace(safe.path, steps=tuple(map(renamed, safe.path.steps))),
     )
+
+
+def called(findings: Findings) -> dict[str, str]:
+    """What a page calls each side and each checkpoint, by its name that is safe to show."""
+    steps = () if findings.path is None else findings.path.steps
+    names = [side.name for side in findings.sides]
+    names += [name for pair in (*findings.comparisons, *steps) for name in (pair.before, pair.after)]
+    return apart(tidy(list(dict.fromkeys(names))))
 
 
 def apart(names: list[str]) -> dict[str, str]:
