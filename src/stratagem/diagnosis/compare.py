@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stratagem.decomposition.behaviours import BehaviourChange, compare_behaviours
 from stratagem.decomposition.decompose import decompose, decompose_pairs
+from stratagem.decomposition.flips import flips_of
 from stratagem.decomposition.headroom import Headroom, HeadroomTable, headroom, headroom_of_pairs
 from stratagem.decomposition.result import Decomposed, Decomposition
 from stratagem.decomposition.robustness import Regrouping, regroupings
@@ -91,6 +92,7 @@ def compare(
         unsupported=() if pairs is None or split.lead is None else unsupported(pairs, alpha=1 - level),
         behaviours=tuple(map(drop_small_intervals, behaviours)),
         passk=() if pairs is None else paired_attempts(pairs, level),
+        flips=None if pairs is None else flips_of(pairs, level=level),
         label_error=label_error(
             before, after, pairs, labels, doubted=split.lead is not None, draws=draws, level=level, seed=seed
         )
@@ -116,7 +118,8 @@ def without_strategies(result: Comparison) -> Comparison:
         )
         for row in result.strata
     ]
-    return msgspec.structs.replace(result, **undefined, strata=tuple(strata))
+    flips = result.flips and msgspec.structs.replace(result.flips, transitions=())
+    return msgspec.structs.replace(result, **undefined, strata=tuple(strata), flips=flips)
 
 
 Beside = tuple[Headrooms, Facts, Sequence[BehaviourChange], Sequence[Regrouping]]

@@ -14,7 +14,7 @@ from stratagem.diagnosis.columns import refining, strata_types, typed
 from stratagem.diagnosis.notes import examples, ordered, reading_notes, reasons
 from stratagem.labelling.fit import unfit_notes
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules
-from stratagem.records import UNPARSED, StratagemError
+from stratagem.records import FORM, UNPARSED, StratagemError
 from stratagem.rollouts.correctness import Correctness, choose
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, named_columns, problem_rows
@@ -39,7 +39,6 @@ KINDS = (
 MOST_STRATA = 60
 COUNTED = "counted"  # the strategy of all responses of a log that holds counts and no texts
 COUNTS = "counts alone"  # where the strategies of such a log come from, in words
-FORM = "answer_not_plain"  # the behaviour of a response that shows any behaviour of the answer's form
 STEPS = ("step", "global_step", "update")  # what readers call `checkpoint`
 MERGE_AT = 64
 

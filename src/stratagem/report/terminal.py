@@ -281,13 +281,16 @@ def _printer(console: Console) -> Callable[..., None]:
 def _next(entry: shown.Entry, put: Callable[..., None], brief: bool = False) -> None:
     if entry.action is None:
         return
-    first = entry.evidence[0] if entry.evidence else ""
+    said = entry.sentence
+    reasons = [] if brief else [line for line in (entry.why, entry.aim) if line and line not in said]
     put(
         Text.assemble(
-            ("Next: ", "bold"), (entry.action, "bold green"), "" if not first or brief else f". {first}"
+            ("Next: ", "bold"),
+            (entry.action, "bold green"),
+            ". ".join(["", " ".join(reasons)] if reasons else []),
         )
     )
-    for line in () if brief else entry.evidence[1:]:
+    for line in () if brief else (line for line in entry.key if line not in said):
         row = Table.grid(padding=(0, 1))
         row.add_row("-", Text(line, style="dim"))
         put(row)

@@ -18,16 +18,11 @@ from stratagem.decomposition.parts import ByProblem, Lead, Split, Unparsed
 from stratagem.decomposition.result import Decomposition
 from stratagem.decomposition.robustness import Regrouping
 from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
-from stratagem.stats.min_sample import (
-    MIN_GROUP,
-    MIN_NAMED_STRATUM,
-    MIN_PROBLEMS,
-    MIN_SHARE,
-    drop_small_intervals,
-)
+from stratagem.stats.min_sample import MIN_GROUP, MIN_PROBLEMS, MIN_SHARE, drop_small_intervals
 from stratagem.stats.pairs import Floats, Pairs
 from stratagem.stats.passk import passk
-from stratagem.stats.uncertainty import detectable, mean_estimate, needed_n, quantile
+from stratagem.stats.uncertainty import detectable, mean_estimate, needed_n
+from stratagem.verdict.places import Opposed, Place, new_of, opposed_of, places_of
 
 UNREAD = f"{UNPARSED} or {TRUNCATED}"
 STEADY = 1.1  # a problem's answers kept their length if the mean rose by less than this factor
@@ -94,15 +89,6 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Opposed:
-    """A part that pulled in opposite directions: the stratum where it added most, and the one where it cost most."""
-
-    part: str
-    up: tuple[str, Estimate]
-    down: tuple[str, Estimate]
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a verdict looks at. Accuracies, shares and gains are fractions; None means not known. An estimate from
     a handful of problems has no interval (`min_sample`).
@@ -123,6 +109,7 @@ class Facts:
         forms: behaviours of answer form.
         room_before, room_after: headroom. levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
+        places: the strata, where there are several. new: strategies that add something as new ones, most first.
         opposed: parts of which some strata's are above 0 and others' below, with intervals that hold together.
         paired: the problems are the same before and after.
     """
@@ -157,6 +144,8 @@ class Facts:
     levels: tuple[Level, ...] = ()
     regrouped: tuple[int, int, int] | None = None
     opposed: tuple[Opposed, ...] = ()
+    places: tuple[Place, ...] = ()
+    new: tuple[str, ...] = ()
     paired: bool = True
     reverse: Split = field(default_factory=Split)
     by_problem: ByProblem = field(default_factory=ByProblem)
@@ -301,6 +290,8 @@ def facts_of(
         room_before=room_of(headrooms[0]),
         room_after=room_of(headrooms[1]),
         opposed=opposed_of(split),
+        places=places_of(split),
+        new=new_of(split),
         paired=split.paired,
         reverse=split.reverse,
     )
@@ -311,27 +302,6 @@ def largest_of(split: Decomposition) -> tuple[str, float, float] | None:
     rows = split.strategies.filter(~pl.col("strategy").is_in([OTHER, UNPARSED, TRUNCATED]))
     named = rows.select("strategy", "share_before", "share_after").rows()
     return max(named, key=lambda row: min(row[1:]), default=None)
-
-
-def opposed_of(split: Decomposition) -> tuple[Opposed, ...]:
-    """Selection and improvement where strata pull in opposite directions, with intervals that hold together
-    (Bonferroni)."""
-    if "problem_id" in split.by or split.strata.height < 2:
-        return ()
-    z = quantile(1 - (1 - split.level) / split.strata.height, math.inf)
-    table: list[Opposed] = []
-    for part in ("selection", "improvement"):
-        known: list[tuple[str, Estimate]] = []
-        for row in split.strata.filter(pl.col(f"{part}_se") > 0).iter_rows(named=True):
-            value, se = row[part], row[f"{part}_se"]
-            term = Estimate(value, value - z * se, value + z * se, se, row["problems"])
-            if row["problems"] >= MIN_NAMED_STRATUM and (term.low > 0 or term.high < 0):
-                names = ("(none)" if row[name] is None else str(row[name]) for name in split.by)
-                known.append((", ".join(names), term))
-        up, down = (pick(known, key=lambda named: named[1].value, default=None) for pick in (max, min))
-        if up and down and up[1].value > 0 > down[1].value:
-            table.append(Opposed(part, up, down))
-    return tuple(table)
 
 
 def forms_of(behaviours: Sequence[BehaviourChange]) -> tuple[Carried, ...]:

@@ -84,8 +84,8 @@ OF_MEASUREMENT: Scenarios = {
         "fix the format first",
         "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
         " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
-        'improvement added 3.0 points (1.0 to 5.0). 40.0% of responses before and 1.0% after show "answer'
-        ' as equation"; this change by itself added 8.0 points (7.0 to 9.0), all else added 4.0 points '
+        "improvement added 3.0 points (1.0 to 5.0). 8.0 of the 12.0 points (7.0 to 9.0) are answer format: "
+        '40.0% of responses before and 1.0% after show "answer as equation"; all else added 4.0 points '
         "(2.0 to 6.0).",
         "Most of the change lies in the form of answers.",
     ),
