@@ -1,169 +1,29 @@
 """How often the verdict's advice is the right one: simulated situations whose right advice is known.
 
     python benchmarks/verdicts.py --runs 20
+    python benchmarks/verdicts.py --drawn 200
 
-Each situation has 1,000 problems of two difficulties with 8 responses before and after, from stated shares,
-accuracies and lengths. The right advice is written beside them. Prints for every situation how many runs get it, and
-what the others get.
+Each situation (`situations.py`) has 1,000 problems of two difficulties with 8 responses before and after, from stated
+shares, accuracies and lengths. The right advice is written beside them. Prints for every situation how many runs get
+it, and what the others get. With `--drawn`, so many situations are drawn at random instead (`drawn_situations.py`),
+each with parameters of its own, the kinds in turn.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
-import polars as pl
+from drawn_situations import KINDS, drawn
+from situations import BY, SITUATIONS, Situation, simulate
 
 from stratagem.decomposition.decompose import decompose_pairs
 from stratagem.decomposition.headroom import headroom_of_pairs
 from stratagem.stats.pairs import pair
 from stratagem.verdict.facts import facts_from
-from stratagem.verdict.rules import ACTIONS, verdict
-
-NAMES = ("A", "B", "N", "unparsed")
-BY = ("difficulty",)
-Row = tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Shares and accuracies of A, B, N and unparsed responses, before and after, on easy problems.
-
-    Attributes:
-        right: the actions that are right.
-        harder: taken from every accuracy on hard problems, before and after.
-        hidden: half of the problems, of both difficulties, have A and B the other way round: a type without a name.
-        spread: how much a problem's ease varies. length: mean length before and after; `tied`: only a problem whose
-            answers grow gets better.
-    """
-
-    name: str
-    right: tuple[str, ...]
-    share: tuple[Row, Row]
-    accuracy: tuple[Row, Row]
-    harder: tuple[float, float] = (0.0, 0.0)
-    hidden: bool = False
-    spread: float = 0.3
-    length: tuple[float, float] = (100.0, 100.0)
-    tied: bool = False
-
-
-SAME = ((0.5, 0.5, 0, 0), (0.5, 0.5, 0, 0))
-EVEN = (0.5, 0.5, 0, 0)
-GO = ("continue RL on this mix",)
-SITUATIONS = (
-    Situation(
-        "unread answers 30% to 2%",
-        ("fix the format first",),
-        ((0.35, 0.35, 0, 0.3), (0.49, 0.49, 0, 0.02)),
-        ((0.6, 0.6, 0, 0), (0.6, 0.6, 0, 0)),
-    ),
-    Situation(
-        "unread answers 10% to 1%",
-        ("fix the format first",),
-        ((0.45, 0.45, 0, 0.1), (0.495, 0.495, 0, 0.01)),
-        ((0.6, 0.6, 0, 0), (0.6, 0.6, 0, 0)),
-    ),
-    Situation(
-        "gain by longer answers",
-        ("compare at one token budget",),
-        SAME,
-        ((0.4, 0.4, 0, 0), (0.6, 0.6, 0, 0)),
-        length=(100, 160),
-        tied=True,
-    ),
-    Situation(
-        "zero signal", ("lower the RL difficulty",), SAME, ((0.01, 0.01, 0, 0), (0.04, 0.04, 0, 0)), spread=0
-    ),
-    Situation(
-        "saturated", ("raise the RL difficulty",), SAME, ((0.9, 0.9, 0, 0), (0.99, 0.99, 0, 0)), spread=0
-    ),
-    Situation(
-        "new strategies lead",
-        ("probe the new strategies",),
-        (EVEN, (0.3, 0.3, 0.4, 0)),
-        ((0.4, 0.4, 0, 0), (0.42, 0.42, 0.8, 0)),
-    ),
-    Situation(
-        "execution worse", ("go back to an earlier checkpoint",), SAME, ((0.6, 0.6, 0, 0), (0.5, 0.5, 0, 0))
-    ),
-    Situation("choice worse", ("rebalance the RL mix",), (EVEN, (0.85, 0.15, 0, 0)), ((0.3, 0.7, 0, 0),) * 2),
-    Situation("selection left", GO, (EVEN, (0.25, 0.75, 0, 0)), ((0.3, 0.8, 0, 0),) * 2),
-    Situation("execution with room", GO, (EVEN, (0.48, 0.52, 0, 0)), ((0.3, 0.4, 0, 0), (0.42, 0.52, 0, 0))),
-    Situation("nothing changed", ("change the RL data",), SAME, ((0.45, 0.55, 0, 0),) * 2),
-    Situation(
-        "selection exhausted, hard problems weak",
-        ("raise the RL difficulty",),
-        (EVEN, (0.02, 0.98, 0, 0)),
-        ((0.4, 0.95, 0, 0),) * 2,
-        harder=(0.35, 0.35),
-    ),
-    Situation("execution +20, strategies equal", GO, SAME, ((0.3, 0.3, 0, 0), (0.5, 0.5, 0, 0))),
-    Situation(
-        "selection = improvement = +5.8",
-        GO,
-        (EVEN, (0.355, 0.645, 0, 0)),
-        ((0.3, 0.7, 0, 0), (0.358, 0.758, 0, 0)),
-    ),
-    Situation(
-        "selection +5.9, improvement +8",
-        GO,
-        (EVEN, (0.3525, 0.6475, 0, 0)),
-        ((0.3, 0.7, 0, 0), (0.38, 0.78, 0, 0)),
-    ),
-    Situation(
-        "hidden types, routing alone",
-        ("collect more samples",),
-        (EVEN, (0.9, 0.1, 0, 0)),
-        ((0.85, 0.1, 0, 0),) * 2,
-        hidden=True,
-        spread=0,
-    ),
-)
-
-
-def simulate(
-    situation: Situation, problems: int, samples: int, rng: np.random.Generator
-) -> list[pl.DataFrame]:
-    """Counts by half, before and after; a problem's ease is shared by both."""
-    hard, other = np.arange(problems) % 2, np.arange(problems) // 2 % 2
-    ease = np.clip(rng.normal(0, 1, problems), -2, 2) * situation.spread / 2
-    grows = rng.random(problems) < 0.7
-    tables: list[pl.DataFrame] = []
-    for side in (0, 1):
-        share, rate = (
-            np.tile(np.array(rows[side], dtype=float), (problems, 1))
-            for rows in (situation.share, situation.accuracy)
-        )
-        length = np.full(problems, situation.length[0])
-        if side:
-            length = np.where(grows, situation.length[1], situation.length[0])
-        if side and situation.tied:
-            rate[~grows] = situation.accuracy[0]
-        if situation.hidden:
-            swap = other == 1
-            share[swap, :2], rate[swap, :2] = share[swap, 1::-1], rate[swap, 1::-1]
-        rate = np.maximum(rate - situation.harder[side] * hard[:, None], 0)
-        rate = rate + ease[:, None] * np.minimum(rate, 1 - rate)
-        for half in (0, 1):
-            n = rng.multinomial(samples // 2, share)
-            right = rng.binomial(n, rate)
-            p, s = np.nonzero(n)
-            columns = {
-                "problem_id": p.astype(str),
-                "difficulty": hard[p],
-                "strategy": np.array(NAMES)[s],
-                "half": np.full(p.size, half),
-                "side": np.full(p.size, side),
-                "n": n[p, s],
-                "right": right[p, s].astype(float),
-                "length": length[p] * n[p, s],
-            }
-            tables.append(pl.DataFrame(columns))
-    whole = pl.concat(tables)
-    return [whole.filter(pl.col("side") == side).drop("side") for side in (0, 1)]
+from stratagem.verdict.rules import verdict
 
 
 def advice(situation: Situation, problems: int, samples: int, rng: np.random.Generator) -> str:
@@ -177,31 +37,48 @@ def advice(situation: Situation, problems: int, samples: int, rng: np.random.Gen
     return verdict(facts_from(split, pairs, headrooms=rooms, stratified=False)).action
 
 
+def situations(
+    number: int, runs: int, seed: int
+) -> Iterator[tuple[str, list[Situation], list[np.random.SeedSequence]]]:
+    """Kinds of situation by name, with their situations and a seed for each.
+
+    Args:
+        number: situations to be drawn; 0 for those that are written down, each so many `runs`.
+    """
+    if not number:
+        for i, situation in enumerate(SITUATIONS):
+            yield situation.name, [situation] * runs, np.random.SeedSequence([seed, i]).spawn(runs)
+        return
+    children = np.random.SeedSequence([seed, len(SITUATIONS)]).spawn(2 * number)
+    for i, kind in enumerate(KINDS):
+        mine = range(i, number, len(KINDS))
+        drawn_here = [drawn(kind, np.random.default_rng(children[2 * j])) for j in mine]
+        yield kind.name, drawn_here, [children[2 * j + 1] for j in mine]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="How often the verdict's advice is right.")
     parser.add_argument("--runs", type=int, default=20, help="of every situation")
+    parser.add_argument(
+        "--drawn", type=int, default=0, help="situations drawn at random, in place of those written down"
+    )
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--samples", type=int, default=8, help="responses a problem, an even number")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     print("| situation | right advice | right | other advice |\n|---|---|---:|---|")
-    total = 0
-    for number, situation in enumerate(SITUATIONS):
-        assert set(situation.right) <= set(ACTIONS)
-        children = np.random.SeedSequence([args.seed, number]).spawn(args.runs)
+    total = tried = 0
+    for name, each, seeds in situations(args.drawn, args.runs, args.seed):
+        wanted = each[0].right
         given = Counter(
-            advice(situation, args.problems, args.samples, np.random.default_rng(c)) for c in children
+            advice(situation, args.problems, args.samples, np.random.default_rng(seed))
+            for situation, seed in zip(each, seeds, strict=True)
         )
-        right = sum(given[action] for action in situation.right)
-        total += right
-        others = ", ".join(
-            f"{action} {n}" for action, n in given.most_common() if action not in situation.right
-        )
-        print(
-            f"| {situation.name} | {' or '.join(situation.right)} | {right} of {args.runs} | {others} |",
-            flush=True,
-        )
-    print(f"\n{total} of {args.runs * len(SITUATIONS)} right")
+        right = sum(given[action] for action in wanted)
+        total, tried = total + right, tried + len(each)
+        others = ", ".join(f"{action} {n}" for action, n in given.most_common() if action not in wanted)
+        print(f"| {name} | {' or '.join(wanted)} | {right} of {len(each)} | {others} |", flush=True)
+    print(f"\n{total} of {tried} right")
 
 
 if __name__ == "__main__":

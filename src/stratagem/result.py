@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from stratagem.decomposition.behaviours import BehaviourChange
+from stratagem.decomposition.flips import Flips
 from stratagem.decomposition.headroom import Headroom
 from stratagem.decomposition.path import Path
 from stratagem.decomposition.result import Decomposed
@@ -106,7 +107,8 @@ class LabelError(Result, frozen=True):
 class Compared(Decomposed, frozen=True, kw_only=True):
     """Two sides compared: the gain with its parts, and all that is said beside them.
 
-    Of logs that hold counts alone, what rests on strategies (`OF_STRATEGIES`) is undefined.
+    Of logs that hold counts alone, what rests on strategies (`OF_STRATEGIES`) is undefined. `flips` is None where the
+    problems are not the same.
     """
 
     headroom: Headrooms = Headrooms()
@@ -116,6 +118,7 @@ class Compared(Decomposed, frozen=True, kw_only=True):
     unsupported: tuple[Unsupported, ...] = ()
     behaviours: tuple[BehaviourChange, ...] = ()
     passk: tuple[Attempts, ...] = ()
+    flips: Flips | None = None
     label_error: LabelError | None = None
     robustness: tuple[Regrouping, ...] = ()
     verdict: Verdict | None = None

@@ -2,7 +2,8 @@
 
 The goldens are what version 0.1 printed: `stratagem diagnose before.parquet after_algorithmic.parquet --json` without
 paths and without `comparisons`, which say the same again; and `stratagem decompose --by dataset --json` on both logs
-labelled by the math rules. Added since to the evidence: the line "By problem".
+labelled by the math rules. Changed since in the evidence: the line "By problem" is new, and forms of the answer are
+one line.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import pytest
 
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.studies.study import read_study, shipped, study_file
+from stratagem.studies.files import shipped, study_file
+from stratagem.studies.study import read_study
 
 MINE = """
 title = "Two strategies or one"
@@ -141,6 +142,7 @@ def test_two_arms_may_not_share_a_folder(tmp_path: Path) -> None:
             "quantity = \"forced('two', 'forward')\"\nabove = 0",
             "part 1: .*no probe forces 'two' into 'forward'",
         ),
+        ("quantity = \"loss('two')\"\nabove = 0", "part 1: .*no cross-entropy of 'two' is taken"),
     ],
 )
 def test_a_claim_is_checked_before_anything_runs(tmp_path: Path, part: str, message: str) -> None:
@@ -150,6 +152,68 @@ def test_a_claim_is_checked_before_anything_runs(tmp_path: Path, part: str, mess
     )
     with pytest.raises(StratagemError, match=rf"claims '1', {message}"):
         read_study(path)
+
+
+def test_cross_entropy_is_of_what_sft_showed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'validation = {{ steps = "2-3", size = 8 }}\n{MINE}')
+    study = read_study(path)
+    taken = {name: study.validated(arm) for name, arm in study.tree.items()}
+    assert taken["two, then RL"] is None
+    assert taken["one"] is not None
+    assert (taken["one"].strategy, taken["one"].steps, taken["one"].size) == ("F", (2, 3), 8)
+    path.write_text(f'validation = {{ setps = "2-3" }}\n{MINE}')
+    with pytest.raises(StratagemError, match=r"mine\.toml: validation: no setting 'setps'"):
+        read_study(path)
+
+
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [
+        ('arms = ["three"]', "curves 'x': .*no arm 'three'; there are one, two"),
+        ('arms = ["one"]', "curves 'x': .*'one' is no RL"),
+        ('arms = ["one"]\nalong = "arms"\nstrategy = "sideways"', "curves 'x': .*no strategy 'sideways'"),
+        ('arms = ["one"]\nalong = "arms"\nkind = "odd"', "curves 'x': .*no kind 'odd'"),
+        ('arms = ["one"]\nalong = "side"', r"Invalid enum value 'side' - at `\$.curves"),
+    ],
+)
+def test_a_curve_is_checked_before_anything_runs(tmp_path: Path, curve: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'{MINE}\n[[curves]]\ntitle = "x"\n{curve}\n')
+    with pytest.raises(StratagemError, match=rf"mine\.toml: {message}"):
+        read_study(path)
+
+
+# -- one study like another --------------------------------------------------------------------------------
+
+
+def test_a_study_like_another_has_its_settings_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text(
+        f'sft = {{ epochs = 3 }}\nabout = "The first."\npresets.quick.rl.updates = 7\nprobe = {{}}\n{MINE}'
+    )
+    (tmp_path / "second.toml").write_text(
+        'title = "Second"\nlike = "first.toml"\npresets.slow.rl.updates = 70\narms.one.sft.strategy = "F"\n'
+    )
+    second = read_study(tmp_path / "second.toml")
+    assert (second.title, second.about, second.probe, list(second.arms)) == ("Second", "", None, ["one"])
+    assert second.sft == {"epochs": 3}
+    assert list(second.presets) == ["slow"]  # what a file says is whole
+    assert second.rollouts("held-out").steps == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        ('"tabel1"', "like = 'tabel1': .*no such study; there are "),
+        ('"nothing.toml"', r"nothing\.toml: No such file"),
+        ("3", "like = 3: must name a study that ships, or a file beside this one"),
+        ('"mine.toml"', "like = 'mine.toml': is like this file itself"),
+    ],
+)
+def test_like_what_is_not_there_is_one_line(tmp_path: Path, like: str, message: str) -> None:
+    (tmp_path / "mine.toml").write_text(f"like = {like}\n{MINE}")
+    with pytest.raises(StratagemError, match=message):
+        read_study(tmp_path / "mine.toml")
 
 
 def test_no_such_study(tmp_path: Path) -> None:

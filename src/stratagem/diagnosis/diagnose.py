@@ -17,7 +17,8 @@ from stratagem.decomposition.path import path as path_of
 from stratagem.diagnosis import match
 from stratagem.diagnosis.columns import refinements
 from stratagem.diagnosis.compare import compare
-from stratagem.diagnosis.side import Look, Side, open_side, pooled, read_side, strata
+from stratagem.diagnosis.notes import pooled
+from stratagem.diagnosis.side import Look, Side, open_side, read_side, strata
 from stratagem.diagnosis.table import TableWriter, read_sample
 from stratagem.diagnosis.visible import visible_shift_of
 from stratagem.label_error.quality import LabelQuality

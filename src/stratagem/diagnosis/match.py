@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from stratagem.diagnosis.side import Opened, Side, ordered
+from stratagem.diagnosis.notes import ordered, unread_note
+from stratagem.diagnosis.side import Opened, Side
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.problems import Join
 from stratagem.stats.counts import MEASURES, merge
@@ -194,15 +195,8 @@ def differences(sides: Sequence[Side]) -> list[str]:
     for side in sides:
         unparsed = side.counts.filter(strategy=UNPARSED)["n"].sum()
         if side.rules is not None and unparsed > side.about["responses"] / 2:
-            notes.append(
-                f"{side.name}: no answer was found in {unparsed / side.about['responses']:.0%} of the responses; "
-                "say where it stands in [parts] of the rules (docs/rules.md)"
-            )
-        notes += [f"{side.name}: {note}" for note in side.about["notes"]]
-        if again := side.about["repeated"]:
-            notes.append(
-                f"{side.name}: {again} rows repeat responses that the log holds already; they were read once"
-            )
+            notes.append(unread_note(side.name, float(unparsed) / side.about["responses"]))
+        notes += side.about["notes"]
         lost = sum(side.about["left_out"].values())
         if lost > 0.02 * (lost + side.about["responses"]):
             notes.append(

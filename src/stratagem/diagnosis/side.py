@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import polars as pl
 
 from stratagem.decomposition.behaviours import count_behaviours
 from stratagem.diagnosis.columns import refining, strata_types, typed
+from stratagem.diagnosis.notes import examples, ordered, reading_notes, reasons
+from stratagem.labelling.fit import unfit_notes
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules
-from stratagem.records import UNPARSED, StratagemError
+from stratagem.records import FORM, UNPARSED, StratagemError
 from stratagem.rollouts.correctness import Correctness, choose
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, named_columns, problem_rows
@@ -37,7 +39,6 @@ KINDS = (
 MOST_STRATA = 60
 COUNTED = "counted"  # the strategy of all responses of a log that holds counts and no texts
 COUNTS = "counts alone"  # where the strategies of such a log come from, in words
-FORM = "answer_not_plain"  # the behaviour of a response that shows any behaviour of the answer's form
 STEPS = ("step", "global_step", "update")  # what readers call `checkpoint`
 MERGE_AT = 64
 
@@ -138,6 +139,10 @@ class Opened:
         """Whether the log holds counts and no texts."""
         return self.log.counts_only
 
+    def unfit(self) -> list[str]:
+        """What to do where the rules are not for such responses."""
+        return [] if self.counted else unfit_notes(self.name, self.first["completion"], self.rules)
+
     def batches(self, keys: Mapping[str, pl.DataType] | None = None) -> Iterator[pl.DataFrame]:
         """Labelled batches: the log's columns with checkpoint, problem_id, sample, score (null where there is none),
         length, strategy and what else the labels bring. `keys` get the types given, text without nulls."""
@@ -174,7 +179,7 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
     log = read_rollouts(paths, replace(look.read, problem=look.columns()))
     first = log.first()
     if first is None or first.is_empty():
-        raise StratagemError(f"{paths[0]}: no response in it{_reasons(log)}")
+        raise StratagemError(f"{paths[0]}: no response in it{reasons(log)}")
     look = look.as_declared(log)
     chosen = rows_of(log, first, look.where, name)
     first = chosen.of(first)
@@ -295,7 +300,7 @@ def read_side(
             behaviours = [merge(behaviours)] if behaviours else []
         progress(rows, 0)
     if not tables:
-        raise StratagemError(f"{opened.name}: no response that can be used{_reasons(log)}")
+        raise StratagemError(f"{opened.name}: no response that can be used{reasons(log)}")
     counts = merge(tables)
     asked = pl.concat(problems).unique(maintain_order=True)
     check_ids(opened.name, asked, opened.look.join)
@@ -318,13 +323,12 @@ def read_side(
             "checkpoints": ordered(opened.chosen.checkpoints),
             "left_out": {**dict(log.left_out), **({"no score": unscored} if unscored else {})},
             "left_out_examples": examples(log),
-            "repeated": log.repeated,
-            "notes": list(log.notes),
+            "notes": reading_notes(opened.name, log),
             "length_unit": opened.unit,
         },
         labels=opened.labels,
         rules=opened.rules,
-        notes=tuple(opened.chosen.notes()),
+        notes=(*opened.chosen.notes(), *opened.unfit()),
     )
 
 
@@ -406,36 +410,3 @@ def spread(counts: pl.DataFrame) -> dict[str, float]:
     """Fewest, median and most responses of a problem."""
     each = counts.group_by("checkpoint", "problem_id").agg(pl.col("n").sum())["n"]
     return {"min": int(each.min() or 0), "median": float(each.median() or 0), "max": int(each.max() or 0)}  # type: ignore[arg-type]
-
-
-def ordered(checkpoints: Iterable[str]) -> list[str]:
-    """Names of checkpoints in their order: numbers by size, other names as they are."""
-
-    def key(name: str) -> tuple[int, float, str]:
-        try:
-            return 0, float(name), name
-        except ValueError:
-            return 1, 0.0, name
-
-    return sorted(checkpoints, key=key)
-
-
-def pooled(name: str, checkpoints: Sequence[str]) -> list[str]:
-    """A note where a log that is taken as one holds several checkpoints."""
-    if len(checkpoints) < 2:
-        return []
-    some = ", ".join(checkpoints if len(checkpoints) <= 4 else [*checkpoints[:3], "…", checkpoints[-1]])
-    return [
-        f"{name}: its responses are of {len(checkpoints)} steps ({some}) and are taken together; "
-        "`stratagem diagnose LOG --checkpoint step` tells them apart"
-    ]
-
-
-def examples(log: Log) -> list[dict[str, Any]]:
-    """The first records that gave no response, without their texts."""
-    return [{"file": record.file, "row": record.row, "reason": record.reason} for record in log.examples]
-
-
-def _reasons(log: Log) -> str:
-    parts = ", ".join(f"{n} x {reason}" for reason, n in log.left_out.items())
-    return f" (left out: {parts})" if parts else ""

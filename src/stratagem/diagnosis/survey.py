@@ -12,11 +12,12 @@ import polars as pl
 
 from stratagem.diagnosis.compare import attempts
 from stratagem.diagnosis.match import distinct_names, facts_differ, prompts_differ
-from stratagem.diagnosis.side import Look, Side, examples, open_side, pooled, read_side
+from stratagem.diagnosis.notes import examples, pooled, repeats_notes
+from stratagem.diagnosis.side import Look, Side, open_side, read_side
 from stratagem.records import StratagemError, finite
 from stratagem.rollouts.correctness import choose
 from stratagem.rollouts.log import Log, read_rollouts
-from stratagem.rollouts.problems import join, local_keys, problem_rows
+from stratagem.rollouts.problems import ids_doubt, join, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 from stratagem.rollouts.rows import Rows, rows_of
 from stratagem.stats.passk import problem_counts
@@ -111,8 +112,12 @@ def survey(
         "left_out_examples": examples(log),
         "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],
     }
-    notes = tuple(chosen.notes()) if chosen is not None else ()
-    return Survey(about, pl.concat(prompts).unique() if prompts else pl.DataFrame(), notes)
+    name = str(paths[0])
+    notes = [*(chosen.notes() if chosen is not None else ()), *repeats_notes(name, log)]
+    asked = pl.concat(prompts).unique() if prompts else pl.DataFrame()
+    if prompts and (doubt := ids_doubt(asked)):
+        notes.append(f"{name}: {doubt}; say what a problem is with --join COLUMN,… or --join prompt")
+    return Survey(about, asked, tuple(notes))
 
 
 def taken(log: Log, first: pl.DataFrame | None) -> dict[str, str]:
@@ -239,7 +244,11 @@ def attempts_of(
     columns = [("c", "n"), ("c_after", "n_after")][: len(counts)]
     rows = attempts([(both[c].to_numpy(), both[n].to_numpy()) for c, n in columns], level, ks)
     left = [table.height - both.height for table in counts]
-    notes = [note for side in sides for note in (*side.notes, *pooled(side.name, side.about["checkpoints"]))]
+    notes = [
+        note
+        for side in sides
+        for note in (*side.notes, *side.about["notes"], *pooled(side.name, side.about["checkpoints"]))
+    ]
     result: dict[str, Any] = finite(
         {
             "logs": [side.about for side in sides],

@@ -65,6 +65,8 @@ class RuleSet:
         name: of a starter set, or the file or function as the user gave it.
         strategies: in order of priority; a response has the first one that holds. Empty for a function.
         behaviours: a response has all that hold.
+        unfit: kinds of responses that these rules are not for; a description goes on after "65% of the responses", and
+            says what to do.
         fingerprint: made of all that decides a label, so that results can say what they rest on.
         function: labels a frame in place of rules.
         source: the text of the file, nothing for a function.
@@ -78,6 +80,7 @@ class RuleSet:
     description: str = ""
     function: Callable[[pl.DataFrame], pl.DataFrame] | None = field(default=None, compare=False)
     source: str = field(default="", compare=False, repr=False)
+    unfit: tuple[Rule, ...] = field(default=(), compare=False)
 
 
 def read_rule_file(path: Path, name: str) -> RuleSet:
@@ -110,7 +113,7 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
     Args:
         where: what an error names as the file.
     """
-    known = ("description", "parts", "strategies", "behaviours")
+    known = ("description", "parts", "strategies", "behaviours", "unfit")
     for key in document:
         if key not in known:
             raise StratagemError(f"{where}: unknown key {key!r}; a file of rules has {', '.join(known)}")
@@ -120,17 +123,19 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
     parts = _convert(document.get("parts", {}), Parts, f"{where}: parts")
     strategies = _rules(document, "strategies", where)
     behaviours = _rules(document, "behaviours", where)
+    unfit = _rules(document, "unfit", where)
     if not strategies:
         raise StratagemError(f"{where}: no strategy; add a section [strategies.NAME] with any = ['pattern']")
     twice = {r.name for r in strategies} & {r.name for r in behaviours}
     if twice:
         raise StratagemError(f"{where}: behaviours.{min(twice)}: is the name of a strategy too; rename one")
-    count = sum(len(rule.patterns) for rule in strategies + behaviours) + len(parts.answer + parts.unparsed)
+    every = strategies + behaviours + unfit
+    count = sum(len(rule.patterns) for rule in every) + len(parts.answer + parts.unparsed)
     if count > MOST_PATTERNS:
         raise StratagemError(f"{where}: {count} patterns, at most {MOST_PATTERNS}; join some with |")
-    for kind, rules in (("strategies", strategies), ("behaviours", behaviours)):
+    for kind, rules in (("strategies", strategies), ("behaviours", behaviours), ("unfit", unfit)):
         for rule in rules:
-            _check_rule(rule, f"{where}: {kind}.{rule.name}", bool(parts.answer))
+            _check_rule(rule, f"{where}: {kind}.{rule.name}", bool(parts.answer) and kind != "unfit")
     for i, pattern in enumerate(parts.answer):
         check_pattern(pattern, f"{where}: parts.answer[{i}]")
         around_answer(pattern, f"{where}: parts.answer[{i}]")
@@ -139,7 +144,8 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
     deciding = msgspec.json.encode(
         [parts, [_deciding(r) for r in strategies], [_deciding(r) for r in behaviours]]
     )
-    return RuleSet(name, strategies, behaviours, parts, content_id("rules", deciding.decode()), description)
+    fingerprint = content_id("rules", deciding.decode())
+    return RuleSet(name, strategies, behaviours, parts, fingerprint, description, unfit=unfit)
 
 
 def _deciding(rule: Rule) -> list[Any]:

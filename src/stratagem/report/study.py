@@ -9,6 +9,7 @@ import polars as pl
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED
 from stratagem.report import charts, format, frames, page, traces, view
+from stratagem.report import curves as curves_of_file
 from stratagem.report.format import finite
 from stratagem.report.page import Charts, Placed
 from stratagem.study_result import Summary
@@ -66,6 +67,7 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         if "training" in figures
         else None,
         "health": _health(kept, metrics),
+        "curves": curves_of_file.panels(kept, summary),
         "errors": _errors(kept, rollouts, arms, kinds) if "errors" in figures else None,
         "attempts": _attempts(kept, rollouts, summary) if "attempts" in figures else None,
         "traces": _traces(rollouts, gains, kinds, task.guesses) if "traces" in figures else None,

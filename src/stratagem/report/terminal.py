@@ -74,6 +74,15 @@ def show(summary: Summary, console: Console) -> None:
     )
 
 
+def show_claims(name: str, summary: Summary, console: Console) -> None:
+    """Prints a study's claims alone, as one of several."""
+    put = _printer(console)
+    put(Text.assemble((name, "bold"), f"  {summary.question}"))
+    for claim in view.claims(summary):
+        put(_claim(claim))
+    put()
+
+
 def _grid(*columns: str, fold: bool = False) -> Table:
     """A table whose numbers are never cut; with `fold` the names before them take another line where they must."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -272,13 +281,16 @@ def _printer(console: Console) -> Callable[..., None]:
 def _next(entry: shown.Entry, put: Callable[..., None], brief: bool = False) -> None:
     if entry.action is None:
         return
-    first = entry.evidence[0] if entry.evidence else ""
+    said = entry.sentence
+    reasons = [] if brief else [line for line in (entry.why, entry.aim) if line and line not in said]
     put(
         Text.assemble(
-            ("Next: ", "bold"), (entry.action, "bold green"), "" if not first or brief else f". {first}"
+            ("Next: ", "bold"),
+            (entry.action, "bold green"),
+            ". ".join(["", " ".join(reasons)] if reasons else []),
         )
     )
-    for line in () if brief else entry.evidence[1:]:
+    for line in () if brief else (line for line in entry.key if line not in said):
         row = Table.grid(padding=(0, 1))
         row.add_row("-", Text(line, style="dim"))
         put(row)

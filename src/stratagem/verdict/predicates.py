@@ -29,10 +29,13 @@ def small(f: Facts) -> bool:
 
 
 def misread(f: Facts) -> bool:
-    """The labels find no answer in many responses, before or after, of which the grader found some right."""
+    """The labels find no answer in many responses, before or after, of which the grader found some right; or in most
+    of those that are right."""
     x = f.unparsed
-    sides = () if x is None else ((x.share_before, x.right_before), (x.share_after, x.right_after))
-    return any(share >= UNREAD and right > GRADED for share, right in sides)
+    if x is None:
+        return False
+    sides = (x.share_before, x.right_before), (x.share_after, x.right_after)
+    return x.hides_split or any(share >= UNREAD and right > GRADED for share, right in sides)
 
 
 def carrier(f: Facts) -> Carried | None:
@@ -95,7 +98,7 @@ def open_lead(f: Facts) -> bool:
 
 def one_label(f: Facts) -> bool:
     """The labels see one strategy in nearly all responses on both sides, so they cannot show selection."""
-    return f.largest is not None and min(f.largest[1:]) >= ONE_LABEL
+    return f.has_split and f.largest is not None and min(f.largest[1:]) >= ONE_LABEL
 
 
 def selection_left(f: Facts) -> bool:
