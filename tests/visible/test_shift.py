@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from stratagem.visible.shift import GROUPS, visible_shift
-from stratagem.visible.words import in_words
 from tests.conftest import Run
 from tests.visible.worlds import texts
 
@@ -27,7 +26,7 @@ def test_a_change_of_style_that_pays_is_seen() -> None:
         assert placebo.low <= 0 <= placebo.high
         assert abs(placebo.mean) < 0.03
     assert said.unlike < 0.1
-    assert {phrase.text for phrase in said.phrases} >= {"we", "so N"}
+    assert "we" in {phrase.text for phrase in said.phrases}
     assert all(
         phrase.toward == (1 if phrase.share_after > phrase.share_before else -1) for phrase in said.phrases
     )
@@ -51,21 +50,27 @@ def test_what_cannot_be_estimated_is_said() -> None:
     alike = table.with_columns(score=pl.lit(1.0))
     said = visible_shift(alike, rng=np.random.default_rng(1))
     assert said.reason == "0 problems have responses of different scores before; 50 are needed"
-    assert in_words(said, said.shift, said.shift) == [
-        f"Without names of strategies: not estimable ({said.reason})."
-    ]
 
 
 def test_a_diagnosis_says_that_its_names_are_too_coarse(stratagem: Run, tmp_path: Path) -> None:
     table, truth = texts(np.random.default_rng(4))
+    (tmp_path / "once").mkdir()
     for name, after in (("before", False), ("after", True)):
         table.filter(after=after).drop("after").with_columns(strategy=pl.lit("addition")).write_ndjson(
             tmp_path / f"{name}.jsonl"
         )
+        once = table.filter((pl.col("after") == after) & (pl.col("sample") == 0)).drop("after", "sample")
+        once.with_columns(strategy=pl.lit("addition")).write_ndjson(tmp_path / "once" / f"{name}.jsonl")
     done = stratagem("diagnose", "before.jsonl", "after.jsonl", "--json", "--draws", 200, "--out", "out")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)["visible_shift"]
     assert said["shift"]["low"] <= truth <= said["shift"]["high"]
     again = stratagem("diagnose", "before.jsonl", "after.jsonl", "--draws", 200, "--out", "out")
     assert "too coarse to see what moved" in " ".join(again.stdout.split())
-    assert "Without names of strategies" in " ".join((tmp_path / "out" / "report.html").read_text().split())
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Without names of strategies: " in page
+    assert "Placebo: right and wrong shuffled within each problem" in page
+    done = stratagem("diagnose", "once/before.jsonl", "once/after.jsonl", "--draws", 200, "--out", "once/out")
+    assert "not estimable, since 0 problems have two responses or more before" in " ".join(
+        done.stdout.split()
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from stratagem.records import Stratum
-from stratagem.report import charts, format, page, view
+from stratagem.report import charts, format, page, view, visible_view
 from stratagem.report import diagnosis_charts as draw
 from stratagem.report import diagnosis_view as shown
 from stratagem.report.browser import browser_data
@@ -72,6 +72,11 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
         "term_colours": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "sides_legend": list(draw.SIDES.items()),
         "notes": shown.notes(entries[0], evidence=True) if entries else [],
+        "visible": safe.visible_shift,
+        "visible_words": visible_view.in_words(safe) if entries else [],
+        "visible_rows": visible_view.rows(safe.visible_shift)
+        if safe.visible_shift and not safe.visible_shift.reason
+        else [],
         "most": MOST_ROWS,
         "flips": any(entry.result.flips is not None for entry in entries),
         "text": sample is not None,

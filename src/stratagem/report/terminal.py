@@ -26,6 +26,7 @@ from stratagem.report.format import (
     signed,
     signed_interval,
 )
+from stratagem.report.visible_view import in_words
 from stratagem.result import Findings, SideFacts
 from stratagem.study_result import Summary
 
@@ -182,6 +183,8 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
         for text in (shown.sensitivity_text(error), shown.corrected_text(error)):
             if text:
                 put(Text(text, style="dim"))
+    for line in in_words(findings) if entries else ():
+        put(Text(line, style="dim"))
     if findings.path is not None and len(findings.path.steps) > 1:
         put()
         put(Text("Step by step in points, the mean of selecting first and improving first", style="dim"))
