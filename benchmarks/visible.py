@@ -16,10 +16,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.visible.worlds import features
+
 from stratagem.stats.uncertainty import percentile
 from stratagem.visible.shift import weights
 from stratagem.visible.slope import shifts
-from tests.visible.worlds import features
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def test_a_change_of_style_that_pays_is_seen() -> None:
     assert all(
         phrase.toward == (1 if phrase.share_after > phrase.share_before else -1) for phrase in said.phrases
     )
-    assert (said.problems, said.responses) == (150, 1200)
+    assert (said.problems, said.responses, said.rates) == (150, 1200, 1)
 
 
 def test_a_gain_without_a_change_of_style_is_not_visible() -> None:

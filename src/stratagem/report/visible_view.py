@@ -42,7 +42,7 @@ def in_words(findings: Findings) -> list[str]:
     else:
         lines = [
             f"{OPENING} no part of the change can be shown to go with how answers are written: {said}, "
-            f"{_parts(visible)}."
+            f"of which {_parts(visible)}."
         ]
     if shift.low > max(choice.high, 0.0) + MUCH:
         lines.append(
@@ -58,7 +58,13 @@ def in_words(findings: Findings) -> list[str]:
 
 
 def _parts(visible: VisibleShift) -> str:
-    return ", ".join(f"{name} {points(getattr(visible, part).value)}" for part, name in GROUPS.items())
+    parts = ", ".join(f"{name} {points(getattr(visible, part).value)}" for part, name in GROUPS.items())
+    kinds = (
+        "one rate for all kinds of problem"
+        if visible.rates == 1
+        else f"rates of {visible.rates} kinds of problem"
+    )
+    return f"{parts}, at {kinds}"
 
 
 def phrases(visible: VisibleShift, most: int = 4) -> str:

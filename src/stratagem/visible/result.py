@@ -42,6 +42,8 @@ class VisibleShift(Result, frozen=True, kw_only=True):
         shuffled: outcomes shuffled within each problem before. halves: the side before, split at random into two.
         unlike: the share of the responses after that are further from all before than 99% of those before are.
         phrases: what the responses that moved are told by, most first.
+        rates: the number of slopes: 1 where one served all kinds of problem, else one for each large stratum, and one
+            for all small ones together.
         problems, responses: that it rests on: a random part of a large log.
     """
 
@@ -55,5 +57,6 @@ class VisibleShift(Result, frozen=True, kw_only=True):
     halves: Placebo | None = None
     unlike: Real = float("nan")
     phrases: tuple[Phrase, ...] = ()
+    rates: int = 0
     problems: int = 0
     responses: int = 0

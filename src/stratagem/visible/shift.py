@@ -99,6 +99,7 @@ def visible_shift(
         if size == COMPONENTS:
             whole = [shift, *(percentile(float(part[0]), part[1:], level=level, n=n) for part in parts.T)]
             phrases = _phrases(given)
+            rates = len(np.unique(data.stratum_p))
             unlike = _unlike(z_rf, given, rng)
     return VisibleShift(
         shift=whole[0],
@@ -108,6 +109,7 @@ def visible_shift(
         halves=_placebo([value for _ in range(ROUNDS) if (value := _halves(given, rng)) is not None]),
         unlike=unlike,
         phrases=phrases,
+        rates=rates,
         **known,
     )
 
