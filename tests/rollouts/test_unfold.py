@@ -121,6 +121,18 @@ FORMS: dict[str, Value | list[Value]] = {
         }
         for r in GROUPS
     ],
+    "Qwen2.5-Math, one response each": [
+        {
+            "idx": i,
+            "question": row["prompt"],
+            "gt": "7",
+            "answer": f"It is {row['correct']}, since that is the gold answer to number {i}.",
+            "code": [row["completion"]],
+            "pred": ["7"],
+            "score": [bool(row["correct"])],
+        }
+        for i, row in enumerate(ROWS)
+    ],
     "lists of messages": [
         {
             "id": r[0]["id"],

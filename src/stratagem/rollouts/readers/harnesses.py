@@ -193,6 +193,18 @@ def _is_rllm(record: Mapping[str, Any]) -> bool:
     return "reward" in record and isinstance(first, Mapping) and "chat_completions" in first
 
 
+def _qwen_math(record: Mapping[str, Any]) -> Flat:
+    """A row a problem. Of one response each only the names tell `code`, the response, from `answer`, the gold."""
+    lists = [record[name] for name in ("code", "pred", "score")]
+    if len({len(values) for values in lists}) > 1:
+        raise BadRecord("code: not as long as pred and score")
+    rest = {name: value for name, value in record.items() if name not in ("code", "pred", "score", "answer")}
+    return [
+        {**rest, "completion": text, "pred": answer, "score": grade}
+        for text, answer, grade in zip(*lists, strict=True)
+    ]
+
+
 def _tau2(record: Mapping[str, Any]) -> Flat:
     """Each simulation: the agent's turns, and the reward of the whole. What a user says is made anew in each."""
     return [
@@ -244,6 +256,12 @@ HARNESSES: dict[str, Harness] = {
     ),
     "EvalPlus": Harness(_is_evalplus, _evalplus),
     "Langfuse": Harness(_is_langfuse, _langfuse),
+    "Qwen2.5-Math's harness": Harness(
+        lambda record: (
+            "gt" in record and all(isinstance(record.get(name), list) for name in ("code", "pred", "score"))
+        ),
+        _qwen_math,
+    ),
     "rLLM": Harness(_is_rllm, _rllm),
     "tau2-bench": Harness(
         lambda record: isinstance(record.get("simulations"), list) and "tasks" in record, _tau2
