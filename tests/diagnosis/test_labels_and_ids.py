@@ -16,9 +16,13 @@ from stratagem.cli import run
 from stratagem.decomposition.decompose import decompose
 from stratagem.diagnosis.diagnose import diagnose
 from stratagem.diagnosis.side import Look
+from stratagem.diagnosis.survey import survey
 from stratagem.labelling.rules import read_rules
 from stratagem.records import StratagemError
 from stratagem.report.diagnosis import render
+from stratagem.rollouts.readers.row import ReadOptions
+from tests.rollouts.frameworks import HERE as FIXTURES
+from tests.rollouts.frameworks import LOGS
 
 from .test_diagnose import RULES
 from .test_doubts import PARTS, Answer, looking, printed, said, write
@@ -211,3 +215,48 @@ def test_ids_that_restart_late_merge_no_problems_in_any_command(
     assert run(["label", log, "--strategies", "math", "--join", "dataset,idx"]) == 0
     table = pl.read_parquet(tmp_path / "late.labelled.parquet")
     assert table["problem_id"].n_unique() == 4_000
+
+
+# -- what is taken as what ---------------------------------------------------------------------------------------
+
+
+def taken(log: Path) -> dict[str, str]:
+    return survey([log], ReadOptions(), lambda done, total: None).about["taken"]
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_the_survey_says_what_is_taken_of_logs_of_every_framework(name: str) -> None:
+    said_of_it = taken(FIXTURES / name)
+    assert list(said_of_it) == ["records", "prompt", "response", "grade", "problem"]
+    assert (
+        not {"none", ""} & {said_of_it[what] for what in ("prompt", "response", "problem")}
+        or "counts" in (said_of_it["response"])
+    )
+
+
+def test_the_survey_says_what_is_taken_of_conversations_and_of_numbered_records(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": 1, "messages": turns, "score": 1}) + "\n")
+    assert taken(tmp_path / "a.jsonl") == {
+        "records": "one response each",
+        "prompt": "what stands before the model's first turn in column 'messages'",
+        "response": "the model's last turn in column 'messages'",
+        "grade": "column 'score'",
+        "problem": "column 'id'",
+    }
+    rows = {
+        str(i): {"prompt": f"What is {i}?", "prediction": f"It is {i}.", "correct": i % 2} for i in range(4)
+    }
+    (tmp_path / "b.json").write_text(json.dumps({"accuracy": 50.0, "details": rows}))
+    assert taken(tmp_path / "b.json")["records"] == "responses by names or numbers in details"
+
+
+def test_samples_a_problem_from_1_to_13_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"prompt": f"{i}?", "response": f"It is {i}, way {j}.", "score": j % 2}
+        for i in range(13)
+        for j in range(i + 1)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(["rollouts", str(tmp_path / "a.jsonl")]) == 0
+    assert "samples a problem run from 1 to 13" in " ".join(capsys.readouterr().err.split())
