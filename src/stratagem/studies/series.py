@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stratagem.records import StratagemError
 from stratagem.report import overview as page
 from stratagem.studies import expected, run
 from stratagem.studies.executors.ray import Cluster
@@ -93,8 +94,10 @@ def reproduce_all(
     Writes report.html and summary.json over all studies into `out`, anew after each, beside the studies' own.
 
     Raises:
-        StratagemError: as a study; the others are kept.
+        StratagemError: `out` is a study itself, or as a study; what is done is kept.
     """
+    if (out / run.STUDY).exists():
+        raise StratagemError(f"{out}: holds one study; choose another --out, for folders of several")
     if preset is not None and not any(preset in read_study(name).presets for name in shipped()):
         read_study(order()[0]).budget(preset)  # says which there are
     listed = entries(out, preset, replicates)
