@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.cli import run as command
+from stratagem.records import StratagemError
 from stratagem.settings import VERSIONS, recorded
 from stratagem.studies import files, series
 from stratagem.studies.plan import elsewhere
@@ -106,6 +107,14 @@ def test_all_run_side_by_side_and_share_what_they_can(shipping: Path) -> None:
     again = series.reproduce_all(shipping, workers=1, progress=lambda what, *_: seen.append(what))
     assert again.as_dict() == overview.as_dict()
     assert seen == []
+
+
+def test_a_folder_of_one_study_is_not_written_over(shipping: Path) -> None:
+    shipping.mkdir()
+    (shipping / "study.json").write_text("{}")
+    with pytest.raises(StratagemError, match="out: holds one study; choose another --out"):
+        series.reproduce_all(shipping)
+    assert [path.name for path in shipping.iterdir()] == ["study.json"]
 
 
 def test_what_a_study_before_it_makes_costs_nothing(shipping: Path) -> None:

@@ -197,7 +197,10 @@ def test_a_study_like_another_has_its_settings_and_nothing_else(tmp_path: Path) 
     second = read_study(tmp_path / "second.toml")
     assert (second.title, second.about, second.probe, list(second.arms)) == ("Second", "", None, ["one"])
     assert second.sft == {"epochs": 3}
-    assert list(second.presets) == ["slow"]  # what a file says is whole
+    assert {name: preset.rl for name, preset in second.presets.items()} == {
+        "quick": {"updates": 7},
+        "slow": {"updates": 70},
+    }
     assert second.rollouts("held-out").steps == (2, 3)
 
 
@@ -299,3 +302,11 @@ def test_an_option_that_leaves_the_study_is_a_deviation() -> None:
     assert {row["reason"] for row in changed[1:]} == {"an option of the command"}
     usual = study.deviations("full", model=study.llm["model"], held=study.held())
     assert [row["setting"] for row in usual] == ["rl.loss"]
+
+
+def test_what_differs_by_trl_is_laid_over_what_the_other_study_has_there() -> None:
+    ours, theirs = read_study("rl-settings", engine="trl"), read_study("table1", engine="trl")
+    assert ours.llm == theirs.llm
+    usual, fast = (ours.config("full", ours.tree[f"FB/{name}"], 0) for name in ("RL(6-9)", "lr x5"))
+    assert usual == theirs.config("full", theirs.tree["FB/RL(6-9)"], 0)
+    assert fast.lr == 5 * usual.lr == 5e-5

@@ -9,7 +9,7 @@ from stratagem.records import StratagemError
 from stratagem.studies.form import Values
 
 HERE = Path(__file__).parent
-# What a study has from the one that it is `like`, where its own file does not say it.
+# What a study has from the one that it is `like`; values of its own file take their places.
 LIKE = ("source", "task", "base", "sft", "rl", "presets", "evaluations", "reference", "reasons", "llm", "trl")
 
 
@@ -35,7 +35,7 @@ def study_file(source: str | Path) -> tuple[str, Path]:
 
 
 def whole_file(path: Path, through: tuple[Path, ...] = ()) -> Values:
-    """What a file says, and what the study that it is `like` says of settings where the file does not.
+    """What a file says, over what the study that it is `like` says of settings.
 
     Args:
         through: the files that are like this one.
@@ -57,7 +57,7 @@ def whole_file(path: Path, through: tuple[Path, ...] = ()) -> Values:
     if source in (*through, path):
         raise StratagemError(f"{where}: is like this file itself; leave one `like` out")
     theirs = whole_file(source, (*through, path))
-    return {name: theirs[name] for name in LIKE if name in theirs} | said
+    return merged({name: theirs[name] for name in LIKE if name in theirs}, said)
 
 
 def read_toml(path: Path) -> Values:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stratagem.records import StratagemError
 from stratagem.report import overview as page
 from stratagem.studies import expected, run
 from stratagem.studies.executors.ray import Cluster
@@ -32,9 +34,9 @@ class Entry:
 
 
 def order() -> list[str]:
-    """The names of the studies that ship: first those that others are like, then by name."""
-    models = {read_toml(path).get("like") for path in shipped().values()}
-    return sorted(shipped(), key=lambda name: (name not in models, name))
+    """The names of the studies that ship: those that most others are like first, then by name."""
+    models = Counter(read_toml(path).get("like") for path in shipped().values())
+    return sorted(shipped(), key=lambda name: (-models[name], name))
 
 
 def entries(out: Path, preset: str | None = None, replicates: int | None = None) -> list[Entry]:
@@ -80,7 +82,6 @@ def reproduce_all(
     progress: Progress = lambda what, done, total, metrics: None,
     cluster: Cluster | None = None,
     announce: Callable[[float], None] = lambda seconds: None,
-    begun: Callable[[str], None] = lambda name: None,
     ended: Callable[[str, Summary], None] = lambda name, summary: None,
 ) -> Overview:
     """Run every study that ships in a folder of its own under `out`, or what is left of them.
@@ -88,13 +89,15 @@ def reproduce_all(
     Args:
         preset, replicates, workers, cluster: as in `run.reproduce`.
         announce: is told the seconds that all that is left will take.
-        begun, ended: are told of each study.
+        ended: is told of each study.
 
     Writes report.html and summary.json over all studies into `out`, anew after each, beside the studies' own.
 
     Raises:
-        StratagemError: as a study; the others are kept.
+        StratagemError: `out` is a study itself, or as a study; what is done is kept.
     """
+    if (out / run.STUDY).exists():
+        raise StratagemError(f"{out}: holds one study; choose another --out, for folders of several")
     if preset is not None and not any(preset in read_study(name).presets for name in shipped()):
         read_study(order()[0]).budget(preset)  # says which there are
     listed = entries(out, preset, replicates)
@@ -102,7 +105,6 @@ def reproduce_all(
         announce(sum(costs(listed, workers or min(os.cpu_count() or 1, 8), product_speed())))
     rows: list[StudyRow] = []
     for entry in listed:
-        begun(entry.name)
         summary = run.reproduce(
             entry.name,
             out / entry.name,
