@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from stratagem.decomposition.behaviours import BehaviourChange
@@ -212,6 +214,38 @@ class Findings(Compared, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     path: Path | None
     visible_shift: VisibleShift | None = None
+
+
+class Run(Result, frozen=True, kw_only=True):
+    """One of several runs that are looked at together: the last side of its diagnosis against the first.
+
+    `choice` is selection where the split is by stratum; by problem it has the new strategies in it, which
+    `new_strategy` gives by stratum. `level` says in words which it is; `report` is the run's own page, relative to the
+    folder of all. Without a problem in common there is no number.
+    """
+
+    name: str
+    report: str
+    before: str
+    after: str
+    problems: int
+    accuracy_before: Real = math.nan
+    accuracy_after: Real = math.nan
+    gain: Estimate = UNDEFINED
+    choice: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
+    level: str = ""
+    lead: str = "undecided"
+    sentence: str = "Nothing to compare: the logs have no problem in common."
+    action: str | None = None
+    aim: str = ""
+
+
+class Runs(Result, frozen=True):
+    """Several runs, as `pairs.json` has them."""
+
+    runs: tuple[Run, ...]
 
 
 def decode(data: bytes) -> Findings:

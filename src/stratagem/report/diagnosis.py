@@ -21,6 +21,7 @@ LIMIT = 25_000_000  # bytes of a page
 MOST_ROWS = 200  # of a table: diagnosis.json has the rest
 MEANINGS = {
     "selection": "by choosing other strategies, each executed as before",
+    "choice": "problem by problem, by choosing other strategies, new ones too, each executed as before",
     "improvement": "by the same strategies, executed better",
     "new_strategy": "by strategies not seen before",
 }
@@ -68,7 +69,7 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
         "ways": _ways(safe),
         "parts": [_parts(kept, entry) for entry in entries],
         "descriptions": {rule.name: rule.description for rule in safe.strategy_names},
-        "terms": [(view.TERMS[term], colour, MEANINGS[term]) for term, colour in charts.TERM_COLOURS.items()],
+        "terms": _legend(start),
         "term_colours": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "sides_legend": list(draw.SIDES.items()),
         "notes": shown.notes(entries[0], evidence=True) if entries else [],
@@ -135,7 +136,19 @@ def _facts(findings: Findings, entries: list[Entry]) -> list[tuple[str, str]]:
 
 
 def _overview(start: list[Entry]) -> charts.Spec:
-    return draw.overview([(entry.after if len(start) > 1 else entry.title, entry.terms) for entry in start])
+    return draw.overview(
+        [(entry.after if len(start) > 1 else entry.title, entry.levels[0]) for entry in start]
+    )
+
+
+def _legend(start: list[Entry]) -> list[tuple[str, str, str]]:
+    """The parts that the first picture shows, with their colours and what they mean."""
+    by_problem = [entry.level.new_strategy is None for entry in start]
+    terms = list(charts.TERM_COLOURS.items())
+    legend = [(view.TERMS[term], colour, MEANINGS[term]) for term, colour in terms]
+    if any(by_problem):
+        legend[0] = ("Choice" if all(by_problem) else "Selection or choice", terms[0][1], MEANINGS["choice"])
+    return legend[:-1] if start and all(by_problem) else legend
 
 
 def _ways(findings: Findings) -> list[tuple[str, Terms]]:

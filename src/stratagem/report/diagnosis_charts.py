@@ -37,8 +37,12 @@ class Change:
 
 def overview(named: Sequence[tuple[str, Terms]]) -> Spec:
     """The terms of every comparison, side by side."""
+    known = [
+        (name, terms, {part: n for part, n in terms.terms.items() if n.value is not None or n.bounds})
+        for name, terms in named
+    ]
     return charts.split(
-        [(_label(name, terms), terms.terms) for name, terms in named],
+        [(_label(name, terms), some or terms.terms) for name, terms, some in known],
         "points of accuracy gained",
         legend=False,
     )
@@ -259,6 +263,10 @@ def _percent(x: float | None) -> float | None:
 
 
 def _label(name: str, terms: Terms) -> str:
+    return run_label(name, terms.gain.value)
+
+
+def run_label(name: str, gain: float | None) -> str:
     """A name in lines of some 20 characters, its gain below."""
     clean = short(name.replace("|", "¦"), 48)
     pieces = re.split(r"(?<=[\s/_.-])", clean)
@@ -268,4 +276,4 @@ def _label(name: str, terms: Terms) -> str:
             lines.append("")
         lines[-1] += piece
     shown = [short(line.strip(), 22) for line in lines]
-    return "|".join([*shown[:4], f"gain {signed(terms.gain.value)}"])
+    return "|".join([*shown[:4], f"gain {signed(gain)}"])

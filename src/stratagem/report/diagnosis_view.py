@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from stratagem.decomposition.flips import Flips
+from stratagem.decomposition.leading import Leading, leading, level_in_words
 from stratagem.decomposition.parts import ByProblem
 from stratagem.decomposition.path import Step
 from stratagem.records import Estimate, Stratum, part_of
@@ -125,6 +126,23 @@ class Entry:
     @property
     def title(self) -> str:
         return f"{self.before} → {self.after}"
+
+    @property
+    def level(self) -> Leading:
+        """The level that the sentence rests on, with the parts there."""
+        return leading(self.result)
+
+    @property
+    def levels(self) -> list[Terms]:
+        """The terms at the level of the sentence, then, where that is the problem, by stratum."""
+        x = self.level
+        if x.new_strategy is not None:
+            return [self.terms]
+        parts = {"selection": number(x.choice), "improvement": number(x.improvement)}
+        first = Terms(
+            f"{self.title}, {x.way}", self.terms.gain, {**parts, "new_strategy": number(None)}, self.result
+        )
+        return [first, terms_of(self.result, f"{self.title}, {level_in_words(self.result.by)}")]
 
     @property
     def sentence(self) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from stratagem.decomposition.path import Path
 from stratagem.report import diagnosis_view as shown
+from stratagem.report import runs as shown_runs
 from stratagem.report import view
 from stratagem.report.format import (
     MISSING,
@@ -27,7 +28,7 @@ from stratagem.report.format import (
     signed_interval,
 )
 from stratagem.report.visible_view import in_words
-from stratagem.result import Findings, SideFacts
+from stratagem.result import Findings, Runs, SideFacts
 from stratagem.study_result import Summary
 
 STYLES = {"upheld": "green", "refuted": "red", "undecided": "yellow"}
@@ -201,6 +202,31 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
     put()
     for side in findings.sides:
         put(Text(_read(side), style="dim"))
+
+
+def show_runs(runs: Runs, console: Console) -> None:
+    """Prints several runs, a line each, then what each needs next."""
+    put = _printer(console)
+    put(Text(shown_runs.headline(runs), style="bold"))
+    put()
+    put(Text("Gain in points and its parts, with intervals", style="dim"))
+    table = _grid("", "Gain", "Choice", "Improvement", "Larger", fold=True)
+    for run in runs.runs:
+        numbers = [_term(number(part)) for part in (run.gain, run.choice, run.improvement)]
+        table.add_row(shown.seen(run.name), *numbers, Text(shown_runs.larger(run)))
+    put(table)
+    put(Text(shown_runs.LEVELS, style="dim"))
+    for run in runs.runs:
+        put()
+        put(Text.assemble((f"{shown.seen(run.name)}: ", "bold"), shown.seen(run.sentence)))
+        if run.action is not None:
+            put(
+                Text.assemble(
+                    ("Next: ", "bold"),
+                    (run.action, "bold green"),
+                    f". {shown.seen(run.aim)}".rstrip(),
+                )
+            )
 
 
 def show_survey(survey: dict[str, Any], console: Console) -> None:
