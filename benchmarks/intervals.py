@@ -3,11 +3,16 @@
     python benchmarks/intervals.py --studies 2000
     python benchmarks/intervals.py --only "labels err"
 
-Every study draws problems in two strata; a problem has its own shares (Dirichlet) and an ease that raises or
+Every study draws problems in two strata or more; a problem has its own shares (Dirichlet) and an ease that raises or
 lowers its accuracies both before and after; its responses are drawn from them. The truth is the decomposition
 of the expected shares and accuracies. Where labels err, a response is read as its strategy says in ERROR, by
-checkpoint and outcome; the truth is that of the true strategies. Prints, for every setting, how many of the 95%
-intervals hold the truth, in percent, and of how many studies the result itself says that it is weak.
+checkpoint and outcome; the truth is that of the true strategies. Prints, for every setting, the responses that the
+rarest strategy of a stratum is expected to have before, how many of the 95% intervals hold the truth, in percent
+(`together`: all simultaneous ones; `new or rare`: the least of selection, improvement and new strategy over both
+readings of strategies that were not seen before), and of how many studies the result itself says that it is weak. In
+worlds with hidden types of problem (those of `levels.py`, all in one stratum) selection and improvement are those of
+the headline, so by problem, as its choice and its improvement, and weak is that problems inside a stratum are said to
+differ.
 """
 
 from __future__ import annotations
@@ -16,16 +21,20 @@ import argparse
 import time
 from dataclasses import dataclass
 
+import levels
 import numpy as np
 import polars as pl
+from scipy import special
 
-from stratagem.decomposition.decompose import decompose
+from stratagem.decomposition.decompose import decompose, decompose_pairs
+from stratagem.decomposition.leading import leading
 from stratagem.decomposition.result import Decomposition
 from stratagem.label_error.confusion import Confusion
 from stratagem.label_error.correction import Corrected, decompose_corrected
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import sheet
 from stratagem.records import StratagemError
+from stratagem.stats.pairs import Pairs
 
 NAMES = ("A", "B", "C")
 TERMS: tuple[str, ...] = (
@@ -36,6 +45,7 @@ TERMS: tuple[str, ...] = (
     "reverse_selection",
     "symmetric_selection",
     "together",
+    "new_or_rare",
 )
 
 
@@ -44,6 +54,8 @@ class Setting:
     """Shares and accuracies of A, B, C before and after; `concentration` of a problem's own around them.
 
     `hidden` is the accuracy after of a strategy that is dropped: the truth that bounds have to hold.
+    `strata`: of every second one the accuracies are lower by `shift`. `ushaped`: a problem's accuracies follow a beta
+    distribution of sum .4, Beta(.2, .2) where the mean is a half.
     `labels`: `true`, `wrong` (they err, and nobody knows), `known` (they err as is known), or `sheet` (they err, and
     `by_hand` responses are labelled by hand as well).
     """
@@ -57,12 +69,30 @@ class Setting:
     hidden: float = 0.2
     labels: str = "true"
     by_hand: int = 400
+    strata: int = 2
+    shift: float = 0.1
+    ushaped: bool = False
+
+    @property
+    def seen(self) -> float:
+        """Responses before that the rarest strategy of a stratum is expected to have."""
+        return min(x for x in self.share[0] if x) * self.problems * self.samples / self.strata
+
+
+Row = tuple[float, ...]
+
+
+def trace(before: float, after: float) -> tuple[tuple[Row, Row], tuple[Row, Row]]:
+    """Shares and accuracies where the third strategy is a trace before."""
+    share = (0.6, 0.4 - before, before), (0.5, 0.5 - after, after)
+    return share, ((0.4, 0.6, 0.3), (0.5, 0.65, 0.5))
 
 
 BALANCED = ((0.5, 0.3, 0.2), (0.3, 0.5, 0.2)), ((0.4, 0.6, 0.3), (0.55, 0.65, 0.3))
 DROPPED = ((0.5, 0.3, 0.2), (0.4, 0.6, 0.0)), ((0.4, 0.6, 0.3), (0.55, 0.65, 0.2))
 NEW = ((0.6, 0.4, 0.0), (0.4, 0.4, 0.2)), ((0.4, 0.6, 0.0), (0.5, 0.6, 0.7))
 RARE = ((0.58, 0.4, 0.02), (0.3, 0.6, 0.10)), ((0.4, 0.6, 0.3), (0.5, 0.65, 0.5))
+LOW = BALANCED[0], ((0.005, 0.02, 0.01), (0.02, 0.05, 0.01))
 SETTINGS = (
     Setting("400 problems x 4", 400, 4, *BALANCED),
     Setting("100 problems x 4", 100, 4, *BALANCED),
@@ -73,6 +103,29 @@ SETTINGS = (
     Setting("new strategy, 200 x 4", 200, 4, *NEW),
     Setting("dropped strategy, 200 x 4", 200, 4, *DROPPED),
     Setting("dropped, after worst (0), 200 x 4", 200, 4, *DROPPED, hidden=0.0),
+    *(
+        Setting(f"{before:.2%} before, {after:.0%} after, {m} x {n}", m, n, *trace(before, after))
+        for before, after, m, n in (
+            (0.0003, 0.02, 400, 4),
+            (0.0003, 0.10, 400, 4),
+            (0.001, 0.05, 400, 4),
+            (0.003, 0.02, 400, 4),
+            (0.003, 0.10, 400, 4),
+            (0.003, 0.10, 1000, 8),
+            (0.003, 0.10, 1000, 16),
+        )
+    ),
+    *(
+        Setting(f"accuracies .005-.02, {m} x {n}", m, n, *LOW, shift=0.0)
+        for m, n in ((100, 4), (400, 4), (400, 16))
+    ),
+    *(
+        Setting(f"accuracies by Beta(.2, .2), {m} x {n}", m, n, *BALANCED, ushaped=True)
+        for m, n in ((100, 4), (400, 4), (400, 16))
+    ),
+    *(Setting(f"20 strata of 10 problems x {n}", 200, n, *BALANCED, strata=20) for n in (4, 16)),
+    *(Setting(f"200 problems x {n}", 200, n, *BALANCED) for n in (1, 2, 16, 64)),
+    Setting("a problem keeps to a strategy, 200 x 64", 200, 64, *BALANCED, concentration=0.3),
     Setting("labels err, not corrected, 200 x 4", 200, 4, *BALANCED, labels="wrong"),
     Setting("labels err, 400 by hand, 200 x 4", 200, 4, *BALANCED, labels="sheet"),
     Setting("labels err, 400 by hand, new strategy, 200 x 4", 200, 4, *NEW, labels="sheet"),
@@ -91,13 +144,15 @@ ERROR = np.array(
         ],
     ]
 )
-SHIFT = 0.1  # the second stratum is that much harder
+# Of `levels.WORLDS`, those in which problems are of hidden types, and responses to each of 300 problems.
+HIDDEN = ("hidden types, routing alone", "hidden types, both", "continuous difficulty")
+HIDDEN_SAMPLES = (4, 16, 64)
 
 
 def truth(setting: Setting) -> dict[str, float]:
-    """The terms at the expected shares and accuracies, by hand, as the mean of two equal strata."""
+    """The terms at the expected shares and accuracies, by hand, as the mean of equal strata."""
     total = dict.fromkeys(TERMS, 0.0)
-    for shift in (0.0, SHIFT):
+    for shift in (0.0, setting.shift):
         p0, p1 = (np.array(share) for share in setting.share)
         a0, a1 = (np.maximum(np.array(accuracy) - shift, 0.0) for accuracy in setting.accuracy)
         old = p0 > 0
@@ -122,16 +177,20 @@ def truth(setting: Setting) -> dict[str, float]:
 def simulate(setting: Setting, rng: np.random.Generator) -> list[pl.DataFrame]:
     """Counts before and after, by true strategy. A problem's ease is shared by both checkpoints."""
     m = setting.problems
-    stratum = np.arange(m) % 2
+    stratum = np.arange(m) % setting.strata
     ease = rng.normal(0, 0.6, m)
     tables = []
     for checkpoint in (0, 1):
         share = np.array(setting.share[checkpoint])
         own = np.zeros((m, len(NAMES)))
         own[:, share > 0] = rng.dirichlet(setting.concentration * share[share > 0], size=m)
-        rate = np.maximum(np.array(setting.accuracy[checkpoint]) - SHIFT * stratum[:, None], 0.0)
-        # A mean-preserving spread, symmetric in `ease`, which is independent of the choice of strategy.
-        rate = rate + np.clip(ease, -1, 1)[:, None] * np.minimum(rate, 1 - rate)
+        rate = np.array(setting.accuracy[checkpoint]) - setting.shift * (stratum % 2)[:, None]
+        rate = np.maximum(rate, 0.0)
+        # A mean-preserving spread by `ease`, which is independent of the choice of strategy.
+        if setting.ushaped:
+            rate = special.betaincinv(0.4 * rate, 0.4 * (1 - rate), special.ndtr(ease / 0.6)[:, None])
+        else:
+            rate = rate + np.clip(ease, -1, 1)[:, None] * np.minimum(rate, 1 - rate)
         n = rng.multinomial(setting.samples, own)
         p, s = np.nonzero(n)
         tables.append(
@@ -196,6 +255,7 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
     known = truth(setting)
     held = dict.fromkeys(TERMS, 0)
     refused = weak = 0
+    rare = [0, 0, 0]
     for child in np.random.SeedSequence(seed).spawn(studies):
         try:
             estimate = study(setting, np.random.default_rng(child), draws)
@@ -211,12 +271,47 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
         for name, term in terms.items():
             held[name] += term.low - 1e-9 <= known[name] <= term.high + 1e-9
         family = [(getattr(estimate.simultaneous, name), known[name]) for name in TERMS[1:4]]
+        if isinstance(estimate, Decomposition):
+            for i, name in enumerate(TERMS[1:4]):
+                term = getattr(estimate.new_or_rare, name)
+                rare[i] += term.low - 1e-9 <= known[name] <= term.high + 1e-9
         held["together"] += all(t.low - 1e-9 <= value <= t.high + 1e-9 for t, value in family)
         assert estimate.reverse.selection.bounds or setting.share[1][2] > 0
+    held["new_or_rare"] = min(rare)
     return {name: count / max(1, studies - refused) for name, count in held.items()} | {
         "weak": weak / studies,
         "refused": refused / studies,
     }
+
+
+def hidden(name: str, samples: int, studies: int, draws: int, seed: int) -> dict[str, float]:
+    """As `coverage`, in a world with hidden types: of the gain, and of choice and improvement of the headline."""
+    held = dict.fromkeys(("gain", "selection", "improvement", "weak"), 0)
+    # What the continuous world draws is the truth of its own problems; a far larger one has that of the world.
+    share0, share1, rate0, rate1 = levels.WORLDS[name](np.random.default_rng(seed), 1_000_000)
+    choice = float(((share1 - share0) * rate0).sum(axis=1).mean())
+    improvement = float((share1 * (rate1 - rate0)).sum(axis=1).mean())
+    known = {"gain": choice + improvement, "selection": choice, "improvement": improvement}
+    for child in np.random.SeedSequence([seed, samples]).spawn(studies):
+        rng = np.random.default_rng(child)
+        shares_rates = levels.WORLDS[name](rng, 300)
+        sides = [levels.side(rng, shares_rates[i], shares_rates[i + 2], samples) for i in (0, 1)]
+        ids = tuple(map(str, range(300)))
+        pairs = Pairs(ids, ("A", "B"), pl.DataFrame(), np.array([300]), sides[0], sides[1], 0, 0)
+        estimate = decompose_pairs(pairs, rng=rng, draws=draws, stratified=False)
+        x = leading(estimate)
+        terms = {"gain": estimate.gain, "selection": x.choice, "improvement": x.improvement}
+        for term, truth_ in known.items():
+            held[term] += terms[term].low <= truth_ <= terms[term].high
+        held["weak"] += bool(estimate.by_problem.disagrees)
+    return {term: count / studies for term, count in held.items()} | {"refused": 0.0}
+
+
+def line(name: str, seen: str, rates: dict[str, float]) -> str:
+    """A row of the table."""
+    refused = f" ({rates['refused']:.1%} refused)" if rates["refused"] else ""
+    cells = [f"{100 * rates[column]:.1f}" if column in rates else "" for column in (*TERMS, "weak")]
+    return f"| {name}{refused} | {seen} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -226,19 +321,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="settings whose name holds this")
     args = parser.parse_args()
-    columns = (*TERMS, "weak")
+    columns = ("seen", *TERMS, "weak")
     titles = [name.replace("_", " ") for name in columns]
     print("| setting | " + " | ".join(titles) + " |\n|---|" + "---:|" * len(columns), flush=True)
     start = time.monotonic()
     for setting in (setting for setting in SETTINGS if args.only in setting.name):
         rates = coverage(setting, args.studies, args.draws, args.seed)
-        refused = f" ({rates['refused']:.1%} refused)" if rates["refused"] else ""
-        print(
-            f"| {setting.name}{refused} | "
-            + " | ".join(f"{100 * rates[name]:.1f}" for name in columns)
-            + " |",
-            flush=True,
-        )
+        print(line(setting.name, f"{setting.seen:.2g}", rates), flush=True)
+    for name in (name for name in HIDDEN if args.only in name):
+        for samples in HIDDEN_SAMPLES:
+            rates = hidden(name, samples, args.studies, args.draws, args.seed)
+            print(line(f"{name}, 300 x {samples}", "", rates), flush=True)
     error = 100 * np.sqrt(0.95 * 0.05 / args.studies)
     print(
         f"\n{args.studies} studies a setting, {args.draws} draws: Monte Carlo error {error:.1f} percentage points; "

@@ -100,7 +100,9 @@ def row(world: World, problems: int, samples: int, studies: int, seed: int) -> l
             held[i] += term.low <= truth <= term.high
         widths.append(split.improvement.high - split.improvement.low)
         errors.append(split.improvement.value - improvement)
-        stratum = terms(matrix(pairs, None), pairs.sizes_g, stratified=False).improvement.value
+        stratum = terms(
+            matrix(pairs, None), pairs.before.n_p, pairs.sizes_g, stratified=False
+        ).improvement.value
         by_stratum.append(stratum - improvement)
         disagree += bool(split.disagrees)
     roots = [float(np.sqrt(np.mean(np.square(error)))) for error in (errors, by_stratum)]

@@ -26,6 +26,7 @@ from scipy import stats
 
 from stratagem.decomposition.counterfactuals import ACCURACIES, bootstrap, counterfactuals, matrix
 from stratagem.decomposition.decompose import decompose
+from stratagem.decomposition.thin_cells import cells
 from stratagem.records import Estimate
 from stratagem.stats.counts import count
 from stratagem.stats.pairs import pair
@@ -79,7 +80,8 @@ def scipy_ratio(problems: int, draws: int = 10_000, batch: int = 100) -> None:
     SciPy: its default, all at once, is slower and takes gigabytes.
     """
     tables = [counts(problems, 16, side) for side in (0, 1)]
-    data_pk = matrix(pair(*tables, ()), None)
+    pairs = pair(*tables, ())
+    data_pk = matrix(pairs, None)
     width = STRATEGIES.size
     old, kept = ACCURACIES.index("old"), ACCURACIES.index("kept")
     point_l = counterfactuals(data_pk.sum(0), np.array(problems), width).accuracies_l
@@ -91,8 +93,9 @@ def scipy_ratio(problems: int, draws: int = 10_000, batch: int = 100) -> None:
 
     def ours() -> Estimate:
         rng, size_g = np.random.default_rng(1), np.array([problems])
+        seen = cells(pairs.before.share_ps, pairs.before.right_ps, pairs.before.n_p, size_g)
         total_dl = bootstrap(
-            data_pk, size_g, width, rng=rng, draws=draws, stratified=True, level=0.95
+            data_pk, size_g, width, cells=seen, rng=rng, draws=draws, stratified=True, level=0.95
         ).total_dl
         return percentile(float(point_l[kept] - point_l[old]), total_dl[:, kept] - total_dl[:, old])
 

@@ -3,7 +3,7 @@
 The goldens are what version 0.1 printed: `stratagem diagnose before.parquet after_algorithmic.parquet --json` without
 paths and without `comparisons`, which say the same again; and `stratagem decompose --by dataset --json` on both logs
 labelled by the math rules. Changed since in the evidence: the line "By problem" is new, and forms of the answer are
-one line.
+one line. Intervals are those since old accuracies that few responses show are drawn from a posterior.
 """
 
 from __future__ import annotations

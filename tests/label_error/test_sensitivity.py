@@ -70,7 +70,7 @@ def lead(before: pl.DataFrame, after: pl.DataFrame) -> str:
 
 def opened(before: pl.DataFrame, after: pl.DataFrame) -> bool:
     pairs = pair(before, after, KINDS)
-    found = terms(matrix(pairs, None), pairs.sizes_g).selection
+    found = terms(matrix(pairs, None), pairs.before.n_p, pairs.sizes_g).selection
     return not found.low * found.high > 0
 
 

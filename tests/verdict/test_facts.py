@@ -38,7 +38,9 @@ def test_closed_form_terms_agree_with_the_bootstrap() -> None:
             )
             pairs = pair(before, after, by)
             blocks = [b for s in (pairs.before, pairs.after) for b in (s.share_ps, s.right_ps)]
-            found = terms(np.concatenate(blocks, axis=1), pairs.sizes_g, stratified=stratified)
+            found = terms(
+                np.concatenate(blocks, axis=1), pairs.before.n_p, pairs.sizes_g, stratified=stratified
+            )
             assert found.gain.value == pytest.approx(boot.gain.value, abs=1e-12)
             assert found.gain.se == pytest.approx(boot.gain.se, rel=1e-9)
             for name in ("selection", "improvement", "new_strategy"):

@@ -8,7 +8,7 @@ from stratagem.decomposition.counterfactuals import Totals
 from stratagem.decomposition.parts import Account, Lead, Split
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
-from stratagem.stats.uncertainty import max_t, percentile
+from stratagem.stats.uncertainty import bounded, max_t, percentile
 
 
 def account(totals: Totals, gain: Estimate, level: float) -> Account:
@@ -40,6 +40,30 @@ def account(totals: Totals, gain: Estimate, level: float) -> Account:
         order_dependent=_order_dependent(totals, lead, selection.value, improvement.value),
         problems=totals.n,
         level=level,
+    )
+
+
+def new_or_rare(totals: Totals) -> Split:
+    """The terms, bounded over both readings of strategies unseen before in their stratum.
+
+    They are new, or they were merely rare, with an accuracy that nobody knows: then they add nothing as new ones, and
+    what they bring is selection and improvement.
+    """
+    none = np.zeros_like(totals.draw["now"])
+
+    def over(*readings: tuple[float, Floats]) -> Estimate:
+        values, draws = [value for value, _ in readings], [draw_d for _, draw_d in readings]
+        ends_d = np.minimum.reduce(draws), np.maximum.reduce(draws)
+        return bounded((min(values), max(values)), *ends_d, level=totals.level, n=totals.n)
+
+    def reading(plus: str, minus: str) -> tuple[float, Floats]:
+        return totals.total[plus] - totals.total[minus], totals.draw[plus] - totals.draw[minus]
+
+    kept = ("kept", "rare_low", "rare_high")
+    return Split(
+        over(*(reading(name, "old") for name in kept)),
+        over(reading("seen", "kept"), *(reading("now", name) for name in kept[1:])),
+        over(reading("now", "seen"), (0.0, none)),
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from stratagem.decomposition.delta_method import clustered, terms
 from stratagem.records import Estimate, Real, Result, StratagemError
@@ -121,10 +120,10 @@ def compare_behaviours(
     changes: list[BehaviourChange] = []
     for i, name in enumerate(wanted):
         blocks: list[Floats] = []
-        for share_pb, right_pb, accuracy_p in sides:
+        for share_pb, right_pb, accuracy_p, _ in sides:
             with_p, right_p = share_pb[:, i], right_pb[:, i]
             blocks += [with_p, 1 - with_p, right_p, accuracy_p - right_p]
-        split = terms(np.stack(blocks, axis=1), size_g, level=level, stratified=stratified)
+        split = terms(np.stack(blocks, axis=1), sides[0][3], size_g, level=level, stratified=stratified)
         mean = [float(block.mean()) for block in blocks]
         changes.append(
             BehaviourChange(
@@ -143,10 +142,9 @@ def compare_behaviours(
     return tuple(changes)
 
 
-def _side(
-    table: pl.DataFrame, ids: list[str], names: list[str]
-) -> tuple[Floats, Floats, NDArray[np.float64]]:
-    """Of a problem's responses the part with a behaviour (p x b), the part with it and right, and the accuracy."""
+def _side(table: pl.DataFrame, ids: list[str], names: list[str]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Of a problem's responses the part with a behaviour (p x b), the part with it and right, the accuracy, and their
+    number."""
     rows = pl.DataFrame({"problem_id": ids}, schema={"problem_id": table.schema["problem_id"]})
     columns = pl.DataFrame({"behaviour": names}, schema={"behaviour": pl.String}).with_row_index("b")
     here = table.join(rows.with_row_index("p"), on="problem_id")
@@ -160,7 +158,7 @@ def _side(
         / n_p[:, None]
         for measure in ("n", "right")
     )
-    return share_pb, right_pb, accuracy_p
+    return share_pb, right_pb, accuracy_p, n_p.astype(np.float64)
 
 
 def _ratio(right: float, share: float) -> float:

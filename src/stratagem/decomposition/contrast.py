@@ -26,6 +26,7 @@ from stratagem.decomposition.counterfactuals import (
     stratum_ends,
 )
 from stratagem.decomposition.delta_method import clustered
+from stratagem.decomposition.thin_cells import Cells, cells
 from stratagem.records import Estimate, StratagemError
 from stratagem.stats.counts import tally
 from stratagem.stats.min_sample import MIN_STRATUM
@@ -42,7 +43,7 @@ class Contrast:
     Attributes:
         strata: a row a stratum; `problems_g` counts its problems, of the side with fewer; `weight_g` sums to 1.
         mean_gk: share and right before, the same after, of every strategy; then accuracy and presence under forcing.
-        responses_cgs: responses before and after.
+        responses_cgs: responses before and after. cells: what is known of the accuracies before.
         samples: the problems of both sides, for what is said of one side alone.
         problems: of the side with fewer. left_out: problems that are not compared, before and after.
         free: degrees of freedom of the gain.
@@ -54,6 +55,7 @@ class Contrast:
     weight_g: Floats
     mean_gk: Floats
     responses_cgs: Floats
+    cells: Cells
     point: Counterfactuals
     boot: Replicates
     gain: Estimate
@@ -85,6 +87,7 @@ def paired(
     starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
     sum_gk = np.add.reduceat(data_pk, starts, axis=0)
     sides = (pairs.before, pairs.after)
+    seen = cells(sides[0].share_ps, sides[0].right_ps, sides[0].n_p, pairs.sizes_g)
     pool_p = pool_of(pairs.sizes_g, stratified)[pairs.stratum_p]
     return Contrast(
         strategies=pairs.strategies,
@@ -93,9 +96,17 @@ def paired(
         weight_g=pairs.sizes_g / m,
         mean_gk=sum_gk / pairs.sizes_g[:, None],
         responses_cgs=np.stack([np.add.reduceat(s.share_ps * s.n_p[:, None], starts, axis=0) for s in sides]),
+        cells=seen,
         point=counterfactuals(sum_gk, pairs.sizes_g.astype(np.float64), width),
         boot=bootstrap(
-            data_pk, pairs.sizes_g, width, rng=rng, draws=draws, stratified=stratified, level=level
+            data_pk,
+            pairs.sizes_g,
+            width,
+            cells=seen,
+            rng=rng,
+            draws=draws,
+            stratified=stratified,
+            level=level,
         ),
         gain=paired_gain(pairs, level, stratified),
         free=freedom(pool_p, m),
@@ -170,6 +181,7 @@ def apart(
         for part, size in zip(sides, size_cg, strict=True)
     ]
     gain, free = _gain(sides, size_cg, weight_g, level)
+    seen = cells(sides[0].share_ps, sides[0].right_ps, sides[0].n_p, size_cg[0])
     return Contrast(
         strategies=tuple(strategies),
         strata=strata,
@@ -182,8 +194,9 @@ def apart(
                 for part, start in zip(sides, start_cg, strict=True)
             ]
         ),
+        cells=seen,
         point=counterfactuals(mean_gk, np.ones(len(mean_gk)), len(strategies)),
-        boot=_replicates(blocks, size_cg, weight_g, len(strategies), rng=rng, draws=draws, level=level),
+        boot=_replicates(blocks, size_cg, weight_g, seen, rng=rng, draws=draws, level=level),
         gain=gain,
         free=free,
         samples=(samples[0], samples[1]),
@@ -231,24 +244,27 @@ def _replicates(
     blocks: Sequence[Floats],
     size_cg: NDArray[np.int64],
     weight_g: Floats,
-    width: int,
+    seen: Cells,
     *,
     rng: np.random.Generator,
     draws: int,
     level: float,
 ) -> Replicates:
     """As `counterfactuals.bootstrap`, each side's problems drawn by themselves within strata."""
+    width = seen.thin_gs.shape[1]
     total_dl, parts_d3s = np.zeros((draws, len(ACCURACIES))), np.zeros((draws, 3, width))
     stratum_g43 = np.full((weight_g.size, 4, 3), np.nan)
     if not draws:
         return Replicates(total_dl, np.zeros(0), stratum_g43)
     stops = np.cumsum(size_cg, axis=1)
+    posterior = rng.spawn(1)[0]
     for g, weight in enumerate(weight_g):
         means = []
         for block, size, stop in zip(blocks, size_cg[:, g], stops[:, g], strict=True):
             number_d = np.full(draws, size - 1)
             means.append(sums(rng, number_d, block[stop - size : stop]) / (size - 1))
-        what_if = counterfactuals(np.concatenate(means, axis=1), np.ones(draws), width)
+        drawn_ds = seen.draws(posterior, g, draws)
+        what_if = counterfactuals(np.concatenate(means, axis=1), np.ones(draws), width, drawn_ds)
         total_dl += weight * what_if.accuracies_l
         parts_d3s += weight * np.stack([what_if.used_s, what_if.shift_s, what_if.rate_s], axis=1)
         stratum_g43[g] = stratum_ends(what_if.accuracies_l, level, int(size_cg[:, g].min()))

@@ -5,6 +5,8 @@
     swapped A_01  the old choice, the new execution: only bounded where a strategy was dropped
     seen    A_11  the new choice, the new execution, both among strategies that were used before
     now           the accuracy after, strategies that were unused before included
+    before        the accuracy before as it was seen; draws of `old` have accuracies of thin cells (`thin_cells`)
+    rare_low, rare_high  A_10 if strategies unseen before were merely rare, and right there never or always
     unsupported   no accuracy: the share of responses whose strategy only one of the two checkpoints used
 
 Every term of a decomposition is a difference of two of them. Axes: p problems, s strategies, g strata, d
@@ -19,12 +21,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stratagem.decomposition.thin_cells import Cells
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats, Pairs
 from stratagem.stats.resampling import drawn, sums
 from stratagem.stats.uncertainty import bounded, middle_part, percentile, widened
 
-ACCURACIES: tuple[str, ...] = ("old", "kept", "swapped_low", "swapped_high", "seen", "now", "unsupported")
+ACCURACIES: tuple[str, ...] = (
+    "old",
+    "kept",
+    "swapped_low",
+    "swapped_high",
+    "seen",
+    "now",
+    "before",
+    "rare_low",
+    "rare_high",
+    "unsupported",
+)
 
 
 class Counterfactuals(NamedTuple):
@@ -92,11 +106,15 @@ def matrix(pairs: Pairs, forced: tuple[Floats, Floats] | None) -> Floats:
     return np.ascontiguousarray(np.concatenate([*sides, *(forced or ())], axis=1))
 
 
-def counterfactuals(sum_k: Floats, number: Floats, strategies: int) -> Counterfactuals:
+def counterfactuals(
+    sum_k: Floats, number: Floats, strategies: int, drawn_s: Floats | None = None
+) -> Counterfactuals:
     """What-if accuracies of strata from the sums of the data matrix over their problems.
 
     Args:
         sum_k: (..., k); `number`: the problems summed, (...). Where it is 0, all accuracies are 0.
+        drawn_s: old accuracies that stand in for those of the sums (..., s), NaN where none does. These strategies
+            count as used before, whatever was drawn (`thin_cells`).
 
     A stratum that leaves all its old strategies has kept = swapped = seen = old: its whole gain is new
     strategy. A dropped strategy takes its accuracy from forced responses if there are any, else it is 0 in
@@ -106,14 +124,20 @@ def counterfactuals(sum_k: Floats, number: Floats, strategies: int) -> Counterfa
     blocks = [sum_k[..., i : i + strategies] for i in range(0, sum_k.shape[-1], strategies)]
     per = (1.0 / np.maximum(number, 1e-300))[..., None]
     pi0_s, q0_s, pi1_s, q1_s = (block * per for block in blocks[:4])
-    used_s, still_s = pi0_s > 0, pi1_s > 0
+    used_s, still_s, before = pi0_s > 0, pi1_s > 0, q0_s.sum(-1)
+    if drawn_s is not None:
+        given_s = np.isfinite(drawn_s)
+        used_s, q0_s = used_s | given_s, np.where(given_s, pi0_s * drawn_s, q0_s)
     old, now = q0_s.sum(-1), q1_s.sum(-1)
     old_choice_s = pi1_s * used_s
     stay, fresh = old_choice_s.sum(-1), (pi1_s * ~used_s).sum(-1)
     lives = stay > 0
     scale = np.divide(1.0, stay, out=np.zeros_like(stay), where=lives)
-    rate_s = np.divide(q0_s, pi0_s, out=np.zeros_like(q0_s), where=used_s)
+    rate_s = np.divide(q0_s, pi0_s, out=np.zeros_like(q0_s), where=pi0_s > 0)
+    if drawn_s is not None:
+        rate_s = np.where(np.isfinite(drawn_s), drawn_s, rate_s)
     choice_s = old_choice_s * scale[..., None]
+    rare = (old_choice_s * rate_s).sum(-1)
     lost_s = pi0_s * ~still_s
     known = (pi0_s * np.divide(q1_s, pi1_s, out=np.zeros_like(q1_s), where=still_s)).sum(-1)
     low_s, high_s = np.zeros_like(lost_s), lost_s
@@ -129,6 +153,9 @@ def counterfactuals(sum_k: Floats, number: Floats, strategies: int) -> Counterfa
         # Without new strategies `seen` is `now` to the last bit: no rounding may look like a new one.
         np.where(lives, np.where(fresh > 0, (q1_s * used_s).sum(-1) * scale, now), old),
         now,
+        before,
+        rare,
+        rare + fresh,
         (fresh + lost_s.sum(-1)) / 2,
     )
     used_s &= lives[..., None]
@@ -151,12 +178,13 @@ def bootstrap(
     size_g: NDArray[np.int64],
     strategies: int,
     *,
+    cells: Cells,
     rng: np.random.Generator,
     draws: int,
     stratified: bool,
     level: float,
 ) -> Replicates:
-    """Resample problems and recompute the totals.
+    """Resample problems and recompute the totals, the accuracies of thin cells before from their posterior.
 
     Strata of one problem are handled together: their accuracies do not depend on the draw, only their weight does.
     """
@@ -169,6 +197,7 @@ def bootstrap(
     stratum_g43 = np.full((size_g.size, 4, 3), np.nan)
     if len(data_pk) < 2 or not draws:
         return Replicates(np.full_like(total_dl, np.nan), np.full(draws, np.nan), stratum_g43)
+    posterior = rng.spawn(1)[0]
     number_db, weight_b = drawn(rng, size_b, draws, stratified)
     start = 0
     for b, size in enumerate(size_b):
@@ -184,7 +213,8 @@ def bootstrap(
             sums_d3s += sum_dx[:, len(ACCURACIES) :].reshape(-1, 3, strategies)
             continue
         number_d = number_db[:, b].astype(np.float64)
-        what_if = counterfactuals(sums(rng, number_db[:, b], block_pk), number_d, strategies)
+        drawn_ds = cells.draws(posterior, b, draws)
+        what_if = counterfactuals(sums(rng, number_db[:, b], block_pk), number_d, strategies, drawn_ds)
         weight_d = weight_b[b] * number_d
         total_dl += weight_d[:, None] * what_if.accuracies_l
         sums_d3s += weight_d[:, None, None] * np.stack(
@@ -197,10 +227,10 @@ def bootstrap(
 def stratum_ends(accuracies_dl: Floats, level: float, problems: int) -> Floats:
     """Low, high and standard error of the gain, selection, improvement and new strategy (4 x 3) of a stratum of so many
     problems, from draws."""
-    old, kept, seen, now = (
-        accuracies_dl[:, ACCURACIES.index(name)] for name in ("old", "kept", "seen", "now")
+    before, old, kept, seen, now = (
+        accuracies_dl[:, ACCURACIES.index(name)] for name in ("before", "old", "kept", "seen", "now")
     )
-    terms_d4 = np.stack([now - old, kept - old, seen - kept, now - seen], axis=1)
+    terms_d4 = np.stack([now - before, kept - old, seen - kept, now - seen], axis=1)
     if len(terms_d4) < 2:
         return np.full((4, 3), np.nan)
     return np.stack(

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.decomposition import contrast
-from stratagem.decomposition.account import account, gap_draws, term_draws
+from stratagem.decomposition.account import account, gap_draws, new_or_rare, term_draws
 from stratagem.decomposition.by_problem import by_problem
 from stratagem.decomposition.contrast import Contrast
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, mix
@@ -25,6 +25,7 @@ from stratagem.decomposition.parts import Account, ThreeFold, Unparsed
 from stratagem.decomposition.result import Decomposition
 from stratagem.decomposition.unparsed import gain_alone, unparsed_of
 from stratagem.records import UNDEFINED, StratagemError
+from stratagem.stats.min_sample import MIN_SEEN
 from stratagem.stats.pairs import Floats, Pairs, pair
 from stratagem.stats.strategy_rates import strategy_rates
 from stratagem.stats.uncertainty import percentile
@@ -32,7 +33,7 @@ from stratagem.stats.uncertainty import percentile
 CONTRIBUTIONS = ("selection", "improvement", "new_strategy", "contribution")
 SUMS = ("responses_before", "responses_after", *CONTRIBUTIONS)
 ENDS = ("", "_low", "_high", "_se")
-ENOUGH_PROBLEMS, ENOUGH_RESPONSES, THIN_SHARE = 100, 10, 0.02
+ENOUGH_PROBLEMS, THIN_SHARE = 100, 0.02
 
 
 def decompose(
@@ -113,6 +114,7 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
             totals.term(seen=1, swapped=-1, kept=-1, old=1),
             both.new_strategy,
         ),
+        new_or_rare=new_or_rare(totals),
         mix=percentile(mixed, boot.mix_d, level=totals.level, n=m),
         routing=percentile(selection.value - mixed, selection_d - boot.mix_d, level=totals.level, n=m),
         accuracy_before=totals.total["old"],
@@ -133,7 +135,7 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
         ),
         strategies=_strategies(data, cells, level),
         strata=_strata(data, by),
-        cells=cells.drop("stood_in", "weight"),
+        cells=cells.drop("seen", "stood_in", "weight"),
     )
     return _without_split(split) if split.unparsed is not None and split.unparsed.hides_split else split
 
@@ -241,6 +243,7 @@ def _cells(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
         "improvement": weight * improvement,
         "new_strategy": weight * new,
         "contribution": weight * (selection + improvement + new),
+        "seen": data.cells.seen_gs,
         "stood_in": point.used_s & (share1 == 0) & np.isfinite(forced),
         "weight": weight,
     }
@@ -277,11 +280,12 @@ def _few(problems: int) -> tuple[str, ...]:
 def _weak(problems: int, cells: pl.DataFrame) -> tuple[str, ...]:
     reasons = list(_few(problems))
     # Cells that were not seen at all count too: their strategies may be new, or merely rare.
-    thin = pl.col("responses_before") < ENOUGH_RESPONSES
+    thin = pl.col("seen") < MIN_SEEN
     share = cells.filter(thin).select((pl.col("weight") * pl.col("share_after")).sum())
     if (part := float(share.item())) > THIN_SHARE:
         reasons.append(
-            f"{part:.0%} of responses after use a strategy seen fewer than {ENOUGH_RESPONSES} times before"
+            f"{part:.0%} of responses after use a strategy seen fewer than {MIN_SEEN} times before in its stratum: new "
+            "or merely rare"
         )
     return tuple(reasons)
 

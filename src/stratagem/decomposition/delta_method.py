@@ -3,13 +3,17 @@
 A term is a smooth function of a stratum's means. Its gradient there, times a problem's deviation from the means,
 is the problem's influence on the term; the variance of the influences gives the standard error (delta method).
 
+Of cells with few responses before, problems do not show how far the old accuracy may be off: its part of the variance
+is that of its posterior, as in the bootstrap (`thin_cells`).
+
 Source: Hampel 1974, JASA 69, 383; for means of clusters Miller 2024, arXiv 2411.00640. Where a strategy is rare
-the bootstrap of `decompose` is better: ratios of small means are far from linear.
+the bootstrap of `decompose` is better: ratios of small means are far from linear, and intervals are not symmetric.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +21,7 @@ from numpy.typing import NDArray
 
 from stratagem.decomposition.counterfactuals import ACCURACIES, counterfactuals
 from stratagem.decomposition.parts import Lead
+from stratagem.decomposition.thin_cells import Cells, cells
 from stratagem.records import Estimate
 from stratagem.stats.pairs import Floats
 from stratagem.stats.resampling import pool_of
@@ -44,20 +49,28 @@ class Terms(NamedTuple):
 
 
 def terms(
-    data_pk: Floats, size_g: NDArray[np.int64], *, level: float = 0.95, stratified: bool = True
+    data_pk: Floats,
+    n_p: Floats,
+    size_g: NDArray[np.int64],
+    *,
+    level: float = 0.95,
+    stratified: bool = True,
 ) -> Terms:
     """The terms of a decomposition with t intervals in closed form.
 
     Args:
         data_pk: problems, stratum by stratum, x (share before, right before, share after, right after) of every
             strategy, as `counterfactuals.matrix` makes it. Columns of strategies that are to count as one are added up.
+        n_p: responses to every problem before.
         size_g: problems of every stratum.
         stratified: as in `decompose`: strata are resampled each by itself, or all problems together.
 
     Returns:
         NaN intervals where there are fewer problems than two more than strata.
     """
-    influence = influences(data_pk, size_g)
+    width = data_pk.shape[1] // 4
+    known = cells(data_pk[:, :width], data_pk[:, width : 2 * width], n_p, size_g)
+    influence = influences(data_pk, size_g, known)
     signs = [math.copysign(1.0, influence[name][0]) for name in ("selection", "improvement")]
     selection, improvement = influence["selection"], influence["improvement"]
     influence["gap"] = (
@@ -65,22 +78,37 @@ def terms(
         signs[0] * selection[1] - signs[1] * improvement[1],
     )
     pool_p = pool_of(size_g, stratified)[np.repeat(np.arange(size_g.size), size_g)]
+    beside = _of_thin_cells(_means(data_pk, size_g), size_g, known, signs)
     return Terms(
-        **{name: clustered(value, psi_p, pool_p, level) for name, (value, psi_p) in influence.items()}
+        **{
+            name: clustered(value, psi_p, pool_p, level, beside.get(name, 0.0))
+            for name, (value, psi_p) in influence.items()
+        }
     )
 
 
-def influences(data_pk: Floats, size_g: NDArray[np.int64]) -> dict[str, tuple[float, Floats]]:
-    """Every term but the gap, with each problem's influence on it (p); arguments as `terms`."""
+def influences(
+    data_pk: Floats, size_g: NDArray[np.int64], known: Cells | None = None
+) -> dict[str, tuple[float, Floats]]:
+    """Every term but the gap, with each problem's influence on it (p); arguments as `terms`.
+
+    Args:
+        known: its thin cells, whose old accuracies are taken as given: what they are off by is added by itself.
+    """
     m, width = len(data_pk), data_pk.shape[1] // 4
     stratum_p = np.repeat(np.arange(size_g.size), size_g)
     starts = np.concatenate([[0], np.cumsum(size_g)[:-1]])
-    mean_gk = np.add.reduceat(data_pk, starts, axis=0) / size_g[:, None]
+    mean_gk = _means(data_pk, size_g)
     accuracy = dict(
         zip(ACCURACIES, counterfactuals(mean_gk, np.ones(size_g.size), width).accuracies_l.T, strict=True)
     )
     kept_gk, seen_gk = _gradients(mean_gk, accuracy["kept"], accuracy["seen"], width)
-    old_p, now_p = data_pk[:, width : 2 * width].sum(1), data_pk[:, 3 * width :].sum(1)
+    before_p, now_p = data_pk[:, width : 2 * width].sum(1), data_pk[:, 3 * width :].sum(1)
+    old_p = before_p
+    if known is not None and known.thin_gs.any():
+        kept_gk[:, : 2 * width][np.tile(known.thin_gs, 2)] = 0.0
+        given_ps = data_pk[:, :width] * known.rate_gs[stratum_p]
+        old_p = np.where(known.thin_gs[stratum_p], given_ps, data_pk[:, width : 2 * width]).sum(1)
     # Its gradient times a stratum's means is 0, so a problem's influence is the accuracy itself plus its row times the
     # gradient. A stratum of one problem is resampled whole; one that leaves all its old strategies has
     # kept = seen = old and no gradient.
@@ -94,7 +122,7 @@ def influences(data_pk: Floats, size_g: NDArray[np.int64]) -> dict[str, tuple[fl
     )
     old, kept, seen, now = (float(size_g @ accuracy[name]) / m for name in ("old", "kept", "seen", "now"))
     return {
-        "gain": (now - old, now_p - old_p),
+        "gain": (now - old, now_p - before_p),
         "selection": (kept - old, kept_p - old_p),
         "improvement": (seen - kept, seen_p - kept_p),
         "new_strategy": (now - seen, now_p - seen_p),
@@ -102,12 +130,40 @@ def influences(data_pk: Floats, size_g: NDArray[np.int64]) -> dict[str, tuple[fl
     }
 
 
-def clustered(value: float, psi_p: Floats, pool_p: NDArray[np.int64], level: float) -> Estimate:
+def _means(data_pk: Floats, size_g: NDArray[np.int64]) -> Floats:
+    starts = np.concatenate([[0], np.cumsum(size_g)[:-1]])
+    return np.add.reduceat(data_pk, starts, axis=0) / size_g[:, None]
+
+
+def _of_thin_cells(
+    mean_gk: Floats, size_g: NDArray[np.int64], known: Cells, signs: Sequence[float]
+) -> dict[str, float]:
+    """What the accuracies of thin cells before add to the variance of every term.
+
+    Args:
+        signs: of selection and improvement.
+    """
+    width = known.thin_gs.shape[1]
+    pi0_gs, pi1_gs = mean_gk[:, :width], mean_gk[:, 2 * width : 3 * width]
+    kept_gs = pi1_gs * (pi0_gs > 0)
+    stay_gs = kept_gs.sum(axis=1, keepdims=True)
+    kept_gs = np.divide(kept_gs, stay_gs, out=np.zeros_like(kept_gs), where=stay_gs > 0)
+    shift_gs = np.where(stay_gs > 0, kept_gs - pi0_gs, 0.0)
+    variance_gs = (size_g[:, None] / size_g.sum()) ** 2 * known.variance_gs()
+    slopes = {"selection": shift_gs, "improvement": kept_gs, "choice": shift_gs}
+    slopes["gap"] = signs[0] * shift_gs + signs[1] * kept_gs
+    return {name: float((slope_gs**2 * variance_gs).sum()) for name, slope_gs in slopes.items()}
+
+
+def clustered(
+    value: float, psi_p: Floats, pool_p: NDArray[np.int64], level: float, beside: float = 0.0
+) -> Estimate:
     """An estimate with the standard error of a mean of influences over pools of problems, t interval.
 
     Args:
         psi_p: influences; only their variance inside a pool counts.
         pool_p: the number of every problem's pool, from 0.
+        beside: variance that the influences do not have.
     """
     m = psi_p.size
     size_o = np.bincount(pool_p)
@@ -115,7 +171,7 @@ def clustered(value: float, psi_p: Floats, pool_p: NDArray[np.int64], level: flo
     squares_o = np.bincount(pool_p, (psi_p - mean_o[pool_p]) ** 2)
     if m <= size_o.size or size_o.min() < 2:
         return Estimate(value, n=m)
-    se = math.sqrt(float((size_o * squares_o / (size_o - 1)).sum())) / m
+    se = math.sqrt(float((size_o * squares_o / (size_o - 1)).sum()) / m**2 + beside)
     reach = quantile(level, m - size_o.size) * se
     return Estimate(value, value - reach, value + reach, se, m)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ from stratagem.decomposition.delta_method import clustered
 from stratagem.decomposition.drawing import forest, text_row
 from stratagem.decomposition.parts import Account, Unparsed
 from stratagem.decomposition.result import split_rows
+from stratagem.decomposition.thin_cells import Cells, cells
 from stratagem.decomposition.unparsed import gain_alone, unparsed_of
 from stratagem.records import UNDEFINED, Estimate, Result, StratagemError
 from stratagem.stats.counts import tally
@@ -138,11 +140,11 @@ def path(
     stratified = stratified or not paired
     total_tl, total_tdl = _totals(data, paired, rng, draws, stratified)
     n = min(home.height for home in kept)
-    sizes_g = data[0][1]
+    sizes_g = data[0].size_g
     pool_g = pool_of(sizes_g, stratified)
 
     def gain(a: int, b: int, ends: Totals) -> Estimate:
-        value = ends.point("now", "old")
+        value = ends.point("now", "before")
         if not paired:
             return value
         # The closed form, as `decompose` has it.
@@ -174,7 +176,7 @@ def path(
 
     last = len(labels) - 1
     whole = totals(total_tl[last], total_tdl[last])
-    fewest = min(int(size_g.min()) for _, size_g in data)
+    fewest = min(int(checkpoint.size_g.min()) for checkpoint in data)
     split = account(whole, gain(0, last, whole), level)
     return Path(
         steps=tuple(step(t, t + 1, total_tl[t], total_tdl[t], hidden[t]) for t in range(last)),
@@ -189,22 +191,26 @@ def path(
     )
 
 
-Checkpoint = tuple[Floats, NDArray[np.int64]]
+class Checkpoint(NamedTuple):
+    """Share and right (problems x 2 strategies), the sizes of strata, and what is known of their accuracies."""
+
+    data_pk: Floats
+    size_g: NDArray[np.int64]
+    cells: Cells
 
 
 def _used(checkpoint: Checkpoint, data: Sequence[Checkpoint]) -> tuple[Floats, Floats]:
     """By strategy the share of responses that use it, and the share that does so and is right, as the gain weighs
     strata."""
-    block_pk, size_g = checkpoint
-    weight_g = np.mean([sizes / sizes.sum() for _, sizes in data], axis=0)
-    both_k = np.repeat(weight_g / size_g, size_g) @ block_pk
+    weight_g = np.mean([other.size_g / other.size_g.sum() for other in data], axis=0)
+    both_k = np.repeat(weight_g / checkpoint.size_g, checkpoint.size_g) @ checkpoint.data_pk
     half = len(both_k) // 2
     return both_k[:half], both_k[half:]
 
 
 def _right(checkpoint: Checkpoint) -> Floats:
     """The accuracy of every problem."""
-    data_pk = checkpoint[0]
+    data_pk = checkpoint.data_pk
     return data_pk[:, data_pk.shape[1] // 2 :].sum(axis=1)
 
 
@@ -223,7 +229,8 @@ def _data(
         else:
             ids, _, size_g = arrange(home, by)
         part = side(table, ids, strategies)
-        checkpoints.append((np.concatenate([part.share_ps, part.right_ps], axis=1), size_g))
+        data_pk = np.concatenate([part.share_ps, part.right_ps], axis=1)
+        checkpoints.append(Checkpoint(data_pk, size_g, cells(part.share_ps, part.right_ps, part.n_p, size_g)))
     return checkpoints
 
 
@@ -232,30 +239,35 @@ def _totals(
 ) -> tuple[Floats, Floats]:
     """What-if accuracies of every step and, last, of the endpoints: estimates (t x l) and draws (t x d x l)."""
     between = [(t, t + 1) for t in range(len(data) - 1)] + [(0, len(data) - 1)]
-    width = data[0][0].shape[1] // 2
-    weight_g = np.mean([size_g / size_g.sum() for _, size_g in data], axis=0)
+    width = data[0].data_pk.shape[1] // 2
+    weight_g = np.mean([x.size_g / x.size_g.sum() for x in data], axis=0)
     total_tl, total_tdl = (
         np.zeros((len(between), len(ACCURACIES))),
         np.zeros((len(between), draws, len(ACCURACIES))),
     )
-    sizes_g = data[0][1]
+    sizes_g = data[0].size_g
+    posterior = rng.spawn(1)[0]
     blind = not draws or (paired and sizes_g.sum() < 2)
     number_dg, share_g = drawn(rng, sizes_g.tolist(), 0 if blind else draws, stratified)
-    starts = [np.concatenate([[0], np.cumsum(size_g)]) for _, size_g in data]
+    starts = [np.concatenate([[0], np.cumsum(checkpoint.size_g)]) for checkpoint in data]
     for g in range(sizes_g.size):
-        blocks = [block[start[g] : start[g + 1]] for (block, _), start in zip(data, starts, strict=True)]
+        blocks = [
+            checkpoint.data_pk[start[g] : start[g + 1]]
+            for checkpoint, start in zip(data, starts, strict=True)
+        ]
         means = [block.mean(axis=0) for block in blocks]
         for i, (a, b) in enumerate(between):
             total_tl[i] += weight_g[g] * _accuracies(means[a], means[b], np.array(1.0), width)
         if blind:
             continue
+        drawn_tds = [checkpoint.cells.draws(posterior, g, draws) for checkpoint in data]
         if paired:
             # The same draws for all checkpoints, so that problems stay paired.
             number_d = number_dg[:, g].astype(np.float64)
             together_dk = sums(rng, number_dg[:, g], np.concatenate(blocks, axis=1))
             sum_dk = np.split(together_dk, len(blocks), axis=1)
             for i, (a, b) in enumerate(between):
-                accuracies_dl = _accuracies(sum_dk[a], sum_dk[b], number_d, width)
+                accuracies_dl = _accuracies(sum_dk[a], sum_dk[b], number_d, width, drawn_tds[a])
                 total_tdl[i] += (share_g[g] * number_d)[:, None] * accuracies_dl
             continue
         means_d = []
@@ -264,9 +276,12 @@ def _totals(
             number_d = np.full(draws, taken, dtype=np.int64)
             means_d.append(sums(rng, number_d, block) / taken)
         for i, (a, b) in enumerate(between):
-            total_tdl[i] += weight_g[g] * _accuracies(means_d[a], means_d[b], np.ones(draws), width)
+            accuracies_dl = _accuracies(means_d[a], means_d[b], np.ones(draws), width, drawn_tds[a])
+            total_tdl[i] += weight_g[g] * accuracies_dl
     return total_tl, total_tdl if not blind else np.full_like(total_tdl, np.nan)
 
 
-def _accuracies(before_k: Floats, after_k: Floats, number: Floats, width: int) -> Floats:
-    return counterfactuals(np.concatenate([before_k, after_k], axis=-1), number, width).accuracies_l
+def _accuracies(
+    before_k: Floats, after_k: Floats, number: Floats, width: int, drawn_s: Floats | None = None
+) -> Floats:
+    return counterfactuals(np.concatenate([before_k, after_k], axis=-1), number, width, drawn_s).accuracies_l

@@ -9,8 +9,8 @@ import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
 from stratagem.decomposition.leading import lead_sentence, no_split
-from stratagem.decomposition.parts import Account, ByProblem, HasParts, ThreeFold, Unparsed
-from stratagem.records import UNDEFINED, Estimate, Real, part_of, points
+from stratagem.decomposition.parts import Account, ByProblem, HasParts, Split, ThreeFold, Unparsed
+from stratagem.records import UNDEFINED, UNSET, Estimate, Real, part_of, points
 
 
 class Decomposed(Account, frozen=True, kw_only=True):
@@ -19,6 +19,7 @@ class Decomposed(Account, frozen=True, kw_only=True):
     Attributes:
         by_problem: the gain with every problem as its own stratum; undefined where problems are not paired.
         threefold: both changes from the old state, and the interaction.
+        new_or_rare: the terms as bounds, over both readings of strategies unseen before: new, or merely rare.
         mix, routing: selection once more, as what the strata do alike and what they do differently.
         accuracy_before, accuracy_after: mean over problems of a problem's accuracy.
         length_before, length_after: mean over problems of the mean response length, NaN where unknown.
@@ -36,6 +37,7 @@ class Decomposed(Account, frozen=True, kw_only=True):
 
     by_problem: ByProblem = ByProblem()
     threefold: ThreeFold = ThreeFold()
+    new_or_rare: Split = Split()
     mix: Estimate = UNDEFINED
     routing: Estimate = UNDEFINED
     accuracy_before: Real = math.nan
@@ -101,6 +103,7 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
                 text_row("  improvement", split.improvement),
             ]
             lines.append(text_row("  new strategy", split.new_strategy))
+        lines += _new_or_rare(self)
         lines += _by_problem(self.by_problem)
         lines += [
             "",
@@ -121,6 +124,13 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
     def _repr_html_(self) -> str:
         rows = [("gain", self.gain), *split_rows(self)]
         return forest(rows, f"{self.problems} problems, {self.level:.0%} intervals, in points", str(self))
+
+
+def _new_or_rare(split: Decomposed) -> list[str]:
+    if abs(split.new_strategy.value) < 1e-12 or split.new_or_rare.new_strategy.bounds is UNSET:
+        return []
+    rows = [text_row(f"  {name}", term) for name, term in split_rows(split.new_or_rare)]
+    return ["", "over both readings of new strategies: new or merely rare before", *rows]
 
 
 def _by_problem(split: ByProblem) -> list[str]:

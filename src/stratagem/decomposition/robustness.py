@@ -80,18 +80,19 @@ def regroupings(
 ) -> tuple[Regrouping, ...]:
     """`robustness` for problems that are paired already; `fine` are tables with the columns of `refine`."""
     data_pk = matrix(pairs, None)
+    width = len(pairs.strategies)
     changes = [
-        _change(name, data_pk @ _merge(len(pairs.strategies), groups), pairs.sizes_g, level, stratified)
+        _change(name, data_pk @ _merge(width, groups), pairs, level, stratified)
         for name, groups in _groups(pairs, least, most)
     ]
     for column in refine:
         name, finer = _refined(*fine, pairs.by, column)
-        changes.append(_change(name, matrix(finer, None), finer.sizes_g, level, stratified))
+        changes.append(_change(name, matrix(finer, None), finer, level, stratified))
     return tuple(changes)
 
 
-def _change(name: str, data_pk: Floats, size_g: np.ndarray, level: float, stratified: bool) -> Regrouping:
-    split = terms(data_pk, size_g, level=level, stratified=stratified)
+def _change(name: str, data_pk: Floats, pairs: Pairs, level: float, stratified: bool) -> Regrouping:
+    split = terms(data_pk, pairs.before.n_p, pairs.sizes_g, level=level, stratified=stratified)
     return Regrouping(name, split.lead, split.selection, split.improvement, split.new_strategy)
 
 

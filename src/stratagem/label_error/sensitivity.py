@@ -160,7 +160,8 @@ def sensitivity_of(
         raise ValueError(f"limit is {limit}: it has to lie between {STEP} and 0.5")
     grid = np.asarray(np.arange(1, round(limit / STEP) + 1) * STEP, dtype=np.float64)
     data = _Data(matrix(pairs, None), pairs.sizes_g, [i for i, n in enumerate(names) if n not in fixed])
-    as_is = terms(data.data_pk, pairs.sizes_g, level=level, stratified=stratified)
+    n_p, sizes_g = pairs.before.n_p, pairs.sizes_g
+    as_is = terms(data.data_pk, n_p, sizes_g, level=level, stratified=stratified)
     selection, lead = as_is.selection, as_is.lead
     sign = {"selection": 1.0, "improvement": -1.0, "undecided": 0.0}[lead]
     decided = selection.low * selection.high > 0
@@ -171,7 +172,8 @@ def sensitivity_of(
         return sign * (np.abs(select) - np.abs(improve)) < 0
 
     def opens(way: _Way, size: float) -> bool:
-        choice = terms(data.problems(way, size), pairs.sizes_g, level=level, stratified=stratified).selection
+        data_pk = data.problems(way, size)
+        choice = terms(data_pk, n_p, sizes_g, level=level, stratified=stratified).selection
         return not choice.low * choice.high > 0
 
     def change(way: _Way, lead_at: float | None, left_e: Floats) -> LabelChange:

@@ -96,6 +96,7 @@ class Facts:
     Attributes:
         gain, selection, improvement, new_strategy: select, then improve.
         gap: |selection| - |improvement|, closed form. reverse: improve, then select.
+        new_or_rare: the terms as bounds, over both readings of strategies unseen before: new, or merely rare.
         lead: `selection`, `improvement` or `undecided`, of the decomposition.
         by_problem: the same with every problem as its own stratum.
         problems, samples: that both checkpoints answered; median responses a problem, of the side with fewer.
@@ -148,6 +149,7 @@ class Facts:
     new: tuple[str, ...] = ()
     paired: bool = True
     reverse: Split = field(default_factory=Split)
+    new_or_rare: Split = field(default_factory=Split)
     by_problem: ByProblem = field(default_factory=ByProblem)
 
     @property
@@ -236,7 +238,7 @@ def facts_from(
     same = sum(change.lead == split.lead for change in changes)
     facts = replace(
         facts_of(split, labelled=labelled, headrooms=headrooms, forms=forms_of(behaviours)),
-        gap=terms(data_pk, pairs.sizes_g, level=split.level, stratified=stratified).gap,
+        gap=terms(data_pk, pairs.before.n_p, pairs.sizes_g, level=split.level, stratified=stratified).gap,
         samples=min(float(np.median(side.n_p)) for side in sides),
         strategies=int((usual & ~unread_s).sum()),
         other_share=max(float(share[names.index(OTHER)]) for share in shares) if OTHER in names else 0.0,
@@ -294,6 +296,7 @@ def facts_of(
         new=new_of(split),
         paired=split.paired,
         reverse=split.reverse,
+        new_or_rare=split.new_or_rare,
     )
 
 
@@ -326,7 +329,8 @@ def _unread(pairs: Pairs, unread_s: np.ndarray, level: float, stratified: bool) 
     for side in (pairs.before, pairs.after):
         for block_ps in (side.share_ps, side.right_ps):
             blocks += [block_ps[:, unread_s].sum(axis=1), block_ps[:, ~unread_s].sum(axis=1)]
-    split = terms(np.stack(blocks, axis=1), pairs.sizes_g, level=level, stratified=stratified)
+    data_pk = np.stack(blocks, axis=1)
+    split = terms(data_pk, pairs.before.n_p, pairs.sizes_g, level=level, stratified=stratified)
     share0, right0, share1, right1 = (float(blocks[i].mean()) for i in (0, 2, 4, 6))
     return Carried(
         UNREAD,

@@ -9,7 +9,7 @@ import math
 
 from stratagem.decomposition.by_problem import HEADLINE
 from stratagem.decomposition.leading import lead_clause, level_in_words, no_split, ranges
-from stratagem.records import FORM, Estimate, points
+from stratagem.records import FORM, UNSET, Estimate, points
 from stratagem.verdict.facts import Carried, Facts
 from stratagem.verdict.places import Opposed
 from stratagem.verdict.predicates import (
@@ -188,6 +188,8 @@ def evidence(f: Facts) -> list[str]:
     lines += [_opposed(part) for part in f.opposed]
     if f.unsupported_share > 0:
         lines.append(_unsupported(f))
+    if rare := _new_or_rare(f):
+        lines.append(rare)
     if f.regrouped is not None:
         lines.append(_regrouped(f))
     return lines
@@ -319,6 +321,17 @@ def _unsupported(f: Facts) -> str:
         f"{share} of responses use strategies that only one checkpoint used; "
         "a forced-strategy probe would tell unused from unable."
     )
+
+
+def _new_or_rare(f: Facts) -> str:
+    """What the terms may be if strategies that were not seen before were rare; nothing where there are none."""
+    x = f.new_or_rare
+    if not _new(f) or x.new_strategy.bounds is UNSET:
+        return ""
+    names = ("selection", "improvement", "new strategies")
+    terms = (x.selection, x.improvement, x.new_strategy)
+    parts = (f"{name} {_range(term)}" for name, term in zip(names, terms, strict=True))
+    return f"Strategies not seen before are new or were merely rare; over both readings, in points: {', '.join(parts)}."
 
 
 def _regrouped(f: Facts) -> str:

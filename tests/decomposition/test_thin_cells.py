@@ -1,0 +1,195 @@
+"""Accuracies that rest on few responses: how many they count for, what draws take them from, what is said of them."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from stratagem.decomposition.counterfactuals import matrix
+from stratagem.decomposition.decompose import decompose
+from stratagem.decomposition.delta_method import terms
+from stratagem.decomposition.path import path
+from stratagem.decomposition.thin_cells import cells
+from stratagem.records import UNSET
+from stratagem.stats.pairs import pair
+
+MODULE = "stratagem.decomposition.thin_cells"
+
+
+def known(n: np.ndarray, right: np.ndarray, sizes: list[int]):
+    """The cells of counts, problems x strategies."""
+    total = n.sum(axis=1)
+    return cells(n / total[:, None], right / total[:, None], total.astype(float), np.array(sizes))
+
+
+def side(n: list[list[int]], right: list[list[int]]) -> pl.DataFrame:
+    rows = [
+        (f"p{p:04}", "A" if s == 0 else "C", count, float(right[p][s]))
+        for p, counts in enumerate(n)
+        for s, count in enumerate(counts)
+        if count
+    ]
+    return pl.DataFrame(rows, schema=["problem_id", "strategy", "n", "right"], orient="row")
+
+
+def rare(rng: np.random.Generator, problems: int = 300, share: float = 0.004, rate: float = 0.3) -> list:
+    """C is rare before and has a tenth of the responses after, at the same accuracy; A is right half of the time."""
+    tables = []
+    for part in (share, 0.1):
+        n = rng.multinomial(4, [1 - part, part], size=problems)
+        tables.append(side(n.tolist(), rng.binomial(n, [0.5, rate]).tolist()))
+    return tables
+
+
+def test_responses_to_one_problem_count_as_one_where_they_are_all_alike() -> None:
+    n = np.full((40, 1), 8)
+    right = np.where(np.arange(40)[:, None] % 2, 8, 0)
+    assert known(n, right, [40]).seen_gs[0, 0] == pytest.approx(40, rel=1e-6)
+
+
+def test_independent_responses_count_one_by_one() -> None:
+    n = np.full((4000, 1), 8)
+    right = np.random.default_rng(0).binomial(8, 0.3, (4000, 1))
+    assert known(n, right, [4000]).seen_gs[0, 0] == pytest.approx(32_000, rel=0.05)
+
+
+def test_the_correlation_is_that_of_beta_binomial_counts() -> None:
+    """Beta(1, 2) accuracies: two responses to one problem correlate with 1 / (1 + 2 + 1), so 8 count as 8 / 2.75."""
+    rng = np.random.default_rng(1)
+    n = np.full((20_000, 1), 8)
+    right = rng.binomial(8, rng.beta(1, 2, (20_000, 1)))
+    assert known(n, right, [20_000]).seen_gs[0, 0] == pytest.approx(160_000 / 2.75, rel=0.03)
+
+
+def test_fractions_count_as_one_a_problem() -> None:
+    seen = cells(np.ones((12, 1)), np.full((12, 1), 0.3), np.full(12, 4.0), np.array([12]))
+    assert seen.seen_gs[0, 0] == pytest.approx(12, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "thin"),
+    [(9, 4, True), (10, 5, False), (400, 4, True), (400, 396, True), (400, 5, False), (400, 395, False)],
+)
+def test_few_responses_or_few_of_an_outcome_make_a_cell_thin(n: int, right: int, thin: bool) -> None:
+    ones = np.ones((n, 1), dtype=int)
+    assert bool(known(ones, (np.arange(n) < right)[:, None], [n]).thin_gs[0, 0]) == thin
+
+
+def test_draws_are_of_the_jeffreys_posterior_and_spread_as_the_closed_form_says() -> None:
+    n = np.array([[1, 1]] * 3 + [[1, 0]] * 200)
+    right = np.array([[1, 1]] + [[1, 0]] * 100 + [[0, 0]] * 102)
+    seen = known(n, right, [203])
+    assert seen.thin_gs.tolist() == [[False, True]]
+    rate_ds = seen.draws(np.random.default_rng(0), 0, 200_000)
+    assert np.isnan(rate_ds[:, 0]).all()
+    posterior = stats.beta(1.5, 2.5)
+    quantiles = [0.025, 0.25, 0.5, 0.75, 0.975]
+    assert np.quantile(rate_ds[:, 1], quantiles) == pytest.approx(posterior.ppf(quantiles), abs=0.005)
+    square = posterior.var() + (posterior.mean() - 1 / 3) ** 2
+    assert seen.variance_gs() == pytest.approx(np.array([[0, square]]), abs=1e-6)
+
+
+def test_points_stay_and_intervals_widen() -> None:
+    tables = rare(np.random.default_rng(3))
+    found = decompose(*tables, by=(), rng=np.random.default_rng(0))
+    with patch.multiple(MODULE, MIN_SEEN=0, MIN_OUTCOME=0):
+        plain = decompose(*tables, by=(), rng=np.random.default_rng(0))
+    for name in ("selection", "improvement", "new_strategy", "gain"):
+        assert getattr(found, name).value == getattr(plain, name).value
+    widths = [x.improvement.high - x.improvement.low for x in (found, plain)]
+    assert widths[0] > 1.05 * widths[1]
+    assert (found.gain.low, found.gain.high) == (plain.gain.low, plain.gain.high)
+
+
+def test_a_strategy_that_a_draw_misses_is_not_new_there() -> None:
+    tables = rare(np.random.default_rng(3))
+    found = decompose(*tables, by=(), rng=np.random.default_rng(0))
+    assert 0 < found.cells.filter(pl.col("strategy") == "C")["responses_before"].item() < 10
+    assert (found.new_strategy.low, found.new_strategy.high) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("stratified", [True, False])
+def test_closed_form_and_bootstrap_agree_where_cells_are_thin(seed: int, stratified: bool) -> None:
+    """The closed form measures from the estimate, draws from their mean: so it is the wider of the two, if any."""
+    tables = [
+        table.with_columns(half=pl.col("problem_id").str.slice(1).cast(pl.Int64) % 2)
+        for table in rare(np.random.default_rng(seed), share=0.006)
+    ]
+    pairs = pair(*tables, ("half",))
+    found = decompose(*tables, by=("half",), rng=np.random.default_rng(0), draws=4000, stratified=stratified)
+    closed = terms(matrix(pairs, None), pairs.before.n_p, pairs.sizes_g, stratified=stratified)
+    for name in ("selection", "improvement", "choice"):
+        one, other = getattr(closed, name), getattr(found, name)
+        assert one.value == pytest.approx(other.value, abs=1e-12)
+        assert 0.93 * other.se < one.se < 1.5 * other.se
+    assert closed.gain.se == pytest.approx(found.gain.se, rel=1e-9)
+    walked = path(tables, by=("half",), rng=np.random.default_rng(0), draws=4000, stratified=stratified)
+    assert walked.account.improvement.se == pytest.approx(found.improvement.se, rel=0.06)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_intervals_hold_the_truth_where_a_strategy_is_rare(paired: bool) -> None:
+    """Choice pays (.1 - .004) (.3 - .5), execution nothing."""
+    held = np.zeros(2)
+    for seed in range(100):
+        tables = rare(np.random.default_rng([seed, paired]), share=0.006)
+        if not paired:
+            tables[1] = tables[1].with_columns(problem_id="q" + pl.col("problem_id"))
+        found = decompose(*tables, by=(), rng=np.random.default_rng(seed), draws=300, paired=paired)
+        if found.unsupported_share:
+            found = found.new_or_rare
+        truth = (0.1 - 0.006) * (0.3 - 0.5)
+        held += [x.low <= t <= x.high for x, t in ((found.selection, truth), (found.improvement, 0.0))]
+    assert held.min() >= 90
+
+
+def test_twelve_responses_to_one_problem_are_few_and_those_of_twelve_are_not() -> None:
+    """One problem's responses are all right, others' all wrong: they tell no more than one."""
+    after = side([[36, 4]] * 120, [[18, 2]] * 120)
+    clustered = side([[28, 12]] + [[40, 0]] * 119, [[28, 12]] + [[40, 0]] * 60 + [[0, 0]] * 59)
+    spread = side(
+        [[39, 1]] * 12 + [[40, 0]] * 108, [[39, 1]] * 6 + [[0, 0]] * 6 + [[40, 0]] * 54 + [[0, 0]] * 54
+    )
+    weak = [
+        decompose(before, after, by=(), rng=np.random.default_rng(0), draws=0).weak
+        for before in (clustered, spread)
+    ]
+    assert weak == [
+        (
+            "10% of responses after use a strategy seen fewer than 10 times before in its stratum: new or merely rare",
+        ),
+        (),
+    ]
+
+
+def test_new_strategies_are_bounded_over_both_readings() -> None:
+    """A .5 -> .5 and N at .9 with two fifths: were N rare, choosing it would bring anything from 0 to .4."""
+    before = side([[10, 0]] * 20, [[5, 0]] * 20)
+    after = side([[6, 4]] * 20, [[3, 4]] * 10 + [[3, 3]] * 10)
+    found = decompose(before, after, by=(), rng=np.random.default_rng(0), draws=200)
+    assert (found.selection.value, found.improvement.value) == pytest.approx((0, 0), abs=1e-12)
+    now = 0.3 + 0.35
+    assert found.new_strategy.value == pytest.approx(now - 0.5)
+    rare = found.new_or_rare
+    assert rare.selection.bounds == pytest.approx((0.3 - 0.5, 0.7 - 0.5))
+    assert rare.improvement.bounds == pytest.approx((now - 0.7, now - 0.3))
+    assert rare.new_strategy.bounds == pytest.approx((0, now - 0.5))
+    for name in ("selection", "improvement", "new_strategy"):
+        one, both = getattr(found, name), getattr(rare, name)
+        assert both.low <= one.low
+        assert both.high >= one.high
+    assert "over both readings" in str(found)
+
+
+def test_without_new_strategies_there_is_one_reading() -> None:
+    tables = rare(np.random.default_rng(3))
+    found = decompose(*tables, by=(), rng=np.random.default_rng(0), draws=200)
+    for name in ("selection", "improvement", "new_strategy"):
+        assert getattr(found.new_or_rare, name).bounds is UNSET
+        assert getattr(found.new_or_rare, name).value == pytest.approx(getattr(found, name).value, abs=1e-12)
+    assert "over both readings" not in str(found)
