@@ -244,6 +244,8 @@ def test_no_such_study(tmp_path: Path) -> None:
         ("stratgies = []", "stratgies"),
         ("[probe", "not TOML: Expected"),
         ("[presets.quick.rm]\nx = 1", "rm"),
+        ("presets = 3\n[rl]\nlr = 1e-4", r"Expected `object`, got `int` - at `\$.presets`"),
+        ("presets.quick = 3\n[rl]\nlr = 1e-4", r"Expected `object`, got `int` - at `\$.presets"),
         ("presets = 3", r"Expected `object`, got `int` - at `\$.presets`"),
         ("llm = 3", r"got `int` - at `\$.llm`"),
         ("[arms]\nx = { sft = {} }", "arms: is what the study is about"),
@@ -270,6 +272,18 @@ def test_a_file_of_ones_own_changes_what_it_names_and_the_report_says_so(tmp_pat
     reasons = {deviation["setting"]: deviation["reason"] for deviation in study.deviations("quick", 1)}
     assert reasons["rl.beta"] == reasons["rl.updates"] == "set in own.toml"
     assert reasons["rl.lr"] == usual.reasons["rl.lr"]
+
+
+def test_settings_of_all_presets_count_in_each_of_them(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[rl]\nlr = 7e-5\nupdates = 30\n[presets.full.rl]\nupdates = 40")
+    study = read_study("table1", tmp_path / "own.toml")
+    hard = study.tree["FB/RL(6-9)"]
+    rates = {preset: study.config(preset, hard, 0) for preset in ("quick", "full")}
+    assert {preset: (config.lr, config.updates) for preset, config in rates.items()} == {
+        "quick": (7e-5, 30),
+        "full": (7e-5, 40),
+    }
+    assert study.config("quick", hard, 0).steps == (6, 9)  # the arm's own
 
 
 def test_a_budget_outside_the_study_s_own_is_a_deviation(tmp_path: Path) -> None:

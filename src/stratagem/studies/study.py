@@ -332,7 +332,7 @@ def read_study(source: str | Path, own: Path | None = None, engine: Engine = "na
     if (by_trl := whole.pop("trl", {})) and engine == "trl":
         whole = merged(whole, by_trl)
     try:
-        study = msgspec.convert(merged(whole, given), Study)
+        study = msgspec.convert(over_presets(merged(whole, given), given), Study)
         if own is not None:
             if changed := [name for name in FIXED if given.get(name, whole.get(name)) != whole.get(name)]:
                 raise StratagemError(f"{changed[0]}: is what the study is about, and cannot be another")
@@ -348,3 +348,21 @@ def read_study(source: str | Path, own: Path | None = None, engine: Engine = "na
     except (msgspec.ValidationError, StratagemError) as error:
         raise StratagemError(f"{own or path}: {error}") from None
     return study
+
+
+def over_presets(whole: Values, given: Values) -> Values:
+    """The study with the stage settings that a file of one's own gives for all presets in each of them, but where that
+    file says something else of the preset."""
+    everywhere = {stage: given[stage] for stage in STAGES if isinstance(given.get(stage), dict)}
+    presets = whole.get("presets")
+    if not everywhere or not isinstance(presets, dict):
+        return whole
+    own = given.get("presets", {})
+    return whole | {
+        "presets": {
+            name: merged(merged(preset, everywhere), own.get(name, {}))
+            if isinstance(preset, dict)
+            else preset
+            for name, preset in presets.items()
+        }
+    }
