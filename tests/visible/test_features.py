@@ -5,28 +5,45 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratagem.visible.features import MAX_CHARACTERS, forms, prompt_words, shortened, wording, words
+from stratagem.visible.features import MAX_CHARACTERS, forms, shortened, wording, words
+
+
+def words_of(text: str, prompt: str = "") -> list[str]:
+    return words([text], [prompt])["word"].to_list()
 
 
 def test_numbers_letters_and_the_words_of_the_prompt_are_no_wording() -> None:
-    prompt = prompt_words("How many apples has Ann?")
-    assert words("So Ann has 3.5 apples, x = 12.", prompt) == ["so", "P", "N", "P", ",", "V", "=", "N", "."]
+    prompt = "How many apples has Ann?"
+    expected = ["so", "P", "N", "P", ",", "V", "=", "N", "."]
+    assert words_of("So Ann has 3.5 apples, x = 12.", prompt) == expected
+    table = words(["x y apples", "", "apples"], [prompt, prompt, "Other?"])
+    assert table.rows() == [(0, "V"), (0, "P"), (2, "apples")]
 
 
 @given(st.text(max_size=200), st.integers(0, 9))
 def test_other_digits_are_the_same_words(text: str, digit: int) -> None:
-    other = re.sub(r"\d", str(digit), text)
-    assert words(other, frozenset()) == words(text, frozenset())
+    other = re.sub("[0-9]", str(digit), text)
+    assert words_of(other) == words_of(text)
+
+
+@given(st.lists(st.text(max_size=30), max_size=5))
+def test_a_text_s_words_do_not_hang_on_its_neighbours(texts: list[str]) -> None:
+    table = words(texts, [""] * len(texts))
+    for place, text in enumerate(texts):
+        assert table.filter(response=place)["word"].to_list() == words_of(text)
 
 
 def test_long_texts_keep_their_start_and_end() -> None:
     text = "a" * 5_000 + "z" * 5_000
-    assert shortened(text[:MAX_CHARACTERS]) == text[:MAX_CHARACTERS]
-    assert shortened(text).count("a") == MAX_CHARACTERS * 2 // 3
-    assert shortened(text).endswith("z" * (MAX_CHARACTERS // 3))
+    table = pl.DataFrame({"text": [text[:MAX_CHARACTERS], text]})
+    whole, cut = table.select(shortened(pl.col("text")))["text"].to_list()
+    assert whole == text[:MAX_CHARACTERS]
+    assert cut.count("a") == MAX_CHARACTERS * 2 // 3
+    assert cut.endswith("z" * (MAX_CHARACTERS // 3))
 
 
 def test_forms_of_the_answer() -> None:

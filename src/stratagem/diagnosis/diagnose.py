@@ -132,11 +132,15 @@ def diagnose(
         chosen = read_sample(place, kept, keys, np.random.default_rng([seed, 1])) if kept else None
         ends = _ends(findings, look, len(sides))
         if texts and writer.rows and ends is not None:
+            if progress is not None:
+                progress("how answers are written", 0, 1, {})
             rng = np.random.default_rng([seed, 3])
             shift = visible_shift_of(
                 place, keys, ends, [name for name in findings.by if name in kept_by], rng=rng, level=level
             )
             findings = msgspec.structs.replace(findings, visible_shift=shift)
+            if progress is not None:
+                progress("how answers are written", 1, 1, {})
     return Diagnosis(**msgspec.structs.asdict(findings), sample=chosen, rules=sides[0].rules)
 
 

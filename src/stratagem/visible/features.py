@@ -23,7 +23,7 @@ MAX_CHARACTERS = 4_000  # of a response: two thirds from its start, one from its
 MAX_TERMS = 4_000
 MIN_RESPONSES = 5  # that show a term
 NUMBER, LETTER, OWN = "N", "V", "P"
-_TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
+_TOKEN = r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]"
 # How answers are given, the part of a response that a grader reads.
 FORMS = {
     "boxed": re.compile(r"\\boxed"),
@@ -58,28 +58,50 @@ class Wording:
         )
 
 
-def shortened(text: str) -> str:
-    if len(text) <= MAX_CHARACTERS:
-        return text
+def shortened(text: pl.Expr) -> pl.Expr:
+    """Two thirds of the most characters from a text's start, one from its end."""
     head = MAX_CHARACTERS * 2 // 3
-    return f"{text[:head]} {text[head - MAX_CHARACTERS :]}"
+    parts = (text.str.slice(0, head), text.str.tail(MAX_CHARACTERS - head))
+    return (
+        pl.when(text.str.len_chars() <= MAX_CHARACTERS)
+        .then(text)
+        .otherwise(pl.concat_str(parts, separator=" "))
+    )
 
 
-def words(text: str, prompt: frozenset[str]) -> list[str]:
-    """The text's words and signs, without what the problem brings."""
-    plain: list[str] = []
-    for token in _TOKEN.findall(shortened(text).lower()):
-        if token[0].isdigit():
-            token = NUMBER
-        elif token.isalpha():
-            token = LETTER if len(token) == 1 else OWN if token in prompt else token
-        if not (token in (NUMBER, LETTER, OWN) and plain and plain[-1] == token):
-            plain.append(token)
-    return plain
+def words(texts: Sequence[str], prompts: Sequence[str]) -> pl.DataFrame:
+    """The texts' words and signs in order, without what the problem brings: `response` (its place) and `word`.
+
+    Args:
+        prompts: of each text.
+    """
+    table = pl.DataFrame({"text": texts, "prompt": prompts}, schema={"text": pl.String, "prompt": pl.String})
+    asked = table.select("prompt").unique().with_row_index("asked")
+    own = _tokens(asked, pl.col("prompt"), "asked").unique().filter(_is_word)
+    table = table.with_row_index("response").join(asked, on="prompt").sort("response")
+    tokens = _tokens(table, shortened(pl.col("text")), "response", "asked")
+    tokens = tokens.join(own.with_columns(own=True), on=["asked", "word"], how="left", maintain_order="left")
+    word = (
+        pl.when(pl.col("word").str.contains(r"^\d"))
+        .then(pl.lit(NUMBER))
+        .when(pl.col("word").str.contains(r"^[^\W\d_]$"))
+        .then(pl.lit(LETTER))
+        .when(pl.col("own"))
+        .then(pl.lit(OWN))
+        .otherwise("word")
+    )
+    tokens = tokens.select("response", word=word)
+    again = (pl.col("word") == pl.col("word").shift()) & (pl.col("response") == pl.col("response").shift())
+    return tokens.filter(~(pl.col("word").is_in([NUMBER, LETTER, OWN]) & again.fill_null(False)))
 
 
-def prompt_words(prompt: str) -> frozenset[str]:
-    return frozenset(token for token in _TOKEN.findall(prompt.lower()) if token.isalpha() and len(token) > 1)
+_is_word = pl.col("word").str.contains(r"^[^\W\d_]{2,}$")
+
+
+def _tokens(table: pl.DataFrame, text: pl.Expr, *kept: str) -> pl.DataFrame:
+    return (
+        table.select(*kept, word=text.str.to_lowercase().str.extract_all(_TOKEN)).explode("word").drop_nulls()
+    )
 
 
 def forms(texts: Sequence[str]) -> Floats:
@@ -96,18 +118,7 @@ def wording(
         prompts: of each response.
         problem_r: the number of each response's problem, from 0.
     """
-    known = {prompt: prompt_words(prompt) for prompt in set(prompts)}
-    number_of: dict[str, int] = {}
-    rows: list[NDArray[np.int64]] = []
-    for text, prompt in zip(texts, prompts, strict=True):
-        tokens = words(text, known[prompt])
-        rows.append(np.array([number_of.setdefault(token, len(number_of)) for token in tokens], np.int64))
-    tfidf_rt, codes_t = _tfidf(rows, len(number_of))
-    tokens = list(number_of)
-    size = len(number_of) + 1
-    terms = [
-        tokens[code // size - 1] + (f" {tokens[code % size - 1]}" if code % size else "") for code in codes_t
-    ]
+    tfidf_rt, terms = _tfidf(words(texts, prompts), len(texts))
     rank = min(components, min(tfidf_rt.shape) - 1)
     if rank < 1:
         return Wording(np.zeros((len(texts), 0)), terms, np.zeros((0, len(terms))), tfidf_rt)
@@ -118,35 +129,27 @@ def wording(
     return Wording(left[:, order] * size_d[order], terms, right[order], tfidf_rt)
 
 
-def _tfidf(rows: Sequence[NDArray[np.int64]], size: int) -> tuple[sparse.csr_array, list[int]]:
-    """TF-IDF of the commonest words and pairs, rows of length 1, and the terms as codes: (first + 1) * (size + 1), and
-    the second word's number + 1 where it is a pair."""
-    codes: list[NDArray[np.int64]] = []
-    for row in rows:
-        first = (row + 1) * (size + 1)
-        codes.append(np.concatenate([first, first[:-1] + row[1:] + 1]))
-    shown = pl.DataFrame(
-        {
-            "response": np.repeat(np.arange(len(rows)), [len(code) for code in codes]),
-            "code": np.concatenate(codes) if codes else np.zeros(0, np.int64),
-        }
-    )
-    counts = shown.group_by("response", "code").len()
-    useful = counts.group_by("code").agg(showing=pl.len())
-    useful = useful.filter(pl.col("showing").is_between(MIN_RESPONSES, len(rows) - 1))
-    terms = (
-        useful.sort(-pl.col("showing").cast(pl.Int64), "code")
+def _tfidf(tokens: pl.DataFrame, responses: int) -> tuple[sparse.csr_array, list[str]]:
+    """TF-IDF of the commonest words and pairs of words, rows of length 1; and these terms."""
+    following = pl.when(pl.col("response") == pl.col("response").shift(-1)).then(pl.col("word").shift(-1))
+    pairs = tokens.select("response", term=pl.concat_str("word", following, separator=" ")).drop_nulls()
+    shown = pl.concat([tokens.rename({"word": "term"}), pairs])
+    counts = shown.group_by("response", "term").len()
+    useful = counts.group_by("term").agg(showing=pl.len())
+    useful = useful.filter(pl.col("showing").is_between(MIN_RESPONSES, responses - 1))
+    useful = (
+        useful.sort(-pl.col("showing").cast(pl.Int64), "term")
         .head(MAX_TERMS)
-        .sort("code")
-        .with_row_index("term")
+        .sort("term")
+        .with_row_index("place")
     )
-    counts = counts.join(terms, on="code").sort("response", "term")
-    weight = (1 + np.log(counts["len"].to_numpy())) * np.log(len(rows) / counts["showing"].to_numpy())
-    places = (counts["response"].to_numpy(), counts["term"].to_numpy())
-    tfidf_rt = sparse.coo_array((weight, places), shape=(len(rows), terms.height)).tocsr()
+    counts = counts.join(useful, on="term").sort("response", "place")
+    weight = (1 + np.log(counts["len"].to_numpy())) * np.log(responses / counts["showing"].to_numpy())
+    places = (counts["response"].to_numpy(), counts["place"].to_numpy())
+    tfidf_rt = sparse.coo_array((weight, places), shape=(responses, useful.height)).tocsr()
     length_r = np.sqrt(np.asarray(tfidf_rt.multiply(tfidf_rt).sum(axis=1)).ravel())
     scale_r = np.divide(1.0, length_r, out=np.zeros_like(length_r), where=length_r > 0)
-    return sparse.csr_array(sparse.diags_array(scale_r) @ tfidf_rt), terms["code"].to_list()
+    return sparse.csr_array(sparse.diags_array(scale_r) @ tfidf_rt), useful["term"].to_list()
 
 
 def _centred(tfidf_rt: sparse.csr_array, problem_r: NDArray[np.int64]) -> LinearOperator:
