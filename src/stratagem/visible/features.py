@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from stratagem.stats.pairs import Floats
 MAX_CHARACTERS = 4_000  # of a response: two thirds from its start, one from its end
 MAX_TERMS = 4_000
 MIN_RESPONSES = 5  # that show a term
+Sparse = Any  # sparse.csr_array, of which SciPy's stubs say little
 NUMBER, LETTER, OWN = "N", "V", "P"
 _TOKEN = r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]"
 # How answers are given, the part of a response that a grader reads.
@@ -49,7 +51,7 @@ class Wording:
     scores_rd: Floats
     terms: list[str]
     loadings_dt: Floats
-    tfidf_rt: sparse.csr_array
+    tfidf_rt: Sparse
 
     def of(self, rows: NDArray[np.integer]) -> Wording:
         """That of some responses."""
@@ -124,12 +126,12 @@ def wording(
         return Wording(np.zeros((len(texts), 0)), terms, np.zeros((0, len(terms))), tfidf_rt)
     centred = _centred(tfidf_rt, problem_r)
     start = np.random.default_rng(seed).standard_normal(min(tfidf_rt.shape))
-    left, size_d, right = svds(centred, k=rank, v0=start, return_singular_vectors=True)
+    left, size_d, right = cast(tuple[Floats, Floats, Floats], svds(centred, k=rank, v0=start))
     order = np.argsort(size_d)[::-1]
     return Wording(left[:, order] * size_d[order], terms, right[order], tfidf_rt)
 
 
-def _tfidf(tokens: pl.DataFrame, responses: int) -> tuple[sparse.csr_array, list[str]]:
+def _tfidf(tokens: pl.DataFrame, responses: int) -> tuple[Sparse, list[str]]:
     """TF-IDF of the commonest words and pairs of words, rows of length 1; and these terms."""
     following = pl.when(pl.col("response") == pl.col("response").shift(-1)).then(pl.col("word").shift(-1))
     pairs = tokens.select("response", term=pl.concat_str("word", following, separator=" ")).drop_nulls()
@@ -152,7 +154,7 @@ def _tfidf(tokens: pl.DataFrame, responses: int) -> tuple[sparse.csr_array, list
     return sparse.csr_array(sparse.diags_array(scale_r) @ tfidf_rt), useful["term"].to_list()
 
 
-def _centred(tfidf_rt: sparse.csr_array, problem_r: NDArray[np.int64]) -> LinearOperator:
+def _centred(tfidf_rt: Sparse, problem_r: NDArray[np.int64]) -> Any:
     """The table less the mean of each problem's responses, never written out."""
     size_p = np.bincount(problem_r)
     home_rp = sparse.csr_array((np.ones(len(problem_r)), (np.arange(len(problem_r)), problem_r)))
@@ -164,4 +166,5 @@ def _centred(tfidf_rt: sparse.csr_array, problem_r: NDArray[np.int64]) -> Linear
     def back(y: Floats) -> Floats:
         return tfidf_rt.T @ y - mean_pt.T @ (home_rp.T @ y)
 
-    return LinearOperator(tfidf_rt.shape, matvec=forth, rmatvec=back, dtype=np.float64)
+    linear: Any = LinearOperator  # its stub has the arguments of its base alone
+    return linear(tfidf_rt.shape, matvec=forth, rmatvec=back, dtype=np.float64)

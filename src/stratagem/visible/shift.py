@@ -74,43 +74,48 @@ def visible_shift(
         .group_by("problem_id")
         .agg(pl.len().alias("n"), pl.col("score").n_unique().alias("values"))
     )
-    known = {"problems": sizes.height, "responses": table.height}
+    problems = sizes.height
     if (several := sizes.filter(pl.col("n") > 1)).height < MIN_PAIRS:
         return VisibleShift(
             reason=f"{several.height} problems have two responses or more before; {MIN_PAIRS} are needed",
-            **known,
+            problems=problems,
+            responses=table.height,
         )
     if (mixed := sizes.filter(pl.col("values") > 1).height) < MIN_PAIRS:
         return VisibleShift(
             reason=f"{mixed} problems have responses of different scores before; {MIN_PAIRS} are needed",
-            **known,
+            problems=problems,
+            responses=table.height,
         )
     given = responses(table, by)
     weight_dp = weights(rng, len(given.stratum_p), draws)
     resolutions: list[Resolution] = []
     whole: list[Estimate] = []
-    for size in RESOLUTIONS:
-        z_rf, columns = given.features(size)
+    for components in RESOLUTIONS:
+        z_rf, columns = given.features(components)
         data = moments(z_rf, given.score_r, given.home_r, given.after_r, given.stratum_p)
         values, parts = shifts(data, weight_dp, columns)
         n = len(given.stratum_p)
         shift = percentile(float(values[0]), values[1:], level=level, n=n)
-        resolutions.append(Resolution(size, shift))
-        if size == COMPONENTS:
+        resolutions.append(Resolution(components, shift))
+        if components == COMPONENTS:
             whole = [shift, *(percentile(float(part[0]), part[1:], level=level, n=n) for part in parts.T)]
             phrases = _phrases(given)
             rates = len(np.unique(data.stratum_p))
             unlike = _unlike(z_rf, given, rng)
     return VisibleShift(
         shift=whole[0],
-        **dict(zip(GROUPS, whole[1:], strict=True)),
+        length=whole[1],
+        answer_form=whole[2],
+        wording=whole[3],
         resolutions=tuple(resolutions),
         shuffled=_placebo([_shuffled(given, rng) for _ in range(ROUNDS)]),
         halves=_placebo([value for _ in range(ROUNDS) if (value := _halves(given, rng)) is not None]),
         unlike=unlike,
         phrases=phrases,
         rates=rates,
-        **known,
+        problems=problems,
+        responses=table.height,
     )
 
 
@@ -135,7 +140,7 @@ def responses(table: pl.DataFrame, by: Sequence[str]) -> Responses:
 def weights(rng: np.random.Generator, problems: int, draws: int) -> Floats:
     """The problems as they are, and then drawn with replacement (Rao and Wu 1988, as `stats.resampling`)."""
     drawn = rng.multinomial(problems - 1, np.full(problems, 1 / problems), size=draws)
-    return np.vstack([np.ones(problems), drawn * (problems / (problems - 1))])
+    return np.vstack([np.ones(problems), drawn * (problems / (problems - 1))]).astype(np.float64)
 
 
 def _value(given: Responses, score_r: Floats) -> float:
