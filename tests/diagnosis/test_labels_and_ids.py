@@ -85,6 +85,8 @@ def test_no_part_leads_where_the_labels_miss_most_right_answers(tmp_path: Path) 
         assert "cannot be told apart" in text
         assert "moved it more" not in text
         assert "stays larger" not in text
+        assert "Every way to account" not in text
+        assert "Needs two responses" not in text
     tables = [pl.read_parquet(page).filter(pl.col("checkpoint") == name) for name in ("a", "b")]
     alone = str(decompose(*tables, by=(), rng=np.random.default_rng(0), draws=100))
     assert "gain                            +25.0" in alone

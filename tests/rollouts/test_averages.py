@@ -51,6 +51,18 @@ FILES: dict[str, tuple[Any, str]] = {
         {"request_states": [{"instance": {"id": "id1"}, "result": {"completions": [{"text": "It is 4."}]}}]},
         "responses and grades of HELM stand in two files, scenario_state.json and per_instance_stats.json",
     ),
+    "events.json": (
+        [
+            {
+                "run_id": "r",
+                "event_id": 0,
+                "sample_id": "s.0",
+                "type": "sampling",
+                "data": {"sampled": ["It is 4."]},
+            }
+        ],
+        "events of OpenAI's evals: responses (type sampling) and grades (type match) stand in lines of their own",
+    ),
     "eval_results.json": (
         {
             "date": "",

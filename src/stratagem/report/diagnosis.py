@@ -60,7 +60,7 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
         "between": [entry for entry in entries if entry not in start],
         "order": sorted(entries, key=lambda entry: entry.number),
         "overview": None
-        if not start
+        if all(entry.result.lead is None for entry in start)
         else kept.add(_overview(start), "Selection, improvement and new strategies"),
         "path": None if len(steps) < 2 else kept.add(draw.path(steps), "The terms over checkpoints"),
         "steps": [shown.terms_of(step) for step in steps],

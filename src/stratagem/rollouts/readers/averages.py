@@ -12,6 +12,7 @@ TRAINING = (
     "responses of training are written with log_completions=True (TRL), trainer.rollout_data_dir (verl) or "
     "Live(write=FOLDER)"
 )
+EVENT = frozenset(("run_id", "event_id", "sample_id", "type", "data"))  # of OpenAI's evals
 HELM = "request_states"  # of scenario_state.json, which has no grades
 _OF_HELM = (
     "responses and grades of HELM stand in two files, scenario_state.json and per_instance_stats.json: write one "
@@ -45,6 +46,11 @@ _KNOWN: tuple[tuple[frozenset[str], str], ...] = (
         frozenset(("date", "hash", "eval")),
         "results of an EvalPlus before 0.2: no responses; evaluate them again with a newer one, which writes them too",
     ),
+    (
+        EVENT,
+        "events of OpenAI's evals: responses (type sampling) and grades (type match) stand in lines of their own: "
+        "write one record a response with its grade, joined by sample_id",
+    ),
     (frozenset((HELM,)), _OF_HELM),
     (frozenset(("instance_id", "stats")), _OF_HELM),
     (frozenset(("name", "count", "mean", "sum")), f"statistics: averages and no responses; {_OF_HELM}"),
@@ -54,6 +60,11 @@ _MEAN = re.compile(
     r"pass_rate|solve_rate|success_rate|loss)([_/., @-].*)?"
 )
 _LONGEST = 80  # characters of a text that is a name and no response
+
+
+def is_ungraded(record: Mapping[str, Any]) -> bool:
+    """Whether a record is one of responses whose grades stand elsewhere."""
+    return HELM in record or set(record) >= EVENT
 
 
 def said_of(record: Mapping[str, Any]) -> str | None:

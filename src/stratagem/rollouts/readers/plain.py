@@ -36,7 +36,7 @@ PLANNED = 1_000  # responses by which columns are settled
 
 def recognises(record: Mapping[str, Any]) -> bool:
     """Whether there is a response, and a prompt or an id to group it by."""
-    if averages.HELM in record:  # its grades are in another file
+    if averages.is_ungraded(record):
         return False
     try:
         flat = unfolding.unfolded(record, unfolding.shape_of([record]))[0]
