@@ -176,7 +176,12 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
                 put(Text(text, style="dim"))
     if findings.path is not None and len(findings.path.steps) > 1:
         put()
-        put(Text("Step by step in points, the mean of selecting first and improving first", style="dim"))
+        put(
+            Text(
+                "From one checkpoint to the next in points, the mean of selecting first and improving first",
+                style="dim",
+            )
+        )
         put(_steps(findings.path))
         put(Text(shown.path_note(findings), style="dim"))
     for entry in start[1:]:
@@ -339,7 +344,7 @@ def _steps(path: Path) -> Table:
             *_numbers(shown.terms_of(step)),
             end_section=i + 1 == len(path.steps),
         )
-    table.add_row("all steps", *_numbers(shown.terms_of(path.along)))
+    table.add_row("all together", *_numbers(shown.terms_of(path.along)))
     return table
 
 
