@@ -154,7 +154,7 @@ def test_the_error_of_the_labels(one: dict[str, Any]) -> None:
     doubt = one["comparisons"][0]["label_error"]
     found = text(doubt)
     assert "A label error of 12% in one direction" in found
-    assert "Selection includes 0 from, % 12% of 'cases' were truly 'direct' 12.0 –" in found
+    assert "Selection includes 0 from, % 12% of 'cases' were truly 'worked_out' 12.0 –" in found
     assert "4% of all labels" not in found  # it changes nothing
     assert "was not measured" in found
     assert "was not measured" in text(None)
