@@ -29,6 +29,7 @@ from stratagem.report.format import (
 )
 from stratagem.result import Findings, Runs, SideFacts
 from stratagem.study_result import Summary
+from stratagem.tasks import make_task
 
 STYLES = {"upheld": "green", "refuted": "red", "undecided": "yellow"}
 WIDTH = 80
@@ -42,6 +43,12 @@ def show(summary: Summary, console: Console) -> None:
         console.print(what, width=width, highlight=False)
 
     put(Text(summary.answer, style="bold"))
+    put(
+        Text(
+            " ".join([make_task(summary.task).about, *([summary.about] if summary.about else [])]),
+            style="dim",
+        )
+    )
     put()
     beside = ", and the study's" if summary.study else ""
     put(Text(f"Accuracy in % with 95% intervals{beside}", style="dim"))
