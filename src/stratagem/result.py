@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import msgspec
 
@@ -20,6 +21,7 @@ from stratagem.decomposition.support import Unsupported
 from stratagem.label_error.correction import Corrected
 from stratagem.label_error.result import Quality
 from stratagem.label_error.sensitivity import Sensitivity
+from stratagem.labelling.aliases import renamed
 from stratagem.records import UNDEFINED, Estimate, Real, Result, Stratum
 from stratagem.verdict.rules import Verdict
 from stratagem.visible.result import VisibleShift
@@ -249,12 +251,34 @@ class Runs(Result, frozen=True):
 
 
 def decode(data: bytes) -> Findings:
-    """What a `diagnosis.json` says.
+    """What a `diagnosis.json` says; strategies of starter sets by today's names.
 
     Raises:
         msgspec.ValidationError: it is no such file; the message names the field.
     """
-    return msgspec.json.decode(data, type=Findings)
+    findings = msgspec.json.decode(data, type=Findings)
+    older = renamed(rule.name for rule in findings.strategy_names)
+    if not older:
+        return findings
+    return msgspec.convert(_with_names(msgspec.json.decode(data), older), Findings)
+
+
+STRATEGY_FIELDS = ("strategy", "label", "truth")
+
+
+def _with_names(part: Any, older: dict[str, str], of_strategies: bool = False) -> Any:
+    """The same with strategies by today's names, wherever a field holds the name of one by itself."""
+    if isinstance(part, list):
+        return [_with_names(row, older, of_strategies) for row in cast(list[Any], part)]
+    if not isinstance(part, dict):
+        return part
+    fields = (*STRATEGY_FIELDS, *(("name", "before", "after") if of_strategies else ()))
+    return {
+        name: older.get(value, value)
+        if name in fields and isinstance(value, str)
+        else _with_names(value, older, name in ("strategy_names", "transitions"))
+        for name, value in cast(dict[str, Any], part).items()
+    }
 
 
 def schema(kind: type[Result] = Findings) -> str:

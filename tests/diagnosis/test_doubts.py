@@ -163,7 +163,7 @@ def test_a_chain_says_which_problems_its_steps_are_over(tmp_path: Path) -> None:
     assert note in text
     assert "60 problems" in text
     assert note in " ".join(render(diagnosis, None).split())
-    steps = text.split("Step by step")[1].split("all steps")[0]
+    steps = text.split("From one checkpoint")[1].split("all together")[0]
     assert steps.count("[") == 8  # gain, selection, improvement and new strategy of both steps
 
 

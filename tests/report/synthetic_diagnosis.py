@@ -20,7 +20,7 @@ import polars as pl
 from stratagem.records import Real, Result
 from stratagem.result import Findings
 
-STRATEGIES = ("equations", "direct", "enumerate", "cases", "backward", "other", "unparsed", "truncated")
+STRATEGIES = ("equations", "worked_out", "enumerate", "cases", "backward", "other", "unparsed", "truncated")
 BEHAVIOURS = ("verification", "backtracking", "subgoals", "answer_in_latex")
 DATASETS = ("gsm8k", "math500", "numina_olympiads")
 Z = 1.96
@@ -269,7 +269,7 @@ def _comparison(
                 "sentence": "A label error of 12% in one direction would change the verdict.",
                 "changes": [
                     label_change("random", "4% of all labels were wrong", None),
-                    label_change("pair", "12% of 'cases' were truly 'direct'", 0.12),
+                    label_change("pair", "12% of 'cases' were truly 'worked_out'", 0.12),
                 ],
             }
         },

@@ -154,7 +154,7 @@ def test_the_error_of_the_labels(one: dict[str, Any]) -> None:
     doubt = one["comparisons"][0]["label_error"]
     found = text(doubt)
     assert "A label error of 12% in one direction" in found
-    assert "Selection includes 0 from, % 12% of 'cases' were truly 'direct' 12.0 –" in found
+    assert "Selection includes 0 from, % 12% of 'cases' were truly 'worked_out' 12.0 –" in found
     assert "4% of all labels" not in found  # it changes nothing
     assert "was not measured" in found
     assert "was not measured" in text(None)
@@ -343,3 +343,37 @@ def test_short_and_seen() -> None:
     assert seen("a\tb\nc") == "a\tb\nc"
     assert seen("\u2066\x9b") == "⟨U+2066⟩⟨U+009B⟩"
     assert len(tidy(["x" * 10**6])[0]) < 1100
+
+
+# -- the right word ----------------------------------------------------------------------------------------
+
+
+def test_no_attempts_have_their_own_reason(one: dict[str, Any]) -> None:
+    def reason(paired: bool) -> str:
+        diagnosis = copy.deepcopy(one)
+        for part in (diagnosis, diagnosis["comparisons"][0]):
+            part |= {"passk": [], "paired": paired}
+        return Reader(render(typed(diagnosis), None)).text
+
+    assert "Some scores lie between 0 and 1" in reason(True)
+    assert "Some scores" not in reason(False)
+    assert "these logs have different ones" in reason(False)
+
+
+def test_an_accuracy_of_other_problems_is_said_to_be_so(one: dict[str, Any]) -> None:
+    said = "“Accuracy now” is of the problems counted here"
+    assert (
+        said in Reader(render(typed(one), None)).text
+    )  # before and after have one headroom in the made-up page
+    alike = copy.deepcopy(one)
+    for part in (alike, alike["comparisons"][0]):
+        for side in ("before", "after"):
+            part["headroom"][side] = part["headroom"][side] | {"accuracy": part[f"accuracy_{side}"]}
+    assert said not in Reader(render(typed(alike), None)).text
+
+
+def test_checkpoints_are_not_called_steps() -> None:
+    for afters in (3, 12):
+        names = tuple(f"epoch {i}" for i in range(afters + 1))
+        path = list(specs(render(typed(make(afters, by=(), names=names)), None)).values())[1]
+        assert "step" not in json.dumps([layer.get("encoding") for layer in [path, *path["layer"]]])

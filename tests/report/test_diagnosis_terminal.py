@@ -83,7 +83,7 @@ def test_several_comparisons(afters: int) -> None:
     assert f"base → rl-step-{100 * (afters - 1)}: " in text
     # All pairs only where they are few; steps, between neighbours, always.
     assert text.count("rl-step-100 →") == (2 if afters == 2 else 1)
-    assert "all steps" in text
+    assert "all together" in text
 
 
 def test_the_widest_numbers_and_names_fit() -> None:

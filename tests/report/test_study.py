@@ -286,3 +286,11 @@ def test_markup_in_completions_does_nothing_in_a_browser(browse: Browse) -> None
     assert not console
     assert "<title>Stratagem: select or improve</title>" in dom
     assert 'data-ready="true"' in dom
+
+
+def test_the_words_of_the_study_are_explained_before_they_are_used(page: str) -> None:
+    text = Reader(page).text
+    about = "Evaluation asks for the chain's result, inversion for its start."
+    assert text.count(about) == 1
+    assert text.index(about) < text.index("Select or improve")
+    assert text.index("Models learn F, B or both.") < text.index("Select or improve")

@@ -16,7 +16,7 @@ from stratagem.verdict.facts import Carried, Lengths, facts_from
 from stratagem.verdict.next_step import AIMS, aim
 from stratagem.verdict.places import Place
 from stratagem.verdict.rules import ACTIONS, verdict
-from stratagem.verdict.wording import KEY, key
+from stratagem.verdict.wording import KEY, apart, key, length
 from tests.decomposition.tables import draw
 from tests.verdict.scenarios import BASE, SCENARIOS, est
 
@@ -117,3 +117,12 @@ def test_places_hold_all_that_is_still_wrong() -> None:
     assert [place.name for place in facts.places] == ["u", "v"]
     assert sum(place.wrong for place in facts.places) == pytest.approx(1 - split.accuracy_after)
     assert sum(p.gain * p.problems for p in facts.places) / split.problems == pytest.approx(split.gain.value)
+
+
+def test_lengths_are_told_apart() -> None:
+    assert apart(468.4, 994.8) == ("468", "995")
+    assert apart(30.4, 29.6) == ("30.4", "29.6")
+    assert apart(30.04, 30.01) == ("30.04", "30.01")
+    assert apart(30.0, 30.0) == ("30", "30")
+    shorter = Lengths(30.4, 29.6, "tokens", est(-0.8, 0.1), est(0.1, 0.02, 120))
+    assert "Answers shrank from 30.4 to 29.6 tokens." in length(replace(BASE, lengths=shorter))

@@ -12,6 +12,7 @@ import polars as pl
 from stratagem.decomposition.behaviours import count_behaviours
 from stratagem.diagnosis.columns import refining, strata_types, typed
 from stratagem.diagnosis.notes import examples, ordered, reading_notes, reasons
+from stratagem.labelling.aliases import renamed
 from stratagem.labelling.fit import unfit_notes
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules
 from stratagem.records import FORM, UNPARSED, StratagemError
@@ -340,10 +341,11 @@ def labeller(first: pl.DataFrame, look: Look) -> tuple[str, RuleSet | None, Labe
     if not look.label:
         return "none", None, lambda batch: batch.with_columns(strategy=pl.lit(COUNTED))
     if look.rules is None and "strategy" in first.columns and first["strategy"].null_count() < first.height:
+        older = renamed(first["strategy"])
         return (
             "column 'strategy'",
             None,
-            lambda batch: batch.with_columns(pl.col("strategy").fill_null(UNPARSED)),
+            lambda batch: batch.with_columns(pl.col("strategy").replace(older).fill_null(UNPARSED)),
         )
     if look.rules is None and is_of_a_task(first):
         return "the task's recogniser", None, label_table

@@ -29,7 +29,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A strategy or a behaviour by regular expressions.
 
     It holds for a text in which one of `any` (where there are some), every one of `all` and none of `none` is
-    found; `part` says in which part of a response they are looked for.
+    found; `part` says in which part of a response they are looked for. `aliases` are names that it had before.
     """
 
     description: str
@@ -39,6 +39,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: Part = "all"
     examples: tuple[str, ...] = ()
     counter_examples: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     name: str = ""
 
     @property
@@ -129,6 +130,14 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
     twice = {r.name for r in strategies} & {r.name for r in behaviours}
     if twice:
         raise StratagemError(f"{where}: behaviours.{min(twice)}: is the name of a strategy too; rename one")
+    taken = [rule.name for rule in strategies + behaviours] + [*RESERVED]
+    for rule in strategies:
+        for old in rule.aliases:
+            if old in taken:
+                raise StratagemError(
+                    f"{where}: strategies.{rule.name}: alias {old!r} is the name of another; drop it"
+                )
+            taken.append(old)
     every = strategies + behaviours + unfit
     count = sum(len(rule.patterns) for rule in every) + len(parts.answer + parts.unparsed)
     if count > MOST_PATTERNS:

@@ -190,6 +190,13 @@ def _parts(kept: Charts, entry: Entry) -> dict[str, Any]:
         "behaviour_chart": kept.add(draw.behaviours(seen), f"{title}: behaviours") if seen else None,
         "transitions": matrix(result.flips),
         "headroom": headroom,
+        "headroom_differs": any(
+            room is not None and abs(room.accuracy - accuracy) > 0.0005
+            for room, accuracy in (
+                (headroom.before, result.accuracy_before),
+                (headroom.after, result.accuracy_after),
+            )
+        ),
         "headroom_chart": kept.add(draw.headroom(headroom), f"{title}: headroom")
         if headroom.before or headroom.after
         else None,

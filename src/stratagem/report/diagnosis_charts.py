@@ -52,7 +52,7 @@ def path(steps: Sequence[Step]) -> Spec:
     """The terms of every step between checkpoints; where these are many, their sums so far."""
     if len(steps) <= MOST_BARS:
         named = [(_label(terms.title, terms), terms.terms) for terms in map(terms_of, steps)]
-        return charts.split(named, "points of accuracy gained in the step", legend=False)
+        return charts.split(named, "points of accuracy gained from one to the next", legend=False)
     rows: Rows = []
     sums = dict.fromkeys(TERMS, 0.0)
     for at, step in enumerate(steps):
@@ -63,7 +63,7 @@ def path(steps: Sequence[Step]) -> Spec:
             row = {"at": at + 1, "checkpoint": short(step.after, 20), "term": title}
             rows.append({**row, "value": round(sums[term], 2), "middle": "yes" if shown.bounds else "no"})
     base = alt.Chart(charts.data(rows)).encode(
-        x=alt.X("at:Q", title="step").axis(tickMinStep=1, grid=False),
+        x=alt.X("at:Q", title="checkpoints, in order").axis(tickMinStep=1, grid=False),
         y=alt.Y("value:Q", title="points of accuracy gained so far"),
         color=alt.Color("term:N", legend=None, scale=charts.term_scale()),
         tooltip=[

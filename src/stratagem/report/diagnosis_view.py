@@ -16,6 +16,7 @@ from stratagem.records import Estimate, Stratum, part_of
 from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
 from stratagem.report.view import TERMS, orders
 from stratagem.result import Comparison, Findings, LabelError
+from stratagem.verdict.wording import apart as apart_lengths
 
 LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
 # What would act on the text around it, or hide: controls but line feed and tab, and overrides of direction.
@@ -262,7 +263,7 @@ def notes(entry: Entry, evidence: bool = False) -> list[str]:
         )
     first, last = finite(result.length_before), finite(result.length_after)
     if first and last is not None and not evidence:
-        lengths = f"{plain(round(first))} → {plain(round(last))}"
+        lengths = " → ".join(apart_lengths(first, last))
         lines.append(f"Mean length of a response: {lengths} ({signed(last / first - 1, 0)}%).")
     if result.flips is not None and not evidence:
         lines.append(_flips(result.flips))

@@ -30,6 +30,7 @@ from stratagem.report.format import (
 from stratagem.report.visible_view import in_words
 from stratagem.result import Findings, Runs, SideFacts
 from stratagem.study_result import Summary
+from stratagem.tasks import make_task
 
 STYLES = {"upheld": "green", "refuted": "red", "undecided": "yellow"}
 WIDTH = 80
@@ -43,6 +44,12 @@ def show(summary: Summary, console: Console) -> None:
         console.print(what, width=width, highlight=False)
 
     put(Text(summary.answer, style="bold"))
+    put(
+        Text(
+            " ".join([make_task(summary.task).about, *([summary.about] if summary.about else [])]),
+            style="dim",
+        )
+    )
     put()
     beside = ", and the study's" if summary.study else ""
     put(Text(f"Accuracy in % with 95% intervals{beside}", style="dim"))
@@ -188,7 +195,12 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
         put(Text(line, style="dim"))
     if findings.path is not None and len(findings.path.steps) > 1:
         put()
-        put(Text("Step by step in points, the mean of selecting first and improving first", style="dim"))
+        put(
+            Text(
+                "From one checkpoint to the next in points, the mean of selecting first and improving first",
+                style="dim",
+            )
+        )
         put(_steps(findings.path))
         put(Text(shown.path_note(findings), style="dim"))
     for entry in start[1:]:
@@ -351,7 +363,7 @@ def _steps(path: Path) -> Table:
             *_numbers(shown.terms_of(step)),
             end_section=i + 1 == len(path.steps),
         )
-    table.add_row("all steps", *_numbers(shown.terms_of(path.along)))
+    table.add_row("all together", *_numbers(shown.terms_of(path.along)))
     return table
 
 

@@ -10,7 +10,7 @@ from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS
 from stratagem.verdict.facts import Facts
 from stratagem.verdict.places import Place
 from stratagem.verdict.predicates import carrier, levels_disagree
-from stratagem.verdict.wording import many, needed, percent
+from stratagem.verdict.wording import apart, many, needed, percent
 
 NAMED = 3  # places at most
 
@@ -75,9 +75,10 @@ def _form(f: Facts) -> str:
 def _budget(f: Facts) -> str:
     if f.lengths is None:
         return ""
+    before, after = apart(f.lengths.before, f.lengths.after)
     return (
-        f"Sample both on these {many(f.problems, 'problem')} with the same limit: answers have "
-        f"{f.lengths.after:,.0f} {f.lengths.unit} now, and had {f.lengths.before:,.0f}."
+        f"Sample both on these {many(f.problems, 'problem')} with the same limit: answers have {after} "
+        f"{f.lengths.unit} now, and had {before}."
     )
 
 

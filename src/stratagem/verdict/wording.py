@@ -275,7 +275,8 @@ def length(f: Facts) -> str:
     d, verb = x.difference, "went"
     if excludes_zero(d):
         verb = "grew" if d.low > 0 else "shrank"
-    text = f"Answers {verb} from {x.before:,.0f} to {x.after:,.0f} {x.unit}"
+    before, after = apart(x.before, x.after)
+    text = f"Answers {verb} from {before} to {after} {x.unit}"
     if d.low > 0:
         if not x.steady.n:
             return f"{text}, on every problem: these logs cannot tell the change of accuracy from that of length."
@@ -285,6 +286,15 @@ def length(f: Facts) -> str:
             return f"{text} accuracy {_moved(x.steady, 'rose by', 'fell by')}."
         return f"{text} a change of accuracy {_moved(x.steady, '', '')}."
     return f"{text}."
+
+
+def apart(before: float, after: float) -> tuple[str, str]:
+    """Two lengths with as few digits, two decimals at most, as tell them apart."""
+    for digits in range(3):
+        texts = f"{before:,.{digits}f}", f"{after:,.{digits}f}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{before:,.0f}", f"{after:,.0f}"
 
 
 def rooms(f: Facts) -> str:
