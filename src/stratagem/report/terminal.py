@@ -191,8 +191,8 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
         for text in (shown.sensitivity_text(error), shown.corrected_text(error)):
             if text:
                 put(Text(text, style="dim"))
-    for line in in_words(findings) if entries else ():
-        put(Text(line, style="dim"))
+    if entries and (said := in_words(findings)):
+        put(Text(f"Without names of strategies: {' '.join(said)}", style="dim"))
     if findings.path is not None and len(findings.path.steps) > 1:
         put()
         put(

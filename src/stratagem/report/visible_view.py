@@ -15,7 +15,6 @@ UNLIKE = (
     0.2  # of the responses, from which it is said that the old rate is carried beyond what it was seen for
 )
 GROUPS = {"length": "length", "answer_form": "form of the answer", "wording": "wording"}
-OPENING = "Without names of strategies:"
 
 
 class Row(NamedTuple):
@@ -31,17 +30,17 @@ def in_words(findings: Findings) -> list[str]:
     if visible is None:
         return []
     if visible.reason:
-        return [f"{OPENING} not estimable, since {visible.reason}."]
+        return [f"Not estimable, since {visible.reason}."]
     shift, choice = visible.shift, leading(findings).choice
     said = f"{points(shift.value)} points ({points(shift.low)} to {points(shift.high)})"
     if shift.low > 0 or shift.high < 0:
         lines = [
-            f"{OPENING} {said} of the {points(findings.gain.value)} points go with a change in how answers are written "
+            f"{said} of the {points(findings.gain.value)} points go with a change in how answers are written "
             f"({_parts(visible)})."
         ]
     else:
         lines = [
-            f"{OPENING} no part of the change can be shown to go with how answers are written: {said}, "
+            f"No part of the change can be shown to go with how answers are written: {said}, "
             f"of which {_parts(visible)}."
         ]
     if shift.low > max(choice.high, 0.0) + MUCH:
