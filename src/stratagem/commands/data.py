@@ -260,7 +260,7 @@ def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None
     check_ids(log, problem_rows(table, ()), look.join)
     notes = [*pooled(log, ordered(opened.chosen.checkpoints)), *opened.chosen.notes(), *opened.unfit()]
     notes += reading_notes(log, opened.log)
-    unparsed = (table["strategy"] == UNPARSED).sum() / table.height
+    unparsed = float((table["strategy"] == UNPARSED).sum()) / table.height
     notes += [unread_note(log, unparsed)] if unparsed > HALF else []
     notes += [f"{log}: left out {count}: {reason}" for reason, count in opened.log.left_out.items()]
     right = opened.correctness
