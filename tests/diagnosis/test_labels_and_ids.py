@@ -66,7 +66,6 @@ def test_no_part_leads_where_the_labels_miss_most_right_answers(tmp_path: Path) 
     assert diagnosis.gain.value == 0.25
     assert diagnosis.lead is None
     unparsed = diagnosis.unparsed
-    assert unparsed is not None
     assert (unparsed.share_before, unparsed.of_right_before) == (156 / 160, 78 / 80)
     assert (unparsed.share_after, unparsed.of_right_after) == (0.5, 40 / 120)
     for name in ("selection", "improvement", "new_strategy", "mix", "routing"):

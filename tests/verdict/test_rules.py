@@ -179,7 +179,7 @@ def any_facts(draw: Any) -> Facts:
         unsupported_share=draw(share),
         chance=draw(st.none() | share),
         unread=draw(st.none() | carried),
-        unparsed=draw(st.none() | unparsed),
+        unparsed=draw(st.just(Unparsed()) | unparsed),
         forms=tuple(draw(st.lists(carried, max_size=2))),
         room_before=draw(rooms),
         room_after=draw(rooms),

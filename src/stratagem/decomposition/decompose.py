@@ -137,10 +137,10 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
         strata=_strata(data, by),
         cells=cells.drop("seen", "stood_in", "weight"),
     )
-    return _without_split(split) if split.unparsed is not None and split.unparsed.hides_split else split
+    return _without_split(split) if split.unparsed.hides_split else split
 
 
-def _unparsed(data: Contrast) -> Unparsed | None:
+def _unparsed(data: Contrast) -> Unparsed:
     blocks = np.split(data.weight_g @ data.mean_gk, data.mean_gk.shape[1] // len(data.strategies))
     return unparsed_of(data.strategies, (blocks[0], blocks[1]), (blocks[2], blocks[3]))
 

@@ -60,7 +60,7 @@ class Path(Result, frozen=True):
     left_out: tuple[int, ...]
     weak: tuple[str, ...]
     account: Account = Account()
-    unparsed: Unparsed | None = None
+    unparsed: Unparsed = Unparsed()
 
     def __str__(self) -> str:
         lines = [
@@ -157,7 +157,7 @@ def path(
     used = [_used(checkpoint, data) for checkpoint in data]
     unparsed = unparsed_of(strategies, used[0], used[-1])
     hidden = [
-        not always and x is not None and x.hides_split
+        not always and x.hides_split
         for x in (unparsed_of(strategies, *ends) for ends in (*itertools.pairwise(used), (used[0], used[-1])))
     ]
 

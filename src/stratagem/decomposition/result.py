@@ -26,7 +26,7 @@ class Decomposed(Account, frozen=True, kw_only=True):
         unsupported_share: part of all responses whose strategy only one of the two checkpoints used in the
             stratum.
         problems: those in both; left_out_before, left_out_after: those in one only.
-        unparsed: responses in which the labels find no answer; None where there are none. Where they hide the split,
+        unparsed: responses in which the labels find no answer. Where they hide the split,
             all that rests on strategies is undefined.
         interventional: forced responses stand in for dropped strategies in reverse, symmetric and threefold.
         paired: the problems are the same before and after. Else strata are compared: `problems` are those of the
@@ -45,7 +45,7 @@ class Decomposed(Account, frozen=True, kw_only=True):
     length_before: Real = math.nan
     length_after: Real = math.nan
     unsupported_share: Real = math.nan
-    unparsed: Unparsed | None = None
+    unparsed: Unparsed = Unparsed()
     left_out_before: int = 0
     left_out_after: int = 0
     interventional: bool = False
@@ -90,7 +90,7 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
             text_row("gain", self.gain),
         ]
         if self.lead is None:
-            return "\n".join([*lines, "", *([no_split(self.unparsed)] if self.unparsed else [])])
+            return "\n".join([*lines, "", *([no_split(self.unparsed)] if self.unparsed.hides_split else [])])
         for title, split in (
             ("select, then improve", self),
             ("improve, then select", self.reverse),

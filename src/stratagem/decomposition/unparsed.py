@@ -14,14 +14,14 @@ from stratagem.stats.pairs import Floats
 
 def unparsed_of(
     strategies: Sequence[str], before: tuple[Floats, Floats], after: tuple[Floats, Floats]
-) -> Unparsed | None:
-    """Of both sides; None where no response is unparsed.
+) -> Unparsed:
+    """Of both sides.
 
     Args:
         before, after: by strategy the share of responses that use it, and the share that does so and is right.
     """
     if UNPARSED not in strategies:
-        return None
+        return Unparsed()
     place = list(strategies).index(UNPARSED)
     (share0, right0), (share1, right1) = before, after
     return Unparsed(
@@ -34,7 +34,7 @@ def unparsed_of(
     )
 
 
-def unparsed_in(before: pl.DataFrame, after: pl.DataFrame) -> Unparsed | None:
+def unparsed_in(before: pl.DataFrame, after: pl.DataFrame) -> Unparsed:
     """The same of two tables of counts (strategy, n, right), every response alike."""
     tables = [table.group_by("strategy").agg(pl.col("n", "right").sum()) for table in (before, after)]
     names = sorted({*tables[0]["strategy"], *tables[1]["strategy"]})

@@ -136,7 +136,7 @@ class Facts:
     unsupported_share: float = 0.0
     chance: float | None = None
     unread: Carried | None = None
-    unparsed: Unparsed | None = None
+    unparsed: Unparsed = field(default_factory=Unparsed)
     forms: tuple[Carried, ...] = ()
     room_before: Room | None = None
     room_after: Room | None = None
@@ -155,7 +155,7 @@ class Facts:
     @property
     def has_split(self) -> bool:
         """Whether the gain has parts: strategies are known, and those of most right responses."""
-        return self.labelled and not (self.unparsed is not None and self.unparsed.hides_split)
+        return self.labelled and not self.unparsed.hides_split
 
     @property
     def leading(self) -> Leading:

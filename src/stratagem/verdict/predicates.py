@@ -32,8 +32,6 @@ def misread(f: Facts) -> bool:
     """The labels find no answer in many responses, before or after, of which the grader found some right; or in most
     of those that are right."""
     x = f.unparsed
-    if x is None:
-        return False
     sides = (x.share_before, x.right_before), (x.share_after, x.right_after)
     return x.hides_split or any(share >= UNREAD and right > GRADED for share, right in sides)
 

@@ -49,7 +49,7 @@ def _headline(f: Facts) -> str:
     if math.isnan(f.gain.low):
         accuracies = f"from {percent(f.accuracy_before)} to {percent(f.accuracy_after)}"
         said = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
-        if not f.has_split and f.unparsed is not None and f.labelled:
+        if f.labelled and not f.has_split:
             return f"{said} {no_split(f.unparsed)}"
         return f"{said}{needed(f)}"
     if excludes_zero(f.gain):
@@ -65,7 +65,7 @@ def _headline(f: Facts) -> str:
         return (
             f"{said}. They hold counts without texts, so that selection and improvement cannot be told apart."
         )
-    if not f.has_split and f.unparsed is not None:
+    if not f.has_split:
         return f"{said}. {no_split(f.unparsed)}"
     parts = ranges(f.leading) if f.leading.order_dependent else _parts(f)
     return f"{said}{lead_clause(f)}: {parts}.{needed(f)}"
@@ -257,8 +257,6 @@ def _other_level(f: Facts) -> str:
 
 def _misread(f: Facts) -> str:
     x = f.unparsed
-    if x is None:
-        return ""
     sides = (("before", x.share_before, x.right_before), ("after", x.share_after, x.right_after))
     texts = [
         f"{percent(share)} of responses {side} ({percent(right)} of them graded right)"

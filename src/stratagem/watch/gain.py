@@ -58,7 +58,7 @@ def split(
     account = way.account
     if not math.isfinite(account.gain.value):
         return None
-    if way.unparsed is not None and way.unparsed.hides_split:
+    if way.unparsed.hides_split:
         return {"gain": _ends(account.gain), **_of_right(way.unparsed)}
     gain: Gain = {name: _ends(term) for name, term in _terms(account).items()}
     return gain | _lead(LEADS.get(account.lead or "", 0.0), bool(account.order_dependent))
@@ -128,7 +128,7 @@ def split_same_problems(
         terms = drop_small_intervals(decompose(start, now, by=by, rng=rng, draws=draws, stratified=False))
     except StratagemError:
         return None
-    if terms.unparsed is not None and terms.unparsed.hides_split:
+    if terms.unparsed.hides_split:
         return {"gain": _ends(terms.gain), **_of_right(terms.unparsed)}
     return {name: _ends(getattr(terms, name)) for name in OF_EVALUATIONS}
 
@@ -147,7 +147,7 @@ def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) ->
     sides = [dict(side.filter(pl.col("n") > 0).group_by(STRATUM)) for side in (start, now)]
     common = sorted(sides[0].keys() & sides[1].keys())
     whole = [pl.concat([side[key] for key in common]) for side in sides if common]
-    unparsed = unparsed_in(*whole) if common else None
+    unparsed = unparsed_in(*whole) if common else Unparsed()
     strata: list[dict[str, Estimate]] = []
     weights: list[float] = []
     df = 0
@@ -176,7 +176,7 @@ def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) ->
         term: combined([stratum[term] for stratum in strata], weights, reach)
         for term in (*TERMS, *BESIDE[:2])
     }
-    if unparsed is not None and unparsed.hides_split:
+    if unparsed.hides_split:
         return {"gain": gain["gain"], **_of_right(unparsed)}
     return gain | _lead(*_lead_of(gain))
 
