@@ -84,13 +84,26 @@ class Cell(Result, frozen=True, kw_only=True):
     contribution: Real
 
 
+class AttemptsTogether(Result, frozen=True):
+    """pass@k with intervals that hold together over all k that are given: of before, of after and of the difference."""
+
+    before: Estimate
+    after: Estimate | None = None
+    difference: Estimate | None = None
+
+
 class Attempts(Result, frozen=True):
-    """pass@k before and after, and the difference, paired by problem; of a single log `before` alone."""
+    """pass@k before and after, and the difference, paired by problem; of a single log `before` alone.
+
+    Attributes:
+        together: the same with intervals that hold together over k.
+    """
 
     k: int
     before: Estimate
     after: Estimate | None = None
     difference: Estimate | None = None
+    together: AttemptsTogether | None = None
 
 
 class LabelError(Result, frozen=True):

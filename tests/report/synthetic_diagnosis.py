@@ -256,6 +256,11 @@ def _comparison(
                 "before": estimate(1 - 0.6**k),
                 "after": estimate(1 - 0.45**k),
                 "difference": estimate(0.6**k - 0.45**k),
+                "together": {
+                    "before": estimate(1 - 0.6**k),
+                    "after": estimate(1 - 0.45**k),
+                    "difference": estimate(0.6**k - 0.45**k),
+                },
             }
             for k in (1, 2, 4, 8)
         ],

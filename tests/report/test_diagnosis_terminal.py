@@ -34,7 +34,13 @@ PASSK: dict[str, Any] = {
     "problems": 400,
     "left_out": [3, 0],
     "passk": [
-        {"k": k, "before": estimate(0.3 * k), "after": estimate(0.35 * k), "difference": estimate(0.05 * k)}
+        {
+            "k": k,
+            "before": estimate(0.3 * k),
+            "after": estimate(0.35 * k),
+            "difference": estimate(0.05 * k),
+            "together": {"difference": {**estimate(0.05 * k), "low": 0.031, "high": 0.123}},
+        }
         for k in (1, 2)
     ],
 }
@@ -154,6 +160,8 @@ def test_pass_at_k() -> None:
     assert "400 problems" in text
     assert "27.8, 32.2" in text.replace(",", ", ").replace(",  ", ", ")
     assert "+10.0" in text
+    assert "all k at once" in text
+    assert "[+3.1,+12.3]" in text
     assert "base: 3 problems of no other log left out" in text
     one = {
         "logs": [{"name": "base"}],
@@ -162,3 +170,4 @@ def test_pass_at_k() -> None:
         "passk": [{"k": 1, "before": {"value": 0.5}}],
     }
     assert "50.0" in shown(show_passk, one)
+    assert "all k at once" not in shown(show_passk, one)

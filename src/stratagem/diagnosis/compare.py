@@ -25,6 +25,7 @@ from stratagem.records import Estimate, StratagemError, part_of
 from stratagem.result import (
     OF_STRATEGIES,
     Attempts,
+    AttemptsTogether,
     Cell,
     Comparison,
     Headrooms,
@@ -34,7 +35,7 @@ from stratagem.result import (
 )
 from stratagem.stats.min_sample import MIN_PROBLEMS, drop_small_intervals
 from stratagem.stats.pairs import Pairs, pair
-from stratagem.stats.passk import passk_difference, passk_mean
+from stratagem.stats.passk import passk_difference, passk_mean, passk_together
 from stratagem.verdict.facts import Facts, facts_from
 from stratagem.verdict.rules import verdict
 from stratagem.verdict.unpaired import behaviours_unpaired, facts_unpaired
@@ -278,19 +279,23 @@ def estimate(row: dict[str, Any], name: str, n: int) -> Estimate:
 def attempts(
     sides: Sequence[tuple[NDArray[Any], NDArray[Any]]], level: float, ks: Sequence[int] | None = None
 ) -> tuple[Attempts, ...]:
-    """pass@k before and after, and the difference, for every k.
+    """pass@k before and after, and the difference, for every k, each with intervals for itself and over all k.
 
     Args:
         sides: right and all responses of every problem, the same problems in the same order, of one side or two.
         ks: numbers of attempts; powers of two, as far as every problem has responses, by default.
     """
     fewest = min(int(n.min(initial=np.iinfo(np.int64).max)) for _, n in sides)
+    wanted = ks if ks is not None else [2**i for i in range(fewest.bit_length())]
+    families = [[side] for side in sides] + ([list(sides)] if len(sides) == 2 else [])
+    bands = [passk_together(family, wanted, level=level) for family in families] if wanted else []
     rows: list[Attempts] = []
-    for k in ks if ks is not None else [2**i for i in range(fewest.bit_length())]:
+    for i, k in enumerate(wanted):
         means = [passk_mean(right, n, k, level=level) for right, n in sides]
         if len(sides) == 2:
             means.append(passk_difference(*sides[0], *sides[1], k, level=level))
-        rows.append(drop_small_intervals(Attempts(k, *means)))
+        together = AttemptsTogether(*(band[i] for band in bands))
+        rows.append(drop_small_intervals(Attempts(k, *means, together=together)))
     return tuple(rows)
 
 

@@ -299,12 +299,20 @@ def show_passk(result: dict[str, Any], console: Console) -> None:
     names = [str(side.get("name")) for side in result.get("logs") or []]
     two = len(names) > 1
     put(Text(f"pass@k in % of {plain(result.get('problems'))} problems, with intervals", style="bold"))
-    table = _grid("k", *(("before", "after", "difference") if two else ("pass@k",)))
-    for row in result.get("passk") or []:
-        cells = [_level(number(row.get(name)), 1) for name in (("before", "after") if two else ("before",))]
-        table.add_row(
-            plain(row.get("k")), *cells, *([_term(number(row.get("difference")), " ")] if two else [])
-        )
+    rows = result.get("passk") or []
+    several = len(rows) > 1 and all(row.get("together") for row in rows)
+    names_of = (*(("before", "after", "difference") if two else ("pass@k",)), *(["all k at once"] * several))
+    table = _grid("k", *names_of)
+
+    for row in rows:
+        sides = ("before", "after") if two else ("before",)
+        cells = [_level(number(row.get(name)), 1) for name in sides]
+        cells += [_term(number(row.get("difference")), " ")] if two else []
+        if several:
+            together = number(row["together"].get("difference" if two else "before"))
+            ends = signed_interval(together) if two else interval(together)
+            cells.append(Text(ends.replace(", ", ",") if together.has_interval else "", style="dim"))
+        table.add_row(plain(row.get("k")), *cells)
     put(table)
     for name, left in zip(names, result.get("left_out") or [], strict=False):
         put(Text(f"{name}: {plain(left)} problems of no other log left out" if left else name, style="dim"))

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from stratagem.records import Estimate, StratagemError
 from stratagem.stats.counts import tally
 from stratagem.stats.pairs import Floats
-from stratagem.stats.uncertainty import mean_estimate, paired_difference
+from stratagem.stats.uncertainty import mean_estimate, paired_difference, sup_t
 
 
 def passk(counts_c: ArrayLike, counts_n: ArrayLike, ks: Sequence[int]) -> Floats:
@@ -85,6 +85,20 @@ def passk_difference(
     before, after = passk(before_c, before_n, [k])[:, 0], passk(after_c, after_n, [k])[:, 0]
     both = np.isfinite(before) & np.isfinite(after)
     return _possible(paired_difference(before[both], after[both], level=level), least=-1.0)
+
+
+def passk_together(
+    counts: Sequence[tuple[ArrayLike, ArrayLike]], ks: Sequence[int], *, level: float = 0.95
+) -> list[Estimate]:
+    """`passk_mean` for every k, or `passk_difference` for two checkpoints, with intervals that hold together over k.
+
+    Args:
+        counts: right and all responses of every problem, of one checkpoint, or before and after.
+    """
+    each = [passk(c, n, ks) for c, n in counts]
+    values_pk = each[0] if len(each) == 1 else each[1] - each[0]
+    least = 0.0 if len(each) == 1 else -1.0
+    return [_possible(estimate, least) for estimate in sup_t(values_pk, level=level)]
 
 
 def _possible(estimate: Estimate, least: float) -> Estimate:
