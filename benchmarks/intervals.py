@@ -278,6 +278,8 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
         held["together"] += all(t.low - 1e-9 <= value <= t.high + 1e-9 for t, value in family)
         assert estimate.reverse.selection.bounds or setting.share[1][2] > 0
     held["new_or_rare"] = min(rare)
+    if setting.labels in ("sheet", "known"):
+        del held["new_or_rare"]  # a corrected split does without
     return {name: count / max(1, studies - refused) for name, count in held.items()} | {
         "weak": weak / studies,
         "refused": refused / studies,

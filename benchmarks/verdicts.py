@@ -16,12 +16,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+import polars as pl
 from drawn_situations import KINDS, drawn
 from situations import BY, SITUATIONS, Situation, simulate
 
 from stratagem.decomposition.decompose import decompose_pairs
-from stratagem.decomposition.headroom import headroom_of_pairs
-from stratagem.stats.pairs import pair
+from stratagem.decomposition.headroom import Headroom, headroom_by_problem, headroom_of_pairs
+from stratagem.records import StratagemError
+from stratagem.stats.pairs import Pairs, pair
 from stratagem.verdict.facts import facts_from
 from stratagem.verdict.rules import verdict
 
@@ -34,7 +36,20 @@ def advice(situation: Situation, problems: int, samples: int, rng: np.random.Gen
         headroom_of_pairs(pairs, "before", before, rng=rng, draws=200, stratified=False),
         headroom_of_pairs(pairs, "after", after, rng=rng, draws=200, stratified=False),
     )
-    return verdict(facts_from(split, pairs, headrooms=rooms, stratified=False)).action
+    differ = bool(split.by_problem.disagrees)
+    if differ:
+        rooms = [_by_problem(pairs, table, rng) for table in (before, after)]
+    facts = facts_from(
+        split, pairs, headrooms=(rooms[0], rooms[1]), rooms_by_problem=differ, stratified=False
+    )
+    return verdict(facts).action
+
+
+def _by_problem(pairs: Pairs, counts: pl.DataFrame, rng: np.random.Generator) -> Headroom | None:
+    try:
+        return headroom_by_problem(pairs, counts, rng=rng, draws=200)
+    except StratagemError:
+        return None
 
 
 def situations(

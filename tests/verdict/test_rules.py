@@ -332,5 +332,7 @@ def test_more_problems_with_the_same_effects_undo_no_decision(facts: Facts, time
             facts.lengths, difference=shrink(facts.lengths.difference), steady=shrink(facts.lengths.steady)
         )
     more = replace(facts, problems=facts.problems * times, **changes)
-    if verdict(facts).action != "collect more samples":
+    # Where problems inside a stratum differ, it is responses to each that are missing, and more problems bring none.
+    few = facts.by_problem.disagrees and facts.samples < MIN_HEADROOM
+    if verdict(facts).action != "collect more samples" and not few:
         assert verdict(more).action != "collect more samples"

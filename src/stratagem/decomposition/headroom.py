@@ -118,6 +118,18 @@ def headroom_of_pairs(
     return _headroom(problems, common, rng=rng, draws=draws, level=level, stratified=stratified)
 
 
+def headroom_by_problem(
+    pairs: Pairs, counts: pl.DataFrame, *, rng: np.random.Generator, draws: int = 1000, level: float = 0.95
+) -> HeadroomTable:
+    """`headroom` of one side of paired problems, each of which may have its own best strategy.
+
+    Raises:
+        StratagemError: as `headroom`; fewer than 16 responses a problem.
+    """
+    common = counts.filter(pl.col("problem_id").is_in(list(pairs.ids)))
+    return headroom(common, by=("problem_id",), rng=rng, draws=draws, level=level, stratified=False)
+
+
 class _Problems(NamedTuple):
     """Problems of one checkpoint, stratum by stratum, as in `Pairs`."""
 

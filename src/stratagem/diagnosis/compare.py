@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from stratagem.decomposition.behaviours import BehaviourChange, compare_behaviours
 from stratagem.decomposition.decompose import decompose, decompose_pairs
 from stratagem.decomposition.flips import flips_of
-from stratagem.decomposition.headroom import Headroom, HeadroomTable, headroom, headroom_of_pairs
+from stratagem.decomposition.headroom import (
+    Headroom,
+    HeadroomTable,
+    headroom,
+    headroom_by_problem,
+    headroom_of_pairs,
+)
 from stratagem.decomposition.result import Decomposed, Decomposition
 from stratagem.decomposition.robustness import Regrouping, regroupings
 from stratagem.decomposition.support import unsupported
@@ -144,10 +150,20 @@ def same_problems(
         fine = [side.counts if side.fine is None else side.fine for side in (before, after)]
         named = [name for name in fine[0].columns if name not in before.counts.columns and parts(fine, name)]
         changes = regroupings(pairs, (fine[0], fine[1]), refine=named, level=level, stratified=False)
+    rooms = headrooms.before, headrooms.after
+    differ = bool(split.by_problem.disagrees)
+    if differ:
+        # By stratum it would be of strategies that are best for nobody; with few responses there is none.
+        mine = {"draws": options["draws"], "level": level}
+        rooms = (
+            possible(lambda rng: headroom_by_problem(pairs, before.counts, rng=rng, **mine), seed),
+            possible(lambda rng: headroom_by_problem(pairs, after.counts, rng=rng, **mine), seed),
+        )
     facts = facts_from(
         split,
         pairs,
-        headrooms=(headrooms.before, headrooms.after) if split.lead is not None else (None, None),
+        headrooms=rooms if split.lead is not None else (None, None),
+        rooms_by_problem=differ,
         length_unit=after.about["length_unit"],
         behaviours=behaviours,
         changes=changes,

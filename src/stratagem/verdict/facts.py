@@ -108,7 +108,8 @@ class Facts:
         unread: unparsed and truncated responses as one property. unparsed: the former by themselves; where they hide
             the split, its terms are undefined.
         forms: behaviours of answer form.
-        room_before, room_after: headroom. levels: by difficulty, ascending.
+        room_before, room_after: headroom, at the level of the strata unless `rooms_by_problem`.
+        levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
         places: the strata, where there are several. new: strategies that add something as new ones, most first.
         opposed: parts of which some strata's are above 0 and others' below, with intervals that hold together.
@@ -140,6 +141,7 @@ class Facts:
     forms: tuple[Carried, ...] = ()
     room_before: Room | None = None
     room_after: Room | None = None
+    rooms_by_problem: bool = False
     lengths: Lengths | None = None
     signal: Signal | None = None
     levels: tuple[Level, ...] = ()
@@ -211,6 +213,7 @@ def facts_from(
     pairs: Pairs,
     *,
     headrooms: tuple[Headroom | None, Headroom | None] = (None, None),
+    rooms_by_problem: bool = False,
     length_unit: str = "characters",
     behaviours: Sequence[BehaviourChange] = (),
     changes: Sequence[Regrouping] = (),
@@ -221,7 +224,7 @@ def facts_from(
 
     Args:
         split: the decomposition of `pairs`.
-        headrooms: before and after.
+        headrooms: before and after. rooms_by_problem: whether they are problem by problem.
         behaviours: as `compare_behaviours` gives them; those whose names begin with `answer` are about the form of
             the answer and not about reasoning.
         changes: as `robustness` gives them.
@@ -249,6 +252,7 @@ def facts_from(
         levels=_levels(pairs, split.level) if "difficulty" in split.by else (),
         regrouped=(len(changes), same, sum(c.lead in opposite for c in changes)) if changes else None,
         by_problem=split.by_problem,
+        rooms_by_problem=rooms_by_problem,
     )
     return drop_small_intervals(without_forms(facts))
 

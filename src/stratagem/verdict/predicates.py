@@ -6,7 +6,7 @@ import math
 
 from stratagem.records import Estimate
 from stratagem.stats.min_sample import MIN_PROBLEMS
-from stratagem.verdict.facts import Carried, Facts, Level
+from stratagem.verdict.facts import Carried, Facts, Level, Room
 
 SMALL = 0.02  # a change of accuracy within this is none; a headroom below it is used up
 HALF = 0.5  # of a gain, of responses or of groups: "most"
@@ -99,22 +99,38 @@ def one_label(f: Facts) -> bool:
     return f.has_split and f.largest is not None and min(f.largest[1:]) >= ONE_LABEL
 
 
+def opposite(f: Facts) -> bool:
+    """Large opposite parts that no log can read: a label that moves alone leaves them too.
+
+    That is so where the gain is about 0, and where choice got worse by problem but not by stratum.
+    """
+    hidden = levels_disagree(f) and f.leading.choice.high < 0
+    return cancel(f) and (not excludes_zero(f.gain) or small(f) or hidden)
+
+
+def room_before(f: Facts) -> Room | None:
+    """Headroom before; none by stratum where problems inside a stratum differ."""
+    return f.room_before if f.rooms_by_problem or not levels_disagree(f) else None
+
+
+def room_after(f: Facts) -> Room | None:
+    """The same after."""
+    return f.room_after if f.rooms_by_problem or not levels_disagree(f) else None
+
+
 def selection_left(f: Facts) -> bool:
-    return f.room_after is not None and not levels_disagree(f) and f.room_after.selection[0] >= SMALL
+    room = room_after(f)
+    return room is not None and room.selection[0] >= SMALL
 
 
 def selection_exhausted(f: Facts) -> bool:
-    room = None if levels_disagree(f) else f.room_after
+    room = room_after(f)
     return room is not None and room.selection[1] < SMALL and weak(f)
 
 
 def nothing_to_select(f: Facts) -> bool:
-    return (
-        f.room_before is not None
-        and not levels_disagree(f)
-        and f.room_before.selection[1] < SMALL
-        and weak(f)
-    )
+    room = room_before(f)
+    return room is not None and room.selection[1] < SMALL and weak(f)
 
 
 def hardest(f: Facts) -> Level | None:
@@ -123,6 +139,6 @@ def hardest(f: Facts) -> Level | None:
 
 
 def weak(f: Facts) -> bool:
-    top = hardest(f)
+    top, room = hardest(f), room_after(f)
     hard = top is not None and top.accuracy_after < HARD
-    return hard or (f.room_after is not None and f.room_after.improvement[0] >= WEAK)
+    return hard or (room is not None and room.improvement[0] >= WEAK)

@@ -27,6 +27,7 @@ from stratagem.verdict.predicates import (
     nothing_to_select,
     open_gain,
     open_lead,
+    opposite,
     selection_exhausted,
     selection_left,
     small,
@@ -56,6 +57,7 @@ ACTIONS = {
     "go back to an earlier checkpoint": "accuracy was lost",
     "log the completions": "the logs hold counts alone",
     "compare at one token budget": "the gain goes along with longer answers",
+    "run a forced-strategy probe": "choice and execution moved against each other, which a moving label alone does too",
     "probe the new strategies": "the gain lies in strategies that the old checkpoint was not seen to use",
     "lower the RL difficulty": "most groups are all wrong and teach nothing",
     "raise the RL difficulty": "most groups are all right, or choice is exhausted and execution still weak",
@@ -169,6 +171,16 @@ RULES: tuple[Rule, ...] = (
         "refine the strategy rules",
         lambda f: (
             f"{percent(f.other_share)} of responses follow no named strategy, so choice among them is not seen."
+        ),
+    ),
+    Rule(
+        "opposite parts",
+        opposite,
+        "run a forced-strategy probe",
+        lambda f: (
+            "Choice and execution moved against each other, each by more than the change of accuracy. A label that "
+            "moves while nothing else does looks the same, so no choice of data follows: begin responses of both "
+            "checkpoints with the opening of each strategy, and compare how they do."
         ),
     ),
     Rule(

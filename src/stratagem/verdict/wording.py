@@ -26,6 +26,8 @@ from stratagem.verdict.predicates import (
     one_label,
     open_gain,
     open_lead,
+    room_after,
+    room_before,
     small,
 )
 
@@ -296,14 +298,16 @@ def apart(before: float, after: float) -> tuple[str, str]:
 
 
 def rooms(f: Facts) -> str:
-    sides = [(name, x) for name, x in (("before", f.room_before), ("after", f.room_after)) if x is not None]
+    both = (("before", room_before(f)), ("after", room_after(f)))
+    sides = [(name, x) for name, x in both if x is not None]
     if not sides:
         return ""
     texts = [
         f"{name} {_span(x.selection)} for selection and {_span(x.improvement)} for improvement"
         for name, x in sides
     ]
-    return f"Headroom in points: {'; '.join(texts)}."
+    level = ", problem by problem" if f.rooms_by_problem else ""
+    return f"Headroom in points{level}: {'; '.join(texts)}."
 
 
 def _span(ends: tuple[float, float]) -> str:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from stratagem.decomposition.parts import InTwo
 from stratagem.verdict.facts import Level, Room
 from tests.verdict.scenarios.base import DIFFER, IMP, LEADS, Scenarios, est
 
+OPPOSITE = (
+    "Choice and execution moved against each other, each by more than the change of accuracy. A label that moves while "
+    "nothing else does looks the same, so no choice of data follows: begin responses of both checkpoints with the "
+    "opening of each strategy, and compare how they do."
+)
 OF_PARTS: Scenarios = {
     "selection with more to select": (
         {"room_before": Room((0.15, 0.2), (0.3, 0.4)), "room_after": Room((0.05, 0.09), (0.3, 0.4))},
@@ -169,6 +175,73 @@ OF_PARTS: Scenarios = {
         "improvement would be +2.0 points.",
         "Accuracy went from 40.0% to 52.0%.",
     ),
+    "parts that cancel and leave a gain, choice worse": (
+        {
+            "gain": est(0.05, 0.025),
+            "selection": est(-0.1, 0.02),
+            "improvement": est(0.15, 0.02),
+            "gap": est(-0.05, 0.06),
+            "lead": "undecided",
+            "accuracy_after": 0.45,
+        },
+        "rebalance the RL mix",
+        "In these logs accuracy rose by 5.0 points (95% interval 2.5 to 7.5); at the level of kind and difficulty it "
+        "is open whether selection or improvement moved it more: selection cost 10.0 points (8.0 to 12.0) and "
+        "improvement added 15.0 points (13.0 to 17.0).",
+        "Execution got better and choice worse, each by more than the change of accuracy.",
+    ),
+    "parts that cancel and leave a loss, execution worse": (
+        {
+            "gain": est(-0.05, 0.025),
+            "selection": est(0.1, 0.02),
+            "improvement": est(-0.15, 0.02),
+            "gap": est(-0.05, 0.06),
+            "lead": "undecided",
+            "accuracy_after": 0.35,
+        },
+        "go back to an earlier checkpoint",
+        "In these logs accuracy fell by 5.0 points (95% interval 2.5 to 7.5); at the level of kind and difficulty it "
+        "is open whether selection or improvement moved it more: selection added 10.0 points (8.0 to 12.0) and "
+        "improvement cost 15.0 points (13.0 to 17.0).",
+        "Choice got better and execution worse, each by more than the change of accuracy.",
+    ),
+    "parts that cancel where levels disagree": (
+        {
+            "gain": est(0.05, 0.025),
+            "selection": est(0.02, 0.02),
+            "improvement": est(0.03, 0.02),
+            "samples": 32.0,
+            "by_problem": msgspec.structs.replace(
+                DIFFER,
+                choice=est(-0.1, 0.02),
+                improvement=est(0.15, 0.02),
+                gap=est(-0.05, 0.04),
+                lead="improvement",
+                reverse=InTwo(est(-0.1, 0.02), est(0.15, 0.02)),
+            ),
+            "accuracy_after": 0.45,
+        },
+        "run a forced-strategy probe",
+        "In these logs accuracy rose by 5.0 points (95% interval 2.5 to 7.5), more by improvement than by choice, "
+        "problem by problem: choice cost 10.0 points (8.0 to 12.0) and improvement added 15.0 points (13.0 to 17.0). "
+        "Problems inside a stratum differ: at the level of kind and difficulty improvement would be +3.0 points.",
+        OPPOSITE,
+    ),
+    "problems differ, headroom by problem": (
+        {
+            "by_problem": msgspec.structs.replace(LEADS, disagrees=True),
+            "samples": 32.0,
+            "room_after": Room((0.05, 0.1), (0.02, 0.05)),
+            "rooms_by_problem": True,
+        },
+        "continue RL on this mix",
+        "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by improvement than by choice, "
+        "problem by problem: choice cannot be told from 0 (+1.0 points, -2.0 to +4.0) and improvement added 11.0 "
+        "points (8.0 to 14.0). Problems inside a stratum differ: at the level of kind and difficulty improvement "
+        "would be +3.0 points.",
+        "A better choice among the strategies in use would still win. Headroom in points, problem by problem: after "
+        "5.0 to 10.0 for selection and 2.0 to 5.0 for improvement.",
+    ),
     "parts that cancel, choice worse": (
         {
             "gain": est(0.01, 0.025),
@@ -178,11 +251,11 @@ OF_PARTS: Scenarios = {
             "lead": "undecided",
             "accuracy_after": 0.41,
         },
-        "rebalance the RL mix",
+        "run a forced-strategy probe",
         "In these logs no change of accuracy can be shown: +1.0 points (95% interval -1.5 to +3.5); at "
         "the level of kind and difficulty it is open whether selection or improvement moved it more: "
         "selection cost 10.0 points (8.0 to 12.0) and improvement added 11.0 points (9.0 to 13.0).",
-        "Execution got better and choice worse, each by more than the change of accuracy.",
+        OPPOSITE,
     ),
     "nothing against it": (
         {
@@ -205,10 +278,10 @@ OF_PARTS: Scenarios = {
             "lead": "undecided",
             "accuracy_after": 0.4,
         },
-        "go back to an earlier checkpoint",
+        "run a forced-strategy probe",
         "In these logs no change of accuracy can be shown: +0.0 points (95% interval -2.5 to +2.5); at "
         "the level of kind and difficulty it is open whether selection or improvement moved it more: "
         "selection added 10.0 points (8.0 to 12.0) and improvement cost 10.0 points (8.0 to 12.0).",
-        "Choice got better and execution worse, each by more than the change of accuracy.",
+        OPPOSITE,
     ),
 }
