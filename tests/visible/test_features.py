@@ -6,9 +6,11 @@ import re
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stratagem.visible import features
 from stratagem.visible.features import MAX_CHARACTERS, forms, shortened, wording, words
 
 
@@ -50,7 +52,11 @@ def test_forms_of_the_answer() -> None:
     assert forms([r"\boxed{3}", "<answer>3", "3"])[:, :2].tolist() == [[1, 0], [0, 1], [0, 0]]
 
 
-def test_components_are_those_of_the_whole_table_less_the_problems_means() -> None:
+@pytest.mark.parametrize("dense", [True, False])
+def test_components_are_those_of_the_whole_table_less_the_problems_means(
+    dense: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "DENSE", 600 if dense else 0)
     rng = np.random.default_rng(0)
     vocabulary = [
         "we",

@@ -38,9 +38,8 @@ def visible_shift_of(
     rows = rows.filter(before | after).select("row", "problem_id", after=after)
     sides = rows.group_by("problem_id").agg(pl.col("after").n_unique())
     problems = sides.filter(pl.col("after") == 2).select("problem_id").sort("problem_id")
-    rows = rows.join(
-        problems.with_columns(place=pl.Series(rng.permutation(problems.height))), on="problem_id"
-    )
+    problems = problems.with_columns(place=pl.Series(rng.permutation(problems.height)))
+    rows = rows.join(problems, on="problem_id", maintain_order="left")
     rows = rows.with_columns(chance=pl.Series(rng.random(rows.height))).sort("place", "after", "chance")
     rows = rows.filter(pl.int_range(pl.len()).over("place", "after") < PER_PROBLEM)
     fitting = (

@@ -22,6 +22,7 @@ from stratagem.stats.pairs import Floats
 
 MAX_CHARACTERS = 4_000  # of a response: two thirds from its start, one from its end
 MAX_TERMS = 4_000
+DENSE = 600  # terms or responses, up to which the whole table is decomposed
 MIN_RESPONSES = 5  # that show a term
 Sparse = Any  # sparse.csr_array, of which SciPy's stubs say little
 NUMBER, LETTER, OWN = "N", "V", "P"
@@ -125,8 +126,13 @@ def wording(
     if rank < 1:
         return Wording(np.zeros((len(texts), 0)), terms, np.zeros((0, len(terms))), tfidf_rt)
     centred = _centred(tfidf_rt, problem_r)
-    start = np.random.default_rng(seed).standard_normal(min(tfidf_rt.shape))
-    left, size_d, right = cast(tuple[Floats, Floats, Floats], svds(centred, k=rank, v0=start))
+    if min(tfidf_rt.shape) <= DENSE:
+        # Of few different words the table may be of low rank, for which ARPACK takes random vectors of its own.
+        whole = np.linalg.svd(centred @ np.eye(tfidf_rt.shape[1]), full_matrices=False)
+        left, size_d, right = whole[0][:, :rank], whole[1][:rank], whole[2][:rank]
+    else:
+        start = np.random.default_rng(seed).standard_normal(min(tfidf_rt.shape))
+        left, size_d, right = cast(tuple[Floats, Floats, Floats], svds(centred, k=rank, v0=start))
     order = np.argsort(size_d)[::-1]
     return Wording(left[:, order] * size_d[order], terms, right[order], tfidf_rt)
 

@@ -67,8 +67,8 @@ def visible_shift(
             columns `by` of the strata. Problems of one side alone are left out.
         draws: of problems, for the intervals; the fit is repeated in each, the components of wording are not.
     """
-    both = table.group_by("problem_id").agg(pl.col("after").n_unique().alias("sides"))
-    table = table.join(both.filter(pl.col("sides") == 2), on="problem_id").sort("problem_id", "after")
+    table = table.filter(pl.col("after").n_unique().over("problem_id") == 2)
+    table = table.sort("problem_id", "after", maintain_order=True)
     sizes = (
         table.filter(~pl.col("after"))
         .group_by("problem_id")
