@@ -20,6 +20,7 @@ ORDER = (
     "rollouts",
     "stats",
     "decomposition",
+    "visible",
     "label_error",
     "verdict",
     "result",

@@ -115,6 +115,8 @@ def test_an_interrupted_folder_of_the_same_settings_goes_on(tmp_path: Path) -> N
 def test_the_key_is_what_differs_from_the_defaults() -> None:
     config = SFTConfig(lr=1e-3)
     assert essence(recorded(config), defaults(config, {})) == {"lr": 1e-3}
+    other = SFTConfig(task="finite_field:p=13", lr=1e-3)
+    assert essence(recorded(other), defaults(other, {})) == {"lr": 1e-3, "task": "finite_field:p=13"}
     llm = {"llm": LLMConfig(rank=8).key()}
     assert essence(recorded(config) | llm, defaults(config, llm)) == {"lr": 1e-3, "llm": {"rank": 8}}
 

@@ -9,10 +9,14 @@ import msgspec
 import pytest
 
 from stratagem.records import UNSET, Estimate
-from stratagem.result import decode, schema
+from stratagem.result import Runs, decode, schema
 from tests.report.synthetic_diagnosis import make, typed
 
 PUBLISHED = Path(__file__).parents[1] / "docs" / "diagnosis.schema.json"
+
+
+def test_the_published_schema_of_several_runs_is_that_of_the_types() -> None:
+    assert (PUBLISHED.parent / "pairs.schema.json").read_text() == schema(Runs)
 
 
 def test_the_published_schema_is_that_of_the_types() -> None:

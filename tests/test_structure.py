@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stratagem.studies.study import read_study, shipped
+from stratagem.studies.files import shipped
+from stratagem.studies.study import read_study
 from stratagem.tasks import TASKS
 
 SOURCE = Path(__file__).parents[1] / "src" / "stratagem"
@@ -20,6 +21,8 @@ WORDS = {
     "running": "the state of a run that is watched",
     "repeated": "what a log holds twice",
     "all": "every kind of problem, every weight",
+    "difficulty": "a column of every table of responses",
+    "figures": "a key of a study's file",
 }
 
 

@@ -26,6 +26,7 @@ _PLACES = {
     "decompose_corrected": "stratagem.label_error.correction",
     "sheet": "stratagem.label_error.sheet",
     "validate": "stratagem.label_error.quality",
+    "flips": "stratagem.decomposition.flips",
     "headroom": "stratagem.decomposition.headroom",
     "passk": "stratagem.stats.passk",
     "path": "stratagem.decomposition.path",

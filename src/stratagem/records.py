@@ -20,6 +20,7 @@ from msgspec import UNSET, UnsetType
 MIXED, OTHER, UNPARSED, TRUNCATED = "mixed", "other", "unparsed", "truncated"
 
 ALL = "all"  # every kind of problem together
+FORM = "answer_not_plain"  # the behaviour of a response that shows any behaviour of the answer's form
 
 # The values of the columns that make strata, by column.
 Stratum = dict[str, str | int | float | None]

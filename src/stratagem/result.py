@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any, cast
+
 import msgspec
 
 from stratagem.decomposition.behaviours import BehaviourChange
+from stratagem.decomposition.flips import Flips
 from stratagem.decomposition.headroom import Headroom
 from stratagem.decomposition.path import Path
 from stratagem.decomposition.result import Decomposed
@@ -17,8 +21,10 @@ from stratagem.decomposition.support import Unsupported
 from stratagem.label_error.correction import Corrected
 from stratagem.label_error.result import Quality
 from stratagem.label_error.sensitivity import Sensitivity
+from stratagem.labelling.aliases import renamed
 from stratagem.records import UNDEFINED, Estimate, Real, Result, Stratum
 from stratagem.verdict.rules import Verdict
+from stratagem.visible.result import VisibleShift
 
 
 class Headrooms(Result, frozen=True):
@@ -118,7 +124,8 @@ class LabelError(Result, frozen=True):
 class Compared(Decomposed, frozen=True, kw_only=True):
     """Two sides compared: the gain with its parts, and all that is said beside them.
 
-    Of logs that hold counts alone, what rests on strategies (`OF_STRATEGIES`) is undefined.
+    Of logs that hold counts alone, what rests on strategies (`OF_STRATEGIES`) is undefined. `flips` is None where the
+    problems are not the same.
     """
 
     headroom: Headrooms = Headrooms()
@@ -128,6 +135,7 @@ class Compared(Decomposed, frozen=True, kw_only=True):
     unsupported: tuple[Unsupported, ...] = ()
     behaviours: tuple[BehaviourChange, ...] = ()
     passk: tuple[Attempts, ...] = ()
+    flips: Flips | None = None
     label_error: LabelError | None = None
     robustness: tuple[Regrouping, ...] = ()
     verdict: Verdict | None = None
@@ -209,6 +217,7 @@ class Findings(Compared, frozen=True, kw_only=True):
         join: how problems were found to be the same. strategies_from: what named the strategies.
         comparisons: of all sides, two by two; of a log's checkpoints, the last against the first.
         path: from checkpoint to checkpoint, where there are three or more.
+        visible_shift: between the first side and the last, where their problems are the same and texts are kept.
     """
 
     sides: tuple[SideFacts, ...]
@@ -219,15 +228,70 @@ class Findings(Compared, frozen=True, kw_only=True):
     behaviour_names: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     path: Path | None
+    visible_shift: VisibleShift | None = None
+
+
+class Run(Result, frozen=True, kw_only=True):
+    """One of several runs that are looked at together: the last side of its diagnosis against the first.
+
+    `choice` is selection where the split is by stratum; by problem it has the new strategies in it, which
+    `new_strategy` gives by stratum. `level` says in words which it is; `report` is the run's own page, relative to the
+    folder of all. Without a problem in common there is no number.
+    """
+
+    name: str
+    report: str
+    before: str
+    after: str
+    problems: int
+    accuracy_before: Real = math.nan
+    accuracy_after: Real = math.nan
+    gain: Estimate = UNDEFINED
+    choice: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
+    level: str = ""
+    lead: str = "undecided"
+    sentence: str = "Nothing to compare: the logs have no problem in common."
+    action: str | None = None
+    aim: str = ""
+
+
+class Runs(Result, frozen=True):
+    """Several runs, as `pairs.json` has them."""
+
+    runs: tuple[Run, ...]
 
 
 def decode(data: bytes) -> Findings:
-    """What a `diagnosis.json` says.
+    """What a `diagnosis.json` says; strategies of starter sets by today's names.
 
     Raises:
         msgspec.ValidationError: it is no such file; the message names the field.
     """
-    return msgspec.json.decode(data, type=Findings)
+    findings = msgspec.json.decode(data, type=Findings)
+    older = renamed(rule.name for rule in findings.strategy_names)
+    if not older:
+        return findings
+    return msgspec.convert(_with_names(msgspec.json.decode(data), older), Findings)
+
+
+STRATEGY_FIELDS = ("strategy", "label", "truth")
+
+
+def _with_names(part: Any, older: dict[str, str], of_strategies: bool = False) -> Any:
+    """The same with strategies by today's names, wherever a field holds the name of one by itself."""
+    if isinstance(part, list):
+        return [_with_names(row, older, of_strategies) for row in cast(list[Any], part)]
+    if not isinstance(part, dict):
+        return part
+    fields = (*STRATEGY_FIELDS, *(("name", "before", "after") if of_strategies else ()))
+    return {
+        name: older.get(value, value)
+        if name in fields and isinstance(value, str)
+        else _with_names(value, older, name in ("strategy_names", "transitions"))
+        for name, value in cast(dict[str, Any], part).items()
+    }
 
 
 def schema(kind: type[Result] = Findings) -> str:

@@ -68,7 +68,7 @@ def check_engine(config: SFTConfig | GRPOConfig, engine: Literal["native", "trl"
         raise StratagemError(f"--precision {config.precision}: not with --engine trl, which has --dtype")
 
 
-def checked_task(config: BaseConfig | SFTConfig | GRPOConfig | RolloutConfig) -> Task:
+def checked_task(config: StageConfig) -> Task:
     """The task of a config, whose `task` becomes the short form of what was said.
 
     Raises:
@@ -239,6 +239,24 @@ class RolloutConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ValidationConfig:
+    """Which demonstrations of held-out problems a model's cross-entropy is taken on: `size` problems, one of each."""
+
+    task: TaskSpec = DEFAULT
+    strategy: str = "all"
+    steps: Steps = (2, 5)
+    size: int = 512
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        task = checked_task(self)
+        task.chosen(self.strategy)
+        if self.size < 1:
+            raise StratagemError("--size must be at least 1")
+        task.check_steps(self.steps)
+
+
+@dataclass(frozen=True, slots=True)
 class LLMConfig:
     """How `--engine trl` holds and trains a language model.
 
@@ -307,11 +325,11 @@ class ServerConfig:
 STUDY_SFT = SFTConfig(epochs=20, batch=16, lr=2e-4, tune="lora")
 STUDY_RL = GRPOConfig(updates=500, lr=1e-5, tune="lora")
 
-StageConfig = BaseConfig | SFTConfig | GRPOConfig | RolloutConfig
+StageConfig = BaseConfig | SFTConfig | GRPOConfig | RolloutConfig | ValidationConfig
 
 
 # What a stage's result also depends on, beside its settings: raised when the same settings give another result.
-VERSIONS = {"base": 5, "sft": 3, "rl": 3, "rollout": 3}
+VERSIONS = {"base": 5, "sft": 3, "rl": 3, "rollout": 3, "validation": 1}
 TRL_VERSIONS = VERSIONS | {"sft": 3, "rl": 3}
 
 
@@ -341,9 +359,12 @@ def version_of(name: str, inputs: Mapping[str, Any]) -> int:
 
 
 def defaults(config: StageConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stage's settings are where nothing is said. Inputs have none, but for those of an LLM."""
+    """What a stage's settings are where nothing is said. Inputs have none, but for those of an LLM.
+
+    The task is the default one, whatever this stage's is: it is what most decides a result.
+    """
     plain = {"keep_rollouts": False} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
-    return recorded(type(config)(task=config.task)) | plain
+    return recorded(type(config)(task=config.task)) | plain | {"task": make_task(DEFAULT).spec}
 
 
 def modern(settings: dict[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,22 @@ class ClaimResult(Result, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
 
 
+class Line(Result, frozen=True):
+    """A line of a chart: updates or names of arms, and what was measured there."""
+
+    name: str
+    x: tuple[int | str, ...]
+    y: tuple[Estimate, ...]
+
+
+class CurveResult(Result, frozen=True):
+    """A chart of the study's file: along ``updates`` a line an arm, along ``arms`` a line an evaluation."""
+
+    title: str
+    along: Literal["updates", "arms"]
+    lines: tuple[Line, ...]
+
+
 class Deviation(Result, frozen=True):
     """A setting that is not the reference's."""
 
@@ -101,6 +117,7 @@ class Summary(Result, frozen=True, kw_only=True):
         cells: pass@1 of the first evaluation from sampled responses; `greedy` from greedy ones; `others` of other
             evaluations, by name.
         forced: by arm, strategy and kind.
+        losses: by arm: cross-entropy on held-out demonstrations, in nats a token.
         seeds: of the replicates.
         study: numbers of a publication, in percent, by arm and column.
         settings: what the file says of stages, evaluation and probe.
@@ -126,13 +143,45 @@ class Summary(Result, frozen=True, kw_only=True):
     others: dict[str, Cells] = msgspec.field(default_factory=dict)
     gains: dict[str, ArmGain] = msgspec.field(default_factory=dict)
     forced: dict[str, dict[str, dict[str, Forced]]] = msgspec.field(default_factory=dict)
+    losses: dict[str, Estimate] = msgspec.field(default_factory=dict)
     claims: tuple[ClaimResult, ...] = ()
+    curves: tuple[CurveResult, ...] = ()
     study: dict[str, dict[str, Real]] = msgspec.field(default_factory=dict)
     deviations: tuple[Deviation, ...] = ()
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
     evaluation: Asked | None = None
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     elapsed_s: Real = float("nan")
+
+
+class StudyRow(Result, frozen=True, kw_only=True):
+    """A study among several.
+
+    Attributes:
+        command: runs it, or returns at once.
+        report: its page, from the folder of all studies.
+        cells, study: ours and a publication's accuracies, as in `Summary`.
+    """
+
+    name: str
+    title: str
+    question: str
+    answer: str
+    command: str
+    report: str
+    preset: str
+    replicates: int
+    elapsed_s: Real
+    columns: tuple[str, ...]
+    claims: tuple[ClaimResult, ...]
+    cells: Cells
+    study: dict[str, dict[str, Real]]
+
+
+class Overview(Result, frozen=True):
+    """All studies that ship, as they came out."""
+
+    studies: tuple[StudyRow, ...]
 
 
 def decode(value: Any, where: str) -> Summary:

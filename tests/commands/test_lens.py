@@ -14,6 +14,7 @@ from stratagem.commands.condition import numbers
 from stratagem.report.format import signed
 from stratagem.result import Findings
 from tests.diagnosis.test_diagnose import RULES, log
+from tests.report.test_study import Reader
 
 Run = Callable[..., CompletedProcess[str]]
 SHARES = {"forward": (0.5, 0.9), "backward": (0.5, 0.1)}
@@ -36,7 +37,7 @@ def test_diagnose_writes_its_results_and_says_the_answer(
     assert "rose by 40.0 points" in done.stdout
     assert "report: why/report.html" in done.stderr
     found = json.loads((tmp_path / "why" / "diagnosis.json").read_text())
-    assert set(found["verdict"]) == {"sentence", "action", "evidence"}
+    assert set(found["verdict"]) == {"sentence", "action", "evidence", "key", "aim"}
     for name in ("gain", "selection", "improvement", "new_strategy"):
         assert {"value", "low", "high", "se"} <= set(found[name])
     keys = (
@@ -52,7 +53,10 @@ def test_diagnose_writes_its_results_and_says_the_answer(
     assert "more by choice than by improvement, problem by problem" in " ".join(done.stdout.split())
     by_problem = f"By problem: choice {signed(both[0])} ["
     assert by_problem in " ".join(done.stdout.split())
-    assert by_problem in page
+    text = Reader(page).text
+    assert "more by choice than by improvement, problem by problem" in text
+    rows = text[text.index("before → after, problem by problem") :]
+    assert f" {signed(both[0])} [" in rows[: rows.index("before → after, with all problems as one stratum")]
     assert pl.read_parquet(tmp_path / "why" / "labelled.parquet").height == 480
     # The rules that were used lie beside the labels, to be changed and used again.
     assert (tmp_path / "why" / "rules.toml").read_text() == RULES
@@ -104,7 +108,7 @@ def test_fail_if_gives_exit_code_1(stratagem: Run, logs: tuple[str, str], condit
             "--columns response: write our name=the log's name",
         ),
         (["before.jsonl", "after.jsonl", "--turns", "first"], "--turns first: must be last or all"),
-        (["before.jsonl", "after.jsonl", "--out", "."], "not empty and not a diagnosis of ours"),
+        (["before.jsonl", "after.jsonl", "--out", "."], "not empty and without a diagnosis.json of ours"),
         (["before.jsonl", "rules.toml"], "rules.toml"),
     ],
 )

@@ -56,6 +56,16 @@ def test_the_pieces_work_together(stratagem: Run, tmp_path: Path) -> None:
     decomposition = json.loads(stratagem("decompose", "before", "after", "--json").stdout)
     parts = sum(decomposition[name]["value"] for name in ("selection", "improvement", "new_strategy"))
     assert parts == pytest.approx(decomposition["gain"]["value"], abs=1e-12)
+    # Greedy responses are never mixed with sampled ones, whatever command reads them.
+    diagnosis = json.loads(
+        stratagem("diagnose", "before", "after", "--draws", 200, "--json", "--out", "own").stdout
+    )
+    assert diagnosis["sides"][0]["responses"] == 16 * 4
+    assert any(
+        "sampled responses alone are read, and not 16 of 'greedy'" in note for note in diagnosis["warnings"]
+    )
+    for name in ("gain", "selection", "improvement", "new_strategy"):
+        assert diagnosis[name]["value"] == pytest.approx(decomposition[name]["value"], abs=1e-12), name
     again = stratagem("sft", "--strategy", "FB", "--size", 32, "--epochs", 1, "--out", "fb", "--json")
     assert json.loads(again.stdout)["settings"]["strategy"] == "forward,backward"
 

@@ -74,7 +74,7 @@ def test_a_strategy(clone: Path, toy: bool) -> None:
     probed = next(text for words, text in printed.items() if words.startswith("stratagem probe"))
     assert "begun pairs" in probed
     if not toy:
-        assert "larger: selection" in printed["stratagem decompose before after"]
+        assert "more by choice than by improvement" in printed["stratagem decompose before after"]
 
 
 @pytest.mark.parametrize("toy", SIZES)

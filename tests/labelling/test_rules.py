@@ -130,7 +130,15 @@ def test_the_starter_sets_pass_their_own_examples(name: str) -> None:
 def test_the_starter_sets_are_the_promised_ones() -> None:
     assert starter_sets() == ("code", "math")
     names = {name: {rule.name for rule in read_rules(name).strategies} for name in starter_sets()}
-    assert names["math"] >= {"direct", "equations", "enumerate", "backward", "cases", "program"}
+    assert names["math"] >= {
+        "worked_out",
+        "answer_only",
+        "equations",
+        "enumerate",
+        "backward",
+        "cases",
+        "program",
+    }
     assert names["code"] >= {
         "brute_force", "dynamic_programming", "recursion", "library", "simulation", "closed_form"
     }  # fmt: skip

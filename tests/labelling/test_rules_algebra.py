@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from stratagem.labelling.aliases import renamed
 from stratagem.labelling.rules import label_frame, read_rules
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "algebra-rl"
@@ -21,6 +22,9 @@ pytestmark = pytest.mark.skipif(
 
 def labelled() -> pl.DataFrame:
     hand = pl.read_csv(HAND).rename({"strategy": "by_hand"})
+    hand = hand.with_columns(
+        pl.col("by_hand").replace(renamed(hand["by_hand"]))
+    )  # labelled when names were others
     texts = pl.concat(
         pl.read_parquet(DATA / f"{name}.parquet").with_columns(file=pl.lit(name))
         for name in hand["file"].unique()
@@ -59,6 +63,6 @@ def test_the_three_logs_hold_what_was_seen() -> None:
         shares[name] = counts | {key: n / rows.height for key, n in forms.drop_nulls().iter_rows()}
         assert counts.get("other", 0) < 0.005
     # Before RL more than a third only says what is to be done, and a fifth answers with an equation.
-    assert shares["before"]["outline"] > 0.35 > 0.06 > shares["after_algorithmic"]["outline"]
+    assert shares["before"]["answer_only"] > 0.35 > 0.06 > shares["after_algorithmic"]["answer_only"]
     assert shares["before"]["answer_as_equation"] > 0.15 > 0.01 > shares["after_games"]["answer_as_equation"]
     assert shares["before"]["unparsed"] > 0.01 > shares["after_games"]["unparsed"]

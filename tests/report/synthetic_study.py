@@ -123,6 +123,29 @@ def summary(rng: np.random.Generator, seeds: list[int]) -> dict[str, Any]:
         "study": {cell: dict(zip(columns, values, strict=True)) for cell, values in STUDY.items()},
         "gains": {run: gain(rng, run) for run in RUNS},
         "claims": claims(),
+        "losses": {f"{family}/SFT": estimate(0.0858, 0.0004, 512) for family in ("F", "B", "FB")},
+        "curves": [
+            {
+                "title": "Forward in training",
+                "along": "updates",
+                "lines": [
+                    {
+                        "name": run,
+                        "x": list(range(0, 100, 10)),
+                        "y": [estimate(0.5 + place / 25, 0.05, 10) for place in range(10)],
+                    }
+                    for run in RUNS[-2:]
+                ],
+            },
+            {
+                "title": "Accuracy by arm",
+                "along": "arms",
+                "lines": [
+                    {"name": name, "x": CELLS[-3:], "y": [estimate(x, 0.03) for x in (0.47, 0.6, 0.957)]}
+                    for name in ("held-out", "longer")
+                ],
+            },
+        ],
         "deviations": [
             {
                 "setting": "model",

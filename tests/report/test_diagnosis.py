@@ -41,13 +41,21 @@ def test_the_answer_comes_first_and_every_part_is_there(page: str, one: dict[str
     verdict = one["verdict"]
     order = [
         verdict["sentence"][:40],
+        "Selection by choosing other strategies",
+        *verdict["key"],
         "Next " + verdict["action"],
-        *verdict["evidence"],
+        verdict["evidence"][0],
+        verdict["aim"],
         "2 warnings about the logs",
-        "What was read Method",  # the contents
-        "Select or improve",
+        "In full Right and wrong Strategies",  # the contents
+        "The answer in full",
+        *verdict["evidence"][1:],
         "its share there may still be up to 6.5% to 7.1%",
         "Every way to account for the gain",
+        "What became right, and what wrong",
+        "211 are right more often",
+        "67 are right less often",
+        "Which strategy followed which",
         "Strategies",
         "Unused is not unable",
         "before 4.0 6.5",
@@ -89,7 +97,8 @@ def test_nothing_is_fetched(page: str) -> None:
         assert name not in ("src", "srcset", "data", "poster", "action"), (tag, name, value)
         assert name != "href" or value.startswith("#"), (tag, value)
     ids = set(re.findall(r' id="([^"]+)"', page))
-    assert {value[1:] for _, name, value in Reader(page).attributes if name == "href"} <= ids
+    links = {value[1:] for _, name, value in Reader(page).attributes if name == "href"}
+    assert {link for link in links if not link.startswith("show?")} <= ids
     style = re.search(r"<style>(.*?)</style>", page, re.S)
     assert style
     assert "url(" not in style[1]
@@ -102,6 +111,7 @@ def test_without_texts_no_prompt_and_no_completion_is_there(one: dict[str, Any])
     assert 'id="rollouts"' not in html
     assert "Rollouts" not in Reader(html).text
     assert "apples" not in html
+    assert 'href="#show?' not in html
     assert "No prompt and no response is in this page." in Reader(html).text
     assert len(specs(html)) == 7
 
@@ -114,8 +124,8 @@ def test_five_afters_stand_side_by_side() -> None:
     rows = [r for layer in [overview, *overview["layer"]] for r in layer.get("data", {}).get("values", [])]
     assert len({row["run"] for row in rows if "run" in row}) == 5
     assert html.count("<option value=") == 15
-    assert html.count('class="one"') == 15 * 5
-    assert len(re.findall(r'class="one" data-of="\d+">', html)) == 5  # one comparison is open in each part
+    assert html.count('class="one"') == 15 * 6
+    assert len(re.findall(r'class="one" data-of="\d+">', html)) == 6  # one comparison is open in each part
     assert "From one log to the next" in text
     assert '"from"' in json.dumps(path)  # ranges are drawn
     assert "rl-step-500" in text[:400]  # the whole way is the answer
@@ -144,7 +154,7 @@ def test_the_error_of_the_labels(one: dict[str, Any]) -> None:
     doubt = one["comparisons"][0]["label_error"]
     found = text(doubt)
     assert "A label error of 12% in one direction" in found
-    assert "Selection includes 0 from, % 12% of 'cases' were truly 'direct' 12.0 –" in found
+    assert "Selection includes 0 from, % 12% of 'cases' were truly 'worked_out' 12.0 –" in found
     assert "4% of all labels" not in found  # it changes nothing
     assert "was not measured" in found
     assert "was not measured" in text(None)
@@ -333,3 +343,37 @@ def test_short_and_seen() -> None:
     assert seen("a\tb\nc") == "a\tb\nc"
     assert seen("\u2066\x9b") == "⟨U+2066⟩⟨U+009B⟩"
     assert len(tidy(["x" * 10**6])[0]) < 1100
+
+
+# -- the right word ----------------------------------------------------------------------------------------
+
+
+def test_no_attempts_have_their_own_reason(one: dict[str, Any]) -> None:
+    def reason(paired: bool) -> str:
+        diagnosis = copy.deepcopy(one)
+        for part in (diagnosis, diagnosis["comparisons"][0]):
+            part |= {"passk": [], "paired": paired}
+        return Reader(render(typed(diagnosis), None)).text
+
+    assert "Some scores lie between 0 and 1" in reason(True)
+    assert "Some scores" not in reason(False)
+    assert "these logs have different ones" in reason(False)
+
+
+def test_an_accuracy_of_other_problems_is_said_to_be_so(one: dict[str, Any]) -> None:
+    said = "“Accuracy now” is of the problems counted here"
+    assert (
+        said in Reader(render(typed(one), None)).text
+    )  # before and after have one headroom in the made-up page
+    alike = copy.deepcopy(one)
+    for part in (alike, alike["comparisons"][0]):
+        for side in ("before", "after"):
+            part["headroom"][side] = part["headroom"][side] | {"accuracy": part[f"accuracy_{side}"]}
+    assert said not in Reader(render(typed(alike), None)).text
+
+
+def test_checkpoints_are_not_called_steps() -> None:
+    for afters in (3, 12):
+        names = tuple(f"epoch {i}" for i in range(afters + 1))
+        path = list(specs(render(typed(make(afters, by=(), names=names)), None)).values())[1]
+        assert "step" not in json.dumps([layer.get("encoding") for layer in [path, *path["layer"]]])

@@ -184,8 +184,15 @@ def test_a_phone_needs_no_sideways_scroll(act: Act, afters: int) -> None:
     diagnosis = make(afters, names=names, levels=5)
     out = act(
         render(typed(diagnosis), rollouts(diagnosis)),
-        'd.querySelector("[data-mode=pairs]").click();',
+        """d.querySelector("[data-mode=pairs]").click();
+        const cut = (box) => box.clientWidth && box.scrollWidth > box.clientWidth + 1;
+        const said = (box) => w.getComputedStyle(box, "::before").content;
+        out.cut = all(".scroll").filter(cut).map(said);
+        out.whole = all(".scroll").filter((box) => !cut(box)).map(said);""",
         width=390,
     )
     assert out["width"] == 390
     assert out["wide"] == []
+    # A table that the screen cuts says that there is more; no other does.
+    assert set(out["cut"]) == {'"more to the right →"'}
+    assert set(out["whole"]) <= {"none"}

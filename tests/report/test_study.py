@@ -97,6 +97,27 @@ def test_the_answer_comes_first_and_every_part_is_there(page: str, inputs: Input
     assert "operand lookup" in text
 
 
+def test_curves_of_the_file_and_cross_entropies_are_shown(page: str) -> None:
+    text = Reader(page).text
+    assert "Arms side by side" in text
+    assert "Forward in training" in text
+    assert "F/SFT 0.0858 [0.0854, 0.0862]" in text
+    found = re.search(r'<script type="application/json" id="specs">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    drawn = {
+        row["line"]: (row, chart)
+        for chart in json.loads(found[1])["charts"].values()
+        for row in chart.get("data", {}).get("values", [])
+        if "line" in row
+    }
+    point, chart = drawn["FB/RL(2-5)"]
+    assert point == {"line": "FB/RL(2-5)", "x": 90, "value": 86.0, "low": 81.0, "high": 91.0}
+    assert [layer["mark"]["type"] for layer in chart["layer"]] == ["area", "line"]
+    point, chart = drawn["longer"]
+    assert point == {"line": "longer", "x": "FB/RL(6-9)", "value": 95.7, "low": 92.7, "high": 98.7}
+    assert [layer["mark"]["type"] for layer in chart["layer"]] == ["rule", "line"]
+
+
 def test_every_chart_has_a_place_and_values(page: str) -> None:
     charts = specs(page)
     boxes = re.findall(r'<div class="chart" id="([^"]+)"', page)
@@ -190,7 +211,7 @@ def test_cells_and_gains_may_be_missing_altogether() -> None:
     summary["cells"]["FB/RL(6-9)"] = {}
     del summary["cells"]["F/SFT"]
     summary["gains"] = {"FB/RL(6-9)": {}}
-    summary["claims"], summary["deviations"] = [], []
+    summary["claims"], summary["deviations"], summary["curves"] = [], [], []
     html = study.render(typed(summary), data.rollouts.clear(), data.curves.clear(), data.metrics.clear())
     assert "study 57.0 <span>(–)" in html
     assert len(specs(html)) == 1
@@ -265,3 +286,11 @@ def test_markup_in_completions_does_nothing_in_a_browser(browse: Browse) -> None
     assert not console
     assert "<title>Stratagem: select or improve</title>" in dom
     assert 'data-ready="true"' in dom
+
+
+def test_the_words_of_the_study_are_explained_before_they_are_used(page: str) -> None:
+    text = Reader(page).text
+    about = "Evaluation asks for the chain's result, inversion for its start."
+    assert text.count(about) == 1
+    assert text.index(about) < text.index("Select or improve")
+    assert text.index("Models learn F, B or both.") < text.index("Select or improve")

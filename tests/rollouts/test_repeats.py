@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from stratagem.records import StratagemError
 from stratagem.rollouts import log as log_module
 from stratagem.rollouts.log import read_rollouts
+from tests.rollouts.frameworks import HERE as FIXTURES
 from tests.rollouts.logs import write_lines
 
 
@@ -79,3 +81,52 @@ def test_the_same_response_with_another_score_is_refused(tmp_path: Path) -> None
         StratagemError, match=r"12 rows hold a response again with other scores \(problem '0'\)"
     ):
         read(tmp_path, lines + regraded)
+
+
+def test_samples_of_a_retried_evaluation_are_read_once(tmp_path: Path) -> None:
+    """`inspect eval-retry` writes the samples that were done into its own log too, under the same uuid."""
+    log = json.loads((FIXTURES / "inspect_ai" / "sums.json").read_text())
+    whole = log["samples"]
+    for name, samples in (("a", whole[:5]), ("b", whole)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(log | {"samples": samples}))
+    log_once = read_rollouts(tmp_path / "b.json")
+    once = log_once.read()
+    both = read_rollouts(tmp_path)
+    assert both.read().drop("file").sort("uuid").equals(once.sort("uuid"))
+    assert both.repeated == sum(uuid in {s["uuid"] for s in whole[:5]} for uuid in once["uuid"]) > 0
+    assert log_once.repeated == 0
+
+
+def samples_of(filters: tuple[str, ...]) -> list[dict[str, Any]]:
+    """As lm-evaluation-harness logs 10 problems, with a line for each filter."""
+    return [
+        {
+            "doc_id": i,
+            "doc": {"question": f"What is {i}?"},
+            "target": str(i),
+            "arguments": [[f"Q: What is {i}?\nA:", {"until": ["Q:"]}]],
+            "resps": [[f"We add up what there is for number {i} and get {i}."]],
+            "filtered_resps": [str(i)],
+            "filter": name,
+            "metrics": ["exact_match"],
+            "exact_match": float(i % 2 if name == "strict-match" else 1),
+            "doc_hash": f"hash {i}",
+        }
+        for name in filters
+        for i in range(10)
+    ]
+
+
+def test_lines_of_several_filters_are_no_repeats_and_a_run_that_was_merged_twice_is(tmp_path: Path) -> None:
+    lines = samples_of(("strict-match", "flexible-extract"))
+    assert read(tmp_path, lines) == (20, 0)
+    assert read(tmp_path, lines + lines) == (20, 20)
+
+
+def test_counts_of_a_sample_with_its_number_are_read_once(tmp_path: Path) -> None:
+    lines = [{"id": p, "sample": s, "score": float(s % 2)} for p in range(3) for s in range(4)]
+    assert read(tmp_path, lines + lines[2:5]) == (12, 3)
+    without = [{"id": line["id"], "score": line["score"]} for line in lines]
+    assert read(tmp_path, without + without) == (24, 0)  # samples that are alike
+    with pytest.raises(StratagemError, match="1 rows hold a response again with other scores"):
+        read(tmp_path, [*lines, lines[0] | {"score": 1.0}])

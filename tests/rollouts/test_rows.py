@@ -36,7 +36,7 @@ def test_training_is_read_alone_unless_the_condition_says_otherwise(tmp_path: Pa
     batch = next(log.batches())
     rows = rows_of(log, batch, None, "log")
     assert rows.of(batch)["checkpoint"].to_list() == ["0", "3", "4"]
-    assert rows.splits == {"eval": 2, "test": 1}
+    assert rows.left == {("split", "eval"): 2, ("split", "test"): 1}
     assert rows.notes() == [
         "log: responses of training alone are read, and not 2 of 'eval', 1 of 'test'; these are read with "
         "--where \"split = 'eval'\""
@@ -60,8 +60,45 @@ def test_splits_that_are_mixed_only_later_are_refused(tmp_path: Path) -> None:
     batch = next(log.batches())
     rows = rows_of(log, batch.head(2), None, "log")
     assert rows.of(batch.head(2)).height == 2
-    with pytest.raises(StratagemError, match="training and of other splits: choose with --where"):
+    with pytest.raises(StratagemError, match="responses of training and others: choose with --where"):
         rows.of(batch.tail(2))
+
+
+def test_greedy_responses_are_never_mixed_with_sampled_ones(tmp_path: Path) -> None:
+    table, path = log_of(tmp_path, ["train", "eval"] * 3)
+    table.with_columns(
+        mode=pl.Series(["sampled", "sampled", "sampled", "greedy", "greedy", "sampled"])
+    ).write_parquet(path)
+    log = read_rollouts(path)
+    batch = next(log.batches())
+    for where, expected in (
+        (None, ["0", "2"]),
+        ("mode = 'greedy'", ["4"]),
+        ("split = 'eval'", ["1", "5"]),
+        ("mode IS NOT NULL AND split IS NOT NULL", ["0", "1", "2", "3", "4", "5"]),
+    ):
+        rows = rows_of(log, batch, where, "log")
+        assert rows.of(batch)["checkpoint"].to_list() == expected, where
+    # A greedy response that is a sampled one to the letter, with its number, repeats nothing.
+    same = pl.DataFrame(
+        {
+            "problem_id": "p",
+            "sample": [0, 1, 0],
+            "completion": ["text " * 20, "other text " * 20, "text " * 20],
+            "score": 1.0,
+            "mode": ["sampled", "sampled", "greedy"],
+        }
+    )
+    same.write_parquet(path)
+    log = read_rollouts(path)
+    assert log.read()["mode"].to_list() == ["sampled", "sampled", "greedy"]
+    assert log.repeated == 0
+    table.with_columns(mode=pl.lit("greedy"), split=pl.lit("train")).write_parquet(path)
+    log = read_rollouts(path)
+    batch = next(log.batches())
+    rows = rows_of(log, batch, None, "log")
+    assert rows.of(batch).height == 6
+    assert rows.notes() == []
 
 
 def completions(steps: int, evaluated: list[int], left: int, seed: int) -> pl.DataFrame:

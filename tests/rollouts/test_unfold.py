@@ -54,6 +54,37 @@ def response(row: Value) -> Value:
     return {"output": [{"type": "reasoning", "summary": []}, said]}
 
 
+def conversation(row: Value) -> list[Value]:
+    return [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": row["prompt"]},
+        {"role": "assistant", "content": row["completion"]},
+    ]
+
+
+def trajectory(row: Value) -> Value:
+    """Of two steps, as rLLM writes it; the reward of a step is not that of the whole."""
+    first = [*conversation(row)[:2], {"role": "assistant", "content": "Let me look it up."}]
+    last = [*first, {"role": "user", "content": "It is there."}, conversation(row)[-1]]
+    steps = [
+        {"chat_completions": said, "model_response": said[-1]["content"], "reward": 0.0, "done": said is last}
+        for said in (first, last)
+    ]
+    task = {"question": row["prompt"], "ground_truth": "7"}
+    return {
+        "uid": row["completion"],
+        "name": "solver",
+        "task": task,
+        "steps": steps,
+        "reward": row["correct"],
+    }
+
+
+def human(row: Value) -> list[Value]:
+    """A prompt as OpenCompass writes it."""
+    return [{"role": "HUMAN", "prompt": row["prompt"]}]
+
+
 # One value: a document; a list: lines.
 FORMS: dict[str, Value | list[Value]] = {
     "rollouts": nested("rollouts"),
@@ -89,6 +120,18 @@ FORMS: dict[str, Value | list[Value]] = {
             "score": column(r, "correct"),
         }
         for r in GROUPS
+    ],
+    "Qwen2.5-Math, one response each": [
+        {
+            "idx": i,
+            "question": row["prompt"],
+            "gt": "7",
+            "answer": f"It is {row['correct']}, since that is the gold answer to number {i}.",
+            "code": [row["completion"]],
+            "pred": ["7"],
+            "score": [bool(row["correct"])],
+        }
+        for i, row in enumerate(ROWS)
     ],
     "lists of messages": [
         {
@@ -184,6 +227,113 @@ FORMS: dict[str, Value | list[Value]] = {
             for p, rows in enumerate(GROUPS)
         },
     },
+    "rLLM": [
+        {
+            "id": f"task {row['id']}:{i % K}",
+            "task": {"question": row["prompt"]},
+            "termination_reason": "env_done",
+            "is_correct": bool(row["correct"]),
+            "trajectories": [trajectory(row)],
+            "metrics": {"acc": 1.0},
+        }
+        for i, row in enumerate(ROWS)
+    ],
+    "trajectories of rLLM": [trajectory(row) for row in ROWS],
+    "tau-bench": [
+        {
+            "task_id": row["id"],
+            "reward": row["correct"],
+            "info": {
+                "task": {"instruction": row["prompt"], "outputs": []},
+                "reward_info": {"reward": row["correct"]},
+            },
+            "traj": [*conversation(row), {"role": "user", "content": "###STOP###"}],
+            "trial": i % K,
+        }
+        for i, row in enumerate(ROWS)
+    ],
+    "tau2-bench": {
+        "info": {"num_trials": K, "agent_info": {"llm": "m"}},
+        "tasks": [{"id": str(p), "user_scenario": {"instructions": "Ask."}} for p in range(N)],
+        "simulations": [
+            {
+                "id": row["completion"],
+                "task_id": str(row["id"]),
+                "reward_info": {"reward": row["correct"], "db_check": {"db_reward": 1.0}},
+                "messages": [{"role": "assistant", "content": "Hello!"}, *conversation(row)[1:]],
+                "trial": i % K,
+            }
+            for i, row in enumerate(ROWS)
+        ],
+    },
+    "MLflow": {
+        "columns": ["inputs", "ground_truth", "outputs", "token_count", "exact_match/v1/score"],
+        "data": [[row["prompt"], "7", row["completion"], 20, row["correct"]] for row in ROWS],
+    },
+    "OpenCompass": {
+        "accuracy": 50.0,
+        "details": {
+            "type": "GEN",
+            **{
+                str(i): {
+                    "prompt": human(row),
+                    "origin_prediction": row["completion"],
+                    "predictions": "7",
+                    "references": "7",
+                    "correct": bool(row["correct"]),
+                }
+                for i, row in enumerate(ROWS)
+            },
+        },
+    },
+    "OpenCompass, details in a list": {
+        "accuracy": 50.0,
+        "details": [
+            {
+                "prompt": human(row),
+                "origin_prediction": row["completion"],
+                "pred": "7",
+                "answer": "7",
+                "correct": bool(row["correct"]),
+            }
+            for row in ROWS
+        ],
+    },
+    "NeMo-Skills": [
+        {
+            "problem": row["prompt"],
+            "expected_answer": "7",
+            "generation": row["completion"],
+            "num_generated_tokens": 30,
+            "predicted_answer": "7",
+            "symbolic_correct": bool(row["correct"]),
+            "judgement": "Judgement: Yes",
+        }
+        for row in ROWS
+    ],
+    "ms-swift": [
+        {
+            "step": ["1"] * K,
+            "prompt": column(r, "prompt"),
+            "completion": column(r, "completion"),
+            "MathAccuracy": [float(row["correct"]) for row in r],
+            "Format": [1.0] * K,
+            "advantages": [0.1] * K,
+        }
+        for r in GROUPS
+    ],
+    "simple-evals": [
+        {"score": float(row["correct"]), "html": "", "convo": conversation(row)} for row in ROWS
+    ],
+    "Langfuse with messages": [
+        {
+            "id": f"t{i}",
+            "input": {"messages": conversation(row)[:2]},
+            "output": {"role": "assistant", "content": row["completion"]},
+            "scores": [{"name": "right", "value": row["correct"], "dataType": "NUMERIC"}],
+        }
+        for i, row in enumerate(ROWS)
+    ],
     "Langfuse": [
         {
             "id": f"t{i}",

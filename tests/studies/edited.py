@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stratagem.studies.study import shipped
+from stratagem.studies.files import shipped
 
 
 def edited(path: Path, *changes: tuple[str, str], name: str = "table1") -> Path:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from stratagem.records import ALL, Estimate, StratagemError
 from stratagem.stats.uncertainty import mean_estimate, t_interval
 from stratagem.studies.claims import REFUTED, UNDECIDED, UPHELD, judge, verdict, weakest
+from stratagem.studies.form import Part
 from stratagem.studies.quantities import Name, Quantity, Vector, at_level
-from stratagem.studies.study import Part, read_study
+from stratagem.studies.study import read_study
 
 STUDY = read_study("table1")
 CHANCE = STUDY.asked.chance
@@ -47,6 +48,11 @@ class Made:
         return np.concatenate(
             [np.clip(self.arms[name.arm][i] + 0.1 * noise.standard_normal(200), 0, 1) for i in places]
         )
+
+    def updates(self, name: Name, replicate: int) -> Vector:
+        """Of ten updates; an arm of 2-5 steps was trained for fewer."""
+        size = 6 if "2-5" in name.arm else 10
+        return self.problems(name, replicate)[:size] + (name.at == "end") * 0.1
 
     def term(self, name: Name, replicate: int | None) -> Estimate:
         return self.gains[name.arm][name.what]
@@ -134,6 +140,21 @@ def test_terms_are_taken_as_they_are_and_narrowed_to_other_levels() -> None:
     assert at_level(term(0.1), 0.9, replicates=3).high - 0.1 == pytest.approx(2.92 * 0.005, rel=1e-3)
 
 
+def test_training_is_measured_over_updates() -> None:
+    made = Made()
+    start, end = (Name("accuracy", "B/RL(6-9)", kind="inversion", at=at) for at in ("start", "end"))
+    text = "accuracy('B/RL(6-9)', 'inversion', at='end') - accuracy('B/RL(6-9)', 'inversion', at='start')"
+    assert value(text) == mean_estimate(made.updates(end, 0) - made.updates(start, 0))
+    assert value("share('FB/RL(6-9)', 'forward', at='end')").n == 10
+    # Kinds are paired by update; with a run of other length there is nothing to pair, nor with held-out problems.
+    kinds = "accuracy('B/RL(6-9)', 'inversion', at='end') - accuracy('B/RL(6-9)', 'evaluation', at='end')"
+    assert not math.isnan(value(kinds).low)
+    for other in ("accuracy('B/RL(2-5)', 'inversion', at='end')", "accuracy('B/RL(6-9)', 'inversion')"):
+        apart = value(f"accuracy('B/RL(6-9)', 'inversion', at='end') - {other}")
+        assert math.isnan(apart.low)
+        assert not math.isnan(apart.value)
+
+
 def test_numbers_are_points() -> None:
     assert Quantity.parse("chance + 8").limit(Made()) == CHANCE + 0.08
     assert Quantity.parse(85).limit(Made()) == 0.85
@@ -167,6 +188,10 @@ def test_a_sum_is_the_sum_of_its_parts(arms: list[str], data: st.DataObject) -> 
         ("accuracy('FB/SFT', on='long')", "no evaluation 'long'; there are held-out"),
         ("share('FB/SFT', 'sideways')", "no strategy 'sideways'"),
         ("selection('FB/SFT')", "starts from no arm"),
+        ("accuracy('FB/RL(6-9)', at='middle')", "at = 'middle' must be one of start, end"),
+        ("accuracy('FB/RL(6-9)', at='end', on='held-out')", "leave one out"),
+        ("accuracy('FB/SFT', at='end')", "'FB/SFT' is no RL"),
+        ("loss('FB/SFT', on='held-out')", r"write loss\(ARM, KIND\)"),
         ("(" * 500 + "1" + ")" * 500, "not of the form"),
     ],
 )

@@ -8,7 +8,8 @@ import pytest
 
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.studies.study import read_study, shipped, study_file
+from stratagem.studies.files import shipped, study_file
+from stratagem.studies.study import read_study
 
 MINE = """
 title = "Two strategies or one"
@@ -141,6 +142,7 @@ def test_two_arms_may_not_share_a_folder(tmp_path: Path) -> None:
             "quantity = \"forced('two', 'forward')\"\nabove = 0",
             "part 1: .*no probe forces 'two' into 'forward'",
         ),
+        ("quantity = \"loss('two')\"\nabove = 0", "part 1: .*no cross-entropy of 'two' is taken"),
     ],
 )
 def test_a_claim_is_checked_before_anything_runs(tmp_path: Path, part: str, message: str) -> None:
@@ -150,6 +152,71 @@ def test_a_claim_is_checked_before_anything_runs(tmp_path: Path, part: str, mess
     )
     with pytest.raises(StratagemError, match=rf"claims '1', {message}"):
         read_study(path)
+
+
+def test_cross_entropy_is_of_what_sft_showed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'validation = {{ steps = "2-3", size = 8 }}\n{MINE}')
+    study = read_study(path)
+    taken = {name: study.validated(arm) for name, arm in study.tree.items()}
+    assert taken["two, then RL"] is None
+    assert taken["one"] is not None
+    assert (taken["one"].strategy, taken["one"].steps, taken["one"].size) == ("F", (2, 3), 8)
+    path.write_text(f'validation = {{ setps = "2-3" }}\n{MINE}')
+    with pytest.raises(StratagemError, match=r"mine\.toml: validation: no setting 'setps'"):
+        read_study(path)
+
+
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [
+        ('arms = ["three"]', "curves 'x': .*no arm 'three'; there are one, two"),
+        ('arms = ["one"]', "curves 'x': .*'one' is no RL"),
+        ('arms = ["one"]\nalong = "arms"\nstrategy = "sideways"', "curves 'x': .*no strategy 'sideways'"),
+        ('arms = ["one"]\nalong = "arms"\nkind = "odd"', "curves 'x': .*no kind 'odd'"),
+        ('arms = ["one"]\nalong = "side"', r"Invalid enum value 'side' - at `\$.curves"),
+    ],
+)
+def test_a_curve_is_checked_before_anything_runs(tmp_path: Path, curve: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'{MINE}\n[[curves]]\ntitle = "x"\n{curve}\n')
+    with pytest.raises(StratagemError, match=rf"mine\.toml: {message}"):
+        read_study(path)
+
+
+# -- one study like another --------------------------------------------------------------------------------
+
+
+def test_a_study_like_another_has_its_settings_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text(
+        f'sft = {{ epochs = 3 }}\nabout = "The first."\npresets.quick.rl.updates = 7\nprobe = {{}}\n{MINE}'
+    )
+    (tmp_path / "second.toml").write_text(
+        'title = "Second"\nlike = "first.toml"\npresets.slow.rl.updates = 70\narms.one.sft.strategy = "F"\n'
+    )
+    second = read_study(tmp_path / "second.toml")
+    assert (second.title, second.about, second.probe, list(second.arms)) == ("Second", "", None, ["one"])
+    assert second.sft == {"epochs": 3}
+    assert {name: preset.rl for name, preset in second.presets.items()} == {
+        "quick": {"updates": 7},
+        "slow": {"updates": 70},
+    }
+    assert second.rollouts("held-out").steps == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        ('"tabel1"', "like = 'tabel1': .*no such study; there are "),
+        ('"nothing.toml"', r"nothing\.toml: No such file"),
+        ("3", "like = 3: must name a study that ships, or a file beside this one"),
+        ('"mine.toml"', "like = 'mine.toml': is like this file itself"),
+    ],
+)
+def test_like_what_is_not_there_is_one_line(tmp_path: Path, like: str, message: str) -> None:
+    (tmp_path / "mine.toml").write_text(f"like = {like}\n{MINE}")
+    with pytest.raises(StratagemError, match=message):
+        read_study(tmp_path / "mine.toml")
 
 
 def test_no_such_study(tmp_path: Path) -> None:
@@ -177,6 +244,8 @@ def test_no_such_study(tmp_path: Path) -> None:
         ("stratgies = []", "stratgies"),
         ("[probe", "not TOML: Expected"),
         ("[presets.quick.rm]\nx = 1", "rm"),
+        ("presets = 3\n[rl]\nlr = 1e-4", r"Expected `object`, got `int` - at `\$.presets`"),
+        ("presets.quick = 3\n[rl]\nlr = 1e-4", r"Expected `object`, got `int` - at `\$.presets"),
         ("presets = 3", r"Expected `object`, got `int` - at `\$.presets`"),
         ("llm = 3", r"got `int` - at `\$.llm`"),
         ("[arms]\nx = { sft = {} }", "arms: is what the study is about"),
@@ -203,6 +272,18 @@ def test_a_file_of_ones_own_changes_what_it_names_and_the_report_says_so(tmp_pat
     reasons = {deviation["setting"]: deviation["reason"] for deviation in study.deviations("quick", 1)}
     assert reasons["rl.beta"] == reasons["rl.updates"] == "set in own.toml"
     assert reasons["rl.lr"] == usual.reasons["rl.lr"]
+
+
+def test_settings_of_all_presets_count_in_each_of_them(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[rl]\nlr = 7e-5\nupdates = 30\n[presets.full.rl]\nupdates = 40")
+    study = read_study("table1", tmp_path / "own.toml")
+    hard = study.tree["FB/RL(6-9)"]
+    rates = {preset: study.config(preset, hard, 0) for preset in ("quick", "full")}
+    assert {preset: (config.lr, config.updates) for preset, config in rates.items()} == {
+        "quick": (7e-5, 30),
+        "full": (7e-5, 40),
+    }
+    assert study.config("quick", hard, 0).steps == (6, 9)  # the arm's own
 
 
 def test_a_budget_outside_the_study_s_own_is_a_deviation(tmp_path: Path) -> None:
@@ -235,3 +316,11 @@ def test_an_option_that_leaves_the_study_is_a_deviation() -> None:
     assert {row["reason"] for row in changed[1:]} == {"an option of the command"}
     usual = study.deviations("full", model=study.llm["model"], held=study.held())
     assert [row["setting"] for row in usual] == ["rl.loss"]
+
+
+def test_what_differs_by_trl_is_laid_over_what_the_other_study_has_there() -> None:
+    ours, theirs = read_study("rl-settings", engine="trl"), read_study("table1", engine="trl")
+    assert ours.llm == theirs.llm
+    usual, fast = (ours.config("full", ours.tree[f"FB/{name}"], 0) for name in ("RL(6-9)", "lr x5"))
+    assert usual == theirs.config("full", theirs.tree["FB/RL(6-9)"], 0)
+    assert fast.lr == 5 * usual.lr == 5e-5

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratagem.decomposition.by_problem import HEADLINE
-from stratagem.decomposition.parts import ByProblem, InTwo, Split
-from stratagem.records import Estimate
+from stratagem.decomposition.parts import ByProblem, InTwo, Split, Unparsed
+from stratagem.records import FORM, Estimate
 from stratagem.report.format import signed
 from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS, drop_small_intervals
 from stratagem.verdict import wording
-from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal, Unparsed
+from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal
+from stratagem.verdict.places import Place
 from stratagem.verdict.rules import ACTIONS, RULES, verdict
 from tests.verdict.scenarios import BASE, SCENARIOS, est
 
@@ -130,7 +131,7 @@ def any_facts(draw: Any) -> Facts:
     share = st.floats(0, 1)
     carried = st.builds(
         Carried,
-        st.sampled_from(["answer_in_latex", "x"]),
+        st.sampled_from(["answer_in_latex", FORM]),
         share,
         share,
         share,
@@ -138,7 +139,22 @@ def any_facts(draw: Any) -> Facts:
         estimates(),
         estimates(),
     )
+    unparsed = st.builds(
+        Unparsed,
+        **{
+            f"{what}_{side}": share for what in ("share", "right", "of_right") for side in ("before", "after")
+        },
+    )
     signal = st.builds(Signal, st.just(8), share, share, share, share)
+    places = st.builds(
+        Place,
+        st.sampled_from(["easy", "hard"]),
+        st.just(90),
+        share,
+        share,
+        st.floats(-1, 1),
+        st.floats(-1, 1),
+    )
     lengths = st.builds(
         Lengths, st.floats(10, 99), st.floats(10, 999), st.just("tokens"), estimates(), estimates()
     )
@@ -163,7 +179,7 @@ def any_facts(draw: Any) -> Facts:
         unsupported_share=draw(share),
         chance=draw(st.none() | share),
         unread=draw(st.none() | carried),
-        unparsed=draw(st.none() | st.builds(Unparsed, share, share, share, share)),
+        unparsed=draw(st.just(Unparsed()) | unparsed),
         forms=tuple(draw(st.lists(carried, max_size=2))),
         room_before=draw(rooms),
         room_after=draw(rooms),
@@ -178,6 +194,8 @@ def any_facts(draw: Any) -> Facts:
             )
         ),
         regrouped=draw(st.none() | st.tuples(*[st.integers(0, 9)] * 3)),
+        places=tuple(draw(st.lists(places, max_size=4))),
+        new=tuple(draw(st.lists(st.sampled_from(["forced", "cases"]), unique=True))),
     )
 
 
@@ -217,8 +235,10 @@ def test_a_sentence_has_no_number_that_is_not_in_the_facts(facts: Facts) -> None
     known = numbers(msgspec.to_builtins(facts)) | numbers([*needs, *map(facts.samples_instead, needs)])
     known |= numbers([facts.detectable_gain])
     # "from 0", the size of a small change, the growth that counts as none, the power
-    known |= {0.0, 2.0, 10.0, MIN_PROBLEMS, 80.0, HEADLINE, MIN_HEADROOM}
-    for line in (found.sentence, *found.evidence):
+    known |= {0.0, 2.0, 10.0, MIN_PROBLEMS, 80.0, HEADLINE, MIN_HEADROOM} | numbers(
+        [1 - facts.accuracy_after]
+    )
+    for line in (found.sentence, *found.evidence, *found.key, found.aim):
         for text in re.findall(r"\d[\d,]*(?:\.\d+)?", line):
             value = float(text.replace(",", ""))
             assert min(abs(value - x) for x in known) < 0.051, (text, line)
@@ -246,6 +266,13 @@ def test_a_sentence_claims_no_direction_whose_interval_includes_0(facts: Facts) 
         "accuracy": [facts.gain] + ([facts.lengths.steady] if facts.lengths else []),
     }
     text = "\n".join((found.sentence, *found.evidence))
+    for form in re.findall(r"^([\d.]+) of the [\d.]+ points \(([\d.]+) to", text, re.MULTILINE):
+        assert any(
+            min(abs(one.part.low), abs(one.part.high)) > 0
+            and abs(abs(one.part.value) - float(form[0]) / 100) < 6e-4
+            and one.part.value * facts.gain.value > 0
+            for one in carried
+        ), form
     for name, verb, *shown in CLAIM.findall(text):
         up = verb in ("added", "rose by")
         ends = [float(x) / 100 for x in shown]
@@ -257,6 +284,12 @@ def test_a_sentence_claims_no_direction_whose_interval_includes_0(facts: Facts) 
         ), (name, verb, shown)
     claims = re.findall(r"\b(?:added|cost|rose|fell)\b", text)
     assert len(claims) == len(CLAIM.findall(text))
+    if not facts.has_split:
+        assert not re.search(
+            r"(selection|choice|improvement|new strategies) (added|cost|is|cannot be told from)", text
+        )
+        assert "moved it more" not in found.sentence
+        assert found.action == "fix the parts of the rules"
     if "more by" in found.sentence or "is larger in size" in found.sentence:
         gap = facts.by_problem.gap if facts.by_problem.leads else facts.gap
         assert gap.low > 0 or gap.high < 0

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from stratagem.decomposition.leading import lead_sentence
-from stratagem.watch.gain import as_numbers, lead_terms, read_gain, split_updates
+from stratagem.watch.gain import (
+    OF_RIGHT,
+    as_numbers,
+    lead_terms,
+    read_gain,
+    split,
+    split_same_problems,
+    split_updates,
+)
 from stratagem.watch.metrics import COUNTS
+from stratagem.watch.page import Watched
+from stratagem.watch.responses import Asked
+from tests.watch import runs
 from tests.watch.runs import cells
 
 PARTS = ("selection", "improvement", "new_strategy")
@@ -125,3 +139,51 @@ def test_an_interval_that_is_not_known_stays_unknown_in_a_log() -> None:
     assert gain is not None
     assert as_numbers(gain).keys() == gain.keys()
     assert read_gain(as_numbers(gain)) == gain
+
+
+def test_a_run_whose_labels_miss_most_right_answers_has_a_gain_and_no_parts(tmp_path: Path) -> None:
+    def counts(right: float) -> pl.DataFrame:
+        rows = [
+            (f"p{i}", strategy, n, n * share)
+            for i in range(8)
+            for strategy, n, share in (("unparsed", 7, right), ("direct", 1, 0.5))
+        ]
+        return pl.DataFrame(rows, schema=["problem_id", "strategy", "n", "right"], orient="row")
+
+    def updates(right: float) -> pl.DataFrame:
+        table = counts(right).rename({"problem_id": "update"})
+        return table.with_columns(
+            pl.col("update").str.slice(1).cast(pl.Int64),
+            kind=pl.lit("a"),
+            difficulty=pl.lit(1),
+            n=pl.col("n") * 1.0,
+        )
+
+    # By hand: 0.5 * 7 of the 4 right of 8 responses before, 6 of 6.5 after.
+    rng = np.random.default_rng(0)
+    for gain in (
+        split(counts(0.5), counts(6 / 7), (), rng),
+        split_same_problems(counts(0.5), counts(6 / 7), (), rng),
+        split_updates(updates(0.5), updates(6 / 7)),
+    ):
+        assert gain is not None
+        assert set(gain) == {"gain", *OF_RIGHT}
+        assert gain["gain"][0] == pytest.approx(2.5 / 8)
+        assert [gain[name][0] for name in OF_RIGHT] == pytest.approx([3.5 / 4, 6 / 6.5])
+        assert read_gain(as_numbers(gain)) == gain
+    assert read_gain({"gain": 0.1}) is None
+
+    log = runs.stage(tmp_path / "run")
+    lines = [
+        json.dumps(
+            {"update": u, "reward": 0.5, "cells": [["a", 2, "unparsed", 28, 14 + u], ["a", 2, "b", 4, 2]]}
+        )
+        for u in range(12)
+    ]
+    log.write_text("".join(line + "\n" for line in lines))
+    text = " ".join(Watched(tmp_path / "run", Asked()).show().html.split())
+    assert (
+        "Selection and improvement cannot be told apart: of the right responses the labels find no answer in"
+        in text
+    )
+    assert "moved it more" not in text

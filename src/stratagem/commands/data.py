@@ -15,19 +15,21 @@ from rich.markup import escape
 from stratagem.commands.common import console, read, warn
 from stratagem.commands.options import Reading, Right, checked_rules, columns_or_none, make_folder, paths
 from stratagem.decomposition.decompose import decompose as split
-from stratagem.diagnosis.match import KNOWN
-from stratagem.diagnosis.side import Look, open_side, ordered, pooled
+from stratagem.diagnosis.match import KNOWN, usable_strata
+from stratagem.diagnosis.notes import ordered, pooled, reading_notes, unread_note
+from stratagem.diagnosis.side import Look, open_side, usual_strata
 from stratagem.label_error.correction import decompose_corrected
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import read_sheet
-from stratagem.records import ROLLOUT_SCHEMA, StratagemError, finite, read_table
+from stratagem.records import ROLLOUT_SCHEMA, UNPARSED, StratagemError, finite, read_table
+from stratagem.rollouts.problems import check_ids, problem_rows
 from stratagem.rollouts.store import write_rollouts
 from stratagem.settings import Steps, TaskSpec
 from stratagem.tasks import DEFAULT, make_task, read_mix
 from stratagem.tasks.table import is_of_a_task, label_table
 from stratagem.workspace import write_bytes, write_json
 
-LAB = ("kind", "difficulty")  # what makes strata in the lab
+HALF = 0.5
 OWN, TABLE = "rollouts.parquet", "labelled.parquet"  # in the folder of a `rollout`
 
 
@@ -87,6 +89,13 @@ class LabelOptions:
         ),
     ] = None
     right: Right = field(default_factory=Right)
+    join: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="COLUMNS",
+            help="what makes a problem: auto (its id, else its prompt), id, prompt, normalised, or COLUMN,…",
+        ),
+    ] = "auto"
     reading: Reading = field(default_factory=Reading)
     out: Annotated[
         Path | None,
@@ -114,7 +123,7 @@ class Decompose:
     after: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="the same of the later checkpoint")]
     by: Annotated[
         str | None,
-        tyro.conf.arg(help="columns of the strata, joined by commas; kind,difficulty where they are there"),
+        tyro.conf.arg(help="columns of the strata, joined by commas; by default those that `diagnose` takes"),
     ] = None
     labels: Annotated[
         Path | None,
@@ -178,6 +187,7 @@ def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         rules=None if given.strategies is None else checked_rules(given.strategies),
         score=given.right.score,
         correct=given.right.correct,
+        join=given.join,
         read=given.reading.options(),
         where=given.reading.where,
     )
@@ -246,7 +256,11 @@ def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None
         )
     make_folder(out.parent)
     table = pl.concat(list(opened.batches()), how="diagonal_relaxed")
-    notes = [*pooled(log, ordered(opened.chosen.checkpoints)), *opened.chosen.notes()]
+    check_ids(log, problem_rows(table, ()), look.join)
+    notes = [*pooled(log, ordered(opened.chosen.checkpoints)), *opened.chosen.notes(), *opened.unfit()]
+    notes += reading_notes(log, opened.log)
+    unparsed = int((table["strategy"] == UNPARSED).sum()) / table.height
+    notes += [unread_note(log, unparsed)] if unparsed > HALF else []
     notes += [f"{log}: left out {count}: {reason}" for reason, count in opened.log.left_out.items()]
     right = opened.correctness
     if right is None:
@@ -262,12 +276,10 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     tables = [labelled(path) for path in (given.before, given.after)]
     if given.out is not None:
         make_folder(given.out.parent)
-    known = all(name in table.columns for table in tables for name in LAB)
     asked = columns_or_none(given.by)
-    by = LAB if asked is None and known else asked or ()
-    # Sizes of strata are by design in the lab alone.
+    by = usable_strata(tables, usual_strata(tables)) if asked is None else asked
     rng = np.random.default_rng(given.seed)
-    decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=known)
+    decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=False)
     result = decomposition.as_dict() | {"strata": decomposition.strata.to_dicts()}
     corrected = None
     if given.labels is not None:
@@ -277,7 +289,7 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         rng = np.random.default_rng([given.seed, 1])
         before, after = tables
         corrected = decompose_corrected(
-            before, after, confusion, by=by, rng=rng, draws=given.draws, stratified=known
+            before, after, confusion, by=by, rng=rng, draws=given.draws, stratified=False
         )
         result |= {"corrected": corrected.as_dict()}
     if given.out is not None:

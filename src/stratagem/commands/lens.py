@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,14 +20,18 @@ from stratagem.commands.options import (
     make_folder,
     paths,
 )
+from stratagem.commands.pairs import RUNS, Pair, diagnose_pairs, read_pairs
+from stratagem.diagnosis.diagnose import Diagnosis
 from stratagem.diagnosis.diagnose import diagnose as compare_logs
 from stratagem.diagnosis.side import Look
 from stratagem.diagnosis.survey import Survey, attempts_of, differences, survey
-from stratagem.label_error.quality import validate
+from stratagem.label_error.quality import LabelQuality, validate
 from stratagem.label_error.sheet import read_sheet
-from stratagem.records import StratagemError
+from stratagem.records import StratagemError, content_id
 from stratagem.report import diagnosis as page
-from stratagem.report.terminal import show_diagnosis, show_passk, show_survey
+from stratagem.report import runs as runs_page
+from stratagem.report.terminal import show_diagnosis, show_passk, show_runs, show_survey
+from stratagem.result import Findings
 from stratagem.workspace import write_bytes, write_json
 
 RESULT, REPORT, TABLE, RULES = "diagnosis.json", "report.html", "labelled.parquet", "rules.toml"
@@ -40,6 +44,7 @@ class Diagnose:
     stratagem diagnose run/completions --checkpoint step --score accuracy_reward
     stratagem diagnose base.parquet sft.parquet rl.parquet --strategies rules.toml --by dataset --out runs/why
     stratagem diagnose before.jsonl after.jsonl --correct 'score > 0' --fail-if 'selection.low < 0'
+    stratagem diagnose --pairs runs.csv --out all
     """
 
     logs: Annotated[
@@ -120,6 +125,16 @@ class Diagnose:
         bool, tyro.conf.arg(help="keep no prompt and no completion", help_behavior_hint="")
     ] = False
     sample: Annotated[int, tyro.conf.arg(help="responses in the report's browser")] = 2000
+    pairs: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="FILE",
+            help="several runs in place of BEFORE AFTER: a CSV file with the columns name, before, after, or a TOML "
+            "file with sections [pairs.NAME]; paths are relative to it. Each gets a folder NAME in --out; finished "
+            "ones are not made again",
+            help_behavior_hint="",
+        ),
+    ] = None
     fail_if: Annotated[
         str | None,
         tyro.conf.arg(
@@ -192,34 +207,18 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         refine=columns_or_none(given.refine),
         read=given.reading.options(),
     )
-    if not given.logs:
-        raise StratagemError("give two logs, BEFORE and AFTER, or one with --checkpoint COLUMN")
     quality = (
         None if given.labels is None else validate(read_sheet(given.labels, partial=True), level=given.level)
     )
-    claim(given.out)
-    with bars() as show:
-        diagnosis = compare_logs(
-            [paths(log) for log in given.logs],
-            look,
-            names=None if given.names is None else listed(given.names),
-            draws=given.draws,
-            level=given.level,
-            seed=given.seed,
-            sample=given.sample,
-            texts=not given.no_text,
-            labels=quality,
-            table=given.out / TABLE,
-            progress=show,
+    if given.pairs is not None:
+        return diagnose_several(given, look, quality, condition, as_json)
+    if not given.logs:
+        raise StratagemError(
+            "give two logs, BEFORE and AFTER, or one with --checkpoint COLUMN, or several runs with --pairs FILE"
         )
+    claim(given.out, RESULT)
+    diagnosis = into_folder(given, look, quality, [paths(log) for log in given.logs], given.out)
     result = diagnosis.as_dict()
-    write_json(given.out / RESULT, result)
-    write_bytes(given.out / REPORT, page.render(diagnosis, diagnosis.sample).encode())
-    # A user's rules may hold responses, as examples.
-    if diagnosis.rules is not None and diagnosis.rules.source and not given.no_text:
-        write_bytes(given.out / RULES, diagnosis.rules.source.encode())
-    else:
-        (given.out / RULES).unlink(missing_ok=True)
     if not as_json:
         show_diagnosis(diagnosis, Console())
         console().print(f"report: {given.out / REPORT}", highlight=False)
@@ -229,6 +228,72 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if holds:
         console().print(f"[red]failed[/red] {condition.text}", highlight=False)
     return result | {"fail_if": {"condition": condition.text, "holds": holds}}
+
+
+def diagnose_several(
+    given: Diagnose, look: Look, quality: LabelQuality | None, condition: Condition | None, as_json: bool
+) -> dict[str, Any]:
+    """Every pair of a file in a folder of its own, and a page and a table of all."""
+    if given.logs or given.checkpoint is not None or given.pairs is None:
+        raise StratagemError("--pairs names the logs: give it without BEFORE AFTER and without --checkpoint")
+    pairs = read_pairs(given.pairs)
+    claim(given.out, RUNS)
+    beside = ("logs", "out", "pairs", "fail_if", "strategies", "labels")
+    settings = {name: value for name, value in asdict(given).items() if name not in beside}
+    settings["strategies"] = None if look.rules is None else look.rules.fingerprint
+    settings["labels"] = None if given.labels is None else content_id("sheet", given.labels.read_text())
+
+    def make(pair: Pair, folder: Path) -> Findings:
+        logs = [[path for log in side for path in paths(log)] for side in (pair.before, pair.after)]
+        return into_folder(given, look, quality, logs, folder)
+
+    say = console()
+    runs, findings = diagnose_pairs(
+        pairs, given.out, settings, make, lambda line: say.print(line, highlight=False, markup=False)
+    )
+    write_bytes(given.out / REPORT, runs_page.render(runs).encode())
+    if not as_json:
+        show_runs(runs, Console())
+        say.print(f"report: {given.out / REPORT}", highlight=False)
+    result = runs.as_dict()
+    if condition is None:
+        return result
+    held = [run.name for run, one in zip(runs.runs, findings, strict=True) if condition.holds(one)]
+    if held:
+        say.print(f"[red]failed[/red] {condition.text}: {', '.join(held)}", highlight=False)
+    return result | {"fail_if": {"condition": condition.text, "holds": bool(held), "runs": held}}
+
+
+def into_folder(
+    given: Diagnose,
+    look: Look,
+    quality: LabelQuality | None,
+    logs: list[list[str]],
+    folder: Path,
+) -> Diagnosis:
+    """A diagnosis whose files are written into a folder: page, JSON, labelled table and rules."""
+    with bars() as show:
+        diagnosis = compare_logs(
+            logs,
+            look,
+            names=None if given.names is None else listed(given.names),
+            draws=given.draws,
+            level=given.level,
+            seed=given.seed,
+            sample=given.sample,
+            texts=not given.no_text,
+            labels=quality,
+            table=folder / TABLE,
+            progress=show,
+        )
+    write_json(folder / RESULT, diagnosis.as_dict())
+    write_bytes(folder / REPORT, page.render(diagnosis, diagnosis.sample).encode())
+    # A user's rules may hold responses, as examples.
+    if diagnosis.rules is not None and diagnosis.rules.source and not given.no_text:
+        write_bytes(folder / RULES, diagnosis.rules.source.encode())
+    else:
+        (folder / RULES).unlink(missing_ok=True)
+    return diagnosis
 
 
 def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
@@ -277,8 +342,8 @@ def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     return result
 
 
-def claim(out: Path) -> None:
-    """See that `out` is empty or holds an earlier diagnosis, before anything long is done."""
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RESULT).exists())):
-        raise StratagemError(f"{out}: not empty and not a diagnosis of ours; choose another --out")
+def claim(out: Path, result: str) -> None:
+    """See that `out` is empty or holds an earlier result of this name, before anything long is done."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / result).exists())):
+        raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
     make_folder(out)

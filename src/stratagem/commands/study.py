@@ -18,7 +18,7 @@ from stratagem.commands.common import bars, console, read
 from stratagem.commands.train import Engine, engine_of, need_llm
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.studies.study import read_study, shipped, study_file
+from stratagem.studies.files import shipped, study_file
 from stratagem.workspace import read_json, write_bytes
 
 if TYPE_CHECKING:
@@ -59,6 +59,13 @@ Ray = Annotated[
 ]
 List = Annotated[bool, tyro.conf.arg(help="the studies that ship, what each asks and what it costs")]
 
+All = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="every study that ships, in folders side by side under --out (default: out), with one page over all claims"
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Reproduce:
@@ -67,6 +74,7 @@ class Reproduce:
     stratagem reproduce table1
     stratagem reproduce table1 --preset full --replicates 3 --out runs/full
     stratagem reproduce my-study.toml
+    stratagem reproduce --all --out out
     stratagem reproduce table1 --preset full --replicates 3 --ray auto --out /shared/full
     """
 
@@ -78,6 +86,7 @@ class Reproduce:
     workers: Annotated[int | None, tyro.conf.arg(help="stages side by side; one a core by default")] = None
     ray: Ray = None
     list: List = False
+    all: All = False
     engine: Engine = "native"
 
 
@@ -148,18 +157,19 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     )
     if given.list:
         return list_studies(as_json)
-    if given.study is None:
-        raise StratagemError(
-            f"name a study: {', '.join(shipped())}, or a file FILE.toml; --list says what each asks"
-        )
     if given.replicates is not None and given.replicates < 1:
         raise StratagemError(f"--replicates {given.replicates}: must be at least 1")
+    if isinstance(given, Reproduce) and given.all:
+        return all_studies(given, as_json)
+    if given.study is None:
+        raise StratagemError(
+            f"name a study: {', '.join(shipped())}, or a file FILE.toml; --list says what each asks, --all runs all"
+        )
     name, _ = study_file(given.study)
     out = given.out or Path("out") / (f"{name}-llm" if by_trl else name)
     common = {"preset": given.preset, "replicates": given.replicates, "settings": given.settings}
     if isinstance(given, Reproduce):
-        if given.workers is not None and given.workers < 1:
-            raise StratagemError(f"--workers {given.workers}: must be at least 1")
+        check_workers(given.workers)
         own: dict[str, Any] = {"workers": given.workers, "announce": announce}
         cluster_for = cluster_of(given.ray, 0, given.workers)
     else:
@@ -176,39 +186,82 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     return summary.as_dict()
 
 
+def check_workers(workers: int | None) -> None:
+    if workers is not None and workers < 1:
+        raise StratagemError(f"--workers {workers}: must be at least 1")
+
+
+def all_studies(given: Reproduce, as_json: bool) -> dict[str, Any]:
+    """Every study that ships, and what came out of all claims."""
+    if given.study is not None or given.settings is not None:
+        extra = given.study if given.study is not None else f"--settings {given.settings}"
+        raise StratagemError(f"{extra}: not with --all, which runs every study that ships as its file has it")
+    check_workers(given.workers)
+    from stratagem.studies import series
+
+    out = given.out or Path("out")
+
+    def ended(name: str, summary: Summary) -> None:
+        if not as_json:
+            show_claims(name, summary, Console())
+
+    with cluster_of(given.ray, 0, given.workers) as cluster, bars() as show:
+        overview = series.reproduce_all(
+            out,
+            given.preset,
+            given.replicates,
+            workers=given.workers,
+            progress=show,
+            cluster=cluster,
+            announce=announce,
+            ended=ended,
+        )
+    console().print(f"report: {out / series.PAGE}", highlight=False)
+    return overview.as_dict()
+
+
+def show_claims(name: str, summary: Summary, to: Console) -> None:
+    from stratagem.report import terminal
+
+    terminal.show_claims(name, summary, to)
+
+
 def list_studies(as_json: bool) -> dict[str, Any]:
-    """What each study that ships asks, and about how long it takes here."""
-    from stratagem.studies.expected import seconds
-    from stratagem.studies.plan import plan
+    """What each study that ships asks, and about how long it takes here, alone and beside those listed before it."""
+    from stratagem.studies.expected import REPORT, seconds
+    from stratagem.studies.series import costs, entries
     from stratagem.training.loop import product_speed
 
-    speed, rows = product_speed(), []
-    for name in shipped():
-        study = read_study(name)
-        preset = study.budget(None)
-        jobs = plan(study, preset, 1, Path("out") / name, Path("base"), "", {})
-        cost = seconds(jobs, os.cpu_count() or 1, speed, everything=True)
-        rows.append(
-            {
-                "name": name,
-                "title": study.title,
-                "question": study.question,
-                "preset": preset,
-                "seconds": cost,
-            }
-        )
+    speed, workers, listed = product_speed(), os.cpu_count() or 1, entries(Path("out"), replicates=1)
+    beside = costs(listed, workers, speed, everything=True)
+    rows = [
+        {
+            "name": entry.name,
+            "title": entry.study.title,
+            "question": entry.study.question,
+            "preset": entry.preset,
+            "seconds": REPORT + seconds(entry.jobs, workers, speed, everything=True),
+            "seconds_beside": after_others,
+        }
+        for entry, after_others in zip(listed, beside, strict=True)
+    ]
     if not as_json:
         for row in rows:
             print(f"{row['name']:<14} {row['title']}: {row['question']}")
-            print(
-                f"{'':<14} about {max(1, round(row['seconds'] / 60))} min a replicate, preset {row['preset']}"
-            )
-    return {"studies": rows}
+            alone, less = minutes(row["seconds"]), minutes(row["seconds_beside"])
+            shared = f"; {less} beside those above, whose stages it shares" if less != alone else ""
+            print(f"{'':<14} about {alone} a replicate, preset {row['preset']}{shared}")
+        print(f"\nreproduce --all: about {minutes(sum(beside))} for one replicate of each")
+    return {"studies": rows, "seconds": sum(beside)}
+
+
+def minutes(seconds: float) -> str:
+    return f"{max(1, round(seconds / 60))} min"
 
 
 def announce(seconds: float) -> None:
     console().print(
-        f"about {max(1, round(seconds / 60))} min on this machine, if nothing else runs; "
+        f"about {minutes(seconds)} on this machine, if nothing else runs; "
         "stop at any time, the same command goes on",
         highlight=False,
         soft_wrap=True,

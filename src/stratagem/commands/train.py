@@ -152,7 +152,7 @@ class RolloutByServer:
 class Base:
     """Examples:
     stratagem base --out runs/base
-    stratagem base --directions forward --out runs/base-forward
+    stratagem base --primitives forward --out runs/base-forward
     """
 
     config: BaseConfig

@@ -8,6 +8,7 @@ a guess.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -20,15 +21,18 @@ from stratagem.decomposition.account import account, gap_draws, new_or_rare, ter
 from stratagem.decomposition.by_problem import by_problem
 from stratagem.decomposition.contrast import Contrast
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, mix
-from stratagem.decomposition.parts import ThreeFold
+from stratagem.decomposition.parts import Account, ThreeFold, Unparsed
 from stratagem.decomposition.result import Decomposition
-from stratagem.records import StratagemError
+from stratagem.decomposition.unparsed import gain_alone, unparsed_of
+from stratagem.records import UNDEFINED, StratagemError
 from stratagem.stats.min_sample import MIN_SEEN
 from stratagem.stats.pairs import Floats, Pairs, pair
 from stratagem.stats.strategy_rates import strategy_rates
 from stratagem.stats.uncertainty import percentile
 
-SUMS = ("responses_before", "responses_after", "selection", "improvement", "new_strategy", "contribution")
+CONTRIBUTIONS = ("selection", "improvement", "new_strategy", "contribution")
+SUMS = ("responses_before", "responses_after", *CONTRIBUTIONS)
+ENDS = ("", "_low", "_high", "_se")
 ENOUGH_PROBLEMS, THIN_SHARE = 100, 0.02
 
 
@@ -45,6 +49,9 @@ def decompose(
     paired: bool = True,
 ) -> Decomposition:
     """Split the gain from one checkpoint to another over the problems that both answered.
+
+    Where the labels find no answer in most right responses of a side (`parts.Unparsed`), there is no split: the gain
+    and the table of strategies remain.
 
     Args:
         before, after: rollouts or counts (`counts.count`) of one checkpoint each, joined on problem_id.
@@ -84,6 +91,8 @@ def decompose_pairs(
     forced_ps = None if forced is None else _forced(forced, pairs)
     data = contrast.paired(pairs, forced_ps, rng=rng, draws=draws, level=level, stratified=stratified)
     by_stratum = _decompose(data, pairs.by, level)
+    if by_stratum.lead is None:
+        return by_stratum
     return msgspec.structs.replace(
         by_stratum, by_problem=by_problem(pairs, level=level, stratified=stratified)
     )
@@ -97,7 +106,7 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
     mixed = float(mix(*(data.weight_g @ part_gs for part_gs in (point.used_s, point.shift_s, point.rate_s))))
     selection_d = term_draws(totals)[:, 0]
     cells = _cells(data, by)
-    return Decomposition(
+    split = Decomposition(
         **msgspec.structs.asdict(both),
         threefold=ThreeFold(
             selection,
@@ -115,6 +124,7 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
         left_out_before=data.left_out[0],
         left_out_after=data.left_out[1],
         unsupported_share=totals.total["unsupported"],
+        unparsed=_unparsed(data),
         interventional=bool(cells["stood_in"].any()),
         weak=_weak(m, cells),
         by=tuple(by),
@@ -126,6 +136,34 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
         strategies=_strategies(data, cells, level),
         strata=_strata(data, by),
         cells=cells.drop("seen", "stood_in", "weight"),
+    )
+    return _without_split(split) if split.unparsed.hides_split else split
+
+
+def _unparsed(data: Contrast) -> Unparsed:
+    blocks = np.split(data.weight_g @ data.mean_gk, data.mean_gk.shape[1] // len(data.strategies))
+    return unparsed_of(data.strategies, (blocks[0], blocks[1]), (blocks[2], blocks[3]))
+
+
+def _without_split(split: Decomposition) -> Decomposition:
+    """The gain, shares and accuracies; all that rests on which strategy won a response is undefined."""
+    alone = gain_alone(split)
+    undefined = {name: getattr(alone, name) for name in Account.__struct_fields__}
+    unknown = [pl.lit(None, pl.Float64).alias(name) for name in CONTRIBUTIONS]
+    terms = [pl.lit(None, pl.Float64).alias(f"{name}{end}") for name in CONTRIBUTIONS[:3] for end in ENDS]
+    return msgspec.structs.replace(
+        split,
+        **undefined,
+        threefold=ThreeFold(),
+        mix=UNDEFINED,
+        routing=UNDEFINED,
+        unsupported_share=math.nan,
+        choice=UNDEFINED,
+        gap=UNDEFINED,
+        weak=_few(split.problems),
+        strategies=split.strategies.with_columns(unknown),
+        strata=split.strata.with_columns(terms),
+        cells=split.cells.with_columns(unknown),
     )
 
 
@@ -234,10 +272,13 @@ def _strategies(data: Contrast, cells: pl.DataFrame, level: float) -> pl.DataFra
     return _finish(table, ())
 
 
+def _few(problems: int) -> tuple[str, ...]:
+    few = f"{problems} problems, fewer than {ENOUGH_PROBLEMS}"
+    return (few,) if problems < ENOUGH_PROBLEMS else ()
+
+
 def _weak(problems: int, cells: pl.DataFrame) -> tuple[str, ...]:
-    reasons: list[str] = []
-    if problems < ENOUGH_PROBLEMS:
-        reasons.append(f"{problems} problems, fewer than {ENOUGH_PROBLEMS}")
+    reasons = list(_few(problems))
     # Cells that were not seen at all count too: their strategies may be new, or merely rare.
     thin = pl.col("seen") < MIN_SEEN
     share = cells.filter(thin).select((pl.col("weight") * pl.col("share_after")).sum())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stratagem.decomposition.parts import Account, ByProblem, HasParts, Split
+from stratagem.decomposition.parts import Account, ByProblem, HasParts, Split, Unparsed
 from stratagem.records import UNDEFINED, Estimate, Result, points
 
 PLAIN = {"selection": "choice", "choice": "choice", "improvement": "execution"}
@@ -146,6 +146,16 @@ def lead_sentence(terms: HasTerms) -> str:
     x = leading(terms)
     text = f"{clause}: {ranges(x)}" if x.order_dependent else f"select, then improve: {clause}"
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def no_split(unparsed: Unparsed) -> str:
+    """Why a gain has no parts, as a sentence: the labels find no answer in most right responses."""
+    sides = (("before", unparsed.of_right_before), ("after", unparsed.of_right_after))
+    parts = [f"{points(part)}% {side}" for side, part in sides if part > 0]
+    return (
+        "Selection and improvement cannot be told apart: of the right responses the labels find no answer in "
+        f"{' and '.join(parts)}."
+    )
 
 
 def terms_of(account: Account, by_problem: ByProblem | None = None) -> Terms:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Protocol
 
-from stratagem.records import UNDEFINED, Estimate, Result
+from stratagem.records import UNDEFINED, Estimate, Real, Result
+
+MOST = 0.5  # of the right responses of a side
 
 # Which of selection and improvement is larger in size at the level of the intervals, selecting first.
 Lead = Literal["selection", "improvement", "undecided"]
@@ -75,6 +78,32 @@ class ByProblem(Result, frozen=True, kw_only=True):
     leads: bool = False
 
 
+class Unparsed(Result, frozen=True, kw_only=True):
+    """Responses in which the labels find no answer.
+
+    Attributes:
+        share_before, share_after: of all responses.
+        right_before, right_after: the part of them that is right all the same; NaN where there are none.
+        of_right_before, of_right_after: the part of all right responses that is unparsed; NaN where none is right.
+    """
+
+    share_before: Real = 0.0
+    share_after: Real = 0.0
+    right_before: Real = math.nan
+    right_after: Real = math.nan
+    of_right_before: Real = math.nan
+    of_right_after: Real = math.nan
+
+    @property
+    def hides_split(self) -> bool:
+        """Most right responses of a side are unparsed.
+
+        Selection and improvement say by which strategies right responses were won. Where most of these follow no
+        strategy that is known, both parts are made of how many the labels miss.
+        """
+        return self.of_right_before > MOST or self.of_right_after > MOST
+
+
 class Account(Result, frozen=True, kw_only=True):
     """A gain as selection, improvement and new strategies, in both orders of accounting.
 
@@ -83,7 +112,8 @@ class Account(Result, frozen=True, kw_only=True):
         selection, improvement, new_strategy: select, then improve. They sum to the gain.
         reverse: improve, then select. symmetric: the mean of both orders.
         simultaneous: selection, improvement and new strategy with intervals that hold together.
-        lead: which of selection and improvement is larger in size; None where strategies are not known.
+        lead: which of selection and improvement is larger in size; None where strategies are not known, or of too few
+            right responses (`Unparsed.hides_split`): then the parts are undefined.
         order_dependent: the lead of one order is not that of the other, or is open there.
         problems: that were compared. level: of all intervals.
     """

@@ -7,6 +7,7 @@ the endpoints, by the signed area between path and chord: both are returned.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import reduce
 from typing import NamedTuple
@@ -19,10 +20,11 @@ from stratagem.decomposition.account import account
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, counterfactuals
 from stratagem.decomposition.delta_method import clustered
 from stratagem.decomposition.drawing import forest, text_row
-from stratagem.decomposition.parts import Account
+from stratagem.decomposition.parts import Account, Unparsed
 from stratagem.decomposition.result import split_rows
 from stratagem.decomposition.thin_cells import Cells, cells
-from stratagem.records import Estimate, Result, StratagemError
+from stratagem.decomposition.unparsed import gain_alone, unparsed_of
+from stratagem.records import UNDEFINED, Estimate, Result, StratagemError
 from stratagem.stats.counts import tally
 from stratagem.stats.pairs import Floats, arrange, side, strata_of
 from stratagem.stats.resampling import drawn, freedom, pool_of, sums
@@ -34,9 +36,9 @@ class Step(Result, frozen=True):
     before: str
     after: str
     gain: Estimate
-    selection: Estimate
-    improvement: Estimate
-    new_strategy: Estimate
+    selection: Estimate = UNDEFINED
+    improvement: Estimate = UNDEFINED
+    new_strategy: Estimate = UNDEFINED
 
 
 class Path(Result, frozen=True):
@@ -46,7 +48,8 @@ class Path(Result, frozen=True):
     `paired`: all checkpoints answered the same `problems`; else `problems` counts each checkpoint's, the
     strata are compared, and their weights are the mean of their parts over the checkpoints. `left_out`
     counts, for every checkpoint, the problems that are not compared. `weak` says why intervals may be too
-    narrow.
+    narrow. `unparsed`: as in `Decomposed`, of the first checkpoint and the last. Between checkpoints whose right
+    responses the labels mostly miss, only the gain is known.
     """
 
     steps: tuple[Step, ...]
@@ -57,6 +60,7 @@ class Path(Result, frozen=True):
     left_out: tuple[int, ...]
     weak: tuple[str, ...]
     account: Account = Account()
+    unparsed: Unparsed = Unparsed()
 
     def __str__(self) -> str:
         lines = [
@@ -89,6 +93,7 @@ def path(
     names: Sequence[str] | None = None,
     paired: bool | None = None,
     stratified: bool = True,
+    always: bool = False,
 ) -> Path:
     """Decompose the way from the first checkpoint to the last.
 
@@ -98,6 +103,7 @@ def path(
         names: of the checkpoints; else their numbers.
         paired: join on problem_id and keep the problems that all checkpoints answered; else compare strata.
             By default paired where these are at least half of every checkpoint's problems.
+        always: split the gain even where the labels miss most right responses.
         stratified: as in `decompose.decompose`: problems are resampled within strata, or, where they are paired, over
             all.
 
@@ -129,7 +135,8 @@ def path(
         kept = homes
     if kept[0].is_empty():
         raise StratagemError("the checkpoints have no problem and no stratum in common")
-    data = _data(counts, kept, by)
+    strategies = sorted(set().union(*(table["strategy"].unique().to_list() for table in counts)))
+    data = _data(counts, kept, by, strategies)
     stratified = stratified or not paired
     total_tl, total_tdl = _totals(data, paired, rng, draws, stratified)
     n = min(home.height for home in kept)
@@ -147,8 +154,17 @@ def path(
     def totals(total_l: Floats, total_dl: Floats) -> Totals:
         return Totals(total_l, total_dl, level, n, freedom(pool_g, n))
 
-    def step(a: int, b: int, total_l: Floats, total_dl: Floats) -> Step:
+    used = [_used(checkpoint, data) for checkpoint in data]
+    unparsed = unparsed_of(strategies, used[0], used[-1])
+    hidden = [
+        not always and x.hides_split
+        for x in (unparsed_of(strategies, *ends) for ends in (*itertools.pairwise(used), (used[0], used[-1])))
+    ]
+
+    def step(a: int, b: int, total_l: Floats, total_dl: Floats, hides: bool) -> Step:
         ends = totals(total_l, total_dl)
+        if hides:
+            return Step(labels[a], labels[b], gain(a, b, ends))
         return Step(
             labels[a],
             labels[b],
@@ -161,11 +177,13 @@ def path(
     last = len(labels) - 1
     whole = totals(total_tl[last], total_tdl[last])
     fewest = min(int(checkpoint.size_g.min()) for checkpoint in data)
+    split = account(whole, gain(0, last, whole), level)
     return Path(
-        steps=tuple(step(t, t + 1, total_tl[t], total_tdl[t]) for t in range(last)),
-        along=step(0, last, total_tl[:last].sum(0), total_tdl[:last].sum(0)),
-        endpoints=step(0, last, total_tl[last], total_tdl[last]),
-        account=account(whole, gain(0, last, whole), level),
+        steps=tuple(step(t, t + 1, total_tl[t], total_tdl[t], hidden[t]) for t in range(last)),
+        along=step(0, last, total_tl[:last].sum(0), total_tdl[:last].sum(0), any(hidden[:last])),
+        endpoints=step(0, last, total_tl[last], total_tdl[last], hidden[last]),
+        account=gain_alone(split) if hidden[last] else split,
+        unparsed=unparsed,
         paired=paired,
         problems=tuple(home.height for home in kept),
         left_out=tuple(home.height - stay.height for home, stay in zip(homes, kept, strict=True)),
@@ -181,14 +199,25 @@ class Checkpoint(NamedTuple):
     cells: Cells
 
 
+def _used(checkpoint: Checkpoint, data: Sequence[Checkpoint]) -> tuple[Floats, Floats]:
+    """By strategy the share of responses that use it, and the share that does so and is right, as the gain weighs
+    strata."""
+    weight_g = np.mean([other.size_g / other.size_g.sum() for other in data], axis=0)
+    both_k = np.repeat(weight_g / checkpoint.size_g, checkpoint.size_g) @ checkpoint.data_pk
+    half = len(both_k) // 2
+    return both_k[:half], both_k[half:]
+
+
 def _right(checkpoint: Checkpoint) -> Floats:
     """The accuracy of every problem."""
     data_pk = checkpoint.data_pk
     return data_pk[:, data_pk.shape[1] // 2 :].sum(axis=1)
 
 
-def _data(counts: list[pl.DataFrame], kept: list[pl.DataFrame], by: Sequence[str]) -> list[Checkpoint]:
-    strategies = sorted(set().union(*(table["strategy"].unique().to_list() for table in counts)))
+def _data(
+    counts: list[pl.DataFrame], kept: list[pl.DataFrame], by: Sequence[str], strategies: Sequence[str]
+) -> list[Checkpoint]:
+    """Share and right (problems x 2 strategies) of every checkpoint, and the sizes of its strata."""
     checkpoints: list[Checkpoint] = []
     for table, home in zip(counts, kept, strict=True):
         if by:

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
-from stratagem.decomposition.leading import lead_sentence
+from stratagem.decomposition.leading import lead_sentence, no_split
 from stratagem.decomposition.one_label import largest, one_label
-from stratagem.decomposition.parts import Account, ByProblem, HasParts, Split, ThreeFold
+from stratagem.decomposition.parts import Account, ByProblem, HasParts, Split, ThreeFold, Unparsed
 from stratagem.records import UNDEFINED, UNSET, Estimate, Real, part_of, points
 
 
@@ -27,6 +27,8 @@ class Decomposed(Account, frozen=True, kw_only=True):
         unsupported_share: part of all responses whose strategy only one of the two checkpoints used in the
             stratum.
         problems: those in both; left_out_before, left_out_after: those in one only.
+        unparsed: responses in which the labels find no answer. Where they hide the split,
+            all that rests on strategies is undefined.
         interventional: forced responses stand in for dropped strategies in reverse, symmetric and threefold.
         paired: the problems are the same before and after. Else strata are compared: `problems` are those of the
             side with fewer, left out are those of strata without two problems on either side.
@@ -44,6 +46,7 @@ class Decomposed(Account, frozen=True, kw_only=True):
     length_before: Real = math.nan
     length_after: Real = math.nan
     unsupported_share: Real = math.nan
+    unparsed: Unparsed = Unparsed()
     left_out_before: int = 0
     left_out_after: int = 0
     interventional: bool = False
@@ -79,7 +82,8 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
 
     def __str__(self) -> str:
         differ = "" if self.paired else " on the side with fewer, others before than after"
-        first = one_label(largest(self.strategies.select("strategy", "share_before", "share_after").rows()))
+        shares = self.strategies.select("strategy", "share_before", "share_after").rows()
+        first = one_label(largest(shares)) if self.lead is not None else ""
         lines = [
             *([first, ""] if first else []),
             f"{self.problems} problems{differ}, "
@@ -89,6 +93,8 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
             "",
             text_row("gain", self.gain),
         ]
+        if self.lead is None:
+            return "\n".join([*lines, "", *([no_split(self.unparsed)] if self.unparsed.hides_split else [])])
         for title, split in (
             ("select, then improve", self),
             ("improve, then select", self.reverse),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stratagem.decomposition.behaviours import BehaviourChange, compare_behaviours
 from stratagem.decomposition.decompose import decompose, decompose_pairs
+from stratagem.decomposition.flips import flips_of
 from stratagem.decomposition.headroom import (
     Headroom,
     HeadroomTable,
@@ -78,8 +79,9 @@ def compare(
         else decompose_pairs(pairs, rng=rng, draws=draws, level=level, stratified=False)
     )
     if split.problems < MIN_PROBLEMS:
-        undecided: dict[str, Any] = {"lead": "undecided", "order_dependent": False}
-        split = msgspec.structs.replace(drop_small_intervals(split), **undecided)
+        split = drop_small_intervals(split)
+        if split.lead is not None:
+            split = msgspec.structs.replace(split, lead="undecided", order_dependent=False)
     labelled = not counted(before, after)
     headrooms, facts, behaviours, changes = (
         other_problems(split, before, after, draws, seed, labelled)
@@ -90,14 +92,17 @@ def compare(
         before=before.name,
         after=after.name,
         **msgspec.structs.asdict(part_of(split, Decomposed)),
-        headroom=headrooms,
+        headroom=Headrooms() if split.lead is None else headrooms,
         strategies=strategies(split),
         strata=strata(split),
         cells=cells(split),
-        unsupported=() if pairs is None else unsupported(pairs, alpha=1 - level),
+        unsupported=() if pairs is None or split.lead is None else unsupported(pairs, alpha=1 - level),
         behaviours=tuple(map(drop_small_intervals, behaviours)),
         passk=() if pairs is None else paired_attempts(pairs, level),
-        label_error=label_error(before, after, pairs, labels, draws=draws, level=level, seed=seed)
+        flips=None if pairs is None else flips_of(pairs, level=level),
+        label_error=label_error(
+            before, after, pairs, labels, doubted=split.lead is not None, draws=draws, level=level, seed=seed
+        )
         if labelled and split.problems >= MIN_PROBLEMS
         else None,
         robustness=tuple(changes),
@@ -120,7 +125,8 @@ def without_strategies(result: Comparison) -> Comparison:
         )
         for row in result.strata
     ]
-    return msgspec.structs.replace(result, **undefined, strata=tuple(strata))
+    flips = result.flips and msgspec.structs.replace(result.flips, transitions=())
+    return msgspec.structs.replace(result, **undefined, strata=tuple(strata), flips=flips)
 
 
 Beside = tuple[Headrooms, Facts, Sequence[BehaviourChange], Sequence[Regrouping]]
@@ -140,7 +146,7 @@ def same_problems(
     if before.behaviours is not None and after.behaviours is not None:
         behaviours = compare_behaviours(before.behaviours, after.behaviours, level=level, stratified=False)
     changes: Sequence[Regrouping] = ()
-    if split.problems >= MIN_PROBLEMS:
+    if split.problems >= MIN_PROBLEMS and split.lead is not None:
         fine = [side.counts if side.fine is None else side.fine for side in (before, after)]
         named = [name for name in fine[0].columns if name not in before.counts.columns and parts(fine, name)]
         changes = regroupings(pairs, (fine[0], fine[1]), refine=named, level=level, stratified=False)
@@ -156,7 +162,7 @@ def same_problems(
     facts = facts_from(
         split,
         pairs,
-        headrooms=rooms,
+        headrooms=rooms if split.lead is not None else (None, None),
         rooms_by_problem=differ,
         length_unit=after.about["length_unit"],
         behaviours=behaviours,
@@ -197,7 +203,7 @@ def other_problems(
         after.counts,
         rng=rng,
         draws=fewer,
-        headrooms=(headrooms.before, headrooms.after),
+        headrooms=(headrooms.before, headrooms.after) if split.lead is not None else (None, None),
         behaviours=behaviours,
         labelled=labelled,
     )
@@ -215,6 +221,7 @@ def label_error(
     pairs: Pairs | None,
     labels: LabelQuality | None,
     *,
+    doubted: bool,
     draws: int,
     level: float,
     seed: int,
@@ -223,12 +230,13 @@ def label_error(
 
     Args:
         pairs: None where the problems differ.
+        doubted: whether there is a split for an error of the labels to change.
     """
     quality = None if labels is None else labels.result()
     if pairs is None:
         refused = None if labels is None else "the problems before are not those after"
         return LabelError(quality=quality, refused=refused)
-    doubt = sensitivity_of(pairs, level=level, stratified=False)
+    doubt = sensitivity_of(pairs, level=level, stratified=False) if doubted else None
     if labels is None:
         return LabelError(sensitivity=doubt)
     names = (None, None) if len(labels.sides) == 1 else (str(before.number), str(after.number))

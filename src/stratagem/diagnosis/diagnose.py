@@ -17,8 +17,10 @@ from stratagem.decomposition.path import path as path_of
 from stratagem.diagnosis import match
 from stratagem.diagnosis.columns import refinements
 from stratagem.diagnosis.compare import compare
-from stratagem.diagnosis.side import Look, Side, open_side, pooled, read_side, strata
+from stratagem.diagnosis.notes import pooled
+from stratagem.diagnosis.side import Look, Side, open_side, read_side, strata
 from stratagem.diagnosis.table import TableWriter, read_sample
+from stratagem.diagnosis.visible import visible_shift_of
 from stratagem.label_error.quality import LabelQuality
 from stratagem.labelling.rules import RuleSet
 from stratagem.records import StratagemError, part_of
@@ -128,7 +130,28 @@ def diagnose(
         writer.finish()
         kept = sample if texts and writer.rows else 0
         chosen = read_sample(place, kept, keys, np.random.default_rng([seed, 1])) if kept else None
+        ends = _ends(findings, look, len(sides))
+        if texts and writer.rows and ends is not None:
+            if progress is not None:
+                progress("how answers are written", 0, 1, {})
+            rng = np.random.default_rng([seed, 3])
+            shift = visible_shift_of(
+                place, keys, ends, [name for name in findings.by if name in kept_by], rng=rng, level=level
+            )
+            findings = msgspec.structs.replace(findings, visible_shift=shift)
+            if progress is not None:
+                progress("how answers are written", 1, 1, {})
     return Diagnosis(**msgspec.structs.asdict(findings), sample=chosen, rules=sides[0].rules)
+
+
+def _ends(findings: Findings, look: Look, sides: int) -> tuple[pl.Expr, pl.Expr] | None:
+    """Which rows of the labelled table are the first side and which the last; None where problems are not the same."""
+    if not findings.paired or not findings.comparisons or look.window is not None:
+        return None
+    if look.checkpoint is None:
+        return pl.col("side") == 0, pl.col("side") == sides - 1
+    whole = findings.comparisons[-1]
+    return pl.col("checkpoint") == whole.before, pl.col("checkpoint") == whole.after
 
 
 def reading(progress: Progress | None, name: str) -> Callable[[int, int], None]:
@@ -172,7 +195,7 @@ def summarise(
             f"--checkpoint {look.checkpoint}: holds one value only, so there is nothing to compare"
         )
     if look.by is None:
-        by = match.usable_strata(stages, by)
+        by = match.usable_strata([stage.counts for stage in stages], by)
     stages = [match.in_strata(stage, by, fine) for stage in stages]
     comparisons: list[Comparison] = []
     for number, (a, b) in enumerate(pairs):

@@ -15,6 +15,7 @@ from stratagem.labelling.function import rules_of
 from stratagem.labelling.rules import RuleSet, label_frame
 from stratagem.labelling.rules import read_rules as rules_from
 from stratagem.records import StratagemError
+from stratagem.rollouts.problems import check_ids, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 
 
@@ -23,7 +24,7 @@ def read_rollouts(
     *,
     score: str | None = None,
     correct: str | None = None,
-    join: str = "id",
+    join: str = "auto",
     columns: Mapping[str, str] | None = None,
     where: str | None = None,
 ) -> pl.DataFrame:
@@ -33,7 +34,8 @@ def read_rollouts(
         path: a file, folder or glob, or several.
         score, correct: which column, or which condition in SQL, says what is right; needed where the log leaves it
             open.
-        join: ``prompt`` makes `problem_id` of the prompt where the log's ids are not to be used.
+        join: ``prompt`` makes `problem_id` of the prompt where the log's ids are not to be used, columns joined by
+            commas of what they say together; ``id`` takes ids even where they stand for several prompts.
         columns: what a column is called here, such as ``{"completion": "response"}``.
         where: a condition in SQL that says which responses are read; without it, of a log whose column `split` tells
             training from evaluations, those of training, with a warning.
@@ -43,7 +45,7 @@ def read_rollouts(
         log's own columns. For logs larger than memory use `diagnose`, which streams.
 
     Raises:
-        StratagemError: the log cannot be read, or leaves open what is right.
+        StratagemError: the log cannot be read, leaves open what is right, or has ids that stand for several prompts.
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
     read = ReadOptions(columns=columns or {})
@@ -52,6 +54,7 @@ def read_rollouts(
     if opened.counted:
         raise StratagemError(f"{paths[0]}: holds counts and no texts; `stratagem passk` reads it")
     table = pl.concat(list(opened.batches()), how="diagonal_relaxed")
+    check_ids(str(paths[0]), problem_rows(table, ()), join)
     for note in opened.chosen.notes():
         warnings.warn(note, stacklevel=2)
     return table

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from stratagem.diagnosis.side import Opened, Side, ordered
+from stratagem.diagnosis.notes import ordered, unread_note
+from stratagem.diagnosis.side import Opened, Side
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.problems import Join
 from stratagem.stats.counts import MEASURES, merge
@@ -117,12 +118,16 @@ def by_checkpoint(side: Side, window: int | None = None) -> list[Side]:
     return sides
 
 
-def usable_strata(sides: Sequence[Side], by: Sequence[str]) -> tuple[str, ...]:
-    """Of columns that nobody named, those that describe a problem alike everywhere and make strata of some size."""
+def usable_strata(tables: Sequence[pl.DataFrame], by: Sequence[str]) -> tuple[str, ...]:
+    """Of columns that nobody named, those that describe a problem alike everywhere and make strata of some size.
+
+    Args:
+        tables: of each side, with these columns and `problem_id`.
+    """
     kept: list[str] = []
     for name in by:
         trial = list(dict.fromkeys(["problem_id", *kept, name]))
-        homes = pl.concat([side.counts.select(trial) for side in sides]).unique()
+        homes = pl.concat([table.select(trial).unique() for table in tables]).unique()
         one_home = homes["problem_id"].n_unique() == homes.height
         if one_home and homes.height >= FEW_PROBLEMS * homes.select(*kept, name).n_unique():
             kept.append(name)
@@ -190,15 +195,8 @@ def differences(sides: Sequence[Side]) -> list[str]:
     for side in sides:
         unparsed = side.counts.filter(strategy=UNPARSED)["n"].sum()
         if side.rules is not None and unparsed > side.about["responses"] / 2:
-            notes.append(
-                f"{side.name}: no answer was found in {unparsed / side.about['responses']:.0%} of the responses; "
-                "say where it stands in [parts] of the rules (docs/rules.md)"
-            )
-        notes += [f"{side.name}: {note}" for note in side.about["notes"]]
-        if again := side.about["repeated"]:
-            notes.append(
-                f"{side.name}: {again} rows repeat responses that the log holds already; they were read once"
-            )
+            notes.append(unread_note(side.name, float(unparsed) / side.about["responses"]))
+        notes += side.about["notes"]
         lost = sum(side.about["left_out"].values())
         if lost > 0.02 * (lost + side.about["responses"]):
             notes.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ import polars as pl
 
 from stratagem.decomposition.behaviours import count_behaviours
 from stratagem.diagnosis.columns import refining, strata_types, typed
+from stratagem.diagnosis.notes import examples, ordered, reading_notes, reasons
+from stratagem.labelling.aliases import renamed
+from stratagem.labelling.fit import unfit_notes
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules
-from stratagem.records import UNPARSED, StratagemError
+from stratagem.records import FORM, UNPARSED, StratagemError
 from stratagem.rollouts.correctness import Correctness, choose
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, named_columns, problem_rows
@@ -37,7 +40,6 @@ KINDS = (
 MOST_STRATA = 60
 COUNTED = "counted"  # the strategy of all responses of a log that holds counts and no texts
 COUNTS = "counts alone"  # where the strategies of such a log come from, in words
-FORM = "answer_not_plain"  # the behaviour of a response that shows any behaviour of the answer's form
 STEPS = ("step", "global_step", "update")  # what readers call `checkpoint`
 MERGE_AT = 64
 
@@ -138,6 +140,10 @@ class Opened:
         """Whether the log holds counts and no texts."""
         return self.log.counts_only
 
+    def unfit(self) -> list[str]:
+        """What to do where the rules are not for such responses."""
+        return [] if self.counted else unfit_notes(self.name, self.first["completion"], self.rules)
+
     def batches(self, keys: Mapping[str, pl.DataType] | None = None) -> Iterator[pl.DataFrame]:
         """Labelled batches: the log's columns with checkpoint, problem_id, sample, score (null where there is none),
         length, strategy and what else the labels bring. `keys` get the types given, text without nulls."""
@@ -174,7 +180,7 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
     log = read_rollouts(paths, replace(look.read, problem=look.columns()))
     first = log.first()
     if first is None or first.is_empty():
-        raise StratagemError(f"{paths[0]}: no response in it{_reasons(log)}")
+        raise StratagemError(f"{paths[0]}: no response in it{reasons(log)}")
     look = look.as_declared(log)
     chosen = rows_of(log, first, look.where, name)
     first = chosen.of(first)
@@ -233,7 +239,12 @@ def strata(firsts: Sequence[pl.DataFrame], look: Look) -> dict[str, pl.DataType]
                 if name not in first.columns and name != "problem_id":
                     raise StratagemError(f"--by {name}: no such column; there are {', '.join(first.columns)}")
         return strata_types(firsts, look.by)
-    usual = tuple(
+    return strata_types(firsts, usual_strata(firsts))
+
+
+def usual_strata(firsts: Sequence[pl.DataFrame]) -> tuple[str, ...]:
+    """The columns of the strata where the user names none: those of `KINDS` that all logs have, with few values."""
+    return tuple(
         name
         for name in KINDS
         if all(
@@ -242,7 +253,6 @@ def strata(firsts: Sequence[pl.DataFrame], look: Look) -> dict[str, pl.DataType]
         )
         and sum(first[name].n_unique() for first in firsts) > len(firsts)
     )
-    return strata_types(firsts, usual)
 
 
 def read_side(
@@ -291,7 +301,7 @@ def read_side(
             behaviours = [merge(behaviours)] if behaviours else []
         progress(rows, 0)
     if not tables:
-        raise StratagemError(f"{opened.name}: no response that can be used{_reasons(log)}")
+        raise StratagemError(f"{opened.name}: no response that can be used{reasons(log)}")
     counts = merge(tables)
     asked = pl.concat(problems).unique(maintain_order=True)
     check_ids(opened.name, asked, opened.look.join)
@@ -314,13 +324,12 @@ def read_side(
             "checkpoints": ordered(opened.chosen.checkpoints),
             "left_out": {**dict(log.left_out), **({"no score": unscored} if unscored else {})},
             "left_out_examples": examples(log),
-            "repeated": log.repeated,
-            "notes": list(log.notes),
+            "notes": reading_notes(opened.name, log),
             "length_unit": opened.unit,
         },
         labels=opened.labels,
         rules=opened.rules,
-        notes=tuple(opened.chosen.notes()),
+        notes=(*opened.chosen.notes(), *opened.unfit()),
     )
 
 
@@ -332,10 +341,11 @@ def labeller(first: pl.DataFrame, look: Look) -> tuple[str, RuleSet | None, Labe
     if not look.label:
         return "none", None, lambda batch: batch.with_columns(strategy=pl.lit(COUNTED))
     if look.rules is None and "strategy" in first.columns and first["strategy"].null_count() < first.height:
+        older = renamed(first["strategy"])
         return (
             "column 'strategy'",
             None,
-            lambda batch: batch.with_columns(pl.col("strategy").fill_null(UNPARSED)),
+            lambda batch: batch.with_columns(pl.col("strategy").replace(older).fill_null(UNPARSED)),
         )
     if look.rules is None and is_of_a_task(first):
         return "the task's recogniser", None, label_table
@@ -402,36 +412,3 @@ def spread(counts: pl.DataFrame) -> dict[str, float]:
     """Fewest, median and most responses of a problem."""
     each = counts.group_by("checkpoint", "problem_id").agg(pl.col("n").sum())["n"]
     return {"min": int(each.min() or 0), "median": float(each.median() or 0), "max": int(each.max() or 0)}  # type: ignore[arg-type]
-
-
-def ordered(checkpoints: Iterable[str]) -> list[str]:
-    """Names of checkpoints in their order: numbers by size, other names as they are."""
-
-    def key(name: str) -> tuple[int, float, str]:
-        try:
-            return 0, float(name), name
-        except ValueError:
-            return 1, 0.0, name
-
-    return sorted(checkpoints, key=key)
-
-
-def pooled(name: str, checkpoints: Sequence[str]) -> list[str]:
-    """A note where a log that is taken as one holds several checkpoints."""
-    if len(checkpoints) < 2:
-        return []
-    some = ", ".join(checkpoints if len(checkpoints) <= 4 else [*checkpoints[:3], "…", checkpoints[-1]])
-    return [
-        f"{name}: its responses are of {len(checkpoints)} steps ({some}) and are taken together; "
-        "`stratagem diagnose LOG --checkpoint step` tells them apart"
-    ]
-
-
-def examples(log: Log) -> list[dict[str, Any]]:
-    """The first records that gave no response, without their texts."""
-    return [{"file": record.file, "row": record.row, "reason": record.reason} for record in log.examples]
-
-
-def _reasons(log: Log) -> str:
-    parts = ", ".join(f"{n} x {reason}" for reason, n in log.left_out.items())
-    return f" (left out: {parts})" if parts else ""

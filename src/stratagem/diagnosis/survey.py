@@ -12,12 +12,14 @@ import polars as pl
 
 from stratagem.diagnosis.compare import attempts
 from stratagem.diagnosis.match import distinct_names, facts_differ, prompts_differ
-from stratagem.diagnosis.side import Look, Side, examples, open_side, pooled, read_side
+from stratagem.diagnosis.notes import examples, pooled, repeats_notes
+from stratagem.diagnosis.side import Look, Side, open_side, read_side
 from stratagem.records import StratagemError, finite
 from stratagem.rollouts.correctness import choose
 from stratagem.rollouts.log import Log, read_rollouts
-from stratagem.rollouts.problems import join, local_keys, problem_rows
+from stratagem.rollouts.problems import ids_doubt, join, local_keys, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
+from stratagem.rollouts.readers.unfold import ITEMS
 from stratagem.rollouts.rows import Rows, rows_of
 from stratagem.stats.passk import problem_counts
 
@@ -111,8 +113,12 @@ def survey(
         "left_out_examples": examples(log),
         "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],
     }
-    notes = tuple(chosen.notes()) if chosen is not None else ()
-    return Survey(about, pl.concat(prompts).unique() if prompts else pl.DataFrame(), notes)
+    name = str(paths[0])
+    notes = [*(chosen.notes() if chosen is not None else ()), *repeats_notes(name, log)]
+    asked = pl.concat(prompts).unique() if prompts else pl.DataFrame()
+    if prompts and (doubt := ids_doubt(asked)):
+        notes.append(f"{name}: {doubt}; say what a problem is with --join COLUMN,… or --join prompt")
+    return Survey(about, asked, tuple(notes))
 
 
 def taken(log: Log, first: pl.DataFrame | None) -> dict[str, str]:
@@ -122,20 +128,21 @@ def taken(log: Log, first: pl.DataFrame | None) -> dict[str, str]:
         first: the log's first rows.
     """
     columns, options = log.options.columns, log.options
-    written = f"as {log.format} writes it"
     said = {
         "records": _records(log),
-        "prompt": f"column {columns['prompt']!r}" if "prompt" in columns else written,
-        "response": f"column {columns['completion']!r}" if "completion" in columns else written,
+        "prompt": f"column {columns['prompt']!r}" if "prompt" in columns else log.taken.get("prompt", "none"),
+        "response": f"column {columns['completion']!r}"
+        if "completion" in columns
+        else log.taken.get("response", "none"),
     }
     if options.why:
         said["response"] += f": {options.why}"
     if "reasoning" in columns:
         said["response"] += f", after the reasoning of column {columns['reasoning']!r}"
-    if log.format == "plain" and "prompt" not in columns:
-        said["prompt"] = "what stands before the model's turn" if "messages" in columns else "none"
-    if log.format == "plain" and "completion" not in columns:
-        said["response"] = f"the model's turn in column {columns.get('messages')!r}"
+    if "messages" in columns and "prompt" not in columns:
+        said["prompt"] = f"what stands before the model's first turn in column {columns['messages']!r}"
+    if "messages" in columns and "completion" not in columns:
+        said["response"] = f"the model's last turn in column {columns['messages']!r}"
     if log.counts_only:
         said["response"] = "none: counts of attempts"
     try:
@@ -147,10 +154,9 @@ def taken(log: Log, first: pl.DataFrame | None) -> dict[str, str]:
         said["grade"] = f"open{error}"
     if "id" in columns:
         said["problem"] = f"column {columns['id']!r}"
-    elif log.format in ("plain", "trl", "counts"):
-        said["problem"] = "the prompt; " + ("; ".join(log.notes) or "no column is an id")
     else:
-        said["problem"] = written
+        no_id = "; ".join(log.notes) or "no column is an id"
+        said["problem"] = log.taken.get("problem", f"the prompt; {no_id}")
     return said
 
 
@@ -162,6 +168,9 @@ def _records(log: Log) -> str:
         return f"as {shape.harness} writes them"
     if shape.lists:
         return f"several responses each, in the lists {', '.join(shape.lists)}"
+    if ITEMS in shape.path:
+        inside = ".".join(name for name in shape.path if name != ITEMS)
+        return f"responses by names or numbers{f' in {inside}' if inside else ''}"
     return f"several responses each, in {'.'.join(shape.path)}"
 
 
@@ -239,7 +248,11 @@ def attempts_of(
     columns = [("c", "n"), ("c_after", "n_after")][: len(counts)]
     rows = attempts([(both[c].to_numpy(), both[n].to_numpy()) for c, n in columns], level, ks)
     left = [table.height - both.height for table in counts]
-    notes = [note for side in sides for note in (*side.notes, *pooled(side.name, side.about["checkpoints"]))]
+    notes = [
+        note
+        for side in sides
+        for note in (*side.notes, *side.about["notes"], *pooled(side.name, side.about["checkpoints"]))
+    ]
     result: dict[str, Any] = finite(
         {
             "logs": [side.about for side in sides],

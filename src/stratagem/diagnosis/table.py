@@ -98,13 +98,18 @@ def read_sample(
     """
     names = ["side", "checkpoint", "problem_id", "strategy", "score"]
     light = pl.read_parquet(path, columns=names).with_row_index("_row")
+    light = keyed(light, keys)
+    rows = np.sort(sample_for_browser(light, size, rng)["_row"].to_numpy())
+    return read_rows(path, rows).with_columns(light["problem_id"].gather(rows))
+
+
+def keyed(rows: pl.DataFrame, keys: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Rows with `side` and `problem_id`, whose problems get the keys that the sides share, as in `read_sample`."""
     common = pl.concat(
         [table.select("problem_id", "key", side=pl.lit(i, pl.Int32)) for i, table in enumerate(keys)]
     )
-    light = light.join(common, on=["side", "problem_id"], how="left", maintain_order="left")
-    light = light.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
-    rows = np.sort(sample_for_browser(light, size, rng)["_row"].to_numpy())
-    return read_rows(path, rows).with_columns(light["problem_id"].gather(rows))
+    rows = rows.join(common, on=["side", "problem_id"], how="left", maintain_order="left")
+    return rows.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
 
 
 def read_rows(path: Path, rows: NDArray[np.integer]) -> pl.DataFrame:

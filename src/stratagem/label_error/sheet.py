@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from stratagem.labelling.aliases import renamed
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError, content_id
 from stratagem.stats.min_sample import MIN_CELL
 from stratagem.stats.pairs import Floats
@@ -183,6 +184,8 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
         near = difflib.get_close_matches(name, sorted(known), 1)
         fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
         raise StratagemError(f"{path}: row {row}, true_strategy: no strategy {name!r}; {fix}")
+    older = renamed([*typed["strategy"], *typed["true_strategy"].replace("", None)])
+    typed = typed.with_columns(pl.col("strategy", "true_strategy").replace(older))
     typed = typed.with_columns(outcome=outcome(pl.col("score")))
     whole = pl.col("weight").sum().over(CELL)
     done = typed.with_columns(_whole=whole).filter(pl.col("true_strategy") != "")

@@ -46,13 +46,13 @@ def plan(
     for rule in rules.strategies:
         left = pl.when(pl.col(LABEL).is_null()).then(_part(rule))
         rows = rows.with_columns(
-            pl.when(_holds(rule, left)).then(pl.lit(rule.name)).otherwise(pl.col(LABEL)).alias(LABEL)
+            pl.when(holds(rule, left)).then(pl.lit(rule.name)).otherwise(pl.col(LABEL)).alias(LABEL)
         )
     rows = rows.with_columns(pl.col(LABEL).fill_null(OTHER))
 
     flags = [f"__stratagem_is_{rule.name}" for rule in rules.behaviours]
     rows = rows.with_columns(
-        _holds(rule, _part(rule)).fill_null(False).alias(flag)
+        holds(rule, _part(rule)).fill_null(False).alias(flag)
         for rule, flag in zip(rules.behaviours, flags, strict=True)
     )
     names = [
@@ -106,7 +106,8 @@ def _part(rule: Rule) -> pl.Expr:
     return pl.col({"all": TEXT, "reasoning": REASONING, "answer": ANSWER}[rule.part])
 
 
-def _holds(rule: Rule, text: pl.Expr) -> pl.Expr:
+def holds(rule: Rule, text: pl.Expr) -> pl.Expr:
+    """Whether a rule holds for a part of a response; null where there is none."""
     conditions = [_any_matches(text, rule.any)] if rule.any else []
     conditions += [text.str.contains(ascii_classes(pattern)) for pattern in rule.all]
     if rule.none:

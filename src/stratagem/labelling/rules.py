@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from stratagem.labelling import fit
 from stratagem.labelling.compile import plan
 from stratagem.labelling.function import read_function
 from stratagem.labelling.ruleset import (
@@ -87,4 +88,5 @@ def check_rules(rules: RuleSet) -> list[Failure]:
     texts = [text for *_, text in examples(rules)]
     frame = pl.DataFrame({"completion": texts}, schema={"completion": pl.String})
     labelled = _label(frame, rules, evidence=False, form=False)
-    return check_examples(rules, list(labelled.select("strategy", "behaviours").iter_rows()))
+    labels = list(labelled.select("strategy", "behaviours").iter_rows())
+    return check_examples(rules, labels) + fit.failures(rules)

@@ -29,7 +29,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A strategy or a behaviour by regular expressions.
 
     It holds for a text in which one of `any` (where there are some), every one of `all` and none of `none` is
-    found; `part` says in which part of a response they are looked for.
+    found; `part` says in which part of a response they are looked for. `aliases` are names that it had before.
     """
 
     description: str
@@ -39,6 +39,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: Part = "all"
     examples: tuple[str, ...] = ()
     counter_examples: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     name: str = ""
 
     @property
@@ -65,6 +66,8 @@ class RuleSet:
         name: of a starter set, or the file or function as the user gave it.
         strategies: in order of priority; a response has the first one that holds. Empty for a function.
         behaviours: a response has all that hold.
+        unfit: kinds of responses that these rules are not for; a description goes on after "65% of the responses", and
+            says what to do.
         fingerprint: made of all that decides a label, so that results can say what they rest on.
         function: labels a frame in place of rules.
         source: the text of the file, nothing for a function.
@@ -78,6 +81,7 @@ class RuleSet:
     description: str = ""
     function: Callable[[pl.DataFrame], pl.DataFrame] | None = field(default=None, compare=False)
     source: str = field(default="", compare=False, repr=False)
+    unfit: tuple[Rule, ...] = field(default=(), compare=False)
 
 
 def read_rule_file(path: Path, name: str) -> RuleSet:
@@ -110,7 +114,7 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
     Args:
         where: what an error names as the file.
     """
-    known = ("description", "parts", "strategies", "behaviours")
+    known = ("description", "parts", "strategies", "behaviours", "unfit")
     for key in document:
         if key not in known:
             raise StratagemError(f"{where}: unknown key {key!r}; a file of rules has {', '.join(known)}")
@@ -120,17 +124,27 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
     parts = _convert(document.get("parts", {}), Parts, f"{where}: parts")
     strategies = _rules(document, "strategies", where)
     behaviours = _rules(document, "behaviours", where)
+    unfit = _rules(document, "unfit", where)
     if not strategies:
         raise StratagemError(f"{where}: no strategy; add a section [strategies.NAME] with any = ['pattern']")
     twice = {r.name for r in strategies} & {r.name for r in behaviours}
     if twice:
         raise StratagemError(f"{where}: behaviours.{min(twice)}: is the name of a strategy too; rename one")
-    count = sum(len(rule.patterns) for rule in strategies + behaviours) + len(parts.answer + parts.unparsed)
+    taken = [rule.name for rule in strategies + behaviours] + [*RESERVED]
+    for rule in strategies:
+        for old in rule.aliases:
+            if old in taken:
+                raise StratagemError(
+                    f"{where}: strategies.{rule.name}: alias {old!r} is the name of another; drop it"
+                )
+            taken.append(old)
+    every = strategies + behaviours + unfit
+    count = sum(len(rule.patterns) for rule in every) + len(parts.answer + parts.unparsed)
     if count > MOST_PATTERNS:
         raise StratagemError(f"{where}: {count} patterns, at most {MOST_PATTERNS}; join some with |")
-    for kind, rules in (("strategies", strategies), ("behaviours", behaviours)):
+    for kind, rules in (("strategies", strategies), ("behaviours", behaviours), ("unfit", unfit)):
         for rule in rules:
-            _check_rule(rule, f"{where}: {kind}.{rule.name}", bool(parts.answer))
+            _check_rule(rule, f"{where}: {kind}.{rule.name}", bool(parts.answer) and kind != "unfit")
     for i, pattern in enumerate(parts.answer):
         check_pattern(pattern, f"{where}: parts.answer[{i}]")
         around_answer(pattern, f"{where}: parts.answer[{i}]")
@@ -139,7 +153,8 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
     deciding = msgspec.json.encode(
         [parts, [_deciding(r) for r in strategies], [_deciding(r) for r in behaviours]]
     )
-    return RuleSet(name, strategies, behaviours, parts, content_id("rules", deciding.decode()), description)
+    fingerprint = content_id("rules", deciding.decode())
+    return RuleSet(name, strategies, behaviours, parts, fingerprint, description, unfit=unfit)
 
 
 def _deciding(rule: Rule) -> list[Any]:

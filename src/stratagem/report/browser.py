@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stratagem.report.diagnosis_view import apart, tidy
+from stratagem.report.diagnosis_view import called, tidy
 from stratagem.report.format import finite, plain, words
 from stratagem.report.page import embed
 from stratagem.report.sample import outcome, sample_for_browser
@@ -129,8 +129,9 @@ def _data(frame: pl.DataFrame, findings: Findings, limit: int) -> tuple[Raw, int
             ]
         )
     shared = _shared(prompts.values)
+    pages = called(findings)
     data = {
-        "sides": list(apart(tidy(sides.values)).values()),
+        "sides": [pages.get(name, name) for name in tidy(sides.values)],
         "problems": tidy(problems.values),
         "strategies": tidy(strategies.values),
         "behaviours": tidy(behaviours.values),

@@ -153,21 +153,21 @@ def split(named: Sequence[tuple[str, dict[str, Number]]], title: str, legend: bo
     return spec(max(66 * len(labels), 80), *layers, ends, zero(vertical=True), text)
 
 
-def strata(gain: view.Gain, kind: str, domain: tuple[float, float]) -> Spec:
-    """The same terms of one run and one type of problem, by number of steps."""
+def strata(gain: view.Gain, kind: str, domain: tuple[float, float], unit: str) -> Spec:
+    """The same terms of one run and one type of problem, by difficulty, which `unit` is the word for."""
     rows: Rows = []
     for row in gain.result.strata:
         if row.stratum.get("kind") == kind:
             steps = row.stratum.get("difficulty")
             rows += [{"steps": steps, **bar(term, number(getattr(row, term)))} for term in view.TERMS]
     base = alt.Chart(data(rows)).encode(
-        x=alt.X("steps:O", title="steps").axis(labelAngle=0),
+        x=alt.X("steps:O", title=unit).axis(labelAngle=0),
         xOffset=alt.XOffset("term:N", sort=list(view.TERMS.values())),
     )
     bars = base.mark_bar().encode(
         y=alt.Y("value:Q", title=None, scale=alt.Scale(domain=list(domain), nice=False)).axis(tickCount=5),
         color=alt.Color("term:N", legend=None, scale=term_scale()),
-        tooltip=tips_of("steps", "term", "value", "low", "high"),
+        tooltip=[alt.Tooltip("steps:N", title=unit), *tips_of("term", "value", "low", "high")],
     )
     ends = base.mark_rule(strokeWidth=1.2).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     return spec(150, bars, ends, zero(vertical=False))
@@ -223,7 +223,7 @@ def zero(*, vertical: bool) -> alt.Chart:
 def tips_of(*names: str) -> list[alt.Tooltip]:
     return [
         alt.Tooltip(f"{n}:N", title=n)
-        if n in ("run", "term", "steps", "checkpoint")
+        if n in ("run", "term", "checkpoint")
         else alt.Tooltip(f"{n}:Q", title=n, format=".1f")
         for n in names
     ]
@@ -232,13 +232,20 @@ def tips_of(*names: str) -> list[alt.Tooltip]:
 # -- over updates ------------------------------------------------------------------------------------------
 
 
-def rates(frame: pl.DataFrame, key: str, scale: dict[Any, str], chance: float | None = None) -> Spec:
+def rates(
+    frame: pl.DataFrame,
+    key: str,
+    scale: dict[Any, str],
+    chance: float | None = None,
+    unit: str = "difficulty",
+) -> Spec:
     """Rates over updates: each seed's raw line faint, the smooth line of all seeds strong.
 
     Args:
         frame: `key`, seed (null on the smooth line), update, rate in percent, as `frames.rates` gives it.
         scale: a colour for each value of `key`.
         chance: success by guessing, a fraction, drawn as a dashed line.
+        unit: what a problem's difficulty counts.
     """
     base = alt.Chart(data(frame.to_dicts())).encode(
         x=alt.X("update:Q", title="update").axis(tickCount=4, grid=False),
@@ -247,7 +254,7 @@ def rates(frame: pl.DataFrame, key: str, scale: dict[Any, str], chance: float | 
             f"{key}:N", legend=None, scale=alt.Scale(domain=list(scale), range=list(scale.values()))
         ),
         tooltip=[
-            alt.Tooltip(f"{key}:N", title="steps" if key == "difficulty" else key),
+            alt.Tooltip(f"{key}:N", title=unit if key == "difficulty" else key),
             alt.Tooltip("update:Q"),
             alt.Tooltip("rate:Q", title="percent", format=".1f"),
         ],

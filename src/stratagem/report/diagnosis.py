@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import polars as pl
 
-from stratagem.report import charts, format, page, view
+from stratagem.records import Stratum
+from stratagem.report import charts, format, page, view, visible_view
 from stratagem.report import diagnosis_charts as draw
 from stratagem.report import diagnosis_view as shown
 from stratagem.report.browser import browser_data
 from stratagem.report.diagnosis_view import Entry, Terms
+from stratagem.report.flips_view import OTHERS, matrix
 from stratagem.report.page import Charts
 from stratagem.result import Findings
 
 LIMIT = 25_000_000  # bytes of a page
 MOST_ROWS = 200  # of a table: diagnosis.json has the rest
+MEANINGS = {
+    "selection": "by choosing other strategies, each executed as before",
+    "choice": "problem by problem, by choosing other strategies, new ones too, each executed as before",
+    "improvement": "by the same strategies, executed better",
+    "new_strategy": "by strategies not seen before",
+}
 OPENING = '<script type="application/json" id="rollouts">'
 
 
@@ -51,7 +60,7 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
         "between": [entry for entry in entries if entry not in start],
         "order": sorted(entries, key=lambda entry: entry.number),
         "overview": None
-        if not start
+        if all(entry.result.lead is None for entry in start)
         else kept.add(_overview(start), "Selection, improvement and new strategies"),
         "path": None if len(steps) < 2 else kept.add(draw.path(steps), "The terms over checkpoints"),
         "steps": [shown.terms_of(step) for step in steps],
@@ -60,11 +69,21 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
         "ways": _ways(safe),
         "parts": [_parts(kept, entry) for entry in entries],
         "descriptions": {rule.name: rule.description for rule in safe.strategy_names},
-        "terms": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
+        "terms": _legend(start),
+        "term_colours": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "sides_legend": list(draw.SIDES.items()),
-        "notes": shown.notes(entries[0]) if entries else [],
+        "notes": shown.notes(entries[0], evidence=True) if entries else [],
+        "visible": safe.visible_shift,
+        "visible_words": visible_view.in_words(safe) if entries else [],
+        "visible_rows": visible_view.rows(safe.visible_shift)
+        if safe.visible_shift and not safe.visible_shift.reason
+        else [],
         "most": MOST_ROWS,
+        "flips": any(entry.result.flips is not None for entry in entries),
         "text": sample is not None,
+        "pair": partial(_pair, len(safe.sides) > 2 or len(safe.sides) == 1),
+        "place": _place,
+        "strategies_of": _strategies_of,
     }
     html = page.render("diagnosis.html", context, kept, ["browser.js"])
     html = html.encode("utf-8", "replace").decode()
@@ -74,6 +93,24 @@ def render(findings: Findings, sample: pl.DataFrame | None) -> str:
     browser = browser_data(sample, findings, LIMIT - len(html.encode()))
     data = browser.json.encode("utf-8", "replace").decode()
     return f"{head}{OPENING}{data}{tail}"
+
+
+def _pair(several: bool, entry: Entry, **more: str) -> dict[str, str]:
+    """What shows pairs of responses of a comparison in the browser; `several`: there are other sides too."""
+    ends = {"first": entry.before, "last": entry.after} if several else {}
+    return {"view": "pairs", **ends, **more}
+
+
+def _strategies_of(before: str, after: str) -> dict[str, str]:
+    """Of a pair of responses, the strategies asked for; those that a table joins cannot be."""
+    asked = {"from": before, "to": after}
+    return {side: name for side, name in asked.items() if name != OTHERS}
+
+
+def _place(stratum: Stratum, **more: str) -> dict[str, str]:
+    """What shows responses of a stratum in the browser."""
+    columns = {f"by.{name}": format.plain(value) for name, value in stratum.items() if name != "problem_id"}
+    return {**columns, **more}
 
 
 def _full_names(findings: Findings, safe: Findings) -> list[str]:
@@ -99,7 +136,19 @@ def _facts(findings: Findings, entries: list[Entry]) -> list[tuple[str, str]]:
 
 
 def _overview(start: list[Entry]) -> charts.Spec:
-    return draw.overview([(entry.after if len(start) > 1 else entry.title, entry.terms) for entry in start])
+    return draw.overview(
+        [(entry.after if len(start) > 1 else entry.title, entry.levels[0]) for entry in start]
+    )
+
+
+def _legend(start: list[Entry]) -> list[tuple[str, str, str]]:
+    """The parts that the first picture shows, with their colours and what they mean."""
+    by_problem = [entry.level.new_strategy is None for entry in start]
+    terms = list(charts.TERM_COLOURS.items())
+    legend = [(view.TERMS[term], colour, MEANINGS[term]) for term, colour in terms]
+    if any(by_problem):
+        legend[0] = ("Choice" if all(by_problem) else "Selection or choice", terms[0][1], MEANINGS["choice"])
+    return legend[:-1] if start and all(by_problem) else legend
 
 
 def _ways(findings: Findings) -> list[tuple[str, Terms]]:
@@ -139,7 +188,15 @@ def _parts(kept: Charts, entry: Entry) -> dict[str, Any]:
         "behaviours": seen,
         "unseen": [row.behaviour for row in result.behaviours if row not in seen],
         "behaviour_chart": kept.add(draw.behaviours(seen), f"{title}: behaviours") if seen else None,
+        "transitions": matrix(result.flips),
         "headroom": headroom,
+        "headroom_differs": any(
+            room is not None and abs(room.accuracy - accuracy) > 0.0005
+            for room, accuracy in (
+                (headroom.before, result.accuracy_before),
+                (headroom.after, result.accuracy_after),
+            )
+        ),
         "headroom_chart": kept.add(draw.headroom(headroom), f"{title}: headroom")
         if headroom.before or headroom.after
         else None,

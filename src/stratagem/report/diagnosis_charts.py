@@ -37,8 +37,12 @@ class Change:
 
 def overview(named: Sequence[tuple[str, Terms]]) -> Spec:
     """The terms of every comparison, side by side."""
+    known = [
+        (name, terms, {part: n for part, n in terms.terms.items() if n.value is not None or n.bounds})
+        for name, terms in named
+    ]
     return charts.split(
-        [(_label(name, terms), terms.terms) for name, terms in named],
+        [(_label(name, terms), some or terms.terms) for name, terms, some in known],
         "points of accuracy gained",
         legend=False,
     )
@@ -48,7 +52,7 @@ def path(steps: Sequence[Step]) -> Spec:
     """The terms of every step between checkpoints; where these are many, their sums so far."""
     if len(steps) <= MOST_BARS:
         named = [(_label(terms.title, terms), terms.terms) for terms in map(terms_of, steps)]
-        return charts.split(named, "points of accuracy gained in the step", legend=False)
+        return charts.split(named, "points of accuracy gained from one to the next", legend=False)
     rows: Rows = []
     sums = dict.fromkeys(TERMS, 0.0)
     for at, step in enumerate(steps):
@@ -59,7 +63,7 @@ def path(steps: Sequence[Step]) -> Spec:
             row = {"at": at + 1, "checkpoint": short(step.after, 20), "term": title}
             rows.append({**row, "value": round(sums[term], 2), "middle": "yes" if shown.bounds else "no"})
     base = alt.Chart(charts.data(rows)).encode(
-        x=alt.X("at:Q", title="step").axis(tickMinStep=1, grid=False),
+        x=alt.X("at:Q", title="checkpoints, in order").axis(tickMinStep=1, grid=False),
         y=alt.Y("value:Q", title="points of accuracy gained so far"),
         color=alt.Color("term:N", legend=None, scale=charts.term_scale()),
         tooltip=[
@@ -259,6 +263,10 @@ def _percent(x: float | None) -> float | None:
 
 
 def _label(name: str, terms: Terms) -> str:
+    return run_label(name, terms.gain.value)
+
+
+def run_label(name: str, gain: float | None) -> str:
     """A name in lines of some 20 characters, its gain below."""
     clean = short(name.replace("|", "¦"), 48)
     pieces = re.split(r"(?<=[\s/_.-])", clean)
@@ -268,4 +276,4 @@ def _label(name: str, terms: Terms) -> str:
             lines.append("")
         lines[-1] += piece
     shown = [short(line.strip(), 22) for line in lines]
-    return "|".join([*shown[:4], f"gain {signed(terms.gain.value)}"])
+    return "|".join([*shown[:4], f"gain {signed(gain)}"])

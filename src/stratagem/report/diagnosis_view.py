@@ -8,12 +8,15 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from stratagem.decomposition.flips import Flips
+from stratagem.decomposition.leading import Leading, leading, level_in_words
 from stratagem.decomposition.parts import ByProblem
 from stratagem.decomposition.path import Step
-from stratagem.records import Stratum, part_of
+from stratagem.records import Estimate, Stratum, part_of
 from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
 from stratagem.report.view import TERMS, orders
 from stratagem.result import Comparison, Findings, LabelError
+from stratagem.verdict.wording import apart as apart_lengths
 
 LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
 # What would act on the text around it, or hide: controls but line feed and tab, and overrides of direction.
@@ -53,20 +56,25 @@ def shown(findings: Findings) -> Findings:
     Sentences and warnings keep the full names.
     """
     safe = msgspec.convert(tidy(msgspec.to_builtins(part_of(findings, Findings))), Findings)
-    steps = () if safe.path is None else safe.path.steps
-    names = dict.fromkeys(side.name for side in safe.sides)
-    names |= dict.fromkeys(name for pair in (*safe.comparisons, *steps) for name in (pair.before, pair.after))
-    called = apart(list(names))
+    names = called(safe)
 
     def renamed(pair: Pair) -> Pair:
-        return msgspec.structs.replace(pair, before=called[pair.before], after=called[pair.after])
+        return msgspec.structs.replace(pair, before=names[pair.before], after=names[pair.after])
 
     return msgspec.structs.replace(
         safe,
-        sides=tuple(msgspec.structs.replace(side, name=called[side.name]) for side in safe.sides),
+        sides=tuple(msgspec.structs.replace(side, name=names[side.name]) for side in safe.sides),
         comparisons=tuple(map(renamed, safe.comparisons)),
-        path=safe.path and msgspec.structs.replace(safe.path, steps=tuple(map(renamed, steps))),
+        path=safe.path and msgspec.structs.replace(safe.path, steps=tuple(map(renamed, safe.path.steps))),
     )
+
+
+def called(findings: Findings) -> dict[str, str]:
+    """What a page calls each side and each checkpoint, by its name that is safe to show."""
+    steps = () if findings.path is None else findings.path.steps
+    names = [side.name for side in findings.sides]
+    names += [name for pair in (*findings.comparisons, *steps) for name in (pair.before, pair.after)]
+    return apart(tidy(list(dict.fromkeys(names))))
 
 
 def apart(names: list[str]) -> dict[str, str]:
@@ -121,6 +129,23 @@ class Entry:
         return f"{self.before} → {self.after}"
 
     @property
+    def level(self) -> Leading:
+        """The level that the sentence rests on, with the parts there."""
+        return leading(self.result)
+
+    @property
+    def levels(self) -> list[Terms]:
+        """The terms at the level of the sentence, then, where that is the problem, by stratum."""
+        x = self.level
+        if x.new_strategy is not None:
+            return [self.terms]
+        parts = {"selection": number(x.choice), "improvement": number(x.improvement)}
+        first = Terms(
+            f"{self.title}, {x.way}", self.terms.gain, {**parts, "new_strategy": number(None)}, self.result
+        )
+        return [first, terms_of(self.result, f"{self.title}, {level_in_words(self.result.by)}")]
+
+    @property
     def sentence(self) -> str:
         return "No verdict was reached." if self.result.verdict is None else self.result.verdict.sentence
 
@@ -133,9 +158,32 @@ class Entry:
         return () if self.result.verdict is None else self.result.verdict.evidence
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """The pieces of evidence that stand beside the sentence."""
+        return () if self.result.verdict is None else self.result.verdict.key
+
+    @property
+    def why(self) -> str:
+        """Why this is next, in one sentence."""
+        return headline(self.evidence[0])[0] if self.evidence else ""
+
+    @property
+    def aim(self) -> str:
+        """How much the next action needs, and where it applies."""
+        return "" if self.result.verdict is None else self.result.verdict.aim
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """What stands on the first screen neither by itself nor in the sentence."""
+        return tuple(line for line in self.evidence if line not in (self.why, *self.key))
+
+    @property
     def headline(self) -> tuple[str, str]:
-        """What is said first, and the rest of it."""
-        return headline(self.sentence)
+        """What is said first, and the rest of it without the pieces of evidence that stand beside it."""
+        first, rest = headline(self.sentence)
+        for line in self.key:
+            rest = rest.replace(line, "")
+        return first, " ".join(rest.split())
 
     @property
     def orders(self) -> list[tuple[str, dict[str, Number]]]:
@@ -194,13 +242,17 @@ def headline(sentence: str) -> tuple[str, str]:
     return first, rest
 
 
-def notes(entry: Entry) -> list[str]:
-    """What has to be said beside a gain."""
+def notes(entry: Entry, evidence: bool = False) -> list[str]:
+    """What has to be said beside a gain.
+
+    Args:
+        evidence: whether the verdict's evidence and the flips stand beside it too: then what they say is left out.
+    """
     result = entry.result
     lines = [f"Strata by {', '.join(result.by)}." if result.by else "All problems as one stratum."]
     if not result.paired:
         lines.append("The problems before are not those after: strata are compared in their place.")
-    if result.by_problem.lead is not None:
+    if result.by_problem.lead is not None and not evidence:
         some = f"{plain(result.by_problem.with_4)} of {plain(result.problems)}"
         lines.append(
             f"By problem: {_in_two(result.by_problem)}; {some} problems have 4 responses on both sides."
@@ -210,9 +262,11 @@ def notes(entry: Entry) -> list[str]:
             f"{percent(share)}% of responses follow a strategy that the other side does not use there{_bounds(result)}."
         )
     first, last = finite(result.length_before), finite(result.length_after)
-    if first and last is not None:
-        lengths = f"{plain(round(first))} → {plain(round(last))}"
+    if first and last is not None and not evidence:
+        lengths = " → ".join(apart_lengths(first, last))
         lines.append(f"Mean length of a response: {lengths} ({signed(last / first - 1, 0)}%).")
+    if result.flips is not None and not evidence:
+        lines.append(_flips(result.flips))
     if result.left_out_before or result.left_out_after:
         which = "of one side only" if result.paired else "of strata without two problems on either side"
         left = f"{plain(result.left_out_before)} before, {plain(result.left_out_after)} after"
@@ -228,6 +282,16 @@ def _in_two(split: ByProblem) -> str:
     return ", ".join(f"{name} {signed(term.value)} {signed_interval(term)}" for name, term in parts.items())
 
 
+def _flips(flips: Flips) -> str:
+    became = f"{_rate(flips.wrong_to_right)} became right, {_rate(flips.right_to_wrong)} wrong"
+    problems = f"{plain(flips.better)} problems are right more often, {plain(flips.worse)} less often"
+    return f"Of responses to the same problem, paired, {became}; {problems}."
+
+
+def _rate(estimate: Estimate) -> str:
+    return f"{percent(number(estimate).value)}%"
+
+
 def _bounds(result: Comparison) -> str:
     """How large the shares of strategies that a side does not use may still be: by the strata's problems."""
     bounds = [row.bound for row in result.unsupported]
@@ -240,6 +304,8 @@ def _bounds(result: Comparison) -> str:
 def robustness_text(entry: Entry) -> str:
     """Under how many other groupings of the strategies the same part leads."""
     result, changes, lead = entry.result, entry.result.robustness, entry.result.lead
+    if lead is None:
+        return ""
     if not result.paired:
         return (
             "Other groupings of the strategies are tried only where the problems are the same on both sides."

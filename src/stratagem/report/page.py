@@ -37,6 +37,7 @@ def render(
     kept: Charts,
     scripts: Sequence[str] = (),
     package: str = "stratagem.report",
+    draws: bool = True,
 ) -> str:
     """A page as HTML text, without any link to another file.
 
@@ -48,9 +49,11 @@ def render(
         kept: the charts that the context places.
         scripts: templates of scripts beside those that draw the charts.
         package: whose templates; those of this one are there too.
+        draws: whether there are charts, now or later; a page of tables needs no scripts.
     """
     environment = _environment(package)
-    sources = [bundle(), *(environment.get_template(name).render() for name in ("page.js", *scripts))]
+    drawing = (bundle(), environment.get_template("page.js").render()) if draws else ()
+    sources = [*drawing, *(environment.get_template(name).render() for name in scripts)]
     shared: dict[str, Any] = {
         "scripts": sources,
         "hashes": [_integrity(source) for source in sources],

@@ -9,6 +9,7 @@ import polars as pl
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED
 from stratagem.report import charts, format, frames, page, traces, view
+from stratagem.report import curves as curves_of_file
 from stratagem.report.format import finite
 from stratagem.report.page import Charts, Placed
 from stratagem.study_result import Summary
@@ -45,6 +46,7 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
     context: dict[str, Any] = {
         "summary": summary,
         "task": task.about,
+        "unit": task.unit,
         "facts": _facts(summary),
         "note": view.one_run_note(summary),
         "notes": view.notes(summary),
@@ -61,11 +63,12 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         )
         if gains
         else None,
-        "strata": _strata(kept, gains, domain, kinds) if "strata" in figures else None,
-        "training": _training(kept, curves, finite(summary.chance), kinds, colours)
+        "strata": _strata(kept, gains, domain, kinds, task.unit) if "strata" in figures else None,
+        "training": _training(kept, curves, finite(summary.chance), kinds, colours, task.unit)
         if "training" in figures
         else None,
         "health": _health(kept, metrics),
+        "curves": curves_of_file.panels(kept, summary),
         "errors": _errors(kept, rollouts, arms, kinds) if "errors" in figures else None,
         "attempts": _attempts(kept, rollouts, summary) if "attempts" in figures else None,
         "traces": _traces(rollouts, gains, kinds, task.guesses) if "traces" in figures else None,
@@ -86,14 +89,16 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _strata(
-    kept: Charts, gains: list[view.Gain], domain: tuple[float, float], kinds: list[str]
+    kept: Charts, gains: list[view.Gain], domain: tuple[float, float], kinds: list[str], unit: str
 ) -> list[dict[str, Any]]:
     runs: list[dict[str, Any]] = []
     for gain in gains:
         there = {row.stratum.get("kind") for row in gain.result.strata}
         panels = [
             kept.add(
-                charts.strata(gain, kind, domain), f"{gain.cell}, {kind}: terms by number of steps", kind
+                charts.strata(gain, kind, domain, unit),
+                f"{gain.cell}, {kind}: terms by number of {unit}",
+                kind,
             )
             for kind in kinds
             if kind in there
@@ -104,7 +109,12 @@ def _strata(
 
 
 def _training(
-    kept: Charts, curves: pl.DataFrame, chance: float | None, kinds: list[str], colours: dict[str, str]
+    kept: Charts,
+    curves: pl.DataFrame,
+    chance: float | None,
+    kinds: list[str],
+    colours: dict[str, str],
+    unit: str,
 ) -> list[dict[str, Any]]:
     runs: list[dict[str, Any]] = []
     for cell in curves["cell"].unique(maintain_order=True):
@@ -115,9 +125,9 @@ def _training(
         reward: list[Placed] = []
         shares: list[Placed] = []
         for kind in _among(kinds, mine):
-            spec = charts.rates(frames.reward_rates(mine, cell, kind), "difficulty", steps, chance)
+            spec = charts.rates(frames.reward_rates(mine, cell, kind), "difficulty", steps, chance, unit)
             reward.append(
-                kept.add(spec, f"{cell}: reward on {kind} over updates, by steps", f"reward, {kind}")
+                kept.add(spec, f"{cell}: reward on {kind} over updates, by {unit}", f"reward, {kind}")
             )
             if len(used) > 1:  # one strategy alone is a flat line: said in words
                 spec = charts.rates(frames.strategy_rates(mine, cell, kind), "strategy", strategies)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from stratagem.decomposition.path import Path
 from stratagem.report import diagnosis_view as shown
+from stratagem.report import runs as shown_runs
 from stratagem.report import view
 from stratagem.report.format import (
     MISSING,
@@ -26,8 +27,10 @@ from stratagem.report.format import (
     signed,
     signed_interval,
 )
-from stratagem.result import Findings, SideFacts
+from stratagem.report.visible_view import in_words
+from stratagem.result import Findings, Runs, SideFacts
 from stratagem.study_result import Summary
+from stratagem.tasks import make_task
 
 STYLES = {"upheld": "green", "refuted": "red", "undecided": "yellow"}
 WIDTH = 80
@@ -41,6 +44,12 @@ def show(summary: Summary, console: Console) -> None:
         console.print(what, width=width, highlight=False)
 
     put(Text(summary.answer, style="bold"))
+    put(
+        Text(
+            " ".join([make_task(summary.task).about, *([summary.about] if summary.about else [])]),
+            style="dim",
+        )
+    )
     put()
     beside = ", and the study's" if summary.study else ""
     put(Text(f"Accuracy in % with 95% intervals{beside}", style="dim"))
@@ -72,6 +81,15 @@ def show(summary: Summary, console: Console) -> None:
             style="dim",
         )
     )
+
+
+def show_claims(name: str, summary: Summary, console: Console) -> None:
+    """Prints a study's claims alone, as one of several."""
+    put = _printer(console)
+    put(Text.assemble((name, "bold"), f"  {summary.question}"))
+    for claim in view.claims(summary):
+        put(_claim(claim))
+    put()
 
 
 def _grid(*columns: str, fold: bool = False) -> Table:
@@ -173,9 +191,16 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
         for text in (shown.sensitivity_text(error), shown.corrected_text(error)):
             if text:
                 put(Text(text, style="dim"))
+    if entries and (said := in_words(findings)):
+        put(Text(f"Without names of strategies: {' '.join(said)}", style="dim"))
     if findings.path is not None and len(findings.path.steps) > 1:
         put()
-        put(Text("Step by step in points, the mean of selecting first and improving first", style="dim"))
+        put(
+            Text(
+                "From one checkpoint to the next in points, the mean of selecting first and improving first",
+                style="dim",
+            )
+        )
         put(_steps(findings.path))
         put(Text(shown.path_note(findings), style="dim"))
     for entry in start[1:]:
@@ -189,6 +214,31 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
     put()
     for side in findings.sides:
         put(Text(_read(side), style="dim"))
+
+
+def show_runs(runs: Runs, console: Console) -> None:
+    """Prints several runs, a line each, then what each needs next."""
+    put = _printer(console)
+    put(Text(shown_runs.headline(runs), style="bold"))
+    put()
+    put(Text("Gain in points and its parts, with intervals", style="dim"))
+    table = _grid("", "Gain", "Choice", "Improvement", "Larger", fold=True)
+    for run in runs.runs:
+        numbers = [_term(number(part)) for part in (run.gain, run.choice, run.improvement)]
+        table.add_row(shown.seen(run.name), *numbers, Text(shown_runs.larger(run)))
+    put(table)
+    put(Text(shown_runs.LEVELS, style="dim"))
+    for run in runs.runs:
+        put()
+        put(Text.assemble((f"{shown.seen(run.name)}: ", "bold"), shown.seen(run.sentence)))
+        if run.action is not None:
+            put(
+                Text.assemble(
+                    ("Next: ", "bold"),
+                    (run.action, "bold green"),
+                    f". {shown.seen(run.aim)}".rstrip(),
+                )
+            )
 
 
 def show_survey(survey: dict[str, Any], console: Console) -> None:
@@ -280,13 +330,16 @@ def _printer(console: Console) -> Callable[..., None]:
 def _next(entry: shown.Entry, put: Callable[..., None], brief: bool = False) -> None:
     if entry.action is None:
         return
-    first = entry.evidence[0] if entry.evidence else ""
+    said = entry.sentence
+    reasons = [] if brief else [line for line in (entry.why, entry.aim) if line and line not in said]
     put(
         Text.assemble(
-            ("Next: ", "bold"), (entry.action, "bold green"), "" if not first or brief else f". {first}"
+            ("Next: ", "bold"),
+            (entry.action, "bold green"),
+            ". ".join(["", " ".join(reasons)] if reasons else []),
         )
     )
-    for line in () if brief else entry.evidence[1:]:
+    for line in () if brief else (line for line in entry.key if line not in said):
         row = Table.grid(padding=(0, 1))
         row.add_row("-", Text(line, style="dim"))
         put(row)
@@ -318,7 +371,7 @@ def _steps(path: Path) -> Table:
             *_numbers(shown.terms_of(step)),
             end_section=i + 1 == len(path.steps),
         )
-    table.add_row("all steps", *_numbers(shown.terms_of(path.along)))
+    table.add_row("all together", *_numbers(shown.terms_of(path.along)))
     return table
 
 

@@ -62,6 +62,7 @@ class Log:
         extra: names of further columns.
         counts_only: whether there are counts in place of completions.
         notes: what there is to say of how it is read.
+        taken: what is taken as prompt, response and problem, in words, where no column is named for it.
         facts: what the log says of how it was sampled, such as ``{"temperature": {"0.6"}}``.
         declared: what the log says of itself; None where it says nothing.
         left_out: records that gave no row, counted by reason, while and after `batches` runs.
@@ -82,6 +83,7 @@ class Log:
         told: Mapping[str, str],
     ) -> None:
         self.format = reader.name
+        self.taken = reader.taken
         self.files = tuple(source.name for source, _ in sources)
         self.skipped = tuple(skipped)
         self.score_names = columns.scores
@@ -130,10 +132,14 @@ class Log:
             yield from begun[1]
             return
         self.left_out, self.examples, self.lost = Counter(), [], Counter()
-        if self.counts_only or self._reader.plan is None:  # a harness's own reader knows what a line is
-            yield from self._joined()
-            return
-        repeats = Repeats(self.score_names, "sample" in self.options.columns)
+        names, reader = self.schema, self._reader
+        repeats = Repeats(
+            self.score_names,
+            numbered=reader.numbered if reader.plan is None else "sample" in self.options.columns,
+            name=next((name for name in reader.names_response if name in names), None),
+            beside=[name for name in reader.beside if name in names],
+            counts=self.counts_only,
+        )
         for batch in self._joined():
             new = repeats.kept(batch)
             self.repeated = repeats.dropped

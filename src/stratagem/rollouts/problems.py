@@ -71,25 +71,34 @@ def _named(columns: Sequence[str]) -> pl.Expr:
     return pl.concat_str(parts, separator=" / ")
 
 
+def ids_doubt(problems: pl.DataFrame) -> str | None:
+    """Why ids are none: more than a tenth of them stand for several prompts, as ids that restart do.
+
+    Args:
+        problems: of one log, as `problem_rows` gives them.
+    """
+    named = problems.filter("has_id").select("problem_id", "by_normalised").drop_nulls().unique()
+    times = named.group_by("problem_id").len()["len"]
+    several = int((times > 1).sum())
+    return f"{several} of {times.len()} ids stand for several prompts" if 10 * several > times.len() else None
+
+
 def check_ids(name: str, problems: pl.DataFrame, method: str) -> None:
-    """See that an id stands for one problem, but for a tenth of them: ids that restart would merge problems.
+    """See that an id stands for one problem: ids that restart would merge problems.
 
     Args:
         name: of the log.
         problems: as `problem_rows` gives them.
+        method: as of `join`; whoever names one says what a problem is.
 
     Raises:
         StratagemError: ids stand for several prompts.
     """
-    if method not in ("auto", NONE):
-        return
-    named = problems.filter("has_id").select("problem_id", "by_normalised").drop_nulls().unique()
-    times = named.group_by("problem_id").len()["len"]
-    several = int((times > 1).sum())
-    if 10 * several > times.len():
+    doubt = ids_doubt(problems) if method in ("auto", NONE) else None
+    if doubt is not None:
         raise StratagemError(
-            f"{name}: {several} of {times.len()} ids stand for several prompts: name what tells problems apart with "
-            "--join COLUMN,… (such as dataset,id), or take --join prompt; --join id if an id is one problem anyway"
+            f"{name}: {doubt}: name what tells problems apart with --join COLUMN,… (such as dataset,id), or take "
+            "--join prompt; --join id if an id is one problem anyway"
         )
 
 

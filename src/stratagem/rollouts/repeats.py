@@ -1,7 +1,8 @@
 """Responses that a log holds again: a resumed run wrote rows anew, shards were merged twice, each filter has its rows.
 
-That a text occurs twice says nothing: samples of one problem may be alike. A response is there again where its number
-among the samples is too, or where a whole block of rows is, in the same order: of several problems, with long texts.
+That a text occurs twice says nothing: samples of one problem may be alike. A response is there again where what the log
+calls it is (the id of a sample), where its number among the samples is too, or where a whole block of rows is, in the
+same order: of several problems, with long texts.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ BLOCK_PROBLEMS = 2
 DISTANCES = 4  # how far back a block may lie: so many of the likeliest distances are tried
 MOST_HELD = 50_000  # rows that may be the start of a block and wait for what follows
 KEYS = ("id", "prompt", "checkpoint", "sample", "completion")
+KINDS = ("split", "mode")  # where a log has them: a greedy response may be a sampled one to the letter
+COUNT_KEYS = ("id", "prompt", "checkpoint", "sample")  # of a log without texts, whose grades are counts
+COUNTS = ("count_n", "count_c")
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
 
@@ -58,15 +62,28 @@ class Repeats:
     Args:
         scores: the columns of scores.
         numbered: whether `sample` is the log's own number of a response, and not its place in a list.
+        name: the column in which the log names each response, where it has one; then nothing else tells.
+        beside: columns that tell rows of one response apart, such as the filter that each has a row for.
+        counts: the log holds counts of attempts and no texts; only numbers of samples tell what is there again.
 
     Attributes:
         dropped: how many rows were there before.
     """
 
-    def __init__(self, scores: Sequence[str], numbered: bool) -> None:
+    def __init__(
+        self,
+        scores: Sequence[str],
+        numbered: bool,
+        name: str | None = None,
+        beside: Sequence[str] = (),
+        counts: bool = False,
+    ) -> None:
         self.dropped = 0
         self._numbered = numbered
-        self._scores = list(scores)
+        self._name = name
+        self._keys = [*(COUNT_KEYS if counts else KEYS if name is None else (name,)), *beside]
+        self._blocks = not counts and name is None
+        self._scores = list(COUNTS if counts else scores)
         self._seen = Seen()
         self._lines = np.zeros(
             (2, 1 << 16), np.uint64
@@ -86,7 +103,8 @@ class Repeats:
             self._held = None
         if batch.is_empty():
             return batch
-        texts = batch.select(KEYS).hash_rows().to_numpy()
+        kinds = (name for name in KINDS if name in batch.columns)
+        texts = batch.select(*self._keys, *kinds).hash_rows().to_numpy()
         order = np.argsort(texts)
         ordered = texts[order]
         new_h = np.concatenate([[True], ordered[1:] != ordered[:-1]])
@@ -97,9 +115,10 @@ class Repeats:
             return batch
         first = self._first(np.argsort(texts, kind="stable"), new_h, before_h)
         seen = first >= 0
-        again = seen & (batch["sample"].is_not_null() & _long(batch) & self._numbered).to_numpy()
+        again = seen & self._told(batch).to_numpy()
         line = np.concatenate([self._lines[0, : self._count], texts])
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], seen, [False]]).astype(np.int8)))
+        runs = seen if self._blocks else np.zeros_like(seen)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], runs, [False]]).astype(np.int8)))
         end = batch.height
         for start, stop in edges.reshape(-1, 2).tolist():
             goes_on = start == 0 and self._inside
@@ -122,6 +141,13 @@ class Repeats:
             self._check_scores(batch.filter(again), texts[again])
             self.dropped += int(again.sum())
         return new
+
+    def _told(self, batch: pl.DataFrame) -> pl.Series:
+        """Whether a row says itself which response it is."""
+        if self._name is not None:
+            return batch[self._name].is_not_null()
+        known = batch["sample"].is_not_null() & self._numbered
+        return known & _long(batch) if self._blocks else known
 
     def rest(self, schema: pl.Schema) -> pl.DataFrame:
         """What was held back, once there is no more to come."""

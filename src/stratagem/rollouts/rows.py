@@ -1,4 +1,5 @@
-"""Which rows of a log are taken: those of a condition, and never those of training beside those of evaluations."""
+"""Which rows of a log are taken: those of a condition, and never those of training beside those of evaluations, or
+sampled responses beside greedy ones."""
 
 from __future__ import annotations
 
@@ -13,21 +14,22 @@ from stratagem.rollouts.log import Log
 from stratagem.rollouts.overwritten import Prompts, check_folders
 from stratagem.rollouts.readers import trl, verl
 
-SPLIT, TRAINING = "split", "train"
+# Columns by which rows are never mixed: the value that alone is taken where it occurs, and what such rows are called.
+APART = {"split": ("train", "responses of training"), "mode": ("sampled", "sampled responses")}
 NUMBER = "response_number"  # of a response of training, among all so far, as `integrations.trl` writes it
 MAX_CHECKPOINTS = 1_000
 
 
 @dataclass
 class Rows:
-    """Takes rows of a log's batches. Where rows say their split, some of them training's, only those are taken, unless
-    the condition speaks of `split`.
+    """Takes rows of a log's batches. Where rows say their split, some of them training's, only those are taken, and
+    sampled responses alone where some are greedy, unless the condition speaks of that column.
 
     Attributes:
         name: what the log is called in messages.
         whole: columns of text that hold whole numbers, which the condition takes as such.
-        training: whether only the rows of training are taken.
-        splits: rows by split that were not taken for this reason, so far.
+        apart: columns of `APART` that the log has, and whether their value there is the only one taken.
+        left: rows by column and value that were not taken for this reason, so far.
         checkpoints: those of the rows that were taken, about a thousand at most.
         prompts: of a log that may hold evaluations without saying so; else None.
         seen, made: how many responses were taken, and the largest number that one of them has.
@@ -37,9 +39,8 @@ class Rows:
     where: pl.Expr | None
     aliases: dict[str, str]
     whole: tuple[str, ...]
-    training: bool
-    by_split: bool
-    splits: Counter[str] = field(default_factory=Counter[str])
+    apart: dict[str, bool]
+    left: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     checkpoints: set[str] = field(default_factory=set[str])
 
     prompts: Prompts | None = None
@@ -48,7 +49,7 @@ class Rows:
 
     def forget(self) -> None:
         """Begin anew: the log is read from its start."""
-        self.splits.clear()
+        self.left.clear()
         self.checkpoints.clear()
         self.prompts = None if self.prompts is None else Prompts()
         self.seen = self.made = 0
@@ -61,8 +62,8 @@ class Rows:
         """
         if self.where is not None:
             batch = self._fitting(batch, self.where)
-        if self.by_split:
-            batch = self._of_training(batch)
+        for column, chosen in self.apart.items():
+            batch = self._unmixed(batch, column, chosen)
         if self.prompts is not None:
             self.prompts.add(batch)
         if NUMBER in batch.columns:
@@ -71,14 +72,16 @@ class Rows:
             self.checkpoints.update(batch["checkpoint"].drop_nulls().unique().head(MAX_CHECKPOINTS))
         return batch
 
-    def _of_training(self, batch: pl.DataFrame) -> pl.DataFrame:
-        other = (pl.col(SPLIT) != TRAINING).fill_null(False)
-        if self.training:
-            self.splits.update(dict(batch.filter(other)[SPLIT].value_counts().iter_rows()))
+    def _unmixed(self, batch: pl.DataFrame, column: str, chosen: bool) -> pl.DataFrame:
+        taken, called = APART[column]
+        other = (pl.col(column) != taken).fill_null(False)
+        if chosen:
+            rows = batch.filter(other)[column].value_counts()
+            self.left.update({(column, value): n for value, n in rows.iter_rows()})
             return batch.filter(~other)
-        if (batch[SPLIT] == TRAINING).any():
+        if (batch[column] == taken).any():
             raise StratagemError(
-                f"{self.name}: holds responses of training and of other splits: choose with --where \"split = 'train'\""
+                f"{self.name}: holds {called} and others: choose with --where \"{column} = '{taken}'\""
             )
         return batch
 
@@ -97,12 +100,12 @@ class Rows:
                 "its table of training; leave them out with --where, or keep all responses with Live(write=FOLDER)"
             ]
         notes: list[str] = []
-        if self.splits:
-            first = min(self.splits)
-            counts = ", ".join(f"{n:,} of {split!r}" for split, n in sorted(self.splits.items()))
+        for column in dict.fromkeys(column for column, _ in self.left):
+            rows = {value: n for (of, value), n in self.left.items() if of == column}
+            counts = ", ".join(f"{n:,} of {value!r}" for value, n in sorted(rows.items()))
             notes.append(
-                f"{self.name}: responses of training alone are read, and not {counts}; these are read with "
-                f"--where \"split = '{first}'\""
+                f"{self.name}: {APART[column][1]} alone are read, and not {counts}; these are read with "
+                f"--where \"{column} = '{min(rows)}'\""
             )
         if self.where is None and self.made > self.seen:
             notes.append(
@@ -135,11 +138,14 @@ def rows_of(log: Log, first: pl.DataFrame, where: str | None, name: str) -> Rows
     expression = None
     if where is not None:
         expression = condition(where, _seen(first, aliases, whole).schema, "--where")
-    spoken = expression is not None and SPLIT in expression.meta.root_names()
-    by_split = first.schema.get(SPLIT) == pl.String() and not spoken
-    training = by_split and bool((first[SPLIT] == TRAINING).any())
-    rows = Rows(name, expression, aliases, whole, training, by_split)
-    if log.format == trl.NAME and SPLIT not in first.columns:
+    spoken = () if expression is None else expression.meta.root_names()
+    apart = {
+        column: bool((first[column] == taken).any())
+        for column, (taken, _) in APART.items()
+        if first.schema.get(column) == pl.String() and column not in spoken
+    }
+    rows = Rows(name, expression, aliases, whole, apart)
+    if log.format == trl.NAME and "split" not in first.columns:
         rows.prompts = Prompts()
     return rows
 

@@ -13,8 +13,8 @@ import math
 from collections.abc import Sequence
 
 from stratagem.records import Estimate, points
+from stratagem.studies.form import Claim, Part
 from stratagem.studies.quantities import Quantity, Source
-from stratagem.studies.study import Claim, Part
 from stratagem.study_result import ClaimResult, Verdict
 from stratagem.study_result import Part as PartResult
 

@@ -9,16 +9,17 @@ within a factor of two.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from graphlib import TopologicalSorter
 
-from stratagem.settings import BaseConfig, GRPOConfig, RolloutConfig, SFTConfig, StageConfig
+from stratagem.settings import BaseConfig, GRPOConfig, RolloutConfig, SFTConfig, StageConfig, ValidationConfig
 from stratagem.studies.graph import Job
 from stratagem.tasks import make_task
 
 # Seconds per word of a response, or per token of a base's batch, at 100 GFLOP/s; and per process, which has to start.
 BASE, SFT, RL, ROLLOUT, START = 5e-5, 1.06e-4, 6.3e-5, 3.2e-5, 1.0
 REFERENCE = 100e9
+REPORT = 16.0  # a study's tables, gains, claims and page
 
 
 def cost(config: StageConfig) -> float:
@@ -34,18 +35,27 @@ def cost(config: StageConfig) -> float:
             return config.updates * config.batch * config.group * words * RL * (1 + config.inner) / 2
         case RolloutConfig():
             return config.size * (config.samples + config.greedy) * words * ROLLOUT
+        case ValidationConfig():  # forward alone: a third of training
+            return config.size * words * SFT / 3
 
 
-def seconds(jobs: Sequence[Job], workers: int, speed: float, everything: bool = False) -> float:
+def seconds(
+    jobs: Sequence[Job],
+    workers: int,
+    speed: float,
+    everything: bool = False,
+    taken: Container[str] = frozenset(),
+) -> float:
     """What the jobs that are not done, or all of them, will take with `workers` side by side.
 
     Args:
         speed: products of this machine, FLOP/s of one thread.
+        taken: addresses of what another study beside this one has made, or will have: that costs nothing.
     """
     left = {
         job.name: START + cost(job.config) * REFERENCE / speed
         for job in jobs
-        if everything or not job.out.exists()
+        if job.address not in taken and (everything or not job.out.exists())
     }
     chains: dict[str, float] = {}
     by_name = {job.name: job for job in jobs}

@@ -27,7 +27,7 @@ class Job:
     """
 
     name: str
-    stage: Literal["base", "sft", "rl", "rollout"]
+    stage: Literal["base", "sft", "rl", "rollout", "validation"]
     config: Any
     out: Path
     model: Path | None = None

@@ -13,7 +13,7 @@ from stratagem.studies.graph import Job
 from stratagem.studies.study import Study
 from stratagem.workspace import CONFIG, differs, essence, plain, read_json
 
-ORDER = ("base", "sft", "rl", "rollout")
+ORDER = ("base", "sft", "rl", "rollout", "validation")
 BASE = "base"
 FREE = ("checkpoint",)  # of a rollout: a study calls its arms as it likes
 
@@ -27,6 +27,11 @@ def rollouts_of(home: Path, study: Study, arm: str, evaluation: str, force: str 
     folder = study.tree[arm].folder
     place = "rollouts" if evaluation == study.main else f"rollouts_{content_id(evaluation)[:6]}"
     return home / place / (folder if force is None else f"{folder}_{force}")
+
+
+def validation_of(home: Path, study: Study, arm: str) -> Path:
+    """Where an arm's cross-entropies lie."""
+    return home / "validation" / study.tree[arm].folder
 
 
 def plan(
@@ -80,6 +85,9 @@ def plan(
                         source,
                         f"{arm.name} {replicate}",
                     )
+            if (validation := study.validated(arm)) is not None:
+                place, trained = validation_of(home, study, arm.name), f"{arm.name} {replicate}"
+                add(f"validate {trained}", "validation", validation, place, home / arm.folder, trained)
     return sorted(jobs, key=lambda job: (ORDER.index(job.stage), -cost(job.config)))
 
 
@@ -99,26 +107,39 @@ def refuse_others(jobs: list[Job], fingerprint: str, inputs: dict[str, Any]) -> 
         StratagemError: one was made with other settings.
     """
     for job in jobs:
-        path = job.out / CONFIG
-        if not path.is_file():
-            continue
-        settings = {name: value for name, value in recorded(job.config).items() if name not in FREE}
-        if job.model is not None and not job.needs:  # trained from the study's first model
-            settings |= {"model": fingerprint} | inputs
-        usual, version = defaults(job.config, inputs), version_of(job.stage, inputs)
-        if different := differs(read_json(path), job.stage, version, settings, usual, modern, partly=True):
+        if different := difference(job, job.out, fingerprint, inputs):
             raise StratagemError(
                 f"{job.out}: made with other settings ({different}); choose another --out or remove it"
             )
 
 
-def elsewhere(out: Path, stages: str) -> dict[str, Path]:
-    """Finished folders of the studies beside this one, by their addresses."""
+def difference(job: Job, folder: Path, fingerprint: str, inputs: dict[str, Any]) -> str:
+    """The first setting in which a folder is not what a job makes, in words; empty where there is none or no folder."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return ""
+    settings = {name: value for name, value in recorded(job.config).items() if name not in FREE}
+    if job.model is not None and not job.needs:  # trained from the study's first model
+        settings |= {"model": fingerprint} | inputs
+    usual, version = defaults(job.config, inputs), version_of(job.stage, inputs)
+    return differs(read_json(path), job.stage, version, settings, usual, modern, partly=True)
+
+
+def elsewhere(
+    jobs: list[Job], out: Path, stages: str, fingerprint: str, inputs: dict[str, Any]
+) -> dict[str, Path]:
+    """Finished folders of the studies beside this one that hold what jobs of it make, by their addresses.
+
+    Their settings are compared too, since a list of addresses may be of an older version, whose addresses left
+    something out.
+    """
     finished: dict[str, Path] = {}
+    wanted = {job.address: job for job in jobs}
     for listed in siblings(out, stages):
         for address, place in read_json(listed).items():
             folder = listed.parent / place
-            if folder.is_dir():
+            job = wanted.get(address)
+            if job is not None and folder.is_dir() and not difference(job, folder, fingerprint, inputs):
                 finished[address] = folder
     return finished
 

@@ -3,14 +3,16 @@
     accuracy('FB/RL(6-9)') - accuracy('B/RL(6-9)')            pass@1, on all problems
     accuracy('B/RL(6-9)', 'inversion')                        on one kind
     accuracy('B/RL(6-9)', on='long')                          of another evaluation than the first
+    accuracy('B/RL(6-9)', 'inversion', at='end')              in training: the reward at the start or the end of its RL
     selection('FB/RL(2-5)')                                   a term of the gain over the arm that it starts from
     gap('FB/RL(2-5)')                                         |selection| - |improvement|
-    share('FB/RL(6-9)', 'forward', 'inversion')               how often a strategy is used
+    share('FB/RL(6-9)', 'forward', 'inversion')               how often a strategy is used; at='end' as above
     forced('FB/SFT', 'backward', 'inversion')                 accuracy where a strategy is forced
+    loss('FB/SFT')                                            cross-entropy on held-out demonstrations, nats a token
     chance + 8                                                the accuracy of a guess; numbers are percentage points
 
-With + and -, and numbers. With one replicate an interval covers the choice of problems; with several it is a t interval
-over replicates.
+With + and -, and numbers. With one replicate an interval covers the choice of problems (of updates, where training is
+meant, since each has problems of its own); with several it is a t interval over replicates.
 """
 
 from __future__ import annotations
@@ -33,20 +35,28 @@ from stratagem.studies.arm import Arm
 from stratagem.tasks import Task
 
 TERMS = ("gain", "selection", "improvement", "new_strategy", "gap")
-MEASURES = ("accuracy", "share", "forced")
+MEASURES = ("accuracy", "share", "forced", "loss")
 CHANCE = "chance"
+ENDS = ("start", "end")  # of training: a tenth of the updates each
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A measure or a term of one arm; `kind` is ALL or a kind of problem, `on` an evaluation, None for the first."""
+    """A measure or a term of one arm.
+
+    Attributes:
+        kind: ALL or a kind of problem.
+        on: an evaluation; None for the first.
+        at: one of `ENDS`, where the responses that the arm was trained on are meant.
+    """
 
     what: str
     arm: str
     strategy: str | None = None
     kind: str = ALL
     on: str | None = None
+    at: str | None = None
 
 
 class Source(Protocol):
@@ -60,6 +70,10 @@ class Source(Protocol):
 
     def problems(self, name: Name, replicate: int) -> Vector:
         """A measure of each problem, in one order for all arms and measures of a kind and an evaluation."""
+        ...
+
+    def updates(self, name: Name, replicate: int) -> Vector:
+        """A measure of each update at an end of an arm's training."""
         ...
 
     def term(self, name: Name, replicate: int | None) -> Estimate:
@@ -88,6 +102,11 @@ class Quantity:
             raise StratagemError(f"{text!r}: not of the form accuracy('ARM') - accuracy('ARM')") from None
         return replace(_sum(tree.body, str(text)), text=str(text))
 
+    @classmethod
+    def of(cls, name: Name) -> Quantity:
+        """The quantity that is one measure or term."""
+        return cls(f"{name.what} of {name.arm}", ((1, name),))
+
     def check(self, arms: Mapping[str, Arm], task: Task, evaluations: Sequence[str]) -> None:
         """
         Raises:
@@ -108,6 +127,14 @@ class Quantity:
                 raise StratagemError(
                     f"{self.text!r}: no evaluation {name.on!r}; there are {', '.join(evaluations)}"
                 )
+            if name.at is not None and name.at not in ENDS:
+                raise StratagemError(f"{self.text!r}: at = {name.at!r} must be one of {', '.join(ENDS)}")
+            if name.at is not None and name.on is not None:
+                raise StratagemError(f"{self.text!r}: `at` is in training and `on` after it; leave one out")
+            if name.at is not None and arms[name.arm].stage != "rl":
+                raise StratagemError(
+                    f"{self.text!r}: {name.arm!r} is no RL, so that `at` means nothing there"
+                )
             if name.what in TERMS and arms[name.arm].start is None:
                 raise StratagemError(
                     f"{self.text!r}: {name.arm!r} starts from no arm, so that it has no gain"
@@ -122,13 +149,13 @@ class Quantity:
         constant = self.limit(source)
         if not self.names:
             return Estimate(constant, constant, constant, 0.0)
-        if all(name.what in MEASURES for _, name in self.names) and self._one_set():
-            estimate = self._over_problems(source, level)
+        if all(name.what in MEASURES for _, name in self.names) and self._one_set(source):
+            estimate = self._over_one_set(source, level)
         elif len(self.names) == 1 and self.names[0][0] == 1:
             estimate = at_level(source.term(self.names[0][1], None), level, source.replicates)
         elif source.replicates > 1:
-            values = [self._value(source, replicate) for replicate in range(source.replicates)]
-            estimate = t_interval(values, level=level)
+            of_each = [self._value(source, replicate) for replicate in range(source.replicates)]
+            estimate = t_interval(of_each, level=level)
         else:  # terms of one replicate together: how they vary together is not kept
             estimate = Estimate(self._value(source, 0))
         if not constant:
@@ -140,13 +167,15 @@ class Quantity:
             high=estimate.high + constant,
         )
 
-    def _one_set(self) -> bool:
-        """Whether all names are over the same problems."""
-        return len({(name.kind, name.on) for _, name in self.names}) == 1
+    def _one_set(self, source: Source) -> bool:
+        """Whether all names are over the same problems, or over equally many updates."""
+        if all(name.at is not None for _, name in self.names):
+            return len({source.updates(name, 0).size for _, name in self.names}) == 1
+        return len({(name.kind, name.on, name.at, name.what == "loss") for _, name in self.names}) == 1
 
-    def _over_problems(self, source: Source, level: float) -> Estimate:
+    def _over_one_set(self, source: Source, level: float) -> Estimate:
         def of_replicate(replicate: int) -> Vector:
-            parts = [(sign, source.problems(name, replicate)) for sign, name in self.names]
+            parts = [(sign, values(source, name, replicate)) for sign, name in self.names]
             first = parts[0][1] if parts[0][0] > 0 else -parts[0][1]
             return reduce(lambda a, part: a + part[1] if part[0] > 0 else a - part[1], parts[1:], first)
 
@@ -158,12 +187,17 @@ class Quantity:
         return math.fsum(
             sign
             * (
-                source.problems(name, replicate).mean()
+                values(source, name, replicate).mean()
                 if name.what in MEASURES
                 else source.term(name, replicate).value
             )
             for sign, name in self.names
         )
+
+
+def values(source: Source, name: Name, replicate: int) -> Vector:
+    """A measure of each problem, or of each update."""
+    return source.problems(name, replicate) if name.at is None else source.updates(name, replicate)
 
 
 def at_level(estimate: Estimate, level: float, replicates: int) -> Estimate:
@@ -218,19 +252,24 @@ def _text(*values: Any) -> None:
         raise TypeError
 
 
-def _accuracy(arm: str, kind: str = ALL, on: str | None = None) -> Name:
-    _text(arm, kind, on)
-    return Name("accuracy", arm, None, kind, on)
+def _accuracy(arm: str, kind: str = ALL, on: str | None = None, at: str | None = None) -> Name:
+    _text(arm, kind, on, at)
+    return Name("accuracy", arm, None, kind, on, at)
 
 
-def _share(arm: str, strategy: str, kind: str = ALL, on: str | None = None) -> Name:
-    _text(arm, strategy, kind, on)
-    return Name("share", arm, strategy, kind, on)
+def _share(arm: str, strategy: str, kind: str = ALL, on: str | None = None, at: str | None = None) -> Name:
+    _text(arm, strategy, kind, on, at)
+    return Name("share", arm, strategy, kind, on, at)
 
 
 def _forced(arm: str, strategy: str, kind: str = ALL) -> Name:
     _text(arm, strategy, kind)
     return Name("forced", arm, strategy, kind)
+
+
+def _loss(arm: str, kind: str = ALL) -> Name:
+    _text(arm, kind)
+    return Name("loss", arm, None, kind)
 
 
 def _term(what: str) -> Callable[..., Name]:
@@ -245,11 +284,13 @@ CALLS: dict[str, Callable[..., Name]] = {
     "accuracy": _accuracy,
     "share": _share,
     "forced": _forced,
+    "loss": _loss,
     **{term: _term(term) for term in TERMS},
 }
 FORMS = {
     "accuracy": "accuracy(ARM, KIND)",
     "share": "share(ARM, STRATEGY, KIND)",
     "forced": "forced(ARM, STRATEGY, KIND)",
+    "loss": "loss(ARM, KIND)",
     **{term: f"{term}(ARM)" for term in TERMS},
 }

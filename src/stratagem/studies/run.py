@@ -24,9 +24,11 @@ from stratagem.studies import expected, graph
 from stratagem.studies.executors.local import Local
 from stratagem.studies.executors.ray import Cluster
 from stratagem.studies.executors.trl import REST, TRL, disk_space
+from stratagem.studies.files import study_file
+from stratagem.studies.form import Values
 from stratagem.studies.graph import Executor, Job, Progress
-from stratagem.studies.plan import elsewhere, home_of, plan, refuse_others, rollouts_of
-from stratagem.studies.study import Engine, Study, Values, read_study, study_file
+from stratagem.studies.plan import elsewhere, home_of, plan, refuse_others, rollouts_of, validation_of
+from stratagem.studies.study import Engine, Study, read_study
 from stratagem.studies.summary import Results
 from stratagem.study_result import Asked, Deviation, Summary, decode
 from stratagem.tasks.table import label_table
@@ -111,6 +113,7 @@ def reproduce(
             finished = decode(recorded, str(out / SUMMARY))
             if finished.seeds == tuple(range(replicates)):
                 return finished
+    finished = elsewhere(jobs, out, STAGES, start.fingerprint, start.inputs)
     executor: Executor
     if cluster is not None:
         executor = cluster.executor(out, start.llm, accelerate)
@@ -119,15 +122,15 @@ def reproduce(
     else:
         workers = workers or min(os.cpu_count() or 1, 8)
         if not all(job.out.exists() for job in jobs):
-            announce(expected.seconds(jobs, workers, product_speed()))
+            announce(expected.REPORT + expected.seconds(jobs, workers, product_speed(), taken=finished))
         executor = Local(workers)
     try:
-        graph.run(jobs, executor, progress, elsewhere(out, STAGES))
+        graph.run(jobs, executor, progress, finished)
     finally:
         write_json(out / ELAPSED, {"elapsed_s": before + time.monotonic() - started})
     progress("report", 0, 1, {})
     rollouts, probes, curves, metrics = gather(study, replicates, out)
-    summary = Results(study, rollouts, probes).summarise(
+    summary = Results(study, rollouts, probes, curves, gather_losses(study, replicates, out)).summarise(
         name=name,
         text=text,
         versions=versions(),
@@ -177,6 +180,10 @@ def start_of(study: Study, engine: Engine, model: str | None, llm: LLMConfig | N
         from stratagem.models.llm import find_model  # imports transformers, which the small models do without
 
         name, held = model or study.llm.get("model"), llm or study.held()
+        if study.validation is not None:
+            raise StratagemError(
+                "[validation]: not with --engine trl, by which no cross-entropy of demonstrations is taken"
+            )
         if name is None:
             raise StratagemError("--model: this study names no language model; give a hub id or a folder")
         source = find_model(name, held)
@@ -308,6 +315,24 @@ def gather(
         pl.concat(curves) if curves else pl.DataFrame(schema=ARM | CURVES),
         pl.concat(metrics) if metrics else pl.DataFrame(schema=ARM | METRICS),
     )
+
+
+def gather_losses(study: Study, replicates: int, out: Path) -> pl.DataFrame:
+    """Cross-entropies on held-out demonstrations: cell, seed, problem_id, kind, loss in nats a token."""
+    tables = [
+        pl.read_parquet(validation_of(home_of(out, replicate), study, arm.name) / "losses.parquet").select(
+            pl.lit(arm.name).alias("cell"),
+            pl.lit(replicate, pl.Int32).alias("seed"),
+            "problem_id",
+            "kind",
+            loss=pl.col("nats") / pl.col("tokens"),
+        )
+        for replicate in range(replicates)
+        for arm in study.tree.values()
+        if study.validated(arm) is not None
+    ]
+    none = ARM | {"problem_id": pl.String(), "kind": pl.String(), "loss": pl.Float64()}
+    return pl.concat(tables) if tables else pl.DataFrame(schema=none)
 
 
 def training_log(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:

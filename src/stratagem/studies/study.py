@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import cached_property
@@ -12,60 +11,25 @@ from typing import Any, Literal, TypeVar, get_args
 import msgspec
 
 from stratagem.records import ALL, StratagemError
-from stratagem.settings import BaseConfig, GRPOConfig, LLMConfig, RolloutConfig, SFTConfig, read_steps
+from stratagem.settings import (
+    BaseConfig,
+    GRPOConfig,
+    LLMConfig,
+    RolloutConfig,
+    SFTConfig,
+    ValidationConfig,
+    read_steps,
+)
 from stratagem.studies.arm import NAME, Arm, Trained
+from stratagem.studies.files import merged, read_toml, study_file, whole_file
+from stratagem.studies.form import ArmEntry, Claim, Curve, Part, Preset, Published, Values
 from stratagem.studies.quantities import Quantity
 from stratagem.tasks import DEFAULT, Task, make_task
 
-HERE = Path(__file__).parent
 Engine = Literal["native", "trl"]
 Figure = Literal["training", "strata", "errors", "attempts", "traces"]
-Values = dict[str, Any]
 # What a study is about: a file of --settings cannot change it.
 FIXED = ("title", "task", "arms", "claims", "published", "reference")
-
-
-class ArmEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An arm as the file has it: the arm it starts from, and the settings of its own of one stage."""
-
-    start: str | None = None
-    sft: Values | None = None
-    rl: Values | None = None
-
-
-class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings of both stages at one budget."""
-
-    sft: Values = {}
-    rl: Values = {}
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One inequality of a claim: a quantity above or below a limit in percentage points, at a level in percent.
-
-    Refuted where its opposite is shown: on the limit's other side, or beyond `refuted_below`, `refuted_above`.
-    """
-
-    statement: str
-    quantity: str
-    above: float | str | None = None
-    below: float | str | None = None
-    refuted_below: float | None = None
-    refuted_above: float | None = None
-    level: float = 95
-
-
-class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    id: str
-    statement: str
-    parts: list[Part]
-
-
-class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Numbers of a publication: pass@1 in percent, a row an arm, a column ``all`` or a kind of problem."""
-
-    columns: list[str]
-    percent: dict[str, list[float]]
 
 
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
@@ -85,11 +49,13 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     rl: Values = {}
     presets: dict[str, Preset] = {}
     probe: Values | None = None
+    validation: Values | None = None
     published: Published | None = None
     reference: Values = {}
     reasons: dict[str, str] = {}
     claims: list[Claim] = []
     figures: list[Figure] = msgspec.field(default_factory=lambda: list(get_args(Figure)))
+    curves: list[Curve] = []
     llm: Values = {}
 
     # -- what is trained and asked -------------------------------------------------------------------------
@@ -189,6 +155,16 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         taught = self.asked.chosen(str(mix))
         return taught if self.probe is not None and len(taught) > 1 else ()
 
+    def validated(self, arm: Arm) -> ValidationConfig | None:
+        """The demonstrations that an arm's cross-entropy is taken on: of the strategies that its SFT showed.
+
+        None for RL, and where the file asks for none.
+        """
+        if self.validation is None or arm.stage != "sft":
+            return None
+        mix = {**self.sft, **arm.settings}.get("strategy", "all")
+        return config_of(ValidationConfig, "validation", self.validation, task=self.task, strategy=mix)
+
     def held(self, **given: Any) -> LLMConfig:
         """How an LLM is held and trained: the file's `llm`, with what the caller gives in its place."""
         return LLMConfig(**{name: value for name, value in self.llm.items() if name != "model"} | given)
@@ -219,6 +195,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             known, reasons = known | options, dict.fromkeys(options, "an option of the command") | reasons
         different: list[Values] = []
         for name, theirs in known.items():
+            if name not in ours:  # of a stage that no arm has
+                continue
             if ours[name] == theirs or (name == "rl.updates" and within(ours[name], theirs)):
                 continue
             reason = reasons.get(name, "see the study file")
@@ -249,6 +227,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             for arm in self.tree.values():
                 for strategy in self.forced(arm):
                     self.rollouts(self.main, strategy)
+        for arm in self.tree.values():
+            self.validated(arm)
         known = {*self.reference, *self.reasons}
         there = {"model", *(f"{stage}.{f.name}" for stage, kind in STAGES.items() for f in fields(kind))}
         if unknown := sorted(known - there):
@@ -269,6 +249,13 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             for number, part in enumerate(claim.parts, 1):
                 self.check_part(f"claims {claim.id!r}, part {number}", part)
 
+        for curve in self.curves:
+            for arm in curve.arms:
+                try:
+                    Quantity.of(curve.name(arm)).check(self.tree, self.asked, list(self.evaluations))
+                except StratagemError as error:
+                    raise StratagemError(f"curves {curve.title!r}: {error}") from None
+
     def check_part(self, where: str, part: Part) -> None:
         if (part.above is None) == (part.below is None):
             raise StratagemError(f"{where}: needs one of above and below")
@@ -280,6 +267,10 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                 quantity = Quantity.parse(text)
                 quantity.check(self.tree, self.asked, list(self.evaluations))
                 for _, name in quantity.names:
+                    if name.what == "loss" and self.validated(self.tree[name.arm]) is None:
+                        raise StratagemError(
+                            f"{text!r}: no cross-entropy of {name.arm!r} is taken; [validation] takes it of SFT's arms"
+                        )
                     if name.what == "forced" and name.strategy not in self.forced(self.tree[name.arm]):
                         raise StratagemError(
                             f"{text!r}: no probe forces {name.arm!r} into {name.strategy!r}; [probe] forces an arm "
@@ -326,30 +317,6 @@ def within(value: int, span: str) -> bool:
     return low <= value <= high
 
 
-# -- files -------------------------------------------------------------------------------------------------
-
-
-def shipped() -> dict[str, Path]:
-    """The studies that come with the package, by name."""
-    return {path.stem: path for path in sorted(HERE.glob("*.toml"))}
-
-
-def study_file(source: str | Path) -> tuple[str, Path]:
-    """The name and the file of a study: one that ships, or a user's own ``.toml``.
-
-    Raises:
-        StratagemError: there is no such study.
-    """
-    if str(source) in shipped():
-        return str(source), shipped()[str(source)]
-    path = Path(source)
-    if path.suffix == ".toml":
-        return path.stem, path
-    raise StratagemError(
-        f"{source}: no such study; there are {', '.join(shipped())}, or give a file FILE.toml"
-    )
-
-
 def read_study(source: str | Path, own: Path | None = None, engine: Engine = "native") -> Study:
     """A study, with every setting tried.
 
@@ -361,11 +328,11 @@ def read_study(source: str | Path, own: Path | None = None, engine: Engine = "na
         StratagemError: a file is missing or a key or value is wrong; the message names it.
     """
     _, path = study_file(source)
-    whole, given = read_toml(path), {} if own is None else read_toml(own)
+    whole, given = whole_file(path), {} if own is None else read_toml(own)
     if (by_trl := whole.pop("trl", {})) and engine == "trl":
         whole = merged(whole, by_trl)
     try:
-        study = msgspec.convert(merged(whole, given), Study)
+        study = msgspec.convert(over_presets(merged(whole, given), given), Study)
         if own is not None:
             if changed := [name for name in FIXED if given.get(name, whole.get(name)) != whole.get(name)]:
                 raise StratagemError(f"{changed[0]}: is what the study is about, and cannot be another")
@@ -383,19 +350,19 @@ def read_study(source: str | Path, own: Path | None = None, engine: Engine = "na
     return study
 
 
-def read_toml(path: Path) -> Values:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StratagemError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise StratagemError(f"{path}: not TOML: {error}") from None
-
-
-def merged(whole: Values, given: Values) -> Values:
-    """`whole` with the values of `given` in their places, table by table."""
-    result = dict(whole)
-    for name, value in given.items():
-        old = result.get(name)
-        result[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
+def over_presets(whole: Values, given: Values) -> Values:
+    """The study with the stage settings that a file of one's own gives for all presets in each of them, but where that
+    file says something else of the preset."""
+    everywhere = {stage: given[stage] for stage in STAGES if isinstance(given.get(stage), dict)}
+    presets = whole.get("presets")
+    if not everywhere or not isinstance(presets, dict):
+        return whole
+    own = given.get("presets", {})
+    return whole | {
+        "presets": {
+            name: merged(merged(preset, everywhere), own.get(name, {}))
+            if isinstance(preset, dict)
+            else preset
+            for name, preset in presets.items()
+        }
+    }

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.result import Decomposed
@@ -19,7 +20,8 @@ from stratagem.report.format import signed
 from stratagem.stats.uncertainty import mean_estimate, t_interval
 from stratagem.studies.arm import Arm
 from stratagem.studies.claims import judge
-from stratagem.studies.quantities import Name, Vector
+from stratagem.studies.curves import drawn
+from stratagem.studies.quantities import ENDS, Name, Quantity, Vector
 from stratagem.studies.study import Study
 from stratagem.study_result import ArmGain, ArmResult, Cells, Forced, Summary
 
@@ -35,10 +37,20 @@ class Results:
     Args:
         rollouts: labelled, with mode, seed (the replicate) and evaluation; `checkpoint` names the arm.
         probes: forced responses, with `forced` and seed.
+        curves: training responses counted: cell (the arm), seed, update, kind, strategy, n, right.
+        losses: cross-entropies of demonstrations: cell, seed, problem_id, kind, loss.
     """
 
-    def __init__(self, study: Study, rollouts: pl.DataFrame, probes: pl.DataFrame) -> None:
+    def __init__(
+        self,
+        study: Study,
+        rollouts: pl.DataFrame,
+        probes: pl.DataFrame,
+        curves: pl.DataFrame,
+        losses: pl.DataFrame,
+    ) -> None:
         self.study, self.rollouts, self.probes = study, rollouts, probes
+        self.curves, self.losses = curves, losses
         self.seeds: list[int] = sorted(rollouts["seed"].unique())
         self.sampled = rollouts.filter(pl.col("mode") == "sampled")
 
@@ -67,6 +79,8 @@ class Results:
                 table = accuracy_table(
                     self.sampled.filter(seed=seed, checkpoint=name.arm, evaluation=on).with_columns(uses)
                 )
+            case "loss":
+                table = self.losses.filter(seed=seed, cell=name.arm).rename({"loss": "accuracy"})
             case _:
                 rows = self.probes.filter(seed=seed, checkpoint=name.arm, forced=name.strategy)
                 if rows.is_empty():
@@ -74,6 +88,19 @@ class Results:
                 table = accuracy_table(rows.with_columns(evaluation=pl.lit(on)))
         table = table if name.kind == ALL else table.filter(kind=name.kind)
         return table.sort("problem_id")["accuracy"].to_numpy()
+
+    def by_update(self, name: Name, replicate: int) -> tuple[NDArray[np.int64], Vector]:
+        """The numbers of an arm's updates, and a measure of the responses of each."""
+        counts = self.curves.filter(cell=name.arm, seed=self.seeds[replicate])
+        counts = counts if name.kind == ALL else counts.filter(kind=name.kind)
+        part = pl.col("right") if name.strategy is None else pl.col("n").filter(strategy=name.strategy)
+        shares = counts.group_by("update").agg(share=part.sum() / pl.col("n").sum()).sort("update")
+        return shares["update"].to_numpy(), shares["share"].to_numpy()
+
+    def updates(self, name: Name, replicate: int) -> Vector:
+        numbers, shares = self.by_update(name, replicate)
+        width = max(1, round(len(numbers) / 10))
+        return shares[:width] if name.at == ENDS[0] else shares[-width:]
 
     def cells(self, rollouts: pl.DataFrame, evaluation: str) -> Cells:
         """pass@1 of each arm by column of the table; fractions with 95% intervals."""
@@ -149,7 +176,12 @@ class Results:
             others={name: self.cells(self.sampled, name) for name in others},
             gains=self.gains,
             forced=forced_table(self.probes),
+            losses={
+                arm: Quantity.of(Name("loss", arm)).estimate(self)
+                for arm in self.losses["cell"].unique(maintain_order=True)
+            },
             claims=judge(study.claims, self),
+            curves=tuple(drawn(curve, list(study.evaluations), self) for curve in study.curves),
             seeds=tuple(self.seeds),
             **about,
         )

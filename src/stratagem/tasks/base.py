@@ -68,6 +68,7 @@ class Task(Protocol):
         mixes: short names for some of them together, as SFT data show them, such as FB.
         guesses: kinds of error (`Label.error`) that say nothing about execution, such as a wrong guess.
         about: a problem and its strategies in a few sentences, for a report's reader.
+        unit: what a problem's difficulty counts, in the plural.
     """
 
     name: ClassVar[str]
@@ -77,6 +78,7 @@ class Task(Protocol):
     mixes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     guesses: ClassVar[frozenset[str]] = frozenset()
     about: ClassVar[str]
+    unit: ClassVar[str] = "steps"
 
     # -- what a task says of itself ------------------------------------------------------------------------
 

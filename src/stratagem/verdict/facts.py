@@ -15,20 +15,15 @@ from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.headroom import Headroom
 from stratagem.decomposition.leading import Leading, leading
 from stratagem.decomposition.one_label import largest
-from stratagem.decomposition.parts import ByProblem, Lead, Split
+from stratagem.decomposition.parts import ByProblem, Lead, Split, Unparsed
 from stratagem.decomposition.result import Decomposition
 from stratagem.decomposition.robustness import Regrouping
 from stratagem.records import OTHER, TRUNCATED, UNPARSED, Estimate
-from stratagem.stats.min_sample import (
-    MIN_GROUP,
-    MIN_NAMED_STRATUM,
-    MIN_PROBLEMS,
-    MIN_SHARE,
-    drop_small_intervals,
-)
+from stratagem.stats.min_sample import MIN_GROUP, MIN_PROBLEMS, MIN_SHARE, drop_small_intervals
 from stratagem.stats.pairs import Floats, Pairs
 from stratagem.stats.passk import passk
-from stratagem.stats.uncertainty import detectable, mean_estimate, needed_n, quantile
+from stratagem.stats.uncertainty import detectable, mean_estimate, needed_n
+from stratagem.verdict.places import Opposed, Place, new_of, opposed_of, places_of
 
 UNREAD = f"{UNPARSED} or {TRUNCATED}"
 STEADY = 1.1  # a problem's answers kept their length if the mean rose by less than this factor
@@ -51,17 +46,6 @@ class Carried:
     accuracy_after: float
     part: Estimate
     rest: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Unparsed:
-    """Responses in which the labels found no answer: their share, and the part of them that was right all the same
-    (NaN where there are none)."""
-
-    share_before: float
-    share_after: float
-    right_before: float
-    right_after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +90,6 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Opposed:
-    """A part that pulled in opposite directions: the stratum where it added most, and the one where it cost most."""
-
-    part: str
-    up: tuple[str, Estimate]
-    down: tuple[str, Estimate]
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a verdict looks at. Accuracies, shares and gains are fractions; None means not known. An estimate from
     a handful of problems has no interval (`min_sample`).
@@ -131,11 +106,13 @@ class Facts:
         strategies: with 1% of all responses or more, `other` among them, unread ones not.
         largest: the named strategy that has most on both sides, with its shares before and after.
         other_share: of responses that follow no named strategy, the larger of before and after.
-        unread: unparsed and truncated responses as one property. unparsed: the former by themselves.
+        unread: unparsed and truncated responses as one property. unparsed: the former by themselves; where they hide
+            the split, its terms are undefined.
         forms: behaviours of answer form.
         room_before, room_after: headroom, at the level of the strata unless `rooms_by_problem`.
         levels: by difficulty, ascending.
         regrouped: merges and refinements of strategies tried; same lead; the opposite lead.
+        places: the strata, where there are several. new: strategies that add something as new ones, most first.
         opposed: parts of which some strata's are above 0 and others' below, with intervals that hold together.
         paired: the problems are the same before and after.
     """
@@ -161,7 +138,7 @@ class Facts:
     unsupported_share: float = 0.0
     chance: float | None = None
     unread: Carried | None = None
-    unparsed: Unparsed | None = None
+    unparsed: Unparsed = field(default_factory=Unparsed)
     forms: tuple[Carried, ...] = ()
     room_before: Room | None = None
     room_after: Room | None = None
@@ -171,10 +148,17 @@ class Facts:
     levels: tuple[Level, ...] = ()
     regrouped: tuple[int, int, int] | None = None
     opposed: tuple[Opposed, ...] = ()
+    places: tuple[Place, ...] = ()
+    new: tuple[str, ...] = ()
     paired: bool = True
     reverse: Split = field(default_factory=Split)
     new_or_rare: Split = field(default_factory=Split)
     by_problem: ByProblem = field(default_factory=ByProblem)
+
+    @property
+    def has_split(self) -> bool:
+        """Whether the gain has parts: strategies are known, and those of most right responses."""
+        return self.labelled and not self.unparsed.hides_split
 
     @property
     def leading(self) -> Leading:
@@ -271,7 +255,12 @@ def facts_from(
         by_problem=split.by_problem,
         rooms_by_problem=rooms_by_problem,
     )
-    return drop_small_intervals(facts)
+    return drop_small_intervals(without_forms(facts))
+
+
+def without_forms(facts: Facts) -> Facts:
+    """Where the labels miss most right answers, what they say of the form of answers is left out too."""
+    return facts if facts.has_split or not facts.labelled else replace(facts, unread=None, forms=())
 
 
 def facts_of(
@@ -303,43 +292,17 @@ def facts_of(
         weak=split.weak,
         largest=largest(split.strategies.select("strategy", "share_before", "share_after").rows()),
         unsupported_share=split.unsupported_share,
-        unparsed=unparsed_of(split),
+        unparsed=split.unparsed,
         forms=forms,
         room_before=room_of(headrooms[0]),
         room_after=room_of(headrooms[1]),
         opposed=opposed_of(split),
+        places=places_of(split),
+        new=new_of(split),
         paired=split.paired,
         reverse=split.reverse,
         new_or_rare=split.new_or_rare,
     )
-
-
-def unparsed_of(split: Decomposition) -> Unparsed | None:
-    """What the table of strategies says of unparsed responses."""
-    names = ("share_before", "share_after", "accuracy_before", "accuracy_after")
-    rows = split.strategies.filter(pl.col("strategy") == UNPARSED).select(names).rows()
-    return Unparsed(*(math.nan if x is None else float(x) for x in rows[0])) if rows else None
-
-
-def opposed_of(split: Decomposition) -> tuple[Opposed, ...]:
-    """Selection and improvement where strata pull in opposite directions, with intervals that hold together
-    (Bonferroni)."""
-    if "problem_id" in split.by or split.strata.height < 2:
-        return ()
-    z = quantile(1 - (1 - split.level) / split.strata.height, math.inf)
-    table: list[Opposed] = []
-    for part in ("selection", "improvement"):
-        known: list[tuple[str, Estimate]] = []
-        for row in split.strata.filter(pl.col(f"{part}_se") > 0).iter_rows(named=True):
-            value, se = row[part], row[f"{part}_se"]
-            term = Estimate(value, value - z * se, value + z * se, se, row["problems"])
-            if row["problems"] >= MIN_NAMED_STRATUM and (term.low > 0 or term.high < 0):
-                names = ("(none)" if row[name] is None else str(row[name]) for name in split.by)
-                known.append((", ".join(names), term))
-        up, down = (pick(known, key=lambda named: named[1].value, default=None) for pick in (max, min))
-        if up and down and up[1].value > 0 > down[1].value:
-            table.append(Opposed(part, up, down))
-    return tuple(table)
 
 
 def forms_of(behaviours: Sequence[BehaviourChange]) -> tuple[Carried, ...]:

@@ -28,10 +28,11 @@ def small(f: Facts) -> bool:
 
 
 def misread(f: Facts) -> bool:
-    """The labels find no answer in many responses, before or after, of which the grader found some right."""
+    """The labels find no answer in many responses, before or after, of which the grader found some right; or in most
+    of those that are right."""
     x = f.unparsed
-    sides = () if x is None else ((x.share_before, x.right_before), (x.share_after, x.right_after))
-    return any(share >= UNREAD and right > GRADED for share, right in sides)
+    sides = (x.share_before, x.right_before), (x.share_after, x.right_after)
+    return x.hides_split or any(share >= UNREAD and right > GRADED for share, right in sides)
 
 
 def carrier(f: Facts) -> Carried | None:

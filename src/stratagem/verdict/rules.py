@@ -13,6 +13,7 @@ from typing import NamedTuple
 from stratagem.records import Result, points
 from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS
 from stratagem.verdict.facts import Facts, facts_from
+from stratagem.verdict.next_step import aim
 from stratagem.verdict.predicates import (
     HALF,
     SMALL,
@@ -37,6 +38,7 @@ from stratagem.verdict.wording import (
     evidence,
     hard,
     headline,
+    key,
     many,
     part,
     percent,
@@ -66,11 +68,17 @@ ACTIONS = {
 
 
 class Verdict(Result, frozen=True):
-    """`action` is a key of ACTIONS; the first line of `evidence` says why, the last what logs cannot show."""
+    """`action` is a key of ACTIONS; the first line of `evidence` says why, the last what logs cannot show.
+
+    `key` are the three lines at most that one has to know beside the sentence; `aim` says how much the action needs
+    and where it applies, nothing where logs cannot say.
+    """
 
     sentence: str
     action: str
     evidence: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    aim: str = ""
 
 
 class Rule(NamedTuple):
@@ -88,7 +96,8 @@ def verdict(facts: Facts) -> Verdict:
     sentence = " ".join([headline(facts), *caveats(facts)])
     why = rule.why(facts)
     further = [line for line in evidence(facts) if line not in f"{sentence} {why}"]
-    return Verdict(sentence, rule.action, (why, *further, unseen(facts)))
+    beside = tuple(line for line in key(facts) if line not in why)
+    return Verdict(sentence, rule.action, (why, *further, unseen(facts)), beside, aim(rule.action, facts))
 
 
 def _why_length(f: Facts) -> str:
@@ -129,7 +138,8 @@ RULES: tuple[Rule, ...] = (
         "fix the parts of the rules",
         lambda f: (
             "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
-            "model that loses them: say in [parts] of the rules where answers stand, and look again."
+            "model that loses them: say in [parts] of the rules where answers stand, or name the column of the "
+            "responses (--columns completion=COLUMN) if another text was read, and look again."
         ),
     ),
     Rule(

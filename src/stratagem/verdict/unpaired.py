@@ -21,7 +21,7 @@ from stratagem.decomposition.result import Decomposition
 from stratagem.records import OTHER, TRUNCATED, UNPARSED
 from stratagem.stats.min_sample import MIN_SHARE, drop_small_intervals
 from stratagem.stats.pairs import strata_of
-from stratagem.verdict.facts import UNREAD, Carried, Facts, facts_of, forms_of
+from stratagem.verdict.facts import UNREAD, Carried, Facts, facts_of, forms_of, without_forms
 
 WITHOUT = "without"
 
@@ -62,7 +62,7 @@ def facts_unpaired(
         other_share=max(other.row(0)) if other.height else 0.0,
         unread=carried,
     )
-    return drop_small_intervals(facts)
+    return drop_small_intervals(without_forms(facts))
 
 
 def behaviours_unpaired(

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 
 from stratagem.decomposition.by_problem import HEADLINE
-from stratagem.decomposition.leading import lead_clause, level_in_words, ranges
+from stratagem.decomposition.leading import lead_clause, level_in_words, no_split, ranges
 from stratagem.decomposition.one_label import one_label
-from stratagem.records import UNSET, Estimate, points
-from stratagem.verdict.facts import Carried, Facts, Opposed
+from stratagem.records import FORM, UNSET, Estimate, points
+from stratagem.verdict.facts import Carried, Facts
+from stratagem.verdict.places import Opposed
 from stratagem.verdict.predicates import (
     HALF,
     SMALL,
@@ -30,11 +31,12 @@ from stratagem.verdict.predicates import (
     small,
 )
 
+KEY = 3  # pieces of evidence beside the sentence: what one takes in at a glance
 LEVELS = 3  # of the easiest and of the hardest difficulties, where there are too many to name all
 
 
 def headline(f: Facts) -> str:
-    first = one_label(f.largest) if f.labelled else ""
+    first = one_label(f.largest) if f.has_split else ""
     return f"{first} {_headline(f)}".lstrip()
 
 
@@ -42,7 +44,9 @@ def _headline(f: Facts) -> str:
     if math.isnan(f.gain.low):
         accuracies = f"from {percent(f.accuracy_before)} to {percent(f.accuracy_after)}"
         said = f"In these logs accuracy went {accuracies}; how sure that is they do not say."
-        return f"{said}{_enough('the change', f, f.problems_for_gain)}" if f.gain.value else said
+        if f.labelled and not f.has_split:
+            return f"{said} {no_split(f.unparsed)}"
+        return f"{said}{needed(f)}"
     if excludes_zero(f.gain):
         verb = "rose" if f.gain.low > 0 else "fell"
         ends = sorted(abs(x) for x in (f.gain.low, f.gain.high))
@@ -56,13 +60,15 @@ def _headline(f: Facts) -> str:
         return (
             f"{said}. They hold counts without texts, so that selection and improvement cannot be told apart."
         )
+    if not f.has_split:
+        return f"{said}. {no_split(f.unparsed)}"
     parts = ranges(f.leading) if f.leading.order_dependent else _parts(f)
-    return f"{said}{lead_clause(f)}: {parts}.{_needed(f)}"
+    return f"{said}{lead_clause(f)}: {parts}.{needed(f)}"
 
 
-def _needed(f: Facts) -> str:
-    """How many problems would decide what is open."""
-    if open_gain(f):
+def needed(f: Facts) -> str:
+    """How many problems would decide what is open; nothing where nothing is."""
+    if open_gain(f) or (math.isnan(f.gain.low) and f.gain.value):
         return _enough("the change", f, f.problems_for_gain)
     return _enough("the difference", f, f.problems_for_lead) if open_lead(f) else ""
 
@@ -133,11 +139,11 @@ def caveats(f: Facts) -> list[str]:
         lines.append(f"{percent(f.other_share)} of responses follow no named strategy.")
     if longer(f):
         lines.append(length(f))
-    if levels_disagree(f):
+    if levels_disagree(f) and f.has_split:
         lines.append(_levels(f))
     if f.unsupported_share >= UNSUPPORTED:
         lines.append(_unsupported(f))
-    if f.regrouped is not None and f.regrouped[2]:
+    if f.regrouped is not None and f.regrouped[2] and f.has_split:
         lines.append(_regrouped(f))
     if f.weak and not math.isnan(f.gain.low):
         lines.append(_narrow(f))
@@ -155,8 +161,7 @@ def evidence(f: Facts) -> list[str]:
             f"With so many problems a change of {points(f.detectable_gain)} points or more would have been detected "
             "(power 80%)."
         )
-    forms = [form for form in (f.unread, *f.forms) if form is not None and excludes_zero(form.part)]
-    lines += [carries(form, f) for form in forms if abs(form.part.value) >= SMALL / 4]
+    lines += [carries(form, f) for form in (f.unread, _form(f)) if form is not None and _told(form)]
     if other := _other_level(f):
         lines.append(other)
     if f.lengths is not None:
@@ -185,9 +190,33 @@ def evidence(f: Facts) -> list[str]:
     return lines
 
 
+def key(f: Facts) -> list[str]:
+    """What one has to know beside the sentence, most important first: `KEY` lines at most."""
+    form = _form(f)
+    forms = [carries(form, f)] if form is not None and _told(form) else []
+    beside = [*caveats(f), *forms, *map(_opposed, f.opposed), *evidence(f)[1:]]
+    return list(dict.fromkeys(beside))[:KEY]
+
+
+def _form(f: Facts) -> Carried | None:
+    """All forms of answers together, where they were counted so; else the form that carries most."""
+    together = next((form for form in f.forms if form.name == FORM), None)
+    return together or max(f.forms, key=lambda form: abs(form.part.value), default=None)
+
+
+def _told(form: Carried) -> bool:
+    return excludes_zero(form.part) and abs(form.part.value) >= SMALL / 4
+
+
 def carries(form: Carried, f: Facts) -> str:
     how = f"are {form.name}" if form is f.unread else f'show "{form.name.replace("_", " ")}"'
+    how = "give an answer that is not plain" if form.name == FORM else how
     shares = f"{percent(form.share_before)} of responses before and {percent(form.share_after)} after {how}"
+    alike = excludes_zero(form.part) and excludes_zero(f.gain) and form.part.value * f.gain.value > 0
+    if form is not f.unread and alike and abs(form.part.value) <= abs(f.gain.value):
+        some = f"{points(abs(form.part.value))} of the {points(abs(f.gain.value))} points"
+        low, high = sorted(abs(end) for end in (form.part.low, form.part.high))
+        return f"{some} ({points(low)} to {points(high)}) are answer format: {shares}; {part('all else', form.rest)}."
     return f"{shares}; {part('this change by itself', form.part)}, {part('all else', form.rest)}."
 
 
@@ -203,12 +232,14 @@ def _levels(f: Facts) -> str:
 def _other_level(f: Facts) -> str:
     """The split that does not lead, or what more responses to each problem would tell; nothing where that is moot."""
     x = f.by_problem
+    if not f.has_split:
+        return ""
     if x.lead is not None and x.leads:
         parts = [part("selection", f.selection), part("improvement", f.improvement)]
         return (
             f"By stratum, {level_in_words(f.by)}: {_list([*parts, part('new strategies', f.new_strategy)])}."
         )
-    if not f.paired or not f.labelled:
+    if not f.paired:
         return ""
     more = f"{HEADLINE} responses to each problem on both sides ({x.with_4:,} of {f.problems:,} have them)"
     if x.lead is None:
@@ -221,8 +252,6 @@ def _other_level(f: Facts) -> str:
 
 def _misread(f: Facts) -> str:
     x = f.unparsed
-    if x is None:
-        return ""
     sides = (("before", x.share_before, x.right_before), ("after", x.share_after, x.right_after))
     texts = [
         f"{percent(share)} of responses {side} ({percent(right)} of them graded right)"
@@ -239,7 +268,8 @@ def length(f: Facts) -> str:
     d, verb = x.difference, "went"
     if excludes_zero(d):
         verb = "grew" if d.low > 0 else "shrank"
-    text = f"Answers {verb} from {x.before:,.0f} to {x.after:,.0f} {x.unit}"
+    before, after = apart(x.before, x.after)
+    text = f"Answers {verb} from {before} to {after} {x.unit}"
     if d.low > 0:
         if not x.steady.n:
             return f"{text}, on every problem: these logs cannot tell the change of accuracy from that of length."
@@ -249,6 +279,15 @@ def length(f: Facts) -> str:
             return f"{text} accuracy {_moved(x.steady, 'rose by', 'fell by')}."
         return f"{text} a change of accuracy {_moved(x.steady, '', '')}."
     return f"{text}."
+
+
+def apart(before: float, after: float) -> tuple[str, str]:
+    """Two lengths with as few digits, two decimals at most, as tell them apart."""
+    for digits in range(3):
+        texts = f"{before:,.{digits}f}", f"{after:,.{digits}f}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{before:,.0f}", f"{after:,.0f}"
 
 
 def rooms(f: Facts) -> str:

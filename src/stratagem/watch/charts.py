@@ -57,7 +57,7 @@ def gain_curve(gains: dict[int, Gain]) -> Spec:
     """The gain since the start and its terms over updates, in points, with their intervals as bands."""
     rows: Rows = []
     for at, gain in sorted(gains.items()):
-        for term in view.TERMS:
+        for term in (term for term in view.TERMS if term in gain):
             value, low, high = (None if x is None else round(100 * x, 2) for x in gain[term])
             rows.append({"update": at, "term": view.TERMS[term], "value": value, "low": low, "high": high})
     stand_in: Rows = [{"update": 0, "term": "", "value": 0, "low": 0, "high": 0}]

@@ -16,8 +16,9 @@ import polars as pl
 
 from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.leading import Terms
-from stratagem.decomposition.parts import Account, Split
+from stratagem.decomposition.parts import Account, Split, Unparsed
 from stratagem.decomposition.path import path
+from stratagem.decomposition.unparsed import unparsed_in
 from stratagem.records import Estimate, StratagemError
 from stratagem.report.format import finite
 from stratagem.stats.min_sample import drop_small_intervals
@@ -31,8 +32,10 @@ STRATUM = ("kind", "difficulty")
 # Beside the terms: those of improving first; which part leads (1 selection, -1 improvement, 0 open); whether that
 # depends on the order (1) or not (0).
 BESIDE = ("reverse_selection", "reverse_improvement", "lead", "order_dependent")
+OF_RIGHT = ("unparsed_of_right_before", "unparsed_of_right_after")
 LEADS = {"selection": 1.0, "improvement": -1.0}
-# By a term's name its value and interval, fractions; where the data only bound a term, the middle of the bounds.
+# By a term's name its value and interval, fractions; where the data only bound a term, the middle of the bounds. Where
+# the labels find no answer in most right responses (`parts.Unparsed`), the gain and OF_RIGHT alone.
 Gain = dict[str, tuple[float, float | None, float | None]]
 
 
@@ -49,13 +52,31 @@ def split(
         None where the two have nothing in common yet, or a term is undefined.
     """
     try:
-        account = path((start, now), by=by, rng=rng, draws=draws, names=("start", "now")).account
+        way = path((start, now), by=by, rng=rng, draws=draws, names=("start", "now"))
     except StratagemError:
         return None
+    account = way.account
     if not math.isfinite(account.gain.value):
         return None
+    if way.unparsed.hides_split:
+        return {"gain": _ends(account.gain), **_of_right(way.unparsed)}
     gain: Gain = {name: _ends(term) for name, term in _terms(account).items()}
     return gain | _lead(LEADS.get(account.lead or "", 0.0), bool(account.order_dependent))
+
+
+def _of_right(unparsed: Unparsed) -> Gain:
+    parts = (unparsed.of_right_before, unparsed.of_right_after)
+    return {
+        name: (part, None, None) for name, part in zip(OF_RIGHT, parts, strict=True) if math.isfinite(part)
+    }
+
+
+def missed(gain: Gain) -> Unparsed | None:
+    """Why a gain has no parts; None where it has."""
+    if "selection" in gain or not any(name in gain for name in OF_RIGHT):
+        return None
+    before, after = (gain.get(name, (math.nan, None, None))[0] for name in OF_RIGHT)
+    return Unparsed(of_right_before=before, of_right_after=after)
 
 
 def lead_terms(gain: Gain) -> Terms:
@@ -107,6 +128,8 @@ def split_same_problems(
         terms = drop_small_intervals(decompose(start, now, by=by, rng=rng, draws=draws, stratified=False))
     except StratagemError:
         return None
+    if terms.unparsed.hides_split:
+        return {"gain": _ends(terms.gain), **_of_right(terms.unparsed)}
     return {name: _ends(getattr(terms, name)) for name in OF_EVALUATIONS}
 
 
@@ -123,6 +146,8 @@ def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) ->
     """
     sides = [dict(side.filter(pl.col("n") > 0).group_by(STRATUM)) for side in (start, now)]
     common = sorted(sides[0].keys() & sides[1].keys())
+    whole = [pl.concat([side[key] for key in common]) for side in sides if common]
+    unparsed = unparsed_in(*whole) if common else Unparsed()
     strata: list[dict[str, Estimate]] = []
     weights: list[float] = []
     df = 0
@@ -135,7 +160,9 @@ def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) ->
         df += sum(units) - 2
         rng = np.random.default_rng([units[0], units[1]])
         try:
-            account = path(tables, by=(), rng=rng, draws=draws, names=("start", "now"), paired=False).account
+            account = path(
+                tables, by=(), rng=rng, draws=draws, names=("start", "now"), paired=False, always=True
+            ).account
         except StratagemError:
             return None
         strata.append(_terms(account))
@@ -149,6 +176,8 @@ def split_updates(start: pl.DataFrame, now: pl.DataFrame, draws: int = DRAWS) ->
         term: combined([stratum[term] for stratum in strata], weights, reach)
         for term in (*TERMS, *BESIDE[:2])
     }
+    if unparsed.hides_split:
+        return {"gain": gain["gain"], **_of_right(unparsed)}
     return gain | _lead(*_lead_of(gain))
 
 
@@ -207,12 +236,10 @@ def as_numbers(gain: Gain) -> dict[str, float]:
 def read_gain(numbers: Mapping[str, Any], prefix: str = "") -> Gain | None:
     """What `as_numbers` made, its names with a prefix; None where a term is missing."""
     gain: Gain = {}
-    for term in (*TERMS, *BESIDE):
+    for term in (*TERMS, *BESIDE, *OF_RIGHT):
         name = f"{prefix}{term}"
         value = finite(numbers.get(name))
-        if value is None:
-            if term in TERMS:
-                return None
-            continue
-        gain[term] = value, finite(numbers.get(f"{name}/low")), finite(numbers.get(f"{name}/high"))
-    return gain
+        if value is not None:
+            gain[term] = value, finite(numbers.get(f"{name}/low")), finite(numbers.get(f"{name}/high"))
+    whole = all(term in gain for term in TERMS)
+    return gain if whole or ("gain" in gain and missed(gain) is not None) else None

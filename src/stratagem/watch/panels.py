@@ -61,7 +61,7 @@ def of_arm(
     rewards: list[Placed] = []
     if scored and len(steps) > 1:
         rewards += panels(
-            "reward by steps", "difficulty", steps, lambda kind: frames.reward_rates(counts, name, kind)
+            "reward by difficulty", "difficulty", steps, lambda kind: frames.reward_rates(counts, name, kind)
         )
     by_strategy: list[Placed] = []
     if len(strategies) > 1:

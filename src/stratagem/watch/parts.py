@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.decomposition.leading import lead_clause, leading, ranges
+from stratagem.decomposition.leading import lead_clause, leading, no_split, ranges
 from stratagem.decomposition.one_label import Shares, largest, one_label
 from stratagem.report import charts, format, view
 from stratagem.report.format import Number
 from stratagem.report.page import Charts
 from stratagem.watch.charts import Kept, gain_curve
-from stratagem.watch.gain import TERMS, Gain, lead_terms
+from stratagem.watch.gain import TERMS, Gain, lead_terms, missed
 from stratagem.watch.panels import health, label_of, training
 from stratagem.watch.run import Run, State, Status
 from stratagem.watch.source import Source
@@ -57,7 +57,7 @@ def parts(kept: Charts, made: Kept, source: Source | None, name: str) -> dict[st
 def gain_parts(kept: Charts, runs: Sequence[Run]) -> dict[str, Any]:
     """The gain of each run now, and over updates."""
     several = len(runs) > 1
-    split = [run for run in runs if run.gains]
+    split = [run for run in runs if run.gains and "selection" in run.gains[max(run.gains)]]
     bars: list[tuple[str, dict[str, Number]]] = []
     for run in split:
         gain = run.gains[max(run.gains)]
@@ -112,7 +112,8 @@ def answer_of_several(runs: Sequence[Run]) -> str:
 
 def answer(run: Run) -> str:
     """The run in a sentence, or in three where its labels cannot show selection."""
-    first = one_label(largest(_shares(run))) if run.gains else ""
+    split = bool(run.gains) and missed(run.gains[max(run.gains)]) is None
+    first = one_label(largest(_shares(run))) if split else ""
     return f"{first} {_answer(run)}".lstrip()
 
 
@@ -144,9 +145,11 @@ def _answer(run: Run) -> str:
         return f"{run.status.done:,} updates so far; a gain needs {needs}"
     at = max(run.gains)
     gain = run.gains[at]
+    value, low, high = gain["gain"]
+    ends = "" if low is None or high is None else f" [{format.signed(low)}, {format.signed(high)}]"
+    if (unparsed := missed(gain)) is not None:
+        return f"After {at:,} updates {format.signed(value)} percentage points{ends}. {no_split(unparsed)}"
     if not any(excludes_zero(gain[term]) for term in TERMS):
-        value, low, high = gain["gain"]
-        ends = "" if low is None or high is None else f" [{format.signed(low)}, {format.signed(high)}]"
         return f"After {at:,} updates no clear gain yet: {format.signed(value)} percentage points{ends}"
     split = lead_terms(gain)
     clause = lead_clause(split) if "lead" in gain else ""  # older logs do not say
@@ -217,7 +220,7 @@ def study_parts(study: StudyRun, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def terms_of(gain: Gain) -> dict[str, Number]:
-    return {term: Number(*gain[term]) for term in TERMS if term != "gain"}
+    return {term: Number(*gain[term]) for term in TERMS if term != "gain" and term in gain}
 
 
 def window_of(run: Run) -> int:

@@ -197,7 +197,7 @@ class Responses:
                 self.question = str(error)
                 self._rows = rows_of(log, table, "FALSE", self._name)
             # The first file may be of an evaluation.
-            self._rows.training = self._rows.by_split
+            self._rows.apart = dict.fromkeys(self._rows.apart, True)
         table = self._rows.of(table)
         if "id" in log.options.columns or table.is_empty():
             return table

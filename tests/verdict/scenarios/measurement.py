@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from stratagem.decomposition.parts import Split
+from stratagem.decomposition.parts import Split, Unparsed
 from stratagem.records import Estimate
-from stratagem.verdict.facts import Carried, Lengths, Signal, Unparsed
+from stratagem.verdict.facts import Carried, Lengths, Signal
 from tests.verdict.scenarios.base import IMP, UND, Scenarios, est
 
 OF_MEASUREMENT: Scenarios = {
@@ -84,8 +84,8 @@ OF_MEASUREMENT: Scenarios = {
         "fix the format first",
         "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"
         " improvement at the level of kind and difficulty: selection added 9.0 points (7.0 to 11.0) and "
-        'improvement added 3.0 points (1.0 to 5.0). 40.0% of responses before and 1.0% after show "answer'
-        ' as equation"; this change by itself added 8.0 points (7.0 to 9.0), all else added 4.0 points '
+        "improvement added 3.0 points (1.0 to 5.0). 8.0 of the 12.0 points (7.0 to 9.0) are answer format: "
+        '40.0% of responses before and 1.0% after show "answer as equation"; all else added 4.0 points '
         "(2.0 to 6.0).",
         "Most of the change lies in the form of answers.",
     ),
@@ -113,7 +113,7 @@ OF_MEASUREMENT: Scenarios = {
             "unread": Carried(
                 "unparsed or truncated", 0.3, 0.28, 0.35, 0.36, est(0.001, 0.01), est(0.009, 0.02)
             ),
-            "unparsed": Unparsed(0.3, 0.25, 0.35, 0.4),
+            "unparsed": Unparsed(share_before=0.3, share_after=0.25, right_before=0.35, right_after=0.4),
         },
         "fix the parts of the rules",
         "In these logs no change of accuracy can be shown: +1.0 points (95% interval -2.0 to +4.0); at "
@@ -123,14 +123,36 @@ OF_MEASUREMENT: Scenarios = {
         "these 400 would tell. The labels find no answer in 30.0% of responses before (35.0% of them graded "
         "right) and 25.0% of responses after (40.0% of them graded right).",
         "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
-        "model that loses them: say in [parts] of the rules where answers stand, and look again.",
+        "model that loses them: say in [parts] of the rules where answers stand, or name the column of the "
+        "responses (--columns completion=COLUMN) if another text was read, and look again.",
+    ),
+    "most right answers unread by the labels": (
+        UND
+        | {
+            "unparsed": Unparsed(
+                share_before=0.1,
+                share_after=0.97,
+                right_before=0.6,
+                right_after=0.6,
+                of_right_before=0.12,
+                of_right_after=0.96,
+            )
+        },
+        "fix the parts of the rules",
+        "In these logs no change of accuracy can be shown: +1.0 points (95% interval -2.0 to +4.0). Selection and "
+        "improvement cannot be told apart: of the right responses the labels find no answer in 12.0% before and 96.0% "
+        "after. The labels find no answer in 10.0% of responses before (60.0% of them graded right) and 97.0% of "
+        "responses after (60.0% of them graded right).",
+        "The grader found right answers where the labels find none, so it is the labels that miss them and not the "
+        "model that loses them: say in [parts] of the rules where answers stand, or name the column of the "
+        "responses (--columns completion=COLUMN) if another text was read, and look again.",
     ),
     "truncated, some right": (
         {
             "unread": Carried(
                 "unparsed or truncated", 0.3, 0.28, 0.02, 0.03, est(0.01, 0.02), est(0.11, 0.02)
             ),
-            "unparsed": Unparsed(0.02, 0.01, 0.3, 0.5),
+            "unparsed": Unparsed(share_before=0.02, share_after=0.01, right_before=0.3, right_after=0.5),
         },
         "fix the format first",
         "In these logs accuracy rose by 12.0 points (95% interval 9.0 to 15.0), more by selection than by"

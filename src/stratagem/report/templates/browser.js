@@ -15,6 +15,11 @@
   if (!home) return;
   const data = JSON.parse(document.getElementById("rollouts").textContent);
   const SIGNS = { right: "✓ right", wrong: "✗ wrong", partly: "◐ partly right", unscored: "– no score" };
+  const CHANGES = {
+    up: "more often right", down: "less often right", same: "as often right", alike: "the same strategy", other: "another strategy",
+    "wrong>right": "wrong, then right", "right>wrong": "right, then wrong",
+    "right>right": "right both times", "wrong>wrong": "wrong both times",
+  };
   const AT_ONCE = 200; // items of the list
   const LONG = 240; // characters of a mark that is underlined and not coloured
   const UNSEEN = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/g;
@@ -47,57 +52,77 @@
   const number = (x) => (Number.isInteger(x) ? x.toLocaleString("en") : String(Math.round(x * 1000) / 1000));
 
   // -- filters ----------------------------------------------------------------------------------------------
-  const state = { mode: "responses", search: "", side: "", strategy: "", outcome: "", behaviour: "", by: data.by.map(() => ""), change: "" };
+  // What is chosen: "" is all; sides, strategies, behaviours and values of strata by their number. `first` and `last` are the
+  // sides that are compared, `from` and `to` the strategies of a pair of responses.
+  const BLANK = { search: "", side: "", strategy: "", outcome: "", behaviour: "", change: "", first: "", last: "", from: "", to: "" };
+  data.by.forEach((one, i) => { BLANK["by" + i] = ""; });
+  const state = { mode: "responses", ...BLANK };
+  const controls = {};
   const counted = (values) => {
     const counts = new Map();
     for (const value of values) counts.set(value, (counts.get(value) || 0) + 1);
     return counts;
   };
-  const select = (title, options, change) => {
-    const box = make("select", {}, make("option", { value: "" }, "all"));
+  const select = (title, key, options, all = "all") => {
+    const box = make("select", {}, make("option", { value: "" }, all));
     for (const [value, text, count] of options) {
       box.append(make("option", { value: String(value) }, count === undefined ? text : `${text} (${count})`));
     }
-    box.addEventListener("change", () => { change(box.value); refresh(); });
+    box.addEventListener("change", () => { state[key] = box.value; refresh(true); });
+    controls[key] = box;
     return make("label", {}, title, box);
   };
   const options = (names, values) => {
     const counts = counted(values);
     return names.map((name, i) => [i, name, counts.get(i) || 0]).filter((option) => option[2] > 0);
   };
+  const behaved = () => { // with each behaviour, and without it
+    const shown = options(data.behaviours, rows.flatMap((r) => r.behaviours));
+    return [...shown, ...shown.map(([i, name, n]) => ["!" + i, "without " + name, rows.length - n])];
+  };
   const search = make("input", { type: "search", placeholder: "words in a prompt, a response or an id", autocomplete: "off", spellcheck: false });
   let waiting = 0;
   search.addEventListener("input", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => { state.search = search.value.trim().toLowerCase(); refresh(); }, 150);
+    waiting = setTimeout(() => { state.search = search.value.trim().toLowerCase(); refresh(true); }, 150);
   });
+  controls.search = search;
   const outcomes = counted(rows.map((row) => row.outcome));
-  const changeBox = select("First side to last", [["up", "more often right"], ["down", "less often right"], ["same", "as often right"], ["other", "another strategy"]], (x) => { state.change = x; });
+  const paired = data.sides.length > 1;
+  const used = options(data.strategies, rows.map((r) => r.strategy)).map(([i, name]) => [i, name]);
+  const sides = data.sides.map((name, i) => [i, name]);
+  const pairBoxes = [
+    ...(data.sides.length > 2 ? [select("From side", "first", sides, "the first"), select("To side", "last", sides, "the last")] : []),
+    select("First side to last", "change", Object.entries(CHANGES)),
+    select("Strategy of the first", "from", used),
+    select("Strategy of the last", "to", used),
+  ];
   const filters = make("form", { class: "filters", role: "search", "aria-label": "Filter rollouts" },
     make("label", { class: "search" }, "Search", search),
-    data.sides.length > 1 ? select("Side", options(data.sides, rows.map((r) => r.side)), (x) => { state.side = x; }) : null,
-    select("Strategy", options(data.strategies, rows.map((r) => r.strategy)), (x) => { state.strategy = x; }),
-    select("Outcome", Object.keys(SIGNS).filter((o) => outcomes.has(o)).map((o) => [o, SIGNS[o], outcomes.get(o)]), (x) => { state.outcome = x; }),
-    data.behaviours.length ? select("Behaviour", options(data.behaviours, rows.flatMap((r) => r.behaviours)), (x) => { state.behaviour = x; }) : null,
-    ...data.by.map((one, i) => select(one.name, options(one.values, rows.map((r) => r.by[i])), (x) => { state.by[i] = x; })),
-    changeBox,
+    paired ? select("Side", "side", options(data.sides, rows.map((r) => r.side))) : null,
+    select("Strategy", "strategy", options(data.strategies, rows.map((r) => r.strategy))),
+    select("Outcome", "outcome", Object.keys(SIGNS).filter((o) => outcomes.has(o)).map((o) => [o, SIGNS[o], outcomes.get(o)])),
+    data.behaviours.length ? select("Behaviour", "behaviour", behaved()) : null,
+    ...data.by.map((one, i) => select(one.name, "by" + i, options(one.values, rows.map((r) => r.by[i])))),
+    ...pairBoxes,
   );
   filters.addEventListener("submit", (event) => event.preventDefault());
   const clear = make("button", { type: "button" }, "Clear");
   clear.addEventListener("click", () => {
     filters.reset();
-    Object.assign(state, { search: "", side: "", strategy: "", outcome: "", behaviour: "", by: data.by.map(() => ""), change: "" });
-    refresh();
+    Object.assign(state, BLANK);
+    refresh(true);
   });
+  const save = make("button", { type: "button" }, "Save as CSV");
+  save.addEventListener("click", () => saveCsv());
   const modes = make("div", { class: "modes", role: "group", "aria-label": "Show" });
-  const paired = data.sides.length > 1;
-  for (const [mode, title] of [["responses", "Single responses"], ["pairs", "Side by side"]]) {
+  for (const [mode, title] of [["responses", "Single responses"], ["pairs", "Side by side"], ["differences", "Differences"]]) {
     const button = make("button", { type: "button", "aria-pressed": "false" }, title);
     button.dataset.mode = mode;
-    button.addEventListener("click", () => { state.mode = mode; refresh(); });
+    button.addEventListener("click", () => { state.mode = mode; refresh(true); });
     if (paired) modes.append(button);
   }
-  modes.append(clear);
+  modes.append(clear, save);
 
   const haystacks = new Array(rows.length);
   const haystack = (i) => {
@@ -113,8 +138,8 @@
     return (state.side === "" || row.side === +state.side)
       && (state.strategy === "" || row.strategy === +state.strategy)
       && (state.outcome === "" || row.outcome === state.outcome)
-      && (state.behaviour === "" || row.behaviours.includes(+state.behaviour))
-      && state.by.every((value, b) => value === "" || row.by[b] === +value)
+      && (state.behaviour === "" || (state.behaviour[0] === "!") !== row.behaviours.includes(+state.behaviour.replace("!", "")))
+      && row.by.every((value, b) => state["by" + b] === "" || value === +state["by" + b])
       && (state.search === "" || haystack(i).includes(state.search));
   };
 
@@ -130,16 +155,34 @@
   const worth = (row) => row.score ?? { right: 1, wrong: 0 }[row.outcome] ?? 0;
   const mean = (list) => list.reduce((sum, i) => sum + worth(rows[i]), 0) / list.length;
   const usual = (list) => [...counted(list.map((i) => rows[i].strategy))].sort((a, b) => b[1] - a[1] || a[0] - b[0])[0][0];
+  const ends = (list) => { // a problem's responses on the two sides that are compared, or null
+    const sides = bySide(list);
+    const numbers = [...sides.keys()];
+    const first = sides.get(state.first === "" ? numbers[0] : +state.first);
+    const last = sides.get(state.last === "" ? numbers[numbers.length - 1] : +state.last);
+    return first && last && first !== last ? [first, last] : null;
+  };
+  // The first pair of responses, one of either side, that has the strategies and the outcomes asked for.
+  const pairOf = (list) => {
+    const both = ends(list);
+    if (!both) return null;
+    const [was, is] = state.change.includes(">") ? state.change.split(">") : ["", ""];
+    const ok = (i, strategy, outcome) => (strategy === "" || rows[i].strategy === +strategy) && (outcome === "" || rows[i].outcome === outcome);
+    const before = both[0].find((i) => ok(i, state.from, was));
+    const after = both[1].find((i) => ok(i, state.to, is));
+    return before === undefined || after === undefined ? null : [before, after];
+  };
   const changed = (list) => {
-    const sides = [...bySide(list).values()];
-    if (sides.length < 2) return false;
-    const [first, last] = [sides[0], sides[sides.length - 1]];
-    const gain = mean(last) - mean(first);
+    const both = ends(list);
+    if (!both || !pairOf(list)) return false;
+    const gain = mean(both[1]) - mean(both[0]);
     switch (state.change) {
       case "up": return gain > 1e-9;
       case "down": return gain < -1e-9;
       case "same": return Math.abs(gain) <= 1e-9;
-      default: return usual(first) !== usual(last);
+      case "alike": return usual(both[0]) === usual(both[1]);
+      case "other": return usual(both[0]) !== usual(both[1]);
+      default: return true;
     }
   };
 
@@ -150,6 +193,13 @@
   let shown = []; // what the list holds: rows, or problems
   let drawn = 0;
   let at = -1;
+  let open = null; // what the address wants open: a problem, and of it a side and a sample
+  const isOpen = (item) => {
+    if (!open) return false;
+    const row = state.mode === "responses" ? rows[item] : null;
+    if (data.problems[row ? row.problem : item] !== open.get("problem")) return false;
+    return !row || ((!open.has("of") || data.sides[row.side] === open.get("of")) && (!open.has("sample") || String(row.sample) === open.get("sample")));
+  };
 
   const start = (row) => {
     if (row.prompt < 0) return data.problems[row.problem];
@@ -196,7 +246,9 @@
     node.setAttribute("aria-selected", "true");
     items.setAttribute("aria-activedescendant", node.id);
     if (byHand) node.scrollIntoView({ block: "nearest" });
-    detail.replaceChildren(...(state.mode === "responses" ? single(shown[n]) : side_by_side(shown[n])));
+    const show = { responses: single, pairs: side_by_side, differences }[state.mode];
+    detail.replaceChildren(...show(shown[n]));
+    if (byHand) keep();
     // On a narrow screen the response stands below the list.
     if (byHand && detail.getBoundingClientRect().top > innerHeight - 80) detail.scrollIntoView({ block: "start" });
   };
@@ -207,16 +259,16 @@
     if (event.key === "Enter") { detail.focus(); return; }
     choose(Math.max(0, Math.min(shown.length - 1, at + steps[event.key])), true);
   });
-  const refresh = () => {
+  const refresh = (byHand = false) => {
     for (const button of modes.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === state.mode));
-    changeBox.hidden = state.mode !== "pairs";
+    for (const box of pairBoxes) box.hidden = state.mode === "responses";
     const fitting = [...rows.keys()].filter(fits);
     if (state.mode === "responses") {
       shown = fitting;
       count.textContent = `${number(shown.length)} of ${number(rows.length)} responses`;
     } else {
       shown = [...new Set(fitting.map((i) => rows[i].problem))];
-      shown = shown.filter((p) => bySide(problems.get(p)).size > 1 && (state.change === "" || changed(problems.get(p))));
+      shown = shown.filter((p) => changed(problems.get(p)));
       count.textContent = `${number(shown.length)} problems with responses of several sides`;
     }
     items.setAttribute("aria-label", state.mode === "responses" ? "Responses" : "Problems");
@@ -226,11 +278,14 @@
     drawn = 0;
     at = -1;
     draw();
-    if (shown.length) choose(0);
+    const wanted = shown.findIndex(isOpen);
+    open = null;
+    if (shown.length) choose(Math.max(wanted, 0));
     else {
       items.append(make("p", { class: "empty" }, "Nothing fits these filters."));
       detail.replaceChildren();
     }
+    if (byHand) keep();
   };
 
   // -- one response -----------------------------------------------------------------------------------------
@@ -321,12 +376,13 @@
     const list = problems.get(problem);
     const columns = make("div", { class: "columns", tabIndex: 0, role: "region", "aria-label": "Responses by side" });
     const prompts = new Set(list.map((i) => rows[i].prompt));
+    const pair = pairOf(list) ?? [];
     for (const [side, mine] of bySide(list)) {
       const column = make("div", {}, make("h4", {}, make("bdi", {}, data.sides[side])));
       if (prompts.size > 1) column.append(prompt(rows[mine[0]]) ?? "");
       mine.forEach((i, n) => {
         const row = rows[i];
-        const box = make("details", { class: "response", open: n === 0 }, make("summary", {}, about(row, false)));
+        const box = make("details", { class: "response", open: pair.includes(i) || (n === 0 && !mine.some((j) => pair.includes(j))) }, make("summary", {}, about(row, false)));
         const fill = () => { if (box.open && box.childNodes.length < 2) box.append(...[evidence(row), text(row)].filter(Boolean)); };
         box.addEventListener("toggle", fill);
         fill();
@@ -337,10 +393,13 @@
     return [place(rows[list[0]]), prompts.size === 1 ? prompt(rows[list[0]]) : null, columns].filter(Boolean);
   };
 
+  {% include "browser_differences.js" %}
+  {% include "browser_address.js" %}
+
   if (data.given > rows.length) {
     document.getElementById("rollouts-note").append(` ${number(data.given - rows.length)} more did not fit into the page.`);
   }
   home.append(filters, modes, count, make("div", { class: "panes" }, items, detail));
-  refresh();
+  if (!follow()) refresh();
   document.documentElement.dataset.browser = "ready";
 })();

@@ -27,7 +27,13 @@
       fail(error);
     }
   };
+  // A table that is wider than the screen says so.
+  const hint = () => {
+    for (const box of document.querySelectorAll(".scroll")) box.classList.toggle("wider", box.scrollWidth > box.clientWidth + 1);
+  };
+  addEventListener("resize", hint);
   const drawAll = async (within) => {
+    hint();
     for (const box of within.querySelectorAll(".chart")) await draw(box);
   };
   for (const details of document.querySelectorAll("details")) {

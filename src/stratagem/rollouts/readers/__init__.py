@@ -20,13 +20,16 @@ and, where it needs them,
   it was sampled: ``temperature``, ``max_tokens``, ``model``, ``grader``, …; missing ones are left out;
 - ``plan(records, options) -> ReadOptions``: the options with what the first records of a log settle (`columns`,
   `scores`). Raises `StratagemError` for a column that the user names and no record has;
+- ``TAKEN``: what is taken as ``prompt``, ``response`` and ``problem``, in words, where no `plan` names columns;
+- ``NUMBERED``: whether `sample` is the log's own number of a response; ``NAMES_RESPONSE``: columns that name each
+  response; ``BESIDE``: columns that tell rows of one response apart (`repeats.Repeats`);
 - ``belongs(path) -> bool``: False for a file in a folder that is known not to be a log, such as ``metadata.json``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,6 +51,7 @@ from stratagem.rollouts.readers import (
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row
 
 Record = Mapping[str, Any]
+SAID = ("taken", "numbered", "names_response", "beside")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,17 @@ class Reader:
     facts: Callable[[Path, Record], Mapping[str, str]] | None
     plan: Callable[[Sequence[Record], ReadOptions], ReadOptions] | None
     belongs: Callable[[Path], bool] | None
+    taken: Mapping[str, str] = field(default_factory=dict[str, str])
+    numbered: bool = False
+    names_response: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def _reader(module: ModuleType) -> Reader:
     names = ("frame", "unfold", "opens", "records", "facts", "plan", "belongs")
     optional = {name: getattr(module, name, None) for name in names}
-    return Reader(module.NAME, module.recognises, module.rows, **optional)
+    said = {name: getattr(module, name.upper()) for name in SAID if hasattr(module, name.upper())}
+    return Reader(module.NAME, module.recognises, module.rows, **optional, **said)
 
 
 # The most telling formats first; plain files last, since nearly every record is one.

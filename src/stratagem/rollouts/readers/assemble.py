@@ -25,6 +25,7 @@ COUNTS: dict[str, pl.DataType] = {
     "id": pl.String(),
     "prompt": pl.String(),
     "question": pl.String(),
+    "sample": pl.Int32(),
     "checkpoint": pl.String(),
     "count_n": pl.Int32(),
     "count_c": pl.Float64(),

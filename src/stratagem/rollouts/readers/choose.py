@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import READERS, Reader, streams
+from stratagem.rollouts.readers.averages import said_of
 from stratagem.rollouts.readers.chunk import Chunk, Record, Source, chunk_of
 from stratagem.rollouts.readers.containers import sources
 from stratagem.rollouts.readers.files import Found, files_again, step_of
@@ -49,9 +51,19 @@ def open_files(files: Sequence[Found]) -> tuple[list[tuple[Source, Found]], list
         opened += [(source, file) for source in inside]
     if not opened:
         where = empty[0] if empty else files[0].path if files else "log"
+        skipped = [(name, _averages(Path(name)) or why) for name, why in skipped]
         why = "is empty" if empty else "holds no log: " + "; ".join(f"{n}: {why}" for n, why in skipped[:3])
         raise StratagemError(f"{where}: {why}")
     return opened, skipped + [(name, "empty") for name in empty]
+
+
+def _averages(path: Path) -> str | None:
+    """What a file that is no log holds, where these are averages."""
+    with contextlib.suppress(StratagemError):
+        for source in sources(path):
+            if records := first_records(source, 1):
+                return said_of(records[0])
+    return None
 
 
 def _opened_by_reader(path: Path) -> list[Source]:
@@ -115,7 +127,7 @@ def choose(
     kept: list[tuple[Source, str | None]] = []
     sample: list[dict[str, Any]] = []
     skipped: list[tuple[str, str]] = []
-    unknown: tuple[str, Sequence[str]] | None = None
+    unknown: tuple[str, dict[str, Any]] | None = None
     for source, file in opened:
         try:
             records = first_records(source, SAMPLED_LATER if chosen else SAMPLED)
@@ -140,8 +152,8 @@ def choose(
                 raise StratagemError(
                     f"{source.name}: no known format; its columns are {', '.join(records[0])}"
                 )
-            unknown = unknown or (source.name, list(records[0]))
-            skipped.append((source.name, "no known format"))
+            unknown = unknown or (source.name, records[0])
+            skipped.append((source.name, said_of(records[0]) or "no known format"))
             continue
         if chosen and reader is not chosen:
             first = next(earlier.name for earlier, _ in kept)
@@ -153,9 +165,11 @@ def choose(
         sample += records
     if chosen is None:
         if unknown:
-            name, columns = unknown
+            name, record = unknown
+            if (averages := said_of(record)) is not None:
+                raise StratagemError(f"{name}: {averages}")
             raise StratagemError(
-                f"{name}: no known format; its columns are {', '.join(columns) or 'none'}: name them with "
+                f"{name}: no known format; its columns are {', '.join(record) or 'none'}: name them with "
                 "--columns completion=COLUMN prompt=COLUMN score=COLUMN"
             )
         name, why = (

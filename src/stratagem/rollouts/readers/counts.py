@@ -61,6 +61,9 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
         "id": identifier(values.get("id")),
         "prompt": prompt,
         "question": question,
+        "sample": whole(values.get("sample"), options.columns.get("sample", "sample"))
+        if attempts == 1
+        else None,
         "checkpoint": identifier(values.get("checkpoint"), "checkpoint"),
         "count_n": attempts,
         "count_c": right,

@@ -155,14 +155,83 @@ def _is_evalplus(record: Mapping[str, Any]) -> bool:
     )
 
 
+def _rllm(record: Mapping[str, Any]) -> Flat:
+    """An episode as one response, that of its last step, which has the turns before it too; right by the episode.
+
+    A trajectory by itself is right by its own reward; a step's reward is a part of that.
+    """
+    trajectories = record.get("trajectories", [record])
+    steps = trajectories[-1].get("steps") if trajectories else None
+    if not steps:
+        raise BadRecord("steps: none")
+    said = steps[-1].get("chat_completions") or []
+    first = next((i for i, message in enumerate(said) if message.get("role") == "assistant"), len(said))
+    task = record.get("task")
+    row: dict[str, Any] = {"task": task if isinstance(task, Mapping) else None}
+    row |= {"prompt": said[:first] or None, "completion": said[first:] or steps[-1].get("model_response")}
+    if "trajectories" not in record:
+        return [{**row, "name": record.get("name"), "reward": record.get("reward")}]
+    named, _, rollout = str(record.get("id", "")).rpartition(":")
+    number = {"rollout_idx": int(rollout)} if named and rollout.isdecimal() else {}
+    source = task.get("data_source") if isinstance(task, Mapping) else None
+    return [
+        {
+            **row,
+            "task_id": named or record.get("id"),
+            **number,
+            "data_source": source,
+            "is_correct": record["is_correct"],
+        }
+    ]
+
+
+def _is_rllm(record: Mapping[str, Any]) -> bool:
+    if isinstance(record.get("trajectories"), list):
+        return "is_correct" in record
+    steps = record.get("steps")
+    first = steps[0] if isinstance(steps, list) and steps else None
+    return "reward" in record and isinstance(first, Mapping) and "chat_completions" in first
+
+
+def _qwen_math(record: Mapping[str, Any]) -> Flat:
+    """A row a problem. Of one response each only the names tell `code`, the response, from `answer`, the gold."""
+    lists = [record[name] for name in ("code", "pred", "score")]
+    if len({len(values) for values in lists}) > 1:
+        raise BadRecord("code: not as long as pred and score")
+    rest = {name: value for name, value in record.items() if name not in ("code", "pred", "score", "answer")}
+    return [
+        {**rest, "completion": text, "pred": answer, "score": grade}
+        for text, answer, grade in zip(*lists, strict=True)
+    ]
+
+
+def _tau2(record: Mapping[str, Any]) -> Flat:
+    """Each simulation: the agent's turns, and the reward of the whole. What a user says is made anew in each."""
+    return [
+        {
+            "task_id": run.get("task_id"),
+            "trial": run.get("trial"),
+            "completion": run.get("messages"),
+            "termination_reason": run.get("termination_reason"),
+            "reward": (run.get("reward_info") or {}).get("reward"),
+        }
+        for run in record["simulations"]
+    ]
+
+
 def _langfuse(record: Mapping[str, Any]) -> Flat:
     rest = {name: value for name, value in record.items() if name not in ("scores", "output", "id")}
+    asked, said = record.get("input"), record.get("output")
+    if isinstance(asked, Mapping):
+        rest["input"] = asked.get("messages", asked.get("content", asked))
+    if isinstance(said, Mapping):
+        said = [{"role": "assistant", **said}] if said.get("content") is not None else said
     named = {
         f"score.{score['name']}": score.get("value")
         for score in record["scores"]
         if isinstance(score, Mapping)
     }
-    return [{**rest, "completion": record.get("output"), **named}]
+    return [{**rest, "completion": said, **named}]
 
 
 def _is_langfuse(record: Mapping[str, Any]) -> bool:
@@ -187,4 +256,14 @@ HARNESSES: dict[str, Harness] = {
     ),
     "EvalPlus": Harness(_is_evalplus, _evalplus),
     "Langfuse": Harness(_is_langfuse, _langfuse),
+    "Qwen2.5-Math's harness": Harness(
+        lambda record: (
+            "gt" in record and all(isinstance(record.get(name), list) for name in ("code", "pred", "score"))
+        ),
+        _qwen_math,
+    ),
+    "rLLM": Harness(_is_rllm, _rllm),
+    "tau2-bench": Harness(
+        lambda record: isinstance(record.get("simulations"), list) and "tasks" in record, _tau2
+    ),
 }

@@ -39,12 +39,19 @@ from stratagem.rollouts.readers.row import (
 )
 
 NAME = "inspect_ai"
+TAKEN = {
+    "prompt": "the messages before the model's first",
+    "response": "the model's last message",
+    "problem": "the sample's 'id' with the task; 'epoch' numbers its samples",
+}
+NUMBERED, NAMES_RESPONSE = True, ("uuid",)  # a sample keeps its uuid where `inspect eval-retry` takes it over
 # scorer/_metric.py, `value_to_float`, without its 0 for what it cannot read.
 _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 _WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _HEADERS = ("header.json", "_journal/start.json")  # the second alone where the run did not end
 _SAMPLE = re.compile(r"samples/(?!.*/).+_epoch_\d+\.json")
 _CHUNKED = re.compile(r"samples/.+_epoch_\d+/sample\.json")
+_BARE = "a log of inspect_ai without samples: run the evaluation with --log-samples"
 _ZSTD = 93
 _BROKEN = (
     zipfile.BadZipFile,
@@ -73,6 +80,7 @@ class _Sample(msgspec.Struct):
     limit: Any = None
     invalidation: Any = None
     attachments: Any = None
+    uuid: Any = None
 
 
 class _Log(msgspec.Struct):
@@ -87,9 +95,7 @@ def opens(path: Path, head: bytes) -> bool:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.NameToInfo
-                return any(name in names for name in _HEADERS) and any(
-                    n.startswith("samples/") for n in names
-                )
+                return any(name in names for name in _HEADERS)
         except _BROKEN:
             return False
     start = head[:8192].lstrip()
@@ -116,6 +122,8 @@ def _archive(path: Path) -> Iterator[Mapping[str, Any] | BadRecord]:
                 raise StratagemError(
                     f"{path}: its samples are in chunks; write them as whole samples: inspect log convert --to json"
                 )
+            if not any(name.startswith("samples/") for name in names):
+                raise StratagemError(f"{path}: {_BARE}")
             header = next(names[name] for name in _HEADERS if name in names)
             evaluation = _evaluation(_decoded(_unpacked(archive, file, header), _Log))
             for name, info in list(names.items()):
@@ -154,6 +162,8 @@ def _document(path: Path) -> Iterator[Mapping[str, Any] | BadRecord]:
     except BadRecord as fault:
         raise StratagemError(f"{path}: not a readable log of inspect_ai ({fault})") from None
     evaluation, samples = _evaluation(log), log.get("samples")
+    if not samples:
+        raise StratagemError(f"{path}: {_BARE}")
     for sample in samples if isinstance(samples, list) else []:
         if isinstance(sample, _Sample):
             sample = msgspec.structs.asdict(sample)
@@ -254,7 +264,11 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     prompt, question = prompt_text(messages[: said[0] if said else None] or record.get("input"), "input")
     read = said if options.turns == "all" else said[-1:]
     problem_id, task = identifier(record.get("id"), "id"), _mapping(record.get("eval")).get("task")
-    extra: dict[str, Scalar | None] = {**answers, "target": _text(record.get("target"))}
+    extra: dict[str, Scalar | None] = {
+        **answers,
+        "target": _text(record.get("target")),
+        "uuid": _text(record.get("uuid")),
+    }
     extra |= {
         "stop_reason": _text(choice.get("stop_reason")),
         "limit": _text(_mapping(record.get("limit")).get("type")),

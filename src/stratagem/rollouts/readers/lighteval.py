@@ -28,6 +28,11 @@ from stratagem.rollouts.readers.row import (
 )
 
 NAME = "lighteval"
+TAKEN = {
+    "prompt": "what the model was given, else 'doc.query'",
+    "response": "'model_response.text' ('predictions' in old tables)",
+    "problem": "'doc.id' with the task, else the prompt",
+}
 _OLD = {"full_prompt", "predictions", "metrics", "cont_tokens"}
 # The mean over n samples: avg@n:n=4 and pass@k:k=1&n=4, before 0.11 pass@1:4_samples.
 _MEAN = re.compile(r"(?:.*_)?(?:avg@n:(?:.*&)?n=(\d+)|pass@k:k=1&n=(\d+)|pass@1:(\d+)_samples)(?:&.*)?")

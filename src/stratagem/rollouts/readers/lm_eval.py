@@ -27,6 +27,12 @@ from stratagem.rollouts.readers.row import (
 )
 
 NAME = "lm-evaluation-harness"
+TAKEN = {
+    "prompt": "'arguments', what was sent",
+    "response": "each of 'resps', as long as a metric is its own",
+    "problem": "'doc_hash', the content",
+}
+BESIDE = ("filter",)
 _VOTE = re.compile(r"maj|vote|consensus|cons@|consistency", re.IGNORECASE)
 _PASS_AT_1 = ("pass@1", "pass_at_1")
 _OWN = {

@@ -34,11 +34,11 @@ NAMES: dict[str, tuple[str, ...]] = {
     "count_c": ("c", "num_correct", "n_correct", "correct_count", "successes"),
     "rewards": ("rewards", "scores", "outcomes", "correct"),
     "truncated": ("is_truncated", "truncated"),
-    "messages": ("messages", "conversation", "conversations", "trajectory"),
+    "messages": ("messages", "conversation", "conversations", "trajectory", "convo", "chat_completions"),
 }  # fmt: skip
 MISSING = object()
 _PROMPT = re.compile(
-    r"(.*[_.])?(prompt|question|problem|query|instruction|input)(_(text|content|str|string|statement|description))?"
+    r"(.*[_.])?(prompt|question|problem|query|instruction|inputs?)(_(text|content|str|string|statement|description))?"
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stratagem.rollouts.readers import assemble, conversation, naming
+from stratagem.rollouts.readers import assemble, averages, conversation, naming
 from stratagem.rollouts.readers import unfold as unfolding
 from stratagem.rollouts.readers.row import (
     QUESTION,
@@ -36,6 +36,8 @@ PLANNED = 1_000  # responses by which columns are settled
 
 def recognises(record: Mapping[str, Any]) -> bool:
     """Whether there is a response, and a prompt or an id to group it by."""
+    if averages.is_ungraded(record):
+        return False
     try:
         flat = unfolding.unfolded(record, unfolding.shape_of([record]))[0]
     except BadRecord:

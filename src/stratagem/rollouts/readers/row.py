@@ -12,6 +12,7 @@ Scalar: TypeAlias = str | int | float | bool
 INT32 = 2**31 - 1
 SESSION = "_session"  # the column of `Row.session` in a reader's own table
 QUESTION = "_question"  # the last messages of users, beside prompts that were lists of messages
+USERS = ("user", "human", "HUMAN")  # the last as OpenCompass writes it
 _STOPPED = {"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "tool_use", "completed", "complete"}
 _CUT = {
     "length",
@@ -131,8 +132,11 @@ def content_text(content: Any, where: str = "content") -> str:
 
 
 def message_text(message: Mapping[str, Any], where: str = "message") -> str:
-    """What one message says: its reasoning in ``<think>`` marks, its content, its calls of tools."""
-    content = message.get("content")
+    """What one message says: its reasoning in ``<think>`` marks, its content, its calls of tools.
+
+    OpenCompass calls the content of a message `prompt`.
+    """
+    content = message.get("content", message.get("prompt"))
     if len(message) == 2 and isinstance(content, str):  # the role and this: nearly all messages
         return content
     text = content_text(content, f"{where}.content")
@@ -195,7 +199,7 @@ def prompt_text(value: Any, where: str = "prompt") -> tuple[str | None, str | No
         raise BadRecord(f"{where}: an empty list")
     messages = messages_of(value, where)
     texts = [message_text(message, where) for message in messages]
-    asked = [text for message, text in zip(messages, texts, strict=True) if message["role"] == "user"]
+    asked = [text for message, text in zip(messages, texts, strict=True) if message["role"] in USERS]
     question = asked[-1] if asked else None
     if len(messages) == 1:
         return texts[0], question

@@ -9,7 +9,7 @@ from typing import Any
 from stratagem.rollouts.readers.row import BadRecord, number
 
 _SCORE = re.compile(
-    r"(.*[_.])?(scores?|rewards?|correct|acc|accuracy|correctness|passed|pass|success|solved|verified|em"
+    r"(.*[_./])?(scores?|rewards?|correct|acc|accuracy|correctness|passed|pass|success|solved|verified|em"
     r"|exact_match|resolved|right)|(score|reward|is_correct|correct|acc)[_.].*|(is_)(pass|solved|right|success)|pass@1",
     re.IGNORECASE,
 )
@@ -19,6 +19,7 @@ _GRADES = re.compile(
 _BESIDE = re.compile(
     r"(.*[_.])?(id|ids|index|idx|count|time|len|length|tokens?|weight|epoch|step|rank)", re.IGNORECASE
 )
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 MAX_DEPTH = 6
 # Answers that are right, and what is counted or measured of scores: numbers that say nothing of one response.
 _OTHER = re.compile(
@@ -35,7 +36,8 @@ _OTHER = re.compile(
 
 
 def names_score(name: str) -> bool:
-    """Whether a column's name speaks of a score."""
+    """Whether a column's name speaks of a score, MathAccuracy as math_accuracy does."""
+    name = _HUMPS.sub("_", name)
     return _SCORE.fullmatch(name) is not None and _OTHER.fullmatch(name) is None
 
 

@@ -16,6 +16,11 @@ from typing import Any, Literal
 from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row, extras, finish, number
 
 NAME = "SkyRL"
+TAKEN = {
+    "prompt": "'input_prompt'",
+    "response": "the model's last turn in 'output_response'",
+    "problem": "the prompt",
+}
 _OWN = {"input_prompt", "output_response", "score", "stop_reason", "env_class", "env_extras", "data_source"}
 # By its generators for agents. What failed or timed out stands there with one made-up token as its response.
 _CUT, _FAILED = {"context_length"}, ("error", "agent_timeout")

@@ -101,11 +101,11 @@ def _path(value: Mapping[str, Any], depth: int = 0) -> tuple[str, ...]:
     if isinstance(names, list) and isinstance(data, list) and data and _row_of(data[0], names):
         return (TABLE,)
     inside = [item for item in value.values() if isinstance(item, Mapping)]
-    if len(inside) == len(value) >= 1:
+    if len(inside) == len(value) >= 1 or _by_number(value):
         keys = set(inside[0])
         if len(value) > 1 and all(set(item) == keys for item in inside) and all(map(str.isdigit, keys)):
             return (COLUMNS,)
-        alike = all(keys & set(item) for item in inside) and (len(inside) > 1 or all(map(str.isdigit, value)))
+        alike = all(keys & set(item) for item in inside) and (len(inside) > 1 or _by_number(value))
         if alike and looks_like_response(inside[0]):
             return (ITEMS, *_path(inside[0], depth + 1))
     for name, item in value.items():
@@ -115,6 +115,13 @@ def _path(value: Mapping[str, Any], depth: int = 0) -> tuple[str, ...]:
         if below is not None:
             return (name, *below)
     return ()
+
+
+def _by_number(value: Mapping[str, Any]) -> bool:
+    """Whether an object holds records by their numbers, and beside them at most what is no record."""
+    numbered = [isinstance(item, Mapping) for name, item in value.items() if name.isdigit()]
+    others = [item for name, item in value.items() if not name.isdigit()]
+    return bool(numbered) and all(numbered) and not any(isinstance(item, Mapping | list) for item in others)
 
 
 def _below(item: Mapping[str, Any] | list[Any], depth: int) -> tuple[str, ...] | None:
@@ -180,9 +187,11 @@ def _rows(value: Any, path: Sequence[str], depth: int = 0) -> Iterator[dict[str,
         for row in first:
             yield {name: column.get(row) for name, column in value.items()}
     elif path[0] == ITEMS:
+        beside = {name: item for name, item in value.items() if not isinstance(item, Mapping | list)}
         for name, item in value.items():
-            for row in _rows(item, path[1:], depth + 1):
-                yield {KEY: name, **row}
+            if name not in beside:
+                for row in _rows(item, path[1:], depth + 1):
+                    yield {**beside, KEY: name, **row}
     else:
         item = value.get(path[0])
         rest = {name: field for name, field in value.items() if name != path[0]}
@@ -202,7 +211,12 @@ def _item(record: Mapping[str, Any], path: Sequence[str]) -> set[str]:
             return set(here["columns"])
         if part == COLUMNS:
             return set(here)
-        here = next(iter(here.values()), {}) if part == ITEMS else here.get(part, {})
+        records = (
+            (item for item in here.values() if isinstance(item, Mapping | list))
+            if part == ITEMS
+            else iter(())
+        )
+        here = next(records, {}) if part == ITEMS else here.get(part, {})
     while isinstance(here, list):
         here = here[0] if here else {}
     return set(here)

@@ -26,6 +26,11 @@ from stratagem.rollouts.readers.row import (
 )
 
 NAME = "verifiers"
+TAKEN = {
+    "prompt": "the messages before the model's first",
+    "response": "the model's last message",
+    "problem": "the task's key, else its hash",
+}
 # `Trace.is_truncated` of the source; its stages' deadlines cut a response short as well, unless it was whole by then.
 _CUT = {"max_turns", "max_input_tokens", "max_output_tokens", "max_total_tokens", "compaction_failed"}
 _CUT_BY_TIME = {"rollout_timeout", "agent_timeout"}

@@ -26,6 +26,11 @@ from stratagem.rollouts.readers.row import (
 )
 
 NAME = "verifiers results"
+TAKEN = {
+    "prompt": "'prompt'",
+    "response": "the model's last message in 'completion'",
+    "problem": "'example_id'",
+}
 _NO_SCORE = {
     *(
         "example_id",

@@ -69,6 +69,11 @@ def work(job: Job) -> str:
 
             assert job.model is not None
             rollout(job.config, job.out, job.model, report)
+        case "validation":
+            from stratagem.training.validation import validate
+
+            assert job.model is not None
+            validate(job.config, job.out, job.model, report)
     return job.name
 
 

@@ -50,6 +50,7 @@ class Sums(base.Task):
     kinds = (VARIED, REPEATED)
     steps = (2, LONGEST)
     strategies: ClassVar[Mapping[str, base.Strategy]] = STRATEGIES
+    unit = "digits"
     about = (
         "A problem is a list of digits, of whose sum the last digit is asked. In a varied list no digit comes twice, "
         "a repeated one has three different digits at most. A model can answer at once (mental), keep a running "

@@ -1,0 +1,78 @@
+"""Files of studies: which ship, what one says, and what it has from the study that it is `like`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from stratagem.records import StratagemError
+from stratagem.studies.form import Values
+
+HERE = Path(__file__).parent
+# What a study has from the one that it is `like`; values of its own file take their places.
+LIKE = ("source", "task", "base", "sft", "rl", "presets", "evaluations", "reference", "reasons", "llm", "trl")
+
+
+def shipped() -> dict[str, Path]:
+    """The studies that come with the package, by name."""
+    return {path.stem: path for path in sorted(HERE.glob("*.toml"))}
+
+
+def study_file(source: str | Path) -> tuple[str, Path]:
+    """The name and the file of a study: one that ships, or a user's own ``.toml``.
+
+    Raises:
+        StratagemError: there is no such study.
+    """
+    if str(source) in shipped():
+        return str(source), shipped()[str(source)]
+    path = Path(source)
+    if path.suffix == ".toml":
+        return path.stem, path
+    raise StratagemError(
+        f"{source}: no such study; there are {', '.join(shipped())}, or give a file FILE.toml"
+    )
+
+
+def whole_file(path: Path, through: tuple[Path, ...] = ()) -> Values:
+    """What a file says, over what the study that it is `like` says of settings.
+
+    Args:
+        through: the files that are like this one.
+
+    Raises:
+        StratagemError: a file is missing or not TOML, or `like` is no study or leads back to a file.
+    """
+    said = read_toml(path)
+    other = said.pop("like", None)
+    if other is None:
+        return said
+    where = f"{path}: like = {other!r}"
+    if not isinstance(other, str):
+        raise StratagemError(f"{where}: must name a study that ships, or a file beside this one")
+    try:
+        _, source = study_file(other if other in shipped() else path.parent / other)
+    except StratagemError as error:
+        raise StratagemError(f"{where}: {error}") from None
+    if source in (*through, path):
+        raise StratagemError(f"{where}: is like this file itself; leave one `like` out")
+    theirs = whole_file(source, (*through, path))
+    return merged({name: theirs[name] for name in LIKE if name in theirs}, said)
+
+
+def read_toml(path: Path) -> Values:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StratagemError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise StratagemError(f"{path}: not TOML: {error}") from None
+
+
+def merged(whole: Values, given: Values) -> Values:
+    """`whole` with the values of `given` in their places, table by table."""
+    result = dict(whole)
+    for name, value in given.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
