@@ -9,6 +9,7 @@ import polars as pl
 
 from stratagem.decomposition.drawing import forest, text_row
 from stratagem.decomposition.leading import lead_sentence, no_split
+from stratagem.decomposition.one_label import largest, one_label
 from stratagem.decomposition.parts import Account, ByProblem, HasParts, Split, ThreeFold, Unparsed
 from stratagem.records import UNDEFINED, UNSET, Estimate, Real, part_of, points
 
@@ -81,7 +82,9 @@ class Decomposition(Decomposed, frozen=True, kw_only=True, eq=False):
 
     def __str__(self) -> str:
         differ = "" if self.paired else " on the side with fewer, others before than after"
+        first = one_label(largest(self.strategies.select("strategy", "share_before", "share_after").rows()))
         lines = [
+            *([first, ""] if first else []),
             f"{self.problems} problems{differ}, "
             f"{self.left_out_before} left out before and {self.left_out_after} after",
             f"strata by {', '.join(self.by) or 'nothing'}; {self.level:.0%} intervals, in points",

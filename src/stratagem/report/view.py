@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stratagem.decomposition.leading import lead_sentence, terms_of
+from stratagem.decomposition.one_label import Shares, largest, one_label
 from stratagem.decomposition.result import Decomposed
 from stratagem.records import ALL
 from stratagem.report.format import Number, finite, number, percent, signed, words
@@ -159,9 +160,23 @@ def leads(runs: list[Gain]) -> list[str]:
     for run in runs:
         result = run.result
         if result.lead is not None:
-            sentence = lead_sentence(terms_of(result, result.by_problem))
+            first = one_label(largest(shares_of(result)))
+            sentence = f"{first} {lead_sentence(terms_of(result, result.by_problem))}".lstrip()
             cells.setdefault(sentence, []).append(run.cell)
     return [f"{', '.join(names)}: {sentence[:1].lower()}{sentence[1:]}" for sentence, names in cells.items()]
+
+
+def shares_of(result: ArmGain) -> list[Shares]:
+    """Shares of every strategy over all strata."""
+    problems = {tuple(row.stratum.items()): row.problems for row in result.strata}
+    whole = sum(problems.values())
+    shares: dict[str, list[float]] = {}
+    for cell in result.cells:
+        weight = problems.get(tuple(cell.stratum.items()), 0) / whole if whole else 0.0
+        mine = shares.setdefault(cell.strategy, [0.0, 0.0])
+        for i, share in enumerate((cell.share_before, cell.share_after)):
+            mine[i] += weight * (finite(share) or 0.0)
+    return [(name, before, after) for name, (before, after) in shares.items()]
 
 
 def one_run_note(summary: Summary) -> str:

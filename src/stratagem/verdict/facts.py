@@ -14,6 +14,7 @@ from stratagem.decomposition.counterfactuals import matrix
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.headroom import Headroom
 from stratagem.decomposition.leading import Leading, leading
+from stratagem.decomposition.one_label import largest
 from stratagem.decomposition.parts import ByProblem, Lead, Split, Unparsed
 from stratagem.decomposition.result import Decomposition
 from stratagem.decomposition.robustness import Regrouping
@@ -289,7 +290,7 @@ def facts_of(
         level=split.level,
         order_dependent=split.order_dependent,
         weak=split.weak,
-        largest=largest_of(split),
+        largest=largest(split.strategies.select("strategy", "share_before", "share_after").rows()),
         unsupported_share=split.unsupported_share,
         unparsed=split.unparsed,
         forms=forms,
@@ -302,13 +303,6 @@ def facts_of(
         reverse=split.reverse,
         new_or_rare=split.new_or_rare,
     )
-
-
-def largest_of(split: Decomposition) -> tuple[str, float, float] | None:
-    """The named strategy with the largest share, of the side where it is smaller."""
-    rows = split.strategies.filter(~pl.col("strategy").is_in([OTHER, UNPARSED, TRUNCATED]))
-    named = rows.select("strategy", "share_before", "share_after").rows()
-    return max(named, key=lambda row: min(row[1:]), default=None)
 
 
 def forms_of(behaviours: Sequence[BehaviourChange]) -> tuple[Carried, ...]:

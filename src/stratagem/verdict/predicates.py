@@ -15,7 +15,6 @@ GRADED = 0.05  # of unparsed responses that are right, from which the grader rea
 LONGER = 1.25  # times as long
 WEAK = 0.1  # improvement headroom from which execution counts as weak
 HARD = 0.7  # accuracy at the greatest difficulty below which execution counts as weak
-ONE_LABEL = 0.85  # of the responses, on both sides, from which labels cannot show selection
 UNSUPPORTED = 0.1  # of responses, from which the sentence names the probe
 
 
@@ -92,11 +91,6 @@ def open_lead(f: Facts) -> bool:
     return f.leading.lead == "undecided" and not (
         f.leading.order_dependent or open_gain(f) or small(f) or cancel(f)
     )
-
-
-def one_label(f: Facts) -> bool:
-    """The labels see one strategy in nearly all responses on both sides, so they cannot show selection."""
-    return f.has_split and f.largest is not None and min(f.largest[1:]) >= ONE_LABEL
 
 
 def opposite(f: Facts) -> bool:

@@ -9,6 +9,7 @@ import math
 
 from stratagem.decomposition.by_problem import HEADLINE
 from stratagem.decomposition.leading import lead_clause, level_in_words, no_split, ranges
+from stratagem.decomposition.one_label import one_label
 from stratagem.records import FORM, UNSET, Estimate, points
 from stratagem.verdict.facts import Carried, Facts
 from stratagem.verdict.places import Opposed
@@ -23,7 +24,6 @@ from stratagem.verdict.predicates import (
     levels_disagree,
     longer,
     misread,
-    one_label,
     open_gain,
     open_lead,
     room_after,
@@ -36,15 +36,8 @@ LEVELS = 3  # of the easiest and of the hardest difficulties, where there are to
 
 
 def headline(f: Facts) -> str:
-    return f"{_one_label(f)} {_headline(f)}" if one_label(f) else _headline(f)
-
-
-def _one_label(f: Facts) -> str:
-    name, before, after = f.largest or ("", 0.0, 0.0)
-    return (
-        f"These labels cannot show selection: {name} has {percent(before)} of responses before and {percent(after)} "
-        "after. Finer rules, learned labels or a judge could."
-    )
+    first = one_label(f.largest) if f.has_split else ""
+    return f"{first} {_headline(f)}".lstrip()
 
 
 def _headline(f: Facts) -> str:

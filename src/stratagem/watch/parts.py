@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
+
 from stratagem.decomposition.leading import lead_clause, leading, no_split, ranges
+from stratagem.decomposition.one_label import Shares, largest, one_label
 from stratagem.report import charts, format, view
 from stratagem.report.format import Number
 from stratagem.report.page import Charts
@@ -108,7 +111,30 @@ def answer_of_several(runs: Sequence[Run]) -> str:
 
 
 def answer(run: Run) -> str:
-    """The run in a sentence."""
+    """The run in a sentence, or in three where its labels cannot show selection."""
+    first = one_label(largest(_shares(run))) if run.gains else ""
+    return f"{first} {_answer(run)}".lstrip()
+
+
+def _shares(run: Run) -> list[Shares]:
+    """Shares of every strategy in the first and the last updates, as many as a gain compares."""
+    window, counts = window_of(run), run.counts
+    updates = counts["update"].unique().sort()
+    if not window:
+        return []
+    sides = [
+        counts.filter(pl.col("update").is_in(ends.to_list()))
+        for ends in (updates[:window], updates[-window:])
+    ]
+    parts = [dict(side.group_by("strategy").agg(pl.col("n").sum()).rows()) for side in sides]
+    wholes = [sum(part.values()) for part in parts]
+    if not all(wholes):
+        return []
+    names = [name for name in parts[0].keys() | parts[1].keys() if name is not None]
+    return [(name, parts[0].get(name, 0) / wholes[0], parts[1].get(name, 0) / wholes[1]) for name in names]
+
+
+def _answer(run: Run) -> str:
     if run.status.state == "waiting":
         return "Waiting for the run to begin"
     if not run.gains:
