@@ -164,7 +164,7 @@ def same_problems(
         pairs,
         headrooms=rooms if split.lead is not None else (None, None),
         rooms_by_problem=differ,
-        length_unit=after.about["length_unit"],
+        length_unit=after.about.length_unit,
         behaviours=behaviours,
         changes=changes,
         labelled=labelled,

@@ -24,7 +24,7 @@ from stratagem.diagnosis.visible import visible_shift_of
 from stratagem.label_error.quality import LabelQuality
 from stratagem.labelling.rules import RuleSet
 from stratagem.records import StratagemError, part_of
-from stratagem.result import Compared, Comparison, Findings, SideFacts, StrategyName
+from stratagem.result import Compared, Comparison, Findings, StrategyName
 from stratagem.rollouts.problems import NONE, join
 from stratagem.stats.min_sample import drop_small_intervals
 
@@ -234,7 +234,7 @@ def summarise(
     if progress is not None:
         progress("compare", len(pairs), len(pairs), {})
     if look.checkpoint is None:
-        notes = [*notes, *(note for side in sides for note in pooled(side.name, side.about["checkpoints"]))]
+        notes = [*notes, *(note for side in sides for note in pooled(side.name, side.about.checkpoints))]
     rules = sides[0].rules
     # The whole way, from the first side to the last, stands at the top level too.
     ends = stages[0].name, stages[-1].name
@@ -242,7 +242,7 @@ def summarise(
     top = Compared(by=by, level=level) if whole is None else part_of(whole, Compared)
     findings = Findings(
         **msgspec.structs.asdict(top),
-        sides=tuple(msgspec.convert(side.about, SideFacts) for side in sides),
+        sides=tuple(side.about for side in sides),
         warnings=(*notes, *(note for side in sides for note in side.notes), *match.differences(sides)),
         join=how,
         strategies_from=sides[0].labels,

@@ -62,7 +62,7 @@ def check_grades(before: Side, after: Side) -> None:
     )
     if same and several:
         raise StratagemError(
-            f"{before.name}, {after.name}: {before.about['score']} is the same in all responses to a problem and in "
+            f"{before.name}, {after.name}: {before.about.score} is the same in all responses to a problem and in "
             "both logs, as an answer would be: name what says which responses are right with --score or --correct"
         )
 
@@ -184,24 +184,22 @@ def facts_differ(names: Sequence[str], facts: Sequence[Mapping[str, Sequence[str
 
 def differences(sides: Sequence[Side]) -> list[str]:
     """What differs between sides and might pass for an effect of training."""
-    notes = facts_differ([side.name for side in sides], [side.about["facts"] for side in sides])
-    if len({side.about["score"] for side in sides}) > 1:
-        notes.append("scores differ: " + "; ".join(f"{side.name}: {side.about['score']}" for side in sides))
-    units = {side.about["length_unit"] for side in sides}
+    notes = facts_differ([side.name for side in sides], [side.about.facts for side in sides])
+    if len({side.about.score for side in sides}) > 1:
+        notes.append("scores differ: " + "; ".join(f"{side.name}: {side.about.score}" for side in sides))
+    units = {side.about.length_unit for side in sides}
     if len(units) > 1:
         notes.append(
             "lengths are in tokens on one side and in characters on the other, and cannot be compared"
         )
     for side in sides:
         unparsed = side.counts.filter(strategy=UNPARSED)["n"].sum()
-        if side.rules is not None and unparsed > side.about["responses"] / 2:
-            notes.append(unread_note(side.name, float(unparsed) / side.about["responses"]))
-        notes += side.about["notes"]
-        lost = sum(side.about["left_out"].values())
-        if lost > 0.02 * (lost + side.about["responses"]):
-            notes.append(
-                f"{side.name}: {lost} of {lost + side.about['responses']} responses could not be used"
-            )
+        if side.rules is not None and unparsed > side.about.responses / 2:
+            notes.append(unread_note(side.name, float(unparsed) / side.about.responses))
+        notes += side.reading
+        lost = sum(side.about.left_out.values())
+        if lost > 0.02 * (lost + side.about.responses):
+            notes.append(f"{side.name}: {lost} of {lost + side.about.responses} responses could not be used")
     return notes
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from stratagem.result import LeftOut
 from stratagem.rollouts.log import Log
 
 
@@ -50,9 +50,9 @@ def ordered(checkpoints: Iterable[str]) -> list[str]:
     return sorted(checkpoints, key=key)
 
 
-def examples(log: Log) -> list[dict[str, Any]]:
+def examples(log: Log) -> tuple[LeftOut, ...]:
     """The first records that gave no response, without their texts."""
-    return [{"file": record.file, "row": record.row, "reason": record.reason} for record in log.examples]
+    return tuple(LeftOut(str(record.file), record.row, record.reason) for record in log.examples)
 
 
 def reasons(log: Log) -> str:

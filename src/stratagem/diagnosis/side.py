@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -16,6 +15,7 @@ from stratagem.labelling.aliases import renamed
 from stratagem.labelling.fit import unfit_notes
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules
 from stratagem.records import FORM, UNPARSED, StratagemError
+from stratagem.result import SideFacts, Spread
 from stratagem.rollouts.correctness import Correctness, choose
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, named_columns, problem_rows
@@ -100,7 +100,7 @@ class Side:
     `about` is its entry in `diagnosis.json`; `labels` says where its strategies come from, `rules` are those used.
 
     `fine` has the counts by refinements of the strategies too, where there are some. `notes` say which rows were not
-    taken.
+    taken, `reading` what else there is to say of how the log was read.
     """
 
     name: str
@@ -108,9 +108,10 @@ class Side:
     counts: pl.DataFrame
     problems: pl.DataFrame
     behaviours: pl.DataFrame | None
-    about: dict[str, Any]
+    about: SideFacts
     labels: str
     rules: RuleSet | None
+    reading: tuple[str, ...]
     fine: pl.DataFrame | None = None
     notes: tuple[str, ...] = ()
 
@@ -311,24 +312,24 @@ def read_side(
         counts=counts,
         problems=asked,
         behaviours=merge(behaviours) if behaviours else None,
-        about={
-            "name": opened.name,
-            "files": [str(path) for path in log.files],
-            "format": log.format,
-            "rows": rows,
-            "problems": counts["problem_id"].n_unique(),
-            "responses": int(counts["n"].sum()),
-            "samples": spread(counts),
-            "score": "counts of right responses" if opened.correctness is None else opened.correctness.text,
-            "facts": {key: sorted(values) for key, values in log.facts.items()},
-            "checkpoints": ordered(opened.chosen.checkpoints),
-            "left_out": {**dict(log.left_out), **({"no score": unscored} if unscored else {})},
-            "left_out_examples": examples(log),
-            "notes": reading_notes(opened.name, log),
-            "length_unit": opened.unit,
-        },
+        about=SideFacts(
+            name=opened.name,
+            files=tuple(str(path) for path in log.files),
+            format=log.format,
+            rows=rows,
+            problems=counts["problem_id"].n_unique(),
+            responses=int(counts["n"].sum()),
+            samples=spread(counts),
+            score="counts of right responses" if opened.correctness is None else opened.correctness.text,
+            facts={key: tuple(sorted(values)) for key, values in log.facts.items()},
+            checkpoints=tuple(ordered(opened.chosen.checkpoints)),
+            left_out={**dict(log.left_out), **({"no score": unscored} if unscored else {})},
+            left_out_examples=examples(log),
+            length_unit=opened.unit,
+        ),
         labels=opened.labels,
         rules=opened.rules,
+        reading=tuple(reading_notes(opened.name, log)),
         notes=(*opened.chosen.notes(), *opened.unfit()),
     )
 
@@ -408,7 +409,7 @@ def numbered(batch: pl.DataFrame, seen: dict[str, int]) -> pl.DataFrame:
     return batch
 
 
-def spread(counts: pl.DataFrame) -> dict[str, float]:
+def spread(counts: pl.DataFrame) -> Spread:
     """Fewest, median and most responses of a problem."""
     each = counts.group_by("checkpoint", "problem_id").agg(pl.col("n").sum())["n"]
-    return {"min": int(each.min() or 0), "median": float(each.median() or 0), "max": int(each.max() or 0)}  # type: ignore[arg-type]
+    return Spread(int(each.min() or 0), float(each.median() or 0), int(each.max() or 0))  # type: ignore[arg-type]

@@ -110,7 +110,7 @@ def survey(
         "facts": {key: sorted(values) for key, values in log.facts.items()},
         "repeated": log.repeated,
         "left_out": dict(log.left_out),
-        "left_out_examples": examples(log),
+        "left_out_examples": [left_out.as_dict() for left_out in examples(log)],
         "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],
     }
     name = str(paths[0])
@@ -251,11 +251,11 @@ def attempts_of(
     notes = [
         note
         for side in sides
-        for note in (*side.notes, *side.about["notes"], *pooled(side.name, side.about["checkpoints"]))
+        for note in (*side.notes, *side.reading, *pooled(side.name, side.about.checkpoints))
     ]
     result: dict[str, Any] = finite(
         {
-            "logs": [side.about for side in sides],
+            "logs": [side.about.as_dict() for side in sides],
             "problems": both.height,
             "left_out": left,
             "passk": rows,
