@@ -90,3 +90,24 @@ def test_the_page_of_a_run_says_it_first(share: int, said: bool) -> None:
     run = Run("run", kind="rl", status=Status("done", done=20, total=20), counts=counts, gains={20: gain})
     text = answer(run)
     assert text.startswith(f"{SAID.format('90.0', '90.0')} After 20 updates" if said else "After 20 updates")
+
+
+def test_where_the_labels_miss_the_answers_nothing_is_said_of_what_they_show() -> None:
+    """Nine tenths are labelled A and wrong; the answers that the grader found right have no label."""
+
+    def side(right: int) -> pl.DataFrame:
+        rows = [
+            (f"p{i}", name, n, r)
+            for i in range(40)
+            for name, n, r in (("A", 90, 0.0), ("unparsed", 10, right))
+        ]
+        return pl.DataFrame(
+            rows,
+            schema=["problem_id", "strategy", "n", "right"],
+            orient="row",
+            schema_overrides={"right": pl.Float64},
+        )
+
+    found = decompose(side(5), side(9), by=(), rng=np.random.default_rng(0), draws=50)
+    assert found.lead is None
+    assert "cannot show selection" not in str(found)
