@@ -150,6 +150,7 @@ OF_STRATEGIES = (
         "reverse",
         "symmetric",
         "threefold",
+        "new_or_rare",
         "mix",
         "routing",
     ),

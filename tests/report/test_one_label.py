@@ -110,4 +110,5 @@ def test_where_the_labels_miss_the_answers_nothing_is_said_of_what_they_show() -
 
     found = decompose(side(5), side(9), by=(), rng=np.random.default_rng(0), draws=50)
     assert found.lead is None
+    assert np.isnan([found.new_or_rare.selection.low, found.new_or_rare.improvement.high]).all()
     assert "cannot show selection" not in str(found)

@@ -21,7 +21,7 @@ from stratagem.decomposition.account import account, gap_draws, new_or_rare, ter
 from stratagem.decomposition.by_problem import by_problem
 from stratagem.decomposition.contrast import Contrast
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, mix
-from stratagem.decomposition.parts import Account, ThreeFold, Unparsed
+from stratagem.decomposition.parts import Account, Split, ThreeFold, Unparsed
 from stratagem.decomposition.result import Decomposition
 from stratagem.decomposition.unparsed import gain_alone, unparsed_of
 from stratagem.records import UNDEFINED, StratagemError
@@ -155,6 +155,7 @@ def _without_split(split: Decomposition) -> Decomposition:
         split,
         **undefined,
         threefold=ThreeFold(),
+        new_or_rare=Split(),
         mix=UNDEFINED,
         routing=UNDEFINED,
         unsupported_share=math.nan,
