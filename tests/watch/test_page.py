@@ -341,7 +341,7 @@ def test_what_describes_a_problem_is_told_from_what_else_was_logged(tmp_path: Pa
     html = Watched(tmp_path / "trl").show().html
     assert "kind evaluation" in html
     assert "guess" not in html
-    assert "<span>steps</span>" in html
+    assert "<span>difficulty</span>" in html
     for steps in (2, 3):
         assert f"</i>{steps}</span>" in html
     assert "</i>1</span>" not in html

@@ -64,7 +64,7 @@ def test_a_verl_run_is_watched_by_its_responses(tmp_path: Path) -> None:
     html = watched.show().html
     assert "by selecting strategies" in html
     assert "share, kind inversion" in html
-    assert "<span>steps</span>" in html
+    assert "<span>difficulty</span>" in html
     assert "left out" not in html
 
 
