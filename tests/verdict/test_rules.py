@@ -144,6 +144,13 @@ def any_facts(draw: Any) -> Facts:
         **{
             f"{what}_{side}": share for what in ("share", "right", "of_right") for side in ("before", "after")
         },
+    ).map(
+        # Where no response is unparsed, none of the right ones is.
+        lambda x: msgspec.structs.replace(
+            x,
+            of_right_before=x.of_right_before * (x.share_before > 0),
+            of_right_after=x.of_right_after * (x.share_after > 0),
+        )
     )
     signal = st.builds(Signal, st.just(8), share, share, share, share)
     places = st.builds(
