@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stratagem.visible.shift import GROUPS, visible_shift
+from stratagem.report.visible_view import GROUPS
+from stratagem.visible.shift import visible_shift
 from tests.conftest import Run
 from tests.visible.worlds import texts
 

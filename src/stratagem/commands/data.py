@@ -16,7 +16,7 @@ from stratagem.commands.common import console, read, warn
 from stratagem.commands.options import Reading, Right, checked_rules, columns_or_none, make_folder, paths
 from stratagem.decomposition.decompose import decompose as split
 from stratagem.diagnosis.match import KNOWN, usable_strata
-from stratagem.diagnosis.notes import ordered, pooled, reading_notes, unread_note
+from stratagem.diagnosis.notes import ordered, pooled, reading_notes, unread_notes
 from stratagem.diagnosis.side import Look, open_side, usual_strata
 from stratagem.label_error.correction import decompose_corrected
 from stratagem.label_error.quality import validate
@@ -29,7 +29,6 @@ from stratagem.tasks import DEFAULT, make_task, read_mix
 from stratagem.tasks.table import is_of_a_task, label_table
 from stratagem.workspace import write_bytes, write_json
 
-HALF = 0.5
 OWN, TABLE = "rollouts.parquet", "labelled.parquet"  # in the folder of a `rollout`
 
 
@@ -259,8 +258,7 @@ def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None
     check_ids(log, problem_rows(table, ()), look.join)
     notes = [*pooled(log, ordered(opened.chosen.checkpoints)), *opened.chosen.notes(), *opened.unfit()]
     notes += reading_notes(log, opened.log)
-    unparsed = int((table["strategy"] == UNPARSED).sum()) / table.height
-    notes += [unread_note(log, unparsed)] if unparsed > HALF else []
+    notes += unread_notes(log, int((table["strategy"] == UNPARSED).sum()), table.height)
     notes += [f"{log}: left out {count}: {reason}" for reason, count in opened.log.left_out.items()]
     right = opened.correctness
     if right is None:

@@ -19,14 +19,16 @@ from stratagem.diagnosis.columns import refinements
 from stratagem.diagnosis.compare import compare
 from stratagem.diagnosis.notes import pooled
 from stratagem.diagnosis.side import Look, Side, open_side, read_side, strata
-from stratagem.diagnosis.table import TableWriter, read_sample
-from stratagem.diagnosis.visible import visible_shift_of
+from stratagem.diagnosis.table import TableWriter, read_rows, sample_rows, without_texts
+from stratagem.diagnosis.visible import paired_rows
 from stratagem.label_error.quality import LabelQuality
 from stratagem.labelling.rules import RuleSet
 from stratagem.records import StratagemError, part_of
 from stratagem.result import Compared, Comparison, Findings, StrategyName
 from stratagem.rollouts.problems import NONE, join
 from stratagem.stats.min_sample import drop_small_intervals
+from stratagem.visible.result import VisibleShift
+from stratagem.visible.shift import visible_shift
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]
 
@@ -128,20 +130,45 @@ def diagnose(
             progress=progress,
         )
         writer.finish()
-        kept = sample if texts and writer.rows else 0
-        chosen = read_sample(place, kept, keys, np.random.default_rng([seed, 1])) if kept else None
-        ends = _ends(findings, look, len(sides))
-        if texts and writer.rows and ends is not None:
-            if progress is not None:
-                progress("how answers are written", 0, 1, {})
-            rng = np.random.default_rng([seed, 3])
-            shift = visible_shift_of(
-                place, keys, ends, [name for name in findings.by if name in kept_by], rng=rng, level=level
-            )
-            findings = msgspec.structs.replace(findings, visible_shift=shift)
-            if progress is not None:
-                progress("how answers are written", 1, 1, {})
+        chosen, shift = None, None
+        if texts and writer.rows:
+            strata_kept = [name for name in findings.by if name in kept_by]
+            ends = _ends(findings, look, len(sides))
+            chosen, shift = _of_texts(place, keys, sample, ends, strata_kept, seed, level, progress)
+    findings = msgspec.structs.replace(findings, visible_shift=shift)
     return Diagnosis(**msgspec.structs.asdict(findings), sample=chosen, rules=sides[0].rules)
+
+
+def _of_texts(
+    path: Path,
+    keys: Sequence[pl.DataFrame],
+    sample: int,
+    ends: tuple[pl.Expr, pl.Expr] | None,
+    by: Sequence[str],
+    seed: int,
+    level: float,
+    progress: Progress | None,
+) -> tuple[pl.DataFrame | None, VisibleShift | None]:
+    """What needs texts of the labelled table, which are read once: responses for the browser, and the visible shift."""
+    rows = without_texts(path, keys)
+    sampled = np.zeros(0, np.int64)
+    if sample:
+        sampled = sample_rows(rows, sample, np.random.default_rng([seed, 1])).astype(np.int64)
+    rng = np.random.default_rng([seed, 3])
+    paired = None if ends is None else paired_rows(rows, ends, rng)
+    wanted = np.union1d(sampled, [] if paired is None else paired["row"].to_numpy()).astype(np.int64)
+    texts = read_rows(path, wanted)
+    chosen = texts[np.searchsorted(wanted, sampled)].with_columns(rows["problem_id"].gather(sampled))
+    if paired is None:
+        return (chosen if sample else None), None
+    if progress is not None:
+        progress("how answers are written", 0, 1, {})
+    responses = texts[np.searchsorted(wanted, paired["row"].to_numpy())]
+    responses = responses.with_columns(paired["problem_id"], paired["after"])
+    shift = visible_shift(responses, by=by, rng=rng, level=level)
+    if progress is not None:
+        progress("how answers are written", 1, 1, {})
+    return (chosen if sample else None), shift
 
 
 def _ends(findings: Findings, look: Look, sides: int) -> tuple[pl.Expr, pl.Expr] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from stratagem.diagnosis.notes import ordered, unread_note
+from stratagem.diagnosis.notes import ordered, unread_notes
 from stratagem.diagnosis.side import Opened, Side
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.rollouts.problems import Join
@@ -193,9 +193,9 @@ def differences(sides: Sequence[Side]) -> list[str]:
             "lengths are in tokens on one side and in characters on the other, and cannot be compared"
         )
     for side in sides:
-        unparsed = side.counts.filter(strategy=UNPARSED)["n"].sum()
-        if side.rules is not None and unparsed > side.about.responses / 2:
-            notes.append(unread_note(side.name, float(unparsed) / side.about.responses))
+        if side.rules is not None:
+            unparsed = int(side.counts.filter(strategy=UNPARSED)["n"].sum())
+            notes += unread_notes(side.name, unparsed, side.about.responses)
         notes += side.reading
         lost = sum(side.about.left_out.values())
         if lost > 0.02 * (lost + side.about.responses):

@@ -19,12 +19,14 @@ def repeats_notes(name: str, log: Log) -> list[str]:
     return [said] if log.repeated else []
 
 
-def unread_note(name: str, share: float) -> str:
-    """What to do where the labels find no answer in this share of the responses."""
-    return (
-        f"{name}: no answer was found in {share:.0%} of the responses; say where it stands in [parts] of the rules "
-        "(docs/rules.md)"
-    )
+def unread_notes(name: str, unparsed: int, responses: int) -> list[str]:
+    """What to do where the labels find no answer in most responses."""
+    if unparsed <= responses / 2:
+        return []
+    return [
+        f"{name}: no answer was found in {unparsed / responses:.0%} of the responses; say where it stands in [parts] "
+        "of the rules (docs/rules.md)"
+    ]
 
 
 def pooled(name: str, checkpoints: Sequence[str]) -> list[str]:

@@ -88,28 +88,24 @@ class TableWriter:
         self.aside.unlink(missing_ok=True)
 
 
-def read_sample(
-    path: Path, size: int, keys: Sequence[pl.DataFrame], rng: np.random.Generator
-) -> pl.DataFrame:
-    """A stratified sample of a labelled table, problems under their common keys; texts are read for these rows only.
+def without_texts(path: Path, keys: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Every row of a labelled table, numbered (`row`), with what rows are chosen by.
 
     Args:
-        keys: for each side, problem_id and key.
+        keys: for each side, problem_id and the key that the sides share, which takes its place.
     """
     names = ["side", "checkpoint", "problem_id", "strategy", "score"]
-    light = pl.read_parquet(path, columns=names).with_row_index("_row")
-    light = keyed(light, keys)
-    rows = np.sort(sample_for_browser(light, size, rng)["_row"].to_numpy())
-    return read_rows(path, rows).with_columns(light["problem_id"].gather(rows))
-
-
-def keyed(rows: pl.DataFrame, keys: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Rows with `side` and `problem_id`, whose problems get the keys that the sides share, as in `read_sample`."""
+    rows = pl.read_parquet(path, columns=names).with_row_index("row")
     common = pl.concat(
         [table.select("problem_id", "key", side=pl.lit(i, pl.Int32)) for i, table in enumerate(keys)]
     )
     rows = rows.join(common, on=["side", "problem_id"], how="left", maintain_order="left")
     return rows.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
+
+
+def sample_rows(rows: pl.DataFrame, size: int, rng: np.random.Generator) -> NDArray[np.integer]:
+    """The numbers of a stratified sample of the rows, ascending."""
+    return np.sort(sample_for_browser(rows, size, rng)["row"].to_numpy())
 
 
 def read_rows(path: Path, rows: NDArray[np.integer]) -> pl.DataFrame:
@@ -123,4 +119,4 @@ def read_rows(path: Path, rows: NDArray[np.integer]) -> pl.DataFrame:
             if inside.size:
                 parts.append(pl.DataFrame(file.read_row_group(i).take(inside - start)))
             start = stop
-    return pl.concat(parts)
+    return pl.concat(parts) if parts else pl.read_parquet(path, n_rows=0)

@@ -10,7 +10,7 @@ from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS
 from stratagem.verdict.facts import Facts
 from stratagem.verdict.places import Place
 from stratagem.verdict.predicates import carrier, levels_disagree
-from stratagem.verdict.wording import apart, many, needed, percent
+from stratagem.verdict.wording import apart, listed, many, needed, percent
 
 NAMED = 3  # places at most
 
@@ -37,7 +37,7 @@ def _still_wrong(f: Facts) -> str:
         return ""
     said = [f"{points(p.wrong)} lie in {p.name} ({percent(p.accuracy_after)} right)" for p in places]
     said[1:] = [text.replace(" lie in ", " in ", 1) for text in said[1:]]
-    return f"Of the {points(wrong)} points still to be won, {_joined(said)}."
+    return f"Of the {points(wrong)} points still to be won, {listed(said)}."
 
 
 def _easiest(f: Facts) -> str:
@@ -84,7 +84,7 @@ def _budget(f: Facts) -> str:
 
 def _new(f: Facts) -> str:
     names = f.new[:NAMED]
-    return f"Begin responses of the old checkpoint with {_joined(list(names), 'or')}." if names else ""
+    return f"Begin responses of the old checkpoint with {listed(list(names), 'or')}." if names else ""
 
 
 def _largest(f: Facts) -> str:
@@ -92,10 +92,6 @@ def _largest(f: Facts) -> str:
         return ""
     name, before, after = f.largest
     return f"{name} has {percent(before)} of responses before and {percent(after)} after."
-
-
-def _joined(words: list[str], last: str = "and") -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 AIMS: Mapping[str, Callable[[Facts], str]] = {

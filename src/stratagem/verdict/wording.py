@@ -92,7 +92,7 @@ def _parts(f: Facts) -> str:
     x = f.leading
     parts = [part(x.name, x.choice), part("improvement", x.improvement)]
     new = x.new_strategy is not None and _new(f)
-    return _list([*parts, part("new strategies", f.new_strategy)] if new else parts)
+    return listed([*parts, part("new strategies", f.new_strategy)] if new else parts)
 
 
 def _new(f: Facts) -> bool:
@@ -237,7 +237,7 @@ def _other_level(f: Facts) -> str:
     if x.lead is not None and x.leads:
         parts = [part("selection", f.selection), part("improvement", f.improvement)]
         return (
-            f"By stratum, {level_in_words(f.by)}: {_list([*parts, part('new strategies', f.new_strategy)])}."
+            f"By stratum, {level_in_words(f.by)}: {listed([*parts, part('new strategies', f.new_strategy)])}."
         )
     if not f.paired:
         return ""
@@ -246,7 +246,7 @@ def _other_level(f: Facts) -> str:
         return (
             f"With {more} the gain could be split by problem, which tells whether those of a stratum differ."
         )
-    parts = _list([part("choice", x.choice), part("improvement", x.improvement)])
+    parts = listed([part("choice", x.choice), part("improvement", x.improvement)])
     return f"By problem: {parts}; with {more} this would lead."
 
 
@@ -258,7 +258,7 @@ def _misread(f: Facts) -> str:
         for side, share, right in sides
         if share > 0
     ]
-    return f"The labels find no answer in {_list(texts)}."
+    return f"The labels find no answer in {listed(texts)}."
 
 
 def length(f: Facts) -> str:
@@ -349,7 +349,7 @@ def _regrouped(f: Facts) -> str:
 
 
 def _narrow(f: Facts) -> str:
-    return f"The intervals may be too narrow: {_list(f.weak)}."
+    return f"The intervals may be too narrow: {listed(f.weak)}."
 
 
 def unseen(f: Facts) -> str:
@@ -377,5 +377,5 @@ def percent(x: float) -> str:
     return f"{points(x)}%"
 
 
-def _list(words: tuple[str, ...] | list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def listed(words: tuple[str, ...] | list[str], last: str = "and") -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

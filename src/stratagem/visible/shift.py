@@ -30,7 +30,6 @@ MIN_PAIRS = 50  # problems with two responses or more before
 PHRASES = 8
 MIN_SPREAD = 20.0  # responses with a term beside ones without it, of the same problems, that a slope takes
 NEIGHBOURS = 1_500  # responses a side that are compared with each other
-GROUPS = ("length", "answer_form", "wording")
 
 
 class Responses(NamedTuple):
@@ -45,7 +44,7 @@ class Responses(NamedTuple):
     stratum_p: NDArray[np.int64]
 
     def features(self, components: int) -> tuple[Floats, list[NDArray[np.int64]]]:
-        """All features, and the columns of each of `GROUPS`."""
+        """All features, and the columns of length, form of the answer and wording."""
         blocks = (self.length_r[:, None], self.form_rf, self.wording.scores_rd[:, :components])
         ends = np.cumsum([block.shape[1] for block in blocks])
         columns = [np.arange(end - block.shape[1], end) for end, block in zip(ends, blocks, strict=True)]
