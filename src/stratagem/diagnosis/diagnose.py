@@ -23,14 +23,12 @@ from stratagem.diagnosis.table import TableWriter, read_rows, sample_rows, witho
 from stratagem.diagnosis.visible import paired_rows
 from stratagem.label_error.quality import LabelQuality
 from stratagem.labelling.rules import RuleSet
-from stratagem.records import StratagemError, part_of
+from stratagem.records import Progress, StratagemError, part_of
 from stratagem.result import Compared, Comparison, Findings, StrategyName
 from stratagem.rollouts.problems import NONE, join
 from stratagem.stats.min_sample import drop_small_intervals
 from stratagem.visible.result import VisibleShift
 from stratagem.visible.shift import visible_shift
-
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 
 
 class Diagnosis(Findings, frozen=True, kw_only=True, eq=False):

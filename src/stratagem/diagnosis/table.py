@@ -95,7 +95,7 @@ def without_texts(path: Path, keys: Sequence[pl.DataFrame]) -> pl.DataFrame:
         keys: for each side, problem_id and the key that the sides share, which takes its place.
     """
     names = ["side", "checkpoint", "problem_id", "strategy", "score"]
-    rows = pl.read_parquet(path, columns=names).with_row_index("row")
+    rows = pl.read_parquet(path, columns=names, glob=False).with_row_index("row")
     common = pl.concat(
         [table.select("problem_id", "key", side=pl.lit(i, pl.Int32)) for i, table in enumerate(keys)]
     )
@@ -119,4 +119,4 @@ def read_rows(path: Path, rows: NDArray[np.integer]) -> pl.DataFrame:
             if inside.size:
                 parts.append(pl.DataFrame(file.read_row_group(i).take(inside - start)))
             start = stop
-    return pl.concat(parts) if parts else pl.read_parquet(path, n_rows=0)
+    return pl.concat(parts) if parts else pl.read_parquet(path, n_rows=0, glob=False)

@@ -141,7 +141,10 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
         table = pl.read_csv(
-            path, infer_schema=False, separator=";" if header.count(";") > header.count(",") else ","
+            path,
+            infer_schema=False,
+            separator=";" if header.count(";") > header.count(",") else ",",
+            glob=False,
         )
     except FileNotFoundError:
         raise StratagemError(f"{path}: no such file") from None
