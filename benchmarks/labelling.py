@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.labelling import reference  # noqa: E402
 
-from stratagem.labelling.compile import ascii_classes, merged  # noqa: E402
+from stratagem.labelling.patterns import ascii_classes, merged  # noqa: E402
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules  # noqa: E402
 
 BATCH = 50_000

@@ -1,0 +1,82 @@
+r"""How the numbers of a worked calculation flow: which are given, which are results that a later step takes up.
+
+``20 \times 4 = 80``, then ``80 / 8 = 10`` is outlined as ``n*n=r1; r1/n=r2;``: n is a number that was calculated nowhere
+before, r1 the result of the first calculation. Where results are added or subtracted of which one was not calculated
+from the other, ``apart`` stands behind: ``n*n=r1; n*n=r2; r1+r2=r3 apart;``. An expression of two operations or more
+that is written without its value has no result: ``n*n-n;``.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+# What stands between numbers and says nothing of how they flow. In this order.
+_NUMBER = r"\(*-?[0-9]+(?:\.[0-9]+)?%?\)*"
+_WORDS = r"(?:\([^()=+*0-9\n]*\)|[A-Za-z'’]+(?:[ /-]+[A-Za-z'’]+){0,4})"
+_PLAIN = (
+    (r"\\(?:text|mathrm|textbf|mbox)\s*\{[^{}]*\}", " "),
+    (r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", "(${1})/(${2})"),
+    (r"\\times|\\cdot|×|·", "*"),
+    (r"\\div|÷", "/"),
+    (r"\\approx|≈", "="),
+    (r"([0-9]) ?x ?([0-9])", "${1}*${2}"),
+    (r"\\(?:left|right|quad|boxed)|\\[()\[\],;! ]|\\?\$|`|\*\*|[{}]", ""),
+    (r"\\%", "%"),
+    (r"([0-9]),([0-9]{3})", "${1}${2}"),
+    (r"(%|[0-9]/[0-9]+\)?) of ", "${1}*"),
+    (r"([0-9]%?\)*) (?:is|gives|equals|makes|is equal to|comes to) ([0-9])", "${1}=${2}"),
+    (rf"([0-9]%?\)*) ?{_WORDS}(?: ?\([^()=+*0-9\n]*\))?( *\)* *[-+*/=])", "${1}${2}"),
+    (r" +\)", ")"),
+    (r"/ *([*=+\n]|$)", "${1}"),
+)
+_OPERATED = rf"{_NUMBER}(?: *[-+*/] *{_NUMBER})"
+_CALCULATION = rf"{_OPERATED}+(?: *= *{_NUMBER}(?: *[-+*/] *{_NUMBER})*)+|{_OPERATED}{{2,}}"
+_PIECE = re.compile(r"[-+*/]?[0-9]+(?:\.[0-9]+)?")
+_IDLE = re.compile(r"[()% ]")
+MOST = 200  # calculations of a text; later ones are left out
+
+
+def outline(texts: pl.Series) -> pl.Series:
+    """The outline of each text's calculations; empty where there is none, null for null."""
+    text = pl.col("text")
+    for pattern, into in _PLAIN:
+        text = text.str.replace_all(pattern, into)
+    written = pl.DataFrame({"text": texts}).select(text.str.extract_all(_CALCULATION)).to_series()
+    outlines = [None if each is None else _outline(each[:MOST]) for each in written.to_list()]
+    return pl.Series(texts.name, outlines, pl.String)
+
+
+def _outline(calculations: list[str]) -> str:
+    clauses: list[str] = []
+    made: dict[str, list[int]] = {}  # value: the calculations that gave it, in their order
+    roots: list[set[int]] = [set()]  # of each result those that it was calculated from; there is no r0
+    for written in calculations:
+        first, *others = _IDLE.sub("", written).split("=")
+        operands = _PIECE.findall(first)
+        used: list[int] = []
+        clause = ""
+        for operand in operands:
+            sign = operand[0] if operand[0] in "-+*/" else ""
+            # The latest calculation with this value that no other operand here has taken.
+            result = next((r for r in reversed(made.get(_value(operand), ())) if r not in used), 0)
+            clause += f"{sign}r{result}" if result else f"{sign}n"
+            used += [result] if result else []
+        if others:
+            values = _PIECE.findall(others[-1])
+            if len(values) != 1:
+                continue
+            roots.append(set(used).union(*(roots[r] for r in used)))
+            made.setdefault(_value(values[0]), []).append(len(roots) - 1)
+            clause += f"=r{len(roots) - 1}"
+            added = len(used) > 1 and "*" not in first and "/" not in first
+            if added and any(a not in roots[b] and b not in roots[a] for a in used for b in used if a < b):
+                clause += " apart"
+        clauses.append(clause + ";")
+    return " ".join(clauses)
+
+
+def _value(written: str) -> str:
+    """One spelling for a number: 2.50, +2.5 and 02.5 are the same."""
+    return f"{float(written.lstrip('-+*/')):.10g}"
