@@ -51,13 +51,14 @@ def outline(texts: pl.Series) -> pl.Series:
 def _outline(calculations: list[str]) -> str:
     clauses: list[str] = []
     made: dict[str, list[int]] = {}  # value: the calculations that gave it, in their order
-    roots: list[set[int]] = [set()]  # of each result those that it was calculated from; there is no r0
+    # Of each result those that it was calculated from, and those that it sums up, itself if it sums up none; there is no r0.
+    roots: list[set[int]] = [set()]
+    terms: list[set[int]] = [set()]
     for written in calculations:
         first, *others = _IDLE.sub("", written).split("=")
-        operands = _PIECE.findall(first)
         used: list[int] = []
         clause = ""
-        for operand in operands:
+        for operand in _PIECE.findall(first):
             sign = operand[0] if operand[0] in "-+*/" else ""
             # The latest calculation with this value that no other operand here has taken.
             result = next((r for r in reversed(made.get(_value(operand), ())) if r not in used), 0)
@@ -67,14 +68,29 @@ def _outline(calculations: list[str]) -> str:
             values = _PIECE.findall(others[-1])
             if len(values) != 1:
                 continue
+            new = len(roots)
             roots.append(set(used).union(*(roots[r] for r in used)))
-            made.setdefault(_value(values[0]), []).append(len(roots) - 1)
-            clause += f"=r{len(roots) - 1}"
-            added = len(used) > 1 and "*" not in first and "/" not in first
-            if added and any(a not in roots[b] and b not in roots[a] for a in used for b in used if a < b):
+            summed = (
+                set[int]().union(*(terms[r] for r in used)) if re.fullmatch(r"[^-*/]+", first) else set[int]()
+            )
+            terms.append(summed or {new})
+            made.setdefault(_value(values[0]), []).append(new)
+            clause += f"=r{new}"
+            if "*" not in first and "/" not in first and _apart([terms[r] for r in used], roots):
                 clause += " apart"
         clauses.append(clause + ";")
     return " ".join(clauses)
+
+
+def _apart(terms: list[set[int]], roots: list[set[int]]) -> bool:
+    """Whether two of the numbers that are added go back to results of which neither was calculated from the other."""
+    return any(
+        a not in roots[b] and b not in roots[a]
+        for i, some in enumerate(terms)
+        for others in terms[:i]
+        for a in some
+        for b in others - some
+    )
 
 
 def _value(written: str) -> str:
