@@ -128,7 +128,7 @@ def test_the_starter_sets_pass_their_own_examples(name: str) -> None:
 
 
 def test_the_starter_sets_are_the_promised_ones() -> None:
-    assert starter_sets() == ("code", "math")
+    assert starter_sets() == ("code", "math", "word-problems")
     names = {name: {rule.name for rule in read_rules(name).strategies} for name in starter_sets()}
     assert names["math"] >= {
         "worked_out",
@@ -234,7 +234,7 @@ def test_a_file_that_is_no_file_of_rules(tmp_path: Path) -> None:
         (tmp_path / "folder.toml").mkdir(exist_ok=True)
         with pytest.raises(StratagemError, match="no such file"):
             read_rules(source)
-    with pytest.raises(StratagemError, match="must be one of code, math, a TOML file, or module:function"):
+    with pytest.raises(StratagemError, match="must be one of code, math, word-problems, a TOML file, or"):
         read_rules("maths")
 
 

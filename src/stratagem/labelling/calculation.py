@@ -1,9 +1,9 @@
 r"""How the numbers of a worked calculation flow: which are given, which are results that a later step takes up.
 
-``20 \times 4 = 80``, then ``80 / 8 = 10`` is outlined as ``n*n=r1; r1/n=r2;``: n is a number that was calculated nowhere
-before, r1 the result of the first calculation. Where results are added or subtracted of which one was not calculated
-from the other, ``apart`` stands behind: ``n*n=r1; n*n=r2; r1+r2=r3 apart;``. An expression of two operations or more
-that is written without its value has no result: ``n*n-n;``.
+``20 \times 4 = 80``, then ``80 / 8 = 10`` is outlined as ``n*n=r1; r1/n=r2;``: n is a number that was calculated
+nowhere before, r1 the result of the first calculation. Where results are added or subtracted of which neither was
+calculated from the other, ``apart`` stands behind: ``n*n=r1; n*n=r2; r1+r2=r3 apart;``. An expression of two operations
+or more that is written without its value has no result: ``n*n-n;``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def outline(texts: pl.Series) -> pl.Series:
 def _outline(calculations: list[str]) -> str:
     clauses: list[str] = []
     made: dict[str, list[int]] = {}  # value: the calculations that gave it, in their order
-    # Of each result those that it was calculated from, and those that it sums up, itself if it sums up none; there is no r0.
+    # Of each result those that it was calculated from, and those that it sums up (itself if none); there is no r0.
     roots: list[set[int]] = [set()]
     terms: list[set[int]] = [set()]
     for written in calculations:

@@ -30,7 +30,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A strategy or a behaviour by regular expressions.
 
     It holds for a text in which one of `any` (where there are some), every one of `all` and none of `none` is
-    found; `part` says in which part of a response they are looked for. `aliases` are names that it had before.
+    found; `part` says in which part of a response they are looked for. `aliases` are names that it had before,
+    `finer` the starter set that tells apart what it holds for, taken in its place where it has most responses and the
+    user names no rules.
 
     Every one of `calculation` has to be found in the outline of the last attempt's calculation
     (`labelling.calculation`). A behaviour may ask for so many `attempts` (`labelling.attempts`), for so many
@@ -49,6 +51,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examples: tuple[str, ...] = ()
     counter_examples: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    finer: str = ""
     name: str = ""
 
     @property
@@ -242,6 +245,8 @@ def _check_rule(rule: Rule, where: str, kind: str, split: bool) -> None:
             raise StratagemError(f"{where}.{name}: is counted for behaviours alone; leave it out")
         if least < 0:
             raise StratagemError(f"{where}.{name}: {least}, has to be 1 or more")
+    if rule.finer and not (STARTERS / f"{rule.finer}.toml").is_file():
+        raise StratagemError(f"{where}.finer: {rule.finer!r} is no starter set")
     for key in PATTERN_LISTS:
         for i, pattern in enumerate(getattr(rule, key)):
             check_pattern(pattern, f"{where}.{key}[{i}]")
