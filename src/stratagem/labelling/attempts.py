@@ -18,7 +18,7 @@ _AGAIN = r"start (?:over|again|from scratch)|begin again|go back|re-?(?:think|co
 # Words at the beginning of a sentence or a line.
 TURNS = (
     r"(?:[Oo]h,? |[Bb]ut |[Nn]o[,.] |[Hh]m+[,.…]* )?[Ww]ait"
-    r"(?:[,.!?:…—-]| (?:a (?:minute|second|moment)|no|but|let|that)\b)",
+    r"\**(?:[,.!?:…—-]| (?:a (?:minute|second|moment)|no|but|let|that)\b)",
     r"(?:[Hh]m{2,}|[Hh]old on|[Aa]lternatively|[Oo]n second thoughts?|[Ss]cratch that)\b",
     r"[Aa]ctually,",
     r"(?:[Aa]nother|[Aa] different|[Aa] second) (?:way|approach|method|idea)\b",

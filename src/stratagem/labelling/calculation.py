@@ -24,6 +24,8 @@ _PLAIN = (
     (r"([0-9]) ?x ?([0-9])", "${1}*${2}"),
     (r"\\(?:left|right|quad|boxed)|\\[()\[\],;! ]|\\?\$|`|\*\*|[{}]", ""),
     (r"\\%", "%"),
+    # twice, since a match takes the digit that the next one would begin with
+    (r"([0-9]),([0-9]{3})", "${1}${2}"),
     (r"([0-9]),([0-9]{3})", "${1}${2}"),
     (r"(%|[0-9]/[0-9]+\)?) of ", "${1}*"),
     (r"([0-9]%?\)*) (?:is|gives|equals|makes|is equal to|comes to) ([0-9])", "${1}=${2}"),
@@ -33,9 +35,9 @@ _PLAIN = (
 )
 _OPERATED = rf"{_NUMBER}(?: *[-+*/] *{_NUMBER})"
 _CALCULATION = rf"{_OPERATED}+(?: *= *{_NUMBER}(?: *[-+*/] *{_NUMBER})*)+|{_OPERATED}{{2,}}"
-_PIECE = re.compile(r"[-+*/]?[0-9]+(?:\.[0-9]+)?")
-_IDLE = re.compile(r"[()% ]")
+_PIECE = re.compile(r"([-+*/]?)([0-9]+(?:\.[0-9]+)?)")
 MOST = 200  # calculations of a text; later ones are left out
+SLICE = 1_000  # texts
 
 
 def outline(texts: pl.Series) -> pl.Series:
@@ -43,40 +45,48 @@ def outline(texts: pl.Series) -> pl.Series:
     text = pl.col("text")
     for pattern, into in _PLAIN:
         text = text.str.replace_all(pattern, into)
-    written = pl.DataFrame({"text": texts}).select(text.str.extract_all(_CALCULATION)).to_series()
-    outlines = [None if each is None else _outline(each[:MOST]) for each in written.to_list()]
+    bare = pl.element().str.replace_all("[()% ]", "")
+    found = text.str.extract_all(_CALCULATION).list.head(MOST).list.eval(bare)
+    outlines: list[str | None] = []
+    # In slices, since Python's collector of garbage goes through all lists that there are, again and again.
+    for part in pl.DataFrame({"text": texts}).iter_slices(SLICE):
+        written = part.select(found).to_series().to_list()
+        outlines += [None if each is None else _outline(each) for each in written]
     return pl.Series(texts.name, outlines, pl.String)
 
 
 def _outline(calculations: list[str]) -> str:
     clauses: list[str] = []
-    made: dict[str, list[int]] = {}  # value: the calculations that gave it, in their order
+    made: dict[float, list[int]] = {}  # value: the calculations that gave it, in their order
     # Of each result those that it was calculated from, and those that it sums up (itself if none); there is no r0.
     roots: list[set[int]] = [set()]
     terms: list[set[int]] = [set()]
     for written in calculations:
-        first, *others = _IDLE.sub("", written).split("=")
+        first, *others = written.split("=")
         used: list[int] = []
         clause = ""
-        for operand in _PIECE.findall(first):
-            sign = operand[0] if operand[0] in "-+*/" else ""
+        signs = ""
+        for sign, number in _PIECE.findall(first):
+            result = 0
             # The latest calculation with this value that no other operand here has taken.
-            result = next((r for r in reversed(made.get(_value(operand), ())) if r not in used), 0)
+            for candidate in reversed(made.get(float(number), ())):
+                if candidate not in used:
+                    result = candidate
+                    used.append(result)
+                    break
             clause += f"{sign}r{result}" if result else f"{sign}n"
-            used += [result] if result else []
+            signs += sign
         if others:
             values = _PIECE.findall(others[-1])
             if len(values) != 1:
                 continue
             new = len(roots)
-            roots.append(set(used).union(*(roots[r] for r in used)))
-            summed = (
-                set[int]().union(*(terms[r] for r in used)) if re.fullmatch(r"[^-*/]+", first) else set[int]()
-            )
-            terms.append(summed or {new})
-            made.setdefault(_value(values[0]), []).append(new)
+            roots.append(set(used).union(*[roots[r] for r in used]))
+            adds = signs.strip("+") == ""
+            terms.append((set[int]().union(*[terms[r] for r in used]) if adds else set[int]()) or {new})
+            made.setdefault(float(values[0][1]), []).append(new)
             clause += f"=r{new}"
-            if "*" not in first and "/" not in first and _apart([terms[r] for r in used], roots):
+            if len(used) > 1 and signs.strip("+-") == "" and _apart([terms[r] for r in used], roots):
                 clause += " apart"
         clauses.append(clause + ";")
     return " ".join(clauses)
@@ -91,8 +101,3 @@ def _apart(terms: list[set[int]], roots: list[set[int]]) -> bool:
         for a in some
         for b in others - some
     )
-
-
-def _value(written: str) -> str:
-    """One spelling for a number: 2.50, +2.5 and 02.5 are the same."""
-    return f"{float(written.lstrip('-+*/')):.10g}"

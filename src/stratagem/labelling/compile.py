@@ -135,7 +135,8 @@ def _counted(rows: pl.LazyFrame, rules: RuleSet, outlined: bool, counted: set[st
     rows = rows.with_columns(pl.col(ATTEMPTS).list.len().alias(COUNT["attempts"]))
     if counted == {"attempts"}:
         return rows
-    rows = rows.with_row_index(ROW)
+    # Both branches of the join below would compute anew what stands above it.
+    rows = rows.with_row_index(ROW).collect().lazy()
     several = (
         rows.filter(pl.col(COUNT["attempts"]) > 1).select(ROW, pl.col(ATTEMPTS).alias(LAST)).explode(LAST)
     )
