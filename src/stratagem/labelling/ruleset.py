@@ -171,6 +171,10 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
     for key, patterns in (("unparsed", parts.unparsed), ("turns", parts.turns)):
         for i, pattern in enumerate(patterns):
             check_pattern(pattern, f"{where}: parts.{key}[{i}]")
+            if key == "turns" and re.search(r"\(\?P?<", pattern):
+                raise StratagemError(
+                    f"{where}: parts.turns[{i}]: {pattern[:60]!r}: write its groups as (?:…)"
+                )
     deciding = msgspec.json.encode(
         [
             {"answer": parts.answer, "unparsed": parts.unparsed}
@@ -226,7 +230,10 @@ def _convert(value: Any, kind: type[Section], where: str) -> Section:
         if missing := re.fullmatch(r"Object missing required field `(.*)`", said):
             raise StratagemError(f"{where}: add the key {missing[1]!r}") from None
         said = (
-            said.replace("`array`", "a list ['…']").replace("`str`", "text").replace("`object`", "a section")
+            said.replace("`array`", "a list ['…']")
+            .replace("`str`", "text")
+            .replace("`object`", "a section")
+            .replace("`int`", "a whole number")
         )
         raise StratagemError(f"{where}{place}: {said[0].lower()}{said[1:]}") from None
 
