@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stratagem.diagnosis.diagnose import diagnose
-from stratagem.diagnosis.side import Look
+from stratagem.diagnosis.finer import with_finer_rules
+from stratagem.diagnosis.side import Look, open_side
 from stratagem.labelling.rules import read_rules
 
 CHAIN = r"In a day \( 2 \times 7 = 14 \) hours, so \( 14 \times 10 = 140 \) dollars. \boxed{140}"
@@ -26,6 +27,13 @@ def log(path: Path, texts: list[str], problems: int = 40) -> Path:
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def test_hand_labels_keep_the_set_that_they_are_of(tmp_path: Path) -> None:
+    logs = [open_side([log(tmp_path / f"{name}.jsonl", [CHAIN, PARTS])], Look(), name) for name in "ab"]
+    assert {side.labels for side in with_finer_rules(logs)} == {"word-problems"}
+    assert {side.labels for side in with_finer_rules(logs, ("chain", "parts"))} == {"word-problems"}
+    assert with_finer_rules(logs, ("worked_out", "equations")) == logs
 
 
 def test_worked_out_responses_are_told_apart_where_no_rules_are_named(tmp_path: Path) -> None:

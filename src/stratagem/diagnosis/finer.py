@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from stratagem.diagnosis.side import Opened, labeller
@@ -10,14 +10,22 @@ from stratagem.labelling.fit import FEWEST, LOOKED_AT, MOST
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules
 
 
-def with_finer_rules(opened: Sequence[Opened]) -> list[Opened]:
+def with_finer_rules(opened: Sequence[Opened], by_hand: Collection[str] = ()) -> list[Opened]:
     """The logs with the set that a strategy of the usual one names as `finer`, where it has most of the first responses
-    of every log; the first of them says so in its notes."""
+    of every log; the first of them says so in its notes.
+
+    Args:
+        by_hand: the strategies of hand labels, which keep the usual set if that strategy is among them.
+    """
     rules = opened[0].rules
     if rules is None or any(log.look.rules is not None or log.rules is None for log in opened):
         return list(opened)
     for rule in rules.strategies:
-        shares = [_share(log, rules, rule.name) for log in opened] if rule.finer else [0.0]
+        shares = (
+            [_share(log, rules, rule.name) for log in opened]
+            if rule.finer and rule.name not in by_hand
+            else [0.0]
+        )
         if min(shares) > MOST:
             finer = read_rules(rule.finer)
             each = ", ".join(f"{share:.0%} of {log.name}" for share, log in zip(shares, opened, strict=True))
