@@ -60,7 +60,8 @@ class Diagnose:
         str | None,
         tyro.conf.arg(
             metavar="RULES",
-            help="math, code, a TOML file of rules, or module:function (default: math)",
+            help="math, word-problems, code, a TOML file of rules, or module:function (default: math, or word-problems "
+            "where math would say the same of most responses)",
             help_behavior_hint="",
         ),
     ] = None

@@ -42,8 +42,8 @@ class Watch:
         str | None,
         tyro.conf.arg(
             metavar="RULES",
-            help="of a run of TRL or verl: math, code, a TOML file of rules, or module:function (default: the "
-            "strategies that it writes)",
+            help="of a run of TRL or verl: math, word-problems, code, a TOML file of rules, or module:function "
+            "(default: the strategies that it writes)",
             help_behavior_hint="",
         ),
     ] = None

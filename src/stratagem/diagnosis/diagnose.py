@@ -17,6 +17,7 @@ from stratagem.decomposition.path import path as path_of
 from stratagem.diagnosis import match
 from stratagem.diagnosis.columns import refinements
 from stratagem.diagnosis.compare import compare
+from stratagem.diagnosis.finer import with_finer_rules
 from stratagem.diagnosis.notes import pooled
 from stratagem.diagnosis.side import Look, Side, open_side, read_side, strata
 from stratagem.diagnosis.table import TableWriter, read_rows, sample_rows, without_texts
@@ -103,6 +104,7 @@ def diagnose(
     called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
     match.check_labels(opened)
+    opened = with_finer_rules(opened, () if labels is None else labels.names)
     looks = [log.look for log in opened]
     look = looks[0] if len({own.by for own in looks}) == 1 else look
     firsts = [log.first for log in opened]

@@ -123,6 +123,7 @@ class Opened:
     Attributes:
         correctness: None for counts alone, and where there is no score and none is needed.
         labels: where the strategies come from, in words; `rules` are those used, if any.
+        notes: what there is to say of how it is labelled.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Opened:
     label: Callable[[pl.DataFrame], pl.DataFrame]
     unit: str
     chosen: Rows
+    notes: tuple[str, ...] = ()
 
     @property
     def counted(self) -> bool:
@@ -330,7 +332,7 @@ def read_side(
         labels=opened.labels,
         rules=opened.rules,
         reading=tuple(reading_notes(opened.name, log)),
-        notes=(*opened.chosen.notes(), *opened.unfit()),
+        notes=(*opened.notes, *opened.chosen.notes(), *opened.unfit()),
     )
 
 
