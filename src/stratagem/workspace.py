@@ -36,7 +36,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StratagemError: the disk is full or the folder cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
+    aside = aside_of(path)
     try:
         with open(aside, "wb") as file:
             file.write(content)
@@ -50,6 +50,31 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise StratagemError(f"{path}: cannot be written ({error.strerror}); nothing else was lost") from None
 
 
+def check_name(path: Path) -> None:
+    """
+    Raises:
+        StratagemError: a name that no text can hold, which the libraries that write tables cannot open.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise StratagemError(f"{path}: its name is not valid UTF-8; choose another --out") from None
+
+
+def aside_of(path: Path) -> Path:
+    """Where a file is written until it is whole and takes the name `path`, which must not be a device or a folder.
+
+    Raises:
+        StratagemError: it is, or has no name.
+    """
+    check_name(path)
+    if path.name in ("", "..") or (path.exists() and not path.is_file()):
+        raise StratagemError(
+            f"{path}: not a file, so that none can be written in its place; choose another --out"
+        )
+    return path.parent / f".{path.name}.{os.getpid()}.aside"
+
+
 UNFINISHED = ".unfinished"
 
 
@@ -60,6 +85,7 @@ def claim(out: Path, result: str) -> None:
     Raises:
         StratagemError: it holds something else, or cannot be made.
     """
+    check_name(out)
     try:
         held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
         if (out.exists() and not out.is_dir()) or (held - {UNFINISHED} and result not in held):
@@ -198,6 +224,7 @@ class Stage:
         defaults: Settings | None = None,
         modern: Callable[[Settings], Settings] = dict,
     ) -> None:
+        check_name(out)
         if out.name in ("", ".", ".."):
             raise StratagemError(f"--out {out}: name a folder that is to be made")
         self.out, self.work = out, partial_of(out)

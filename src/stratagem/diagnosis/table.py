@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stratagem.records import StratagemError
 from stratagem.report.sample import sample_for_browser
+from stratagem.workspace import aside_of
 
 COLUMNS: dict[str, Any] = {
     "side": pl.Int32,
@@ -42,7 +43,7 @@ class TableWriter:
     """
 
     def __init__(self, path: Path, by: Mapping[str, Any], texts: bool = True) -> None:
-        self.path, self.aside = path, path.with_name(f".{path.name}.{os.getpid()}.aside")
+        self.path, self.aside = path, aside_of(path)
         columns = {n: t for n, t in COLUMNS.items() if texts or n not in TEXTS}
         self.schema: dict[str, Any] = columns | dict(by)
         self.rows = 0

@@ -151,7 +151,7 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
     except UnicodeDecodeError:
         raise StratagemError(f"{path}: not UTF-8; save it as 'CSV UTF-8'") from None
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise StratagemError(f"{path}: not a readable CSV ({str(error).splitlines()[0]})") from None
+        raise StratagemError(f"{path}: not a readable CSV ({str(error).splitlines()[0][:200]})") from None
     for name in ("id", "true_strategy", *SEALED):
         if name not in table.columns:
             raise StratagemError(f"{path}: no column {name!r}; there are {', '.join(table.columns)}")
