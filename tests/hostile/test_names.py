@@ -65,6 +65,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "here"
     folder.mkdir()
     log(folder / "log.jsonl")
+    os.mkfifo(folder / "pipe")
     monkeypatch.chdir(folder)
     return folder
 
@@ -128,7 +129,7 @@ WRITERS = [
     ["label", "log.jsonl", "--strategies", "math"],
     ["problems"],
 ]
-NOWHERE = ["", ".", "..", "/", LONG, "\udcff", "/dev/null", "/proc/nothing/x", "log.jsonl", "log.jsonl/x"]
+NOWHERE = ["", ".", "..", "/", LONG, "\udcff", "pipe", "/proc/nothing/x", "log.jsonl", "log.jsonl/x"]
 
 
 @pytest.mark.parametrize(
