@@ -1,0 +1,343 @@
+"""What a base of five ways and of composition is trained on: primitives, and nothing else.
+
+Those of `finite_field` (facts, lists, copies, recall), with the rule of its slots: a slot for a state holds a random
+symbol, except that some, never two in a row, hold the right result of their one step from the (random) slot before.
+Beside them, from update NEW_FROM on:
+
+- folds: the steps of a list as one operation ``*a +b``, step by step: ``fold #3 +e2 *e4 +e6 #4 *e9 *e7 +e1``. A slot is
+  such a pair. Then the last pair is applied to the start, or undone from the result: ``forward e3 *e7 e8 +e1 e9``.
+  Opened by ``meet``, some steps are walked from the given end first, and the rest is folded;
+- facts of folds: ``*e4 +e6 *e9 *e7 +e1``, a pair, an operation, the pair of both; and of symbols, which are equal or
+  not: ``e4 e4 accept``, ``e4 e1 again``;
+- tries: a traversal from a guess of the end that is not given. Behind it stands that which the prompt gives, and
+  ``accept`` where the last slot is equal to it, else ``again`` and another;
+- parts: several lists, each with a name for its outcome, some with a name in the place of their first symbol. One of
+  them is traversed, never two: the one that has its symbol, behind the word ``parts``; or, behind ``x5 last e6 ;``, the one
+  that begins with x5. Its last slot, or its guess, is said under its name.
+
+So the base has seen single steps in place, and single parts in place, but no chain of computed states, no two parts in
+one response, and no task prompt (``evaluate``, ``invert``, ``compute``, ``recover``), let alone one with an answer. A
+test proves that of every slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from stratagem.tasks.base import END, Line
+from stratagem.tasks.finite_field import primitives as plain
+from stratagem.tasks.finite_field.chain import UNDO, Step
+from stratagem.tasks.finite_field.primitives import BACKWARD, FORWARD, GROWTH, OPEN, TABLES, TASKS
+from stratagem.tasks.finite_field.trace import GUESS, LAST
+from stratagem.tasks.finite_field.words import FIELDS
+from stratagem.tasks.five_ways.words import ACCEPT, AGAIN, FOLD, MEET, NAMES, PARTS, TRY
+
+# The recipe's version, and the directions of traversal: "forward" is the ablation whose base never went backward.
+VARIANTS = ("both-v1", "forward-v1")
+NEW_FROM = 400  # the update from which on there are other lines than those of finite_field
+LONGEST_FOLD = 16
+LONGEST_TRIES = 96  # words of all tries of a line
+MOST_PARTS, LONGEST_PART = 8, 4
+COMPUTED = 0.7  # how often a slot is computed where the one before is not
+SHARES = {"copy": 0.03, "facts": 0.1, "fold facts": 0.05, "folds": 0.15, "tries": 0.09, "parts": 0.13}
+
+
+class Writer:
+    """A line as it grows. `last_computed` keeps two slots in a row from being computed."""
+
+    def __init__(self, p: int, rng: np.random.Generator) -> None:
+        self.p, self.rng, self.task = p, rng, TASKS[p]
+        self.line: Line = []
+        self.last_computed = False
+
+    def say(self, text: str, learn: bool = True) -> None:
+        self.line += [(word, learn) for word in text.split()]
+
+    def symbol(self, state: int, learn: bool) -> None:
+        self.line.append((self.task.symbol(state), learn))
+
+    def computes(self) -> bool:
+        """Whether the next slot is a computed one."""
+        self.last_computed = not self.last_computed and bool(self.rng.random() < COMPUTED)
+        return self.last_computed
+
+    def applied(self, state: int, operator: str, operand: int) -> int:
+        return TABLES[self.p][state, operator, operand]
+
+    def slot(self, state: int, operator: str, operand: int) -> int:
+        """The state behind an operation: the right one, learnt, or another."""
+        right = self.applied(state, operator, operand)
+        computed = self.computes()
+        state = right if computed else int((right + self.rng.integers(1, self.p)) % self.p)
+        self.symbol(state, computed)
+        return state
+
+    def walk(self, steps: list[Step], state: int) -> int:
+        """Steps with their slots; returns the last one."""
+        for step in steps:
+            self.say(f"#{step.label} {self.task.word(step)}")
+            state = self.slot(state, step.operator, step.operand)
+        return state
+
+    def pair(self, pair: tuple[int, int], learn: bool) -> None:
+        self.say(f"*{self.task.symbol(pair[0])} +{self.task.symbol(pair[1])}", learn)
+
+    def random_pair(self) -> tuple[int, int]:
+        zero = self.task.residues.index(0)
+        factor = int(self.rng.integers(self.p - 1))
+        return factor + (factor >= zero), int(self.rng.integers(self.p))
+
+    def folded(self, steps: list[Step]) -> tuple[int, int]:
+        """Steps as one operation, each with a slot for the pair so far; returns the last pair."""
+        pair = identity(self.p)
+        for step in steps:
+            self.say(f"#{step.label} {self.task.word(step)}")
+            right, computed = folded(self.p, pair, step), self.computes()
+            pair = right if computed else self.random_pair()
+            while not computed and pair == right:
+                pair = self.random_pair()
+            self.pair(pair, computed)
+        return pair
+
+
+def identity(p: int) -> tuple[int, int]:
+    """The pair of no operation: times one, plus zero."""
+    residues = TASKS[p].residues
+    return residues.index(1), residues.index(0)
+
+
+def folded(p: int, pair: tuple[int, int], step: Step) -> tuple[int, int]:
+    """The pair, by symbol index, that does what `pair` does and then the step, an addition or a multiplication."""
+    factor, added = pair
+    if step.operator == "*":
+        factor = TABLES[p][factor, "*", step.operand]
+    return factor, TABLES[p][added, step.operator, step.operand]
+
+
+def fold_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) -> Line:
+    """A list of `size` operations, some of them walked, the others folded, and the fold applied to the given end."""
+    writer = Writer(p, rng)
+    steps = list(writer.task.random_steps(size, rng, writer.task.residues))
+    known = "start" if forward_only or rng.random() < 0.5 else "result"
+    given = int(rng.integers(p))
+    opening = (FOLD, MEET)[int(rng.integers(2))]
+    ask = opening if rng.random() < 0.5 else OPEN
+    listed = writer.task.steps_text(steps)
+    writer.say(f"{known} {writer.task.symbol(given)} ; {listed} ; {ask} :", learn=False)
+    state = given
+    if opening == MEET:
+        writer.say(MEET)
+        writer.symbol(given, learn=True)
+        walked = int(rng.integers(size))
+        if known == "start":
+            state, steps = writer.walk(steps[:walked], state), steps[walked:]
+        else:
+            left = steps[: size - walked]
+            state, steps = writer.walk([step.undone() for step in reversed(steps[len(left) :])], state), left
+        writer.say(";")
+    writer.say(FOLD)
+    pair = writer.folded(steps)
+    operations = [("*", pair[0]), ("+", pair[1])]
+    if known == "result":
+        operations = [(UNDO[operator], operand) for operator, operand in reversed(operations)]
+    writer.say(f"; {FORWARD if known == 'start' else BACKWARD}")
+    writer.symbol(state, learn=True)
+    for operator, operand in operations:
+        writer.say(operator + writer.task.symbol(operand))
+        state = writer.slot(state, operator, operand)
+    writer.say(f"; recall {LAST} {writer.task.symbol(state)} {END}")
+    return writer.line
+
+
+def fold_facts(p: int, size: int, rng: np.random.Generator) -> Line:
+    """`size` unconnected facts of pairs, each with one of equal or unequal symbols."""
+    writer = Writer(p, rng)
+    for _ in range(size):
+        pair = writer.random_pair()
+        (step,) = writer.task.random_steps(1, rng, writer.task.residues)
+        writer.pair(pair, learn=False)
+        writer.say(writer.task.word(step), learn=False)
+        writer.pair(folded(p, pair, step), learn=True)
+        writer.say(";")
+        first = int(rng.integers(p))
+        second = first if rng.random() < 0.5 else int((first + rng.integers(1, p)) % p)
+        writer.symbol(first, learn=False)
+        writer.symbol(second, learn=False)
+        writer.say(f"{ACCEPT if first == second else AGAIN} ;")
+    return writer.line
+
+
+def try_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) -> Line:
+    """A list of `size` operations, traversed from guesses until the last slot happens to be the given symbol."""
+    writer = Writer(p, rng)
+    steps = list(writer.task.random_steps(size, rng, writer.task.residues))
+    known = "result" if forward_only or rng.random() < 0.5 else "start"
+    given = int(rng.integers(p))
+    ask = TRY if rng.random() < 0.5 else OPEN
+    listed = writer.task.steps_text(steps)
+    writer.say(f"{known} {writer.task.symbol(given)} ; {listed} ; {ask} :", learn=False)
+    writer.say(TRY)
+    way = steps if known == "result" else [step.undone() for step in reversed(steps)]
+    tries = 1 + int(rng.integers(min(4, max(1, LONGEST_TRIES // (3 * size)))))
+    for left in reversed(range(tries)):
+        writer.say(GUESS)
+        guess = int(rng.integers(p))
+        writer.symbol(guess, learn=False)
+        before = writer.walk(way[:-1], guess)
+        # The last slot is the given symbol where this try is the last one, and another one where it is not.
+        step = way[-1]
+        writer.say(f"#{step.label} {writer.task.word(step)}")
+        right = writer.applied(before, step.operator, step.operand)
+        others = [state for state in range(p) if state not in (right, given)]
+        state = given if left == 0 else others[int(rng.integers(len(others)))]
+        if writer.last_computed and state == right:  # no two in a row: it is refused after all
+            state = others[int(rng.integers(len(others)))]
+        writer.last_computed = state == right
+        writer.symbol(state, learn=state == right)
+        writer.say(f"; {known} {writer.task.symbol(given)} {ACCEPT if state == given else AGAIN} ;")
+        writer.last_computed = False
+    if state == given:  # pyright: ignore[reportPossiblyUnboundVariable]
+        writer.say(f"recall {GUESS} {writer.task.symbol(guess)} {END}")  # pyright: ignore[reportPossiblyUnboundVariable]
+    else:
+        writer.say(GUESS)
+    return writer.line
+
+
+def parts_line(p: int, sizes: tuple[int, ...], forward_only: bool, rng: np.random.Generator) -> Line:
+    """Lists of these sizes in one prompt, of which one is traversed and its outcome said under its name."""
+    writer = Writer(p, rng)
+    steps = list(writer.task.random_steps(sum(sizes), rng, writer.task.residues))
+    lists = [[steps.pop(0) for _ in range(size)] for size in sizes]
+    outcomes = [NAMES[i] for i in rng.permutation(len(NAMES))[: len(sizes)]]
+    inputs = list(outcomes)
+    while any(a == b for a, b in zip(inputs, outcomes, strict=True)):
+        inputs = [NAMES[i] for i in rng.permutation(len(NAMES))[: len(sizes)]]
+    which = int(rng.integers(len(sizes)))
+    carried = bool(rng.random() < 0.65)  # the list begins with a name, whose symbol is said before
+    given = writer.task.symbol(int(rng.integers(p)))
+    known = [("start", "result")[int(rng.integers(2))] for _ in sizes]
+    asks = [(OPEN, FORWARD, BACKWARD)[int(rng.integers(2 if forward_only else 3))] for _ in sizes]
+    for i, steps in enumerate(lists):
+        first = given if i == which and not carried else inputs[i]
+        listed = writer.task.steps_text(steps)
+        writer.say(f"{known[i]} {first} ; {listed} ; {asks[i]} {outcomes[i]}", learn=False)
+        writer.say(":" if i == len(lists) - 1 else ";", learn=False)
+    if carried:
+        # Names of other lists, said before, lead nowhere: the one that was said last is gone on with.
+        others = [name for name in inputs if name != inputs[which]]
+        for name in others[: int(rng.integers(3))]:
+            writer.say(f"{name} {LAST} {writer.task.symbol(int(rng.integers(p)))} ;", learn=False)
+        writer.say(f"{inputs[which]} {(LAST, GUESS)[int(rng.random() < 0.3)]} {given} ;", learn=False)
+    else:
+        writer.say(PARTS)
+    natural = FORWARD if known[which] == "start" else BACKWARD
+    direction = asks[which]
+    if direction == OPEN:
+        direction = natural if forward_only or rng.random() < 0.75 else _other(natural)
+    if forward_only:
+        direction = FORWARD
+    writer.say(direction)
+    suits = direction == natural
+    if not suits:
+        writer.say(GUESS)
+    state = int(given[1:]) if suits else int(rng.integers(p))
+    writer.symbol(state, learn=suits)
+    first_state = state
+    way = lists[which] if direction == FORWARD else [step.undone() for step in reversed(lists[which])]
+    state = writer.walk(way, state)
+    word, said = (GUESS, first_state) if not suits and rng.random() < 0.5 else (LAST, state)
+    # The outcome of the last list is asked for, and has no further use: it is recalled.
+    name = "recall" if which == len(lists) - 1 else outcomes[which]
+    writer.say(f"; {name} {word} {writer.task.symbol(said)} {END}")
+    return writer.line
+
+
+def _other(direction: str) -> str:
+    return BACKWARD if direction == FORWARD else FORWARD
+
+
+def kind_of(update: int, seed: int) -> str:
+    """Which lines an update has: a key of SHARES, or ``lists``."""
+    return _kind(update, np.random.default_rng([13, seed, update]))
+
+
+def _kind(update: int, rng: np.random.Generator) -> str:
+    drawn = rng.random()
+    for kind, share in SHARES.items():
+        if drawn < share:
+            return kind if update >= NEW_FROM or kind in ("copy", "facts") else "lists"
+        drawn -= share
+    return "lists"
+
+
+def lines(update: int, tokens: int, variant: str = VARIANTS[0], seed: int = 0) -> list[Line]:
+    """One update's lines, all of one kind and of nearly one length.
+
+    Args:
+        tokens: about how many words they hold.
+        variant: one of VARIANTS.
+    """
+    forward_only = variant == VARIANTS[1]
+    rng = np.random.default_rng([13, seed, update])
+    kind = _kind(update, rng)
+
+    def field() -> int:
+        return FIELDS[int(rng.random() < 0.35)]
+
+    def several(words: float, line: Callable[[], Line]) -> list[Line]:
+        return [line() for _ in range(max(2, int(tokens / words)))]
+
+    longest = min(plain.MAX_LIST, 4 + update // GROWTH)
+    match kind:
+        case "copy":
+            size = int(rng.integers(2, 17))
+            return several(2 * size + 3, lambda: plain.copy(size, rng))
+        case "facts":
+            return several(64, lambda: plain.facts(FIELDS[int(rng.integers(2))], 16, rng))
+        case "fold facts":
+            return several(80, lambda: fold_facts(FIELDS[int(rng.integers(2))], 8, rng))
+        case "folds":
+            size = int(rng.integers(1, min(LONGEST_FOLD, longest) + 1))
+            return several(6 * size + 22, lambda: fold_line(field(), size, forward_only, rng))
+        case "tries":
+            size = int(rng.integers(1, min(LONGEST_FOLD, longest) + 1))
+            return several(
+                3 * LONGEST_TRIES // 4 + 2 * size, lambda: try_line(field(), size, forward_only, rng)
+            )
+        case "parts":
+            count = int(rng.integers(1, min(MOST_PARTS, 1 + update // 200) + 1))
+            sizes = tuple(int(size) for size in rng.integers(1, LONGEST_PART + 1, size=count))
+            words = 2 * sum(sizes) + 6 * count + 3 * max(sizes) + 16
+            return several(words, lambda: parts_line(field(), sizes, forward_only, rng))
+        case _:
+            return [
+                _listed(rng, longest, update, forward_only, size, field())
+                for size in _sizes(rng, longest, tokens)
+            ]
+
+
+def _sizes(rng: np.random.Generator, longest: int, tokens: int) -> list[int]:
+    """The lists of one update. Short ones come first: looking an operation up is then learnt in less time."""
+    size = int(rng.integers(1, min(16, longest) + 1))
+    if longest > 16 and rng.random() < 0.25:
+        size = int(rng.integers(17, longest + 1))
+    return [size] * max(2, tokens // (5 * size + 8))
+
+
+def _listed(
+    rng: np.random.Generator, longest: int, update: int, forward_only: bool, size: int, p: int
+) -> Line:
+    direction = FORWARD if forward_only or rng.random() < 0.5 else BACKWARD
+    return plain.traversal(p, size, direction, rng, recall=update >= plain.RECALL_FROM)
+
+
+def abilities() -> Mapping[str, Callable[[str], bool]]:
+    """Which words belong to each ability."""
+    return {
+        "direction": lambda word: word in (FORWARD, BACKWARD, FOLD, MEET, TRY, PARTS),
+        "check": lambda word: word in (AGAIN, ACCEPT),
+        "name": lambda word: word in NAMES,
+        **{name: belongs for name, belongs in plain.abilities().items() if name != "direction"},
+    }
