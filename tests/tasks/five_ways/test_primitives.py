@@ -1,4 +1,4 @@
-"""What a base of five ways and of composition may have seen: steps and parts, one at a time, and nothing that chains them."""
+"""What a base may have seen: steps and parts, one at a time, and nothing that chains them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Guess and check: guess the end that is asked for, work from it to the given end, and compare.
 
 If the two are equal the guess is accepted and is the answer, else another is tried. On inversion that is working
-forward from a guess of the start, on evaluation backward from a guess of the result. Demonstrations have at most MOST_TRIES tries, the
-last of which is right; so a response that gives up after as many is right about MOST_TRIES times in p.
+forward from a guess of the start, on evaluation backward from a guess of the result. Demonstrations have at most
+MOST_TRIES tries, the last of which is right; so a response that gives up after as many is right about MOST_TRIES times
+in p.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def guesses(task: FiniteField, chain: Chain) -> list[int]:
 
 
 def demonstrate(task: FiniteField, content: Chain) -> str:
-    """The gold response: ``try guess e4 #3 … ; result e6 again ; guess e5 … e6 ; result e6 accept ; answer guess e5``."""
+    """The gold response: ``try guess e4 … ; result e6 again ; guess e5 … ; result e6 accept ; answer guess e5``."""
     known = "start" if content.kind == EVALUATION else "result"
     words = [OPENING]
     for guess in guesses(task, content):

@@ -12,8 +12,8 @@ Beside them, from update NEW_FROM on:
 - tries: a traversal from a guess of the end that is not given. Behind it stands that which the prompt gives, and
   ``accept`` where the last slot is equal to it, else ``again`` and another;
 - parts: several lists, each with a name for its outcome, some with a name in the place of their first symbol. One of
-  them is traversed, never two: the one that has its symbol, behind the word ``parts``; or, behind ``x5 last e6 ;``, the one
-  that begins with x5. Its last slot, or its guess, is said under its name.
+  them is traversed, never two: the one that has its symbol, behind the word ``parts``; or, behind ``x5 last e6 ;``, the
+  one that begins with x5. Its last slot, or its guess, is said under its name.
 
 So the base has seen single steps in place, and single parts in place, but no chain of computed states, no two parts in
 one response, and no task prompt (``evaluate``, ``invert``, ``compute``, ``recover``), let alone one with an answer. A

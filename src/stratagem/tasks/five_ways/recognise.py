@@ -18,7 +18,7 @@ from stratagem.tasks.finite_field.chain import EVALUATION, Chain
 from stratagem.tasks.five_ways import algebraic, guess, meet
 from stratagem.tasks.five_ways.events import Item, Response, Word, parse
 from stratagem.tasks.five_ways.judge import Judge
-from stratagem.tasks.five_ways.words import ACCEPT, AGAIN
+from stratagem.tasks.five_ways.words import ACCEPT, AGAIN, FOLD
 
 if TYPE_CHECKING:
     from stratagem.tasks.finite_field.field import FiniteField
@@ -63,7 +63,8 @@ def form_of(response: Response, chain: Chain, announced: str | None) -> str | No
     items = response.items
     states = sum(bool(item.state.text) for item in items)
     pairs = len(items) - len(walked_before(items)) - walked_behind(items)
-    if pairs > 1 or (pairs and (states < 3 or announced in ("meet", "algebraic"))):
+    # One pair in a walk is a slip, where no word says that it is a fold.
+    if pairs > 1 or (pairs and (FOLD in response.words or (announced is None and states < 3))):
         before = len(walked_before(items))
         return (
             "meet"
