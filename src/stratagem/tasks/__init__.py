@@ -10,13 +10,19 @@ import msgspec
 
 from stratagem.records import StratagemError
 from stratagem.tasks.base import Strategy, Task
+from stratagem.tasks.composition import Composition
 from stratagem.tasks.finite_field import FiniteField
 from stratagem.tasks.five_ways import FiveWays
 from stratagem.tasks.sums import Sums
 
 __all__ = ["DEFAULT", "TASKS", "FiniteField", "Strategy", "Task", "make_task", "read_mix", "task_of"]
 
-TASKS: dict[str, type[Task]] = {"finite_field": FiniteField, "sums": Sums, "five_ways": FiveWays}
+TASKS: dict[str, type[Task]] = {
+    "finite_field": FiniteField,
+    "sums": Sums,
+    "five_ways": FiveWays,
+    "composition": Composition,
+}
 DEFAULT = "finite_field"
 
 

@@ -1,0 +1,5 @@
+"""Chains carried into chains."""
+
+from stratagem.tasks.composition.composition import Composition
+
+__all__ = ["Composition"]
