@@ -26,7 +26,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/engine_curves.py
 	$(BIN)/python benchmarks/engine_profile.py
-	$(BIN)/python benchmarks/gate.py
+	$(BIN)/python benchmarks/calibration.py $(BASE)
 
 # What the study needs, and with it what the tests of everything need.
 $(VENV)/.lab: EXTRAS := lab

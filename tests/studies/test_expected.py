@@ -17,7 +17,7 @@ from stratagem.studies.study import read_study
 
 
 def jobs(preset: str, replicates: int, out: Path) -> list[Job]:
-    return plan(read_study("table1"), preset, replicates, out, out, "", {})
+    return plan(read_study("table1"), preset, replicates, out, [(out, "")], {})
 
 
 def test_a_study_of_more_updates_or_seeds_takes_longer(tmp_path: Path) -> None:

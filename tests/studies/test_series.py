@@ -190,7 +190,7 @@ def test_a_folder_of_other_settings_is_not_taken_whatever_its_address_says(tmp_p
         settings = {**recorded(job.config), "task": task}
         config = {"stage": "rollout", "version": VERSIONS["rollout"], "settings": settings}
         (other.out / "config.json").write_text(json.dumps(config))
-        return elsewhere(ours.jobs, tmp_path / "table1", "stages.json", "", {})
+        return elsewhere(ours.jobs, tmp_path / "table1", "stages.json", (), {})
 
     assert found("finite_field") == {job.address: other.out}
     assert found("finite_field:p=13") == {}

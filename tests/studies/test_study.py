@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from stratagem.models.folder import WEIGHTS
 from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
 from stratagem.studies.files import shipped, study_file
+from stratagem.studies.plan import plan
+from stratagem.studies.run import reproduce, start_of
 from stratagem.studies.study import read_study
 
 MINE = """
@@ -101,6 +104,7 @@ def test_an_arm_is_forced_into_what_sft_taught_it_wherever_the_file_says_so(tmp_
             "presets.quick.sft.strategy = 'F'\n[arms]",
             "presets.quick.sft: strategy is no matter of budget",
         ),
+        ("[arms]", "base = []\n[arms]", "base = .*: name a base for each replicate"),
         ("[arms]", "[arms", "not TOML"),
         ("[arms]", "[reference]\n'sft.lrr' = 1\n[arms]", "sft.lrr: .* name settings"),
         (
@@ -324,3 +328,27 @@ def test_what_differs_by_trl_is_laid_over_what_the_other_study_has_there() -> No
     usual, fast = (ours.config("full", ours.tree[f"FB/{name}"], 0) for name in ("RL(6-9)", "lr x5"))
     assert usual == theirs.config("full", theirs.tree["FB/RL(6-9)"], 0)
     assert fast.lr == 5 * usual.lr == 5e-5
+
+
+def test_each_replicate_has_its_own_base_where_several_are_named(tmp_path: Path) -> None:
+    bases = [tmp_path / name for name in ("first", "second")]
+    for folder, content in zip(bases, (b"a", b"b"), strict=True):
+        folder.mkdir()
+        header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+        (folder / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + content * 4)
+    path = tmp_path / "mine.toml"
+    path.write_text(f"base = {[str(folder) for folder in bases]}\n{MINE}")
+    study = read_study(path)
+    start = start_of(study, "native", None, None)
+    jobs = plan(study, "standard", 2, tmp_path / "out", start.bases, start.inputs)
+    first = {job.name: job for job in jobs if job.stage == "sft"}
+    assert [first[f"one {i}"].model for i in (0, 1)] == bases
+    assert len({job.address for job in jobs}) == len(jobs)
+    # What a replicate's stages are is a matter of its own base alone.
+    (bases[1] / WEIGHTS).write_bytes((bases[1] / WEIGHTS).read_bytes()[:-1] + b"c")
+    again = start_of(study, "native", None, None)
+    moved = {job.name: job.address for job in plan(study, "standard", 2, tmp_path / "out", again.bases, {})}
+    assert moved["one 0"] == first["one 0"].address
+    assert moved["one 1"] != first["one 1"].address
+    with pytest.raises(StratagemError, match="base: 2 bases for 3 replicates"):
+        reproduce(path, tmp_path / "out", replicates=3)

@@ -21,7 +21,9 @@ from stratagem.records import StratagemError
 from stratagem.tasks.base import Task
 from stratagem.workspace import partial_of, read_json, write_bytes, write_json
 
-# The base models that ship with the package, by task.
+# Further base models that ship, by the names of their folders; `model_folder` takes a name.
+BASES = Path(__file__).parent / "bases"
+# The base model of each task that has one.
 SHIPPED = {"finite_field": Path(__file__).parent / "base"}
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
@@ -56,12 +58,14 @@ def save_model(
 
 
 def model_folder(path: Path) -> Path:
-    """The folder that holds the weights: `path` itself, or ``path/model`` where `path` is a stage's folder.
+    """The folder that holds the weights: `path`, or ``path/model`` where `path` is a stage's folder, or the base of that
+    name that ships.
 
     Raises:
-        StratagemError: neither holds a model.
+        StratagemError: none holds a model.
     """
-    for folder in (path, path / "model"):
+    named = [BASES / path] if len(path.parts) == 1 else []
+    for folder in (path, path / "model", *named):
         if (folder / WEIGHTS).is_file():
             return folder
     hint = " (its training has not finished)" if partial_of(path).exists() else ""

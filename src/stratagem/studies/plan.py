@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from stratagem.workspace import CONFIG, differs, essence, plain, read_json
 
 ORDER = ("base", "sft", "rl", "rollout", "validation")
 BASE = "base"
+Base = tuple[Path | None, str]  # the folder of a model that arms start from, and its fingerprint
 FREE = ("checkpoint",)  # of a rollout: a study calls its arms as it likes
 
 
@@ -39,21 +40,20 @@ def plan(
     preset: str,
     replicates: int,
     out: Path,
-    base: Path | None,
-    fingerprint: str,
+    bases: Sequence[Base],
     inputs: dict[str, Any],
 ) -> list[Job]:
     """Every stage of the study. Long ones come first, so that no core waits for them at the end.
 
     Args:
-        base: the model that all arms start from; None where the study makes its own.
-        fingerprint: of that model.
+        bases: the model that all arms start from, or one for each replicate; none where the study makes its own.
         inputs: what stages read beside a model and their config, as an LLM is held.
     """
     jobs: list[Job] = []
+    fingerprints = dict(bases)
 
     def add(name: str, stage: Any, config: Any, place: Path, model: Path | None, needs: str | None) -> Job:
-        source = next((job.address for job in jobs if job.name == needs), fingerprint if model else "")
+        source = next((job.address for job in jobs if job.name == needs), fingerprints.get(model, ""))
         address = address_of(stage, config, source, inputs)
         jobs.append(Job(name, stage, config, place, model, (needs,) if needs else (), address))
         return jobs[-1]
@@ -64,7 +64,8 @@ def plan(
         first = None if own is None else add(f"base {replicate}", "base", own, home / BASE, None, None)
         for arm in sorted(study.tree.values(), key=lambda arm: arm.depth):
             if arm.start is None:
-                model, needs = (base, None) if first is None else (first.out, first.name)
+                given = bases[replicate if len(bases) > 1 else 0][0] if bases else None
+                model, needs = (given, None) if first is None else (first.out, first.name)
             else:
                 model, needs = home / arm.start.folder, f"{arm.start.name} {replicate}"
             config = study.config(preset, arm, replicate)
@@ -97,36 +98,36 @@ def address_of(stage: str, config: Any, source: str, inputs: dict[str, Any]) -> 
     return content_id(stage, version_of(stage, inputs), plain(different), source, plain(inputs))
 
 
-def refuse_others(jobs: list[Job], fingerprint: str, inputs: dict[str, Any]) -> None:
+def refuse_others(jobs: list[Job], bases: Sequence[Base], inputs: dict[str, Any]) -> None:
     """See that every folder that is there already is what the study is about to make.
 
     Args:
-        fingerprint, inputs: as in `plan`.
+        bases, inputs: as in `plan`.
 
     Raises:
         StratagemError: one was made with other settings.
     """
     for job in jobs:
-        if different := difference(job, job.out, fingerprint, inputs):
+        if different := difference(job, job.out, bases, inputs):
             raise StratagemError(
                 f"{job.out}: made with other settings ({different}); choose another --out or remove it"
             )
 
 
-def difference(job: Job, folder: Path, fingerprint: str, inputs: dict[str, Any]) -> str:
+def difference(job: Job, folder: Path, bases: Sequence[Base], inputs: dict[str, Any]) -> str:
     """The first setting in which a folder is not what a job makes, in words; empty where there is none or no folder."""
     path = folder / CONFIG
     if not path.is_file():
         return ""
     settings = {name: value for name, value in recorded(job.config).items() if name not in FREE}
-    if job.model is not None and not job.needs:  # trained from the study's first model
-        settings |= {"model": fingerprint} | inputs
+    if job.model is not None and not job.needs:  # trained from a base of the study's
+        settings |= {"model": dict(bases)[job.model]} | inputs
     usual, version = defaults(job.config, inputs), version_of(job.stage, inputs)
     return differs(read_json(path), job.stage, version, settings, usual, modern, partly=True)
 
 
 def elsewhere(
-    jobs: list[Job], out: Path, stages: str, fingerprint: str, inputs: dict[str, Any]
+    jobs: list[Job], out: Path, stages: str, bases: Sequence[Base], inputs: dict[str, Any]
 ) -> dict[str, Path]:
     """Finished folders of the studies beside this one that hold what jobs of it make, by their addresses.
 
@@ -139,7 +140,7 @@ def elsewhere(
         for address, place in read_json(listed).items():
             folder = listed.parent / place
             job = wanted.get(address)
-            if job is not None and folder.is_dir() and not difference(job, folder, fingerprint, inputs):
+            if job is not None and folder.is_dir() and not difference(job, folder, bases, inputs):
                 finished[address] = folder
     return finished
 

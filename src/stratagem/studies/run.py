@@ -27,7 +27,7 @@ from stratagem.studies.executors.trl import REST, TRL, disk_space
 from stratagem.studies.files import study_file
 from stratagem.studies.form import Values
 from stratagem.studies.graph import Executor, Job
-from stratagem.studies.plan import elsewhere, home_of, plan, refuse_others, rollouts_of, validation_of
+from stratagem.studies.plan import Base, elsewhere, home_of, plan, refuse_others, rollouts_of, validation_of
 from stratagem.studies.study import Engine, Study, read_study
 from stratagem.studies.summary import Results
 from stratagem.study_result import Asked, Deviation, Summary, decode
@@ -100,10 +100,14 @@ def reproduce(
     name, _ = study_file(source)
     study = read_study(source, settings, engine)
     preset, replicates = study.budget(preset), replicates or study.replicates
+    if isinstance(study.base, list) and 1 < len(study.base) < replicates:
+        raise StratagemError(
+            f"base: {len(study.base)} bases for {replicates} replicates; name one for each, or give --replicates"
+        )
     start = start_of(study, engine, model, llm)
-    jobs = plan(study, preset, replicates, out, start.folder, start.fingerprint, start.inputs)
+    jobs = plan(study, preset, replicates, out, start.bases, start.inputs)
     claim_folder(out, name, start.disk_space(jobs))
-    refuse_others(jobs, start.fingerprint, start.inputs)
+    refuse_others(jobs, start.bases, start.inputs)
     write_plan(out, name, study, preset, replicates, jobs)
     before = spent(out)
     text = content_id(json.dumps(study_dict(study), sort_keys=True), preset, start.name)
@@ -113,7 +117,7 @@ def reproduce(
             finished = decode(recorded, str(out / SUMMARY))
             if finished.seeds == tuple(range(replicates)):
                 return finished
-    finished = elsewhere(jobs, out, STAGES, start.fingerprint, start.inputs)
+    finished = elsewhere(jobs, out, STAGES, start.bases, start.inputs)
     executor: Executor
     if cluster is not None:
         executor = cluster.executor(out, start.llm, accelerate)
@@ -150,14 +154,14 @@ class Start:
     """The model that all arms start from.
 
     Attributes:
-        folder: None where the study trains its own, or the id of a language model.
+        bases: its folder, or the id of a language model, with its fingerprint; or one for each replicate; none where
+            the study trains its own.
         inputs: what stages read beside a model and their settings: how a language model is held.
         name, llm, source: of a language model.
         parameters: of a small one.
     """
 
-    folder: Path | None = None
-    fingerprint: str = ""
+    bases: tuple[Base, ...] = ()
     inputs: Values = field(default_factory=dict[str, Any])
     name: str | None = None
     llm: LLMConfig | None = None
@@ -188,13 +192,15 @@ def start_of(study: Study, engine: Engine, model: str | None, llm: LLMConfig | N
             raise StratagemError("--model: this study names no language model; give a hub id or a folder")
         source = find_model(name, held)
         inputs = {"engine": "trl", "llm": held.key()}
-        return Start(Path(name), source.fingerprint, inputs, name, held, source)
+        return Start(((Path(name), source.fingerprint),), inputs, name, held, source)
     if model is not None:
         raise StratagemError("--model: the native engine trains small models alone; add --engine trl")
     if isinstance(study.base, dict):
         return Start()
-    base = model_folder(shipped_base(study.asked) if study.base is None else Path(study.base))
-    return Start(base, fingerprint(base), parameters=sum(tensor_sizes(base)))
+    named = study.base if isinstance(study.base, list) else [study.base]
+    folders = [model_folder(shipped_base(study.asked) if name is None else Path(name)) for name in named]
+    bases = tuple((folder, fingerprint(folder)) for folder in folders)
+    return Start(bases, parameters=sum(tensor_sizes(folders[0])))
 
 
 def about(study: Study, preset: str, start: Start) -> Values:

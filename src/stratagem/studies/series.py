@@ -51,8 +51,7 @@ def entries(out: Path, preset: str | None = None, replicates: int | None = None)
             chosen,
             replicates or study.replicates,
             out / name,
-            start.folder,
-            start.fingerprint,
+            start.bases,
             start.inputs,
         )
         listed.append(Entry(name, study, chosen, jobs))

@@ -45,7 +45,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     source: str = ""
     task: str = DEFAULT
     replicates: int = 1
-    base: Values | str | None = None
+    base: Values | str | list[str] | None = None
     sft: Values = {}
     rl: Values = {}
     presets: dict[str, Preset] = {}
@@ -221,6 +221,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             for arm in self.tree.values():
                 self.config(preset, arm, 0)
         self.base_config(0)
+        if self.base == []:
+            raise StratagemError("base = []: name a base for each replicate, or leave it out")
         for name in self.evaluations:
             self.rollouts(name)
         if self.probe is not None:

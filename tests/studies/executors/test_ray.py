@@ -76,7 +76,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stages(study: Path, out: Path) -> list[Job]:
     whole = read_study(study)
     start = start_of(whole, "native", None, None)
-    return plan(whole, "quick", 1, out, start.folder, start.fingerprint, {})
+    return plan(whole, "quick", 1, out, start.bases, {})
 
 
 def run(
