@@ -20,17 +20,24 @@ from stratagem.tasks.finite_field.recognise import (
     ORDER,
     STOPPING,
 )
+from stratagem.tasks.five_ways.words import NAMES
 
 TASK = Composition()
 FIELDS = st.sampled_from([Composition(11), Composition(13)])
 DRAWN = {"kind": st.sampled_from(KINDS), "parts": st.integers(1, 8), "seed": st.integers(0, 2**32)}
 SEVERAL = DRAWN | {"parts": st.integers(2, 8)}
-PROMPT = "start e7 ; #59 +e8 ; evaluate x8 ; result x8 ; #60 +e8 ; invert x2 ; start x2 ; #61 +e2 #62 *e4 ; evaluate x3 :"
-GOLD = (
-    "parts forward e7 #59 +e8 e4 ; x8 last e4 ; backward e4 #60 -e8 e7 ; x2 last e7 ; "
-    "forward e7 #61 +e2 e0 #62 *e4 e9 ; answer last e9"
+PROMPT = (
+    "x8 start e7 ; #59 +e8 ; evaluate ; x2 result x8 ; #60 +e8 ; invert ; "
+    "final start x2 ; #61 +e2 #62 *e4 ; evaluate :"
 )
-FORWARD = GOLD.replace("backward e4 #60 -e8 e7 ; x2 last e7", "forward guess e7 #60 +e8 e4 ; x2 guess e7")
+GOLD = (
+    "parts forward x8 e7 #59 +e8 e4 ; x8 last e4 ; backward x2 e4 #60 -e8 e7 ; x2 last e7 ; "
+    "forward final e7 #61 +e2 e0 #62 *e4 e9 ; answer last e9"
+)
+FIRST = "parts forward x8 e7 #59 +e8 e4"
+FORWARD = GOLD.replace(
+    "backward x2 e4 #60 -e8 e7 ; x2 last e7", "forward x2 guess e7 #60 +e8 e4 ; x2 guess e7"
+)
 
 
 def drawn(task: Composition, kind: str, parts: int, seed: int) -> Problem:
@@ -67,6 +74,7 @@ def test_problems(task: Composition, kind: str, parts: int, seed: int) -> None:
     least, most = (2, 5) if parts == 1 else (1, 2)
     assert all(least <= len(part.chain.steps) <= most for part in problem.data)
     assert len({part.name for part in problem.data}) == parts
+    assert problem.data[-1].name == "final"
 
 
 @settings(deadline=None)
@@ -100,7 +108,7 @@ def test_the_first_part_that_failed(
     sections = [[]]
     for i, word in enumerate(words):
         sections[-1].append(i)
-        if word[0] == "x" or word == "answer":
+        if words[i - 1] == ";" and word in NAMES:  # said of its outcome
             sections.append([])
     failed = data.draw(st.integers(0, parts - 1))
     labels = [i for i in sections[failed] if words[i][0] == "#"]
@@ -143,7 +151,7 @@ def test_a_wrong_outcome_carried_on_costs_the_answer_and_is_one_mistake(
         states = [given]
         for step in steps:
             states.append(task.field.apply(states[-1], step))
-        words = [part.suited, task.field.symbol(given)]
+        words = [part.suited, part.name, task.field.symbol(given)]
         for step, state in zip(steps, states[1:], strict=True):
             words += [f"#{step.label}", task.field.word(step), task.field.symbol(state)]
         given = states[-1]
@@ -163,21 +171,11 @@ def test_a_wrong_outcome_carried_on_costs_the_answer_and_is_one_mistake(
     ("text", "strategy", "error", "failed"),
     [
         (GOLD.replace("x8 last", "x5 last"), "suited", WRONG_NAME, 0),
+        (GOLD.replace("backward x2", "backward x5"), "suited", WRONG_NAME, 1),
         (GOLD.replace("answer", "x3"), "suited", WRONG_NAME, 2),
-        ("parts forward e7 #59 +e8 e4 ; answer last e4", "suited", STOPPING, 0),
-        ("parts forward e7 #59 +e8 e4 ; x8 last e4 ;", "suited", STOPPING, 1),
-        (
-            "parts forward e7 #59 +e8 e4 ; x8 last e4 ; backward e4 #60 -e8 e7 ; answer last e7",
-            "suited",
-            STOPPING,
-            1,
-        ),
-        (
-            "forward e7 #59 +e8 e4 ; x8 last e4 ; backward e4 #60 -e8 e7 ; answer last e7",
-            "suited",
-            STOPPING,
-            1,
-        ),
+        (f"{FIRST} ; answer last e4", "suited", STOPPING, 0),
+        (f"{FIRST} ; x8 last e4 ;", "suited", STOPPING, 1),
+        (f"{FIRST} ; x8 last e4 ; backward x2 e4 #60 -e8 e7 ; answer last e7", "suited", STOPPING, 1),
         (FORWARD, MIXED, None, None),
         (FORWARD.replace("guess e7 #60 +e8 e4", "guess e1 #60 +e8 e3"), MIXED, CARRIED_STATE, 1),
         (f"{GOLD} ; forward e9", "suited", None, None),
@@ -219,12 +217,12 @@ def test_no_text_breaks_the_recogniser(data: st.DataObject, finish: str) -> None
     [
         "",
         "start e3 ; #17 +e5 ; evaluate :",
-        "start e3 ; #17 +e5 ; evaluate x1",
-        "start e3 ; #17 +e5 ; invert x1 :",
-        "start e3 ; #17 +e5 ; evaluate x9 :",
-        "start e3 ; #17 +e5 ; evaluate x1 ; start x2 ; #18 +e5 ; evaluate x3 :",
-        "start e3 ; #17 +e5 ; evaluate x1 ; start x1 ; #18 +e5 ; evaluate x1 :",
-        "start e3 ; #99 +e5 ; evaluate x1 :",
+        "final start e3 ; #17 +e5 ; evaluate",
+        "final start e3 ; #17 +e5 ; invert :",
+        "x1 start e3 ; #17 +e5 ; evaluate :",
+        "x9 start e3 ; #17 +e5 ; evaluate ; final start x9 ; #18 +e5 ; evaluate :",
+        "x1 start e3 ; #17 +e5 ; evaluate ; final start x2 ; #18 +e5 ; evaluate :",
+        "final start e3 ; #99 +e5 ; evaluate :",
     ],
 )
 def test_other_texts_are_no_prompts(prompt: str) -> None:

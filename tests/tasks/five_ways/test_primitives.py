@@ -77,11 +77,9 @@ def slots(response: Words) -> list[tuple[bool, bool, bool]]:
             state, fresh = residue(word), True
         elif is_operation(word) and state is None:  # folded
             factor, added = words[i + 1 : i + 3]
-            p = TASKS[word[1]].p
             right = (result(pair[0], word) if word[0] == "*" else pair[0], result(pair[1], word))
-            pair = residue(factor[1:]), residue(added[1:])
-            assert (factor[0], added[0]) == ("*", "+")
-            assert pair[0] % p != 0
+            pair = residue(factor), residue(added)
+            assert pair[0] != 0
             assert response[i + 1][1] == response[i + 2][1]
             judged.append((pair == right, response[i + 1][1], not fresh))
             fresh = False
@@ -148,7 +146,7 @@ def test_a_fold_ends_with_its_last_pair_and_the_given_end(variant: str) -> None:
             walked[at > 3] += 1
         assert state == last
         applied = words[words.index(direction, at) + 2 :]
-        expected = (factor, added) if direction == "forward" else (f"-{added[1:]}", f"/{factor[1:]}")
+        expected = (f"*{factor}", f"+{added}") if direction == "forward" else (f"-{added}", f"/{factor}")
         assert (applied[0], applied[2]) == expected, line
         assert applied[4:] == [";", "recall", "last", applied[3], END]
         # Every step of the list is walked or folded, once.
@@ -165,22 +163,22 @@ def test_facts_of_folds_are_right() -> None:
     verdicts: Counter[str] = Counter()
     for line in lines("fold facts"):
         words = [word for word, _ in line]
-        for i in range(0, len(words), 10):
-            factor, added, operation, new_factor, new_added, _, first, second, verdict, _ = words[i : i + 10]
+        for i in range(0, len(words), 9):
+            factor, added, operation, new_factor, new_added, _, left, verdict, _ = words[i : i + 9]
             # The two lines agree at two points of the field, and so everywhere.
             for x in (0, 1):
                 p = TASKS[operation[1]].p
-                before = (x * residue(factor[1:]) + residue(added[1:])) % p
-                assert (x * residue(new_factor[1:]) + residue(new_added[1:])) % p == result(before, operation)
-            assert verdict == ("accept" if first == second else "again")
-            assert [learnt for _, learnt in line[i : i + 10]] == [False] * 3 + [True] * 3 + [False] * 2 + [
+                before = (x * residue(factor) + residue(added)) % p
+                assert (x * residue(new_factor) + residue(new_added)) % p == result(before, operation)
+            assert verdict == ("again" if residue(left) else "accept")
+            assert [learnt for _, learnt in line[i : i + 9]] == [False] * 3 + [True] * 3 + [False] + [
                 True
             ] * 2
             verdicts[verdict] += 1
     assert min(verdicts.values()) > 300
 
 
-def test_a_try_is_accepted_where_its_last_slot_is_the_given_end() -> None:
+def test_a_try_is_accepted_where_zero_is_left() -> None:
     tries: Counter[int] = Counter()
     for line in lines("tries"):
         prompt, response = split(line)
@@ -193,9 +191,9 @@ def test_a_try_is_accepted_where_its_last_slot_is_the_given_end() -> None:
             end = text.index(";")
             labels = [word for word in text[:end] if word[0] == "#"]
             assert labels == (ways if prompt[0] == "result" else ways[::-1])
-            known, given, verdict, stop = text[end + 1 : end + 5]
-            assert (known, given, stop) == (prompt[0], prompt[1], ";")
-            assert verdict == ("accept" if text[end - 1] == given else "again")
+            taken, left, verdict, stop = text[end + 1 : end + 5]
+            assert (taken, stop) == (f"-{prompt[1]}", ";")
+            assert verdict == ("again" if residue(left) else "accept")
             guess, text = text[1], text[end + 5 :]
             verdicts.append(verdict)
         assert set(verdicts[:-1]) <= {"again"}
@@ -213,8 +211,7 @@ def test_one_part_of_several_is_traversed(variant: str) -> None:
         words = [word for word, _ in response]
         parts = " ".join(prompt).split(" ; ")
         lists = [
-            (head.split(), listed.split(), ask.split())
-            for head, listed, ask in zip(*[iter(parts)] * 3, strict=True)
+            (head.split(), listed.split(), ask) for head, listed, ask in zip(*[iter(parts)] * 3, strict=True)
         ]
         begun = words[0] != "parts"
         carried[begun] += 1
@@ -223,26 +220,27 @@ def test_one_part_of_several_is_traversed(variant: str) -> None:
             statements = " ".join(words[:unlearnt]).removesuffix(" ;").split(" ; ")
             assert all(len(said.split()) == 3 and said.split()[0] in NAMES for said in statements)
             name, _, given = statements[-1].split()
-            (part,) = [part for part in lists if part[0][1] == name]
+            (part,) = [part for part in lists if part[0][2] == name]
             words = words[unlearnt:]
         else:
-            (part,) = [part for part in lists if is_symbol(part[0][1])]
-            given, words = part[0][1], words[1:]
-        (known, _), listed, (ask, outcome) = part
+            (part,) = [part for part in lists if is_symbol(part[0][2])]
+            given, words = part[0][2], words[1:]
+        (own, known, _), listed, ask = part
         direction = words[0]
         assert direction in ("forward", "backward")
         assert ask in ("list", direction)
+        assert words[1] == own
         suits = (known == "start") == (direction == "forward")
-        assert words[1] == (given if suits else "guess")
+        assert words[2] == (given if suits else "guess")
         labels = [word for word in words if word[0] == "#"]
         assert labels == (listed[::2] if direction == "forward" else listed[::2][::-1])
         end = words.index(";")
-        said = "recall" if part is lists[-1] else outcome
-        assert words[end + 1] == said
+        assert words[end + 1] == ("recall" if own == "final" else own)
         assert words[end + 2] == "last" or not suits
-        recalled = words[end - 1] if words[end + 2] == "last" else words[2]
+        recalled = words[end - 1] if words[end + 2] == "last" else words[3]
         assert words[end + 3 :] == [recalled, END]
-        assert all(head[1] != outcome for head, _, (_, outcome) in lists)
+        assert [head[0] == "final" for head, _, _ in lists] == [False] * (len(lists) - 1) + [True]
+        assert all(head[0] != head[2] for head, _, _ in lists)
     assert min(carried.values()) > 200
 
 

@@ -57,14 +57,16 @@ def test_gold_is_right_and_recognised(task: FiveWays, name: str, kind: str, step
 def test_the_canonical_form(name: str) -> None:
     shown = {
         "meet": (
-            "meet e10 #33 +e0 e9 ; fold #34 *e10 *e10 +e5 #35 +e6 *e10 +e6 ; forward e9 *e10 e9 +e6 e5 ; answer last e5"
+            "meet e10 #33 +e0 e9 ; fold #34 *e10 e10 e5 #35 +e6 e10 e6 ; forward e9 *e10 e9 +e6 e5 ; "
+            "answer last e5"
         ),
         "guess": (
-            "try guess e4 #35 -e6 e1 #34 /e10 e1 #33 -e0 e3 ; start e10 again ; "
-            "guess e5 #35 -e6 e9 #34 /e10 e9 #33 -e0 e10 ; start e10 accept ; answer guess e5"
+            "try guess e4 #35 -e6 e1 #34 /e10 e1 #33 -e0 e3 ; -e10 e4 again ; "
+            "guess e5 #35 -e6 e9 #34 /e10 e9 #33 -e0 e10 ; -e10 e5 accept ; answer guess e5"
         ),
         "algebraic": (
-            "fold #33 +e0 *e10 +e0 #34 *e10 *e10 +e0 #35 +e6 *e10 +e3 ; forward e10 *e10 e10 +e3 e5 ; answer last e5"
+            "fold #33 +e0 e10 e0 #34 *e10 e10 e0 #35 +e6 e10 e3 ; forward e10 *e10 e10 +e3 e5 ; "
+            "answer last e5"
         ),
     }
     problem = TASK.parse("start e10 ; #33 +e0 #34 *e10 #35 +e6 ; compute :")
@@ -117,22 +119,21 @@ def test_a_misread_operation_is_named_and_costs_the_answer(
 def places(text: str, wanted: str) -> list[int]:
     """Where among the words of gold the words of one sort stand."""
     words = text.split()
-    end = words.index("answer")
     sorts: dict[int, str] = {}
-    for i, word in enumerate(words[:end]):
+    folding = False
+    for i, word in enumerate(words[: words.index("answer")]):
+        folding = word == "fold" or (folding and word != ";")
+        before = words[i - 1]
         if word[0] == "#":
             sorts[i] = "label"
         elif word[0] in "+-*/":
-            behind = [sorts.get(i - back) for back in (1, 2)]
-            sorts[i] = "operation" if behind[0] == "label" else "pair" if "operation" in behind else "applied"
-            if sorts[i] == "pair" and behind[0] == "state":  # ``*e7 e8 +e1``: applied, not folded
-                sorts[i] = "applied"
-        elif words[i - 1] in ("guess", "meet", "forward", "backward", "start", "result"):
-            sorts[i] = {"guess": "guess", "start": "checked", "result": "checked"}.get(words[i - 1], "head")
+            sorts[i] = "operation" if before[0] == "#" else "checked" if before == ";" else "applied"
         elif word in ("again", "accept"):
             sorts[i] = "verdict"
         elif word[0].isalpha() and word[1:].isdigit():
-            sorts[i] = "state"
+            sorts[i] = "pair" if folding else "state"
+            if before in ("guess", "meet", "forward", "backward"):
+                sorts[i] = "guess" if before == "guess" else "head"
     return [i for i, sort in sorts.items() if sort == wanted]
 
 
@@ -207,7 +208,9 @@ def test_giving_up_is_a_wrong_guess_and_no_error_of_execution(
     assert len(tries) <= MOST_TRIES
     if len(tries) == 1:
         return
-    given_up = " again ; ".join([*tries[:-1], ""]) + f"answer guess {tries[-2].split('guess ')[1].split()[0]}"
+    given_up = (
+        f"{' again ; '.join(tries[:-1])} again ; answer guess {tries[-2].split('guess ')[1].split()[0]}"
+    )
     label = task.label(problem, given_up)
     assert (label.strategy, label.error) == ("guess", GUESSED_START), given_up
     assert task.verify(problem, given_up) == 0
@@ -281,17 +284,17 @@ def test_a_fold_that_turns_into_a_walk_is_mixed(kind: str, steps: int, seed: int
         ("fold ; answer last e5", OTHER),
         ("the result is e5 ; answer e5", OTHER),
         (
-            "Fold: #33 + e0 -> *e10 + e0, #34 * e10 -> *e10 +e0, #35 +e6 = *e10 +e3; "
+            "Fold: #33 + e0 -> (e10, e0), #34 * e10 -> e10 e0, #35 +e6 = e10, e3; "
             "forward e10 *e10 e10 +e3 e5; Answer: e5",
             "algebraic",
         ),
         (
-            "MEET E10 #33 +E0 E9 ; FOLD #34 *E10 *E10 +E5 #35 +E6 *E10 +E6 ; "
+            "MEET E10 #33 +E0 E9 ; FOLD #34 *E10 E10 E5 #35 +E6 E10 E6 ; "
             "FORWARD E9 *E10 E9 +E6 E5 ; ANSWER LAST E5",
             "meet",
         ),
         ("meet e10 #33 +e0 e9 ; answer last e9", "meet"),
-        ("forward e10 #33 +e0 e9 #34 *e10 *e2 +e3 #35 +e6 e5 ; answer last e5", "forward"),
+        ("forward e10 #33 +e0 e9 #34 *e10 e2 e3 #35 +e6 e5 ; answer last e5", "forward"),
     ],
 )
 def test_other_texts(text: str, strategy: str) -> None:

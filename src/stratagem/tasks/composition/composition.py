@@ -1,10 +1,11 @@
 """Problems of several parts in GF(p), the answer of each carried into the next under a name.
 
-    start e3 ; #17 +e5 ; evaluate x5 ; result x5 ; #18 +e4 #19 *e2 ; invert x2 :
+    x5 start e3 ; #17 +e5 ; evaluate ; final result x5 ; #18 +e4 #19 *e2 ; invert :
 
-A part is an evaluation or an inversion of `finite_field`. Labels count on through all parts, and names are drawn at
-random, so that neither tells which part it is. A single part has 2-5 steps, as SFT shows them in the study of
-forward and backward; of several, each has one or two. The kind of a problem is that of its last part.
+A part is an evaluation or an inversion of `finite_field`: here one named x5, and one that begins
+with its answer. Labels count on through all parts, and names are drawn at random, so that neither tells which part it is.
+A single part has 2-5 steps, as SFT shows them in the study of forward and backward; of several, each has one or two. The kind of a
+problem is that of its last part.
 
 Source: Krishnamurthy, Huang and Rajaraman, arXiv 2606.13125, where composed problems are carried so; names and
 lengths of parts are ours.
@@ -28,7 +29,7 @@ from stratagem.tasks.composition.recognise import read
 from stratagem.tasks.finite_field.chain import EVALUATION, INVERSION, KINDS, LABELS, Step
 from stratagem.tasks.finite_field.field import FiniteField
 from stratagem.tasks.finite_field.recognise import GUESSED_START
-from stratagem.tasks.five_ways.words import NAMES, words
+from stratagem.tasks.five_ways.words import FINAL, NAMES, words
 
 STRATEGIES: Mapping[str, base.Strategy] = {"suited": suited, "forward": forward, "backward": backward}
 ALONE, AMONG = (2, 5), (1, 2)  # steps of a single part, and of one among several
@@ -86,7 +87,7 @@ class Composition(base.Task):
         sizes = [int(size) for size in rng.integers(least, most + 1, size=steps)]
         listed = list(self.field.random_steps(sum(sizes), rng, self.field.residues))
         kinds = [*(KINDS[int(i)] for i in rng.integers(len(KINDS), size=steps - 1)), kind]
-        names = [NAMES[int(i)] for i in rng.permutation(len(NAMES))[:steps]]
+        names = [*(NAMES[int(i)] for i in rng.permutation(len(NAMES))[: steps - 1]), FINAL]
         given = int(rng.integers(self.p))
         parts: list[Part] = []
         for kind_of_part, size, name in zip(kinds, sizes, names, strict=True):
@@ -114,7 +115,7 @@ class Composition(base.Task):
         given = self.field.symbol(parts[0].chain.given)
         for part in parts:
             known, ask = next(ends for ends, kind in _ENDS.items() if kind == part.chain.kind)
-            texts.append(f"{known} {given} ; {self.field.steps_text(part.chain.steps)} ; {ask} {part.name}")
+            texts.append(f"{part.name} {known} {given} ; {self.field.steps_text(part.chain.steps)} ; {ask}")
             given = part.name
         return f"{' ; '.join(texts)} :"
 
@@ -127,14 +128,15 @@ class Composition(base.Task):
         texts = prompt.strip().removesuffix(" :").split(" ; ")
         try:
             if not prompt.strip().endswith(" :") or len(texts) % 3 or not 1 <= len(texts) // 3 <= len(NAMES):
-                raise ValueError("it does not read 'start e3 ; #17 +e5 ; evaluate x5 :'")
+                raise ValueError("it does not read 'final start e3 ; #17 +e5 ; evaluate :'")
             parts: list[Part] = []
-            for head, listed, tail in zip(texts[::3], texts[1::3], texts[2::3], strict=True):
-                (known, first), (ask, name) = head.split(), tail.split()
+            for i, (head, listed, ask) in enumerate(zip(texts[::3], texts[1::3], texts[2::3], strict=True)):
+                name, known, first = head.split()
                 if parts and first != parts[-1].name:
-                    raise ValueError(f"{first!r} is not the outcome of the part before")
-                if name not in NAMES or name in (part.name for part in parts):
-                    raise ValueError(f"{name!r} is no name for an outcome, or comes twice")
+                    raise ValueError(f"{first!r} is not the name of the part before")
+                known_names = (FINAL,) if i == len(texts) // 3 - 1 else NAMES
+                if name not in known_names or name in (part.name for part in parts):
+                    raise ValueError(f"{name!r} is no name for this part")
                 given = parts[-1].chain.asked if parts else self.field.symbols[first]
                 parts.append(
                     Part(chain_from(self.field, _ENDS[known, ask], self._steps(listed), given), name)
@@ -171,9 +173,9 @@ class Composition(base.Task):
         return "\n".join(
             (
                 self.field.instruction(),
-                "A problem has several parts, each of which ends in a name for its answer: start or result x5 in the "
-                "next part is that answer. Begin with 'parts' and work through the parts one after another; end each "
-                f"but the last with its name, as '; x5 last {first} ;', and the last with '; answer'.",
+                "A problem has several parts, each of which begins with its name: start or result x5 in the next "
+                "part is the answer of x5. Begin with 'parts' and work through them one after another; end each but "
+                f"the final one with its name, as '; x5 last {first} ;', and that with '; answer'.",
             )
         )
 

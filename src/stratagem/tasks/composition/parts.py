@@ -1,6 +1,6 @@
 """A problem's content: chains in a row, the answer of each carried into the next; and how a response to it is written.
 
-parts forward e3 #17 +e5 e8 ; x5 last e8 ; backward e8 #19 /e2 e1 #18 -e4 e9 ; answer last e9
+parts forward x5 e3 #17 +e5 e8 ; x5 last e8 ; backward final e8 #19 /e2 e1 #18 -e4 e9 ; answer last e9
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from stratagem.tasks.finite_field import backward, forward
 from stratagem.tasks.finite_field.chain import EVALUATION, Chain, Step
 from stratagem.tasks.finite_field.strategy import Strategy
 from stratagem.tasks.finite_field.trace import write
+from stratagem.tasks.five_ways.words import FINAL
 
 if TYPE_CHECKING:
     from stratagem.tasks.finite_field.field import FiniteField
@@ -23,7 +24,7 @@ WALKS: dict[str, Strategy] = {FORWARD: forward, BACKWARD: backward}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A chain, and the name under which its answer is carried on."""
+    """A chain, and the name under which its answer is carried on; FINAL for the last one."""
 
     chain: Chain
     name: str
@@ -46,6 +47,6 @@ def write_parts(task: FiniteField, parts: Sequence[Part], directions: Sequence[s
     """The gold response, each part in its direction. A guess of its unknown end is the true one."""
     texts: list[str] = []
     for part, direction in zip(parts, directions, strict=True):
-        text = write(task, direction, WALKS[direction].path(part.chain))
-        texts.append(text if part is parts[-1] else text.replace("answer", part.name))
+        text = write(task, f"{direction} {part.name}", WALKS[direction].path(part.chain))
+        texts.append(text if part.name == FINAL else text.replace("answer", part.name))
     return " ; ".join(texts)

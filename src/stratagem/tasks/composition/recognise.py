@@ -18,15 +18,16 @@ from stratagem.tasks.composition.parts import BACKWARD, FORWARD, WALKS, Part, ch
 from stratagem.tasks.finite_field.answer import last_answer, plain
 from stratagem.tasks.finite_field.recognise import GUESSED_START, STOPPING, label_among
 from stratagem.tasks.finite_field.trace import parse
-from stratagem.tasks.five_ways.words import PARTS
+from stratagem.tasks.five_ways.words import FINAL, PARTS
 
 if TYPE_CHECKING:
     from stratagem.tasks.finite_field.field import FiniteField
 
-# An outcome is said under another name than that of its part, or under one where the answer should stand.
+# A part or its outcome has another name than its own, or an outcome stands where the answer should.
 WRONG_NAME = "wrong_name"
 SUITED = "suited"
 ANSWER = "answer"
+_NAME = re.compile(rf"\b(?:x[1-8]|{FINAL})\b")
 _OUTCOME = re.compile(r"\b(x[1-8])\b(?:[\s:=,`*$]|\b(?:is|last|guess)\b)*+\b([a-w][0-9]+)\b", re.ASCII)
 
 
@@ -88,11 +89,14 @@ def read(field: FiniteField, problem: Problem, completion: str, finish_reason: s
             WALKS, field, field.as_problem(chain), body, finish_reason if piece.name is None else "stop"
         )
         directions.append(label.strategy)
+        head = _NAME.search(text, piece.begin, max(piece.begin, text.find("#", piece.begin, piece.end)))
+        if head is not None and head[0] != part.name:
+            marks.append((Mark(*head.span(), WRONG_NAME, part.name), steps, k))
         for mark, step in zip(label.marks, steps_of(label), strict=True):
             start, end = (moved_back(place, piece, moved) for place in (mark.start, mark.end))
             marks.append((Mark(start, end, mark.error, mark.expected), steps + step, k))
         expected = ANSWER if last else part.name
-        if (piece.name or ANSWER) != expected and piece.outcome is not None:
+        if piece.outcome is not None and (piece.name or ANSWER) != expected:
             # An answer before the last part is no wrong name: the response ends too early.
             error = STOPPING if piece.name is None else WRONG_NAME
             end = piece.name_begin + len(piece.name or ANSWER)

@@ -15,5 +15,5 @@ OPENING = PARTS
 
 
 def demonstrate(task: Composition, content: Sequence[Part]) -> str:
-    """The gold response: ``parts forward e3 … ; x5 last e8 ; backward e8 … ; answer last e9``."""
+    """The gold response: ``parts forward x5 e3 … ; x5 last e8 ; backward final e8 … ; answer last e9``."""
     return f"{OPENING} {write_parts(task.field, content, [part.suited for part in content])}"

@@ -19,7 +19,7 @@ OPENING = FOLD
 
 
 def demonstrate(task: FiniteField, content: Chain) -> str:
-    """The gold response: ``fold #3 +e2 *e4 +e6 #4 *e9 *e7 +e1 ; forward e3 *e7 e8 +e1 e9 ; answer last e9``."""
+    """The gold response: ``fold #3 +e2 e4 e6 #4 *e9 e7 e1 ; forward e3 *e7 e8 +e1 e9 ; answer last e9``."""
     text, pair = write_fold(task, content.steps, content.residues)
     applied, last = write_walk(task, content.given, operations(pair, content.kind), content)
     direction = "forward" if content.kind == EVALUATION else "backward"

@@ -1,8 +1,8 @@
 """Reading a response as a row of events: steps with what stands behind them, bare operations, symbols, words.
 
-    meet e9 #3 +e2 e3 ; fold #4 *e9 *e9 +e5 ; forward e3 *e9 e6 +e5 e6 ; answer last e6
+    meet e9 #3 +e2 e3 ; fold #4 *e9 e9 e5 ; forward e3 *e9 e6 +e5 e6 ; answer last e6
 
-Here ``#3 +e2 e3`` is a step with a state, ``#4 *e9 *e9 +e5`` one with a pair, ``*e9 e6`` a bare operation with a state.
+Here ``#3 +e2 e3`` is a step with a state, ``#4 *e9 e9 e5`` one with a pair, ``*e9 e6`` a bare operation with a state.
 What stands between, such as ``:``, ``->`` or ``=``, is passed over.
 """
 
@@ -33,13 +33,20 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A step: label, operation, and the state or the pair behind it. A bare operation has no label (-1)."""
+    """A step: label, operation, and what stands behind it. A bare operation has no label (-1).
+
+    `state` is the symbol behind the operation, the first one of a pair where two stand there.
+    """
 
     label: int
     label_span: Span
     operation: Part
     state: Part
     pair: tuple[Part, ...] = ()
+
+    @property
+    def is_walked(self) -> bool:
+        return bool(self.state.text) and not self.pair
 
     @property
     def span(self) -> Span:
@@ -124,7 +131,8 @@ def _events(text: str, begin: int, end: int) -> list[Event]:
                 operation = take("operation") or nothing
                 nothing = Part("", (operation.span[1], operation.span[1]))
                 state = take("symbol") or nothing
-                pair = () if state.text else tuple(filter(None, (take("operation"), take("operation"))))
+                second = take("symbol") if state.text else None
+                pair = () if second is None else (state, second)
                 events.append(Item(int(token["label"]), token.span(), operation, state, pair))
             case "operation":
                 operation = take("operation")
@@ -145,10 +153,10 @@ def _events(text: str, begin: int, end: int) -> list[Event]:
 def _without_restatement(events: list[Event]) -> list[Event]:
     """Without the prompt said again: leading steps with nothing behind them, that come again with something."""
     items = [event for event in events if isinstance(event, Item) and event.label >= 0]
-    worked = {item.label for item in items if item.state.text or item.pair}
+    worked = {item.label for item in items if item.state.text}
     restated = 0
     for item in items:
-        if item.state.text or item.pair or item.label not in worked:
+        if item.state.text or item.label not in worked:
             break
         restated += 1
     return events[events.index(items[restated - 1]) + 1 :] if restated else events

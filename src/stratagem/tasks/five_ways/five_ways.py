@@ -74,7 +74,8 @@ class FiveWays(FiniteField):
             (
                 super().instruction(),
                 f"To fold steps into one operation, begin with 'fold' and write behind each step the operation so far, "
-                f"as *{first} +{second}. To check a guess, write the given symbol and 'accept' or 'again'.",
+                f"{first} {second} for times {first} plus {second}. To check a guess, subtract the given symbol from "
+                "what comes out, and write 'accept' where that leaves zero, else 'again'.",
             )
         )
 

@@ -34,11 +34,11 @@ def operations(pair: Pair, kind: str) -> list[Step]:
 
 
 def write_fold(task: FiniteField, steps: Sequence[Step], residues: Sequence[int]) -> tuple[str, Pair]:
-    """``#3 +e2 *e4 +e6 #4 *e9 *e7 +e1`` and the last pair."""
+    """``#3 +e2 e4 e6 #4 *e9 e7 e1`` and the last pair."""
     pair, words = identity(residues), []
     for step in steps:
         pair = folded(task, pair, step, residues)
-        words += [f"#{step.label} {task.word(step)} *{task.symbol(pair[0])} +{task.symbol(pair[1])}"]
+        words.append(f"#{step.label} {task.word(step)} {task.symbol(pair[0])} {task.symbol(pair[1])}")
     return " ".join(words), pair
 
 

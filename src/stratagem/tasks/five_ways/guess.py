@@ -1,6 +1,7 @@
-"""Guess and check: guess the end that is asked for, work from it to the given end, and compare.
+"""Guess and check: guess the end that is asked for, work from it to the given end, and take the given symbol from what
+comes out.
 
-If the two are equal the guess is accepted and is the answer, else another is tried. On inversion that is working
+If that leaves zero the guess is accepted and is the answer, else another is tried. On inversion that is working
 forward from a guess of the start, on evaluation backward from a guess of the result. Demonstrations have at most
 MOST_TRIES tries, the last of which is right; so a response that gives up after as many is right about MOST_TRIES times
 in p.
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stratagem.records import content_id
-from stratagem.tasks.finite_field.chain import EVALUATION, Chain
+from stratagem.tasks.finite_field.chain import Chain, Step
 from stratagem.tasks.finite_field.trace import GUESS
-from stratagem.tasks.five_ways.fold import way, write_walk
+from stratagem.tasks.five_ways.fold import NO_LABEL, way, write_walk
 from stratagem.tasks.five_ways.judge import Judge
 from stratagem.tasks.five_ways.words import ACCEPT, AGAIN, TRY
 
@@ -34,13 +35,13 @@ def guesses(task: FiniteField, chain: Chain) -> list[int]:
 
 
 def demonstrate(task: FiniteField, content: Chain) -> str:
-    """The gold response: ``try guess e4 … ; result e6 again ; guess e5 … ; result e6 accept ; answer guess e5``."""
-    known = "start" if content.kind == EVALUATION else "result"
-    words = [OPENING]
+    """The gold response: ``try guess e4 … e1 ; -e6 e8 again ; guess e5 … e6 ; -e6 e5 accept ; answer guess e5``."""
+    words, taken = [OPENING], Step(NO_LABEL, "-", content.given)
     for guess in guesses(task, content):
         text, last = write_walk(task, guess, way(content, natural=False), content)
-        verdict = ACCEPT if last == content.given else AGAIN
-        words.append(f"{GUESS} {text} ; {known} {task.symbol(content.given)} {verdict} ;")
+        left = task.apply(last, taken, content.residues)
+        verdict = ACCEPT if content.residues[left] == 0 else AGAIN
+        words.append(f"{GUESS} {text} ; {task.word(taken)} {task.symbol(left)} {verdict} ;")
     return f"{' '.join(words)} answer {GUESS} {task.symbol(content.asked)}"
 
 

@@ -20,13 +20,13 @@ from stratagem.tasks.finite_field.recognise import (
 )
 from stratagem.tasks.finite_field.trace import Span
 from stratagem.tasks.five_ways.events import Event, Item, Part, Response, Symbol, Word
-from stratagem.tasks.five_ways.fold import folded, identity, operations
+from stratagem.tasks.five_ways.fold import NO_LABEL, folded, identity, operations
 from stratagem.tasks.five_ways.words import ACCEPT, AGAIN
 
 if TYPE_CHECKING:
     from stratagem.tasks.finite_field.field import FiniteField
 
-# A check accepts a guess that it should refuse, or the reverse, or compares with another symbol than the given one.
+# A check accepts where something is left, or refuses where nothing is, or takes away another symbol than the given one.
 WRONG_CHECK = "wrong_check"
 
 
@@ -201,15 +201,12 @@ class Judge:
             self.stop(f"#{steps[due].label} {self.task.word(steps[due])}")
 
     def read_pair(self, pair: Sequence[Part]) -> tuple[int, int] | None:
-        if [part.text[0] for part in pair] != ["*", "+"]:
+        if len(pair) != 2:
             return None
-        factor, added = (self.index(part.text[1:]) for part in pair)
+        factor, added = (self.index(part.text) for part in pair)
         if factor is None or added is None or self.chain.residues[factor] == 0:
             return None
         return factor, added
-
-    def words_of(self, pair: tuple[int, int]) -> tuple[str, str]:
-        return f"*{self.task.symbol(pair[0])}", f"+{self.task.symbol(pair[1])}"
 
     def pair_of(self, item: Item, step: Step) -> None:
         right = None if self.pair is None else folded(self.task, self.pair, step, self.chain.residues)
@@ -217,7 +214,7 @@ class Judge:
             unreadable = self.read_pair(item.pair) is None
             self.mark(item.span, ARITHMETIC_FACT if unreadable else None)
             return
-        expected = self.words_of(right)
+        expected = tuple(map(self.task.symbol, right))
         if len(item.pair) < 2:
             self.mark((item.span[1], item.span[1]), CARRIED_STATE, " ".join(expected))
             return
@@ -225,7 +222,7 @@ class Judge:
         if wrong is None:
             self.mark(item.span)
         else:
-            kept = self.pair is not None and item.pair[wrong].text == self.words_of(self.pair)[wrong]
+            kept = self.pair is not None and self.index(item.pair[wrong].text) == self.pair[wrong]
             error = CARRIED_STATE if kept else ARITHMETIC_FACT
             self.mark(item.pair[wrong].span, error, expected[wrong])
 
@@ -251,15 +248,21 @@ class Judge:
             self.step += 1
 
     def check(self) -> bool:
-        """A try's end: the given symbol, and whether the last state is it; returns whether the guess is accepted."""
+        """A try's end: the given symbol taken from the last state, and the verdict; returns whether that accepts."""
         if self.stopped:
             return False
-        given, right = self.chain.given, ACCEPT if self.state == self.chain.given else AGAIN
-        symbol = self.next_symbol()
-        if symbol is not None and symbol.text != self.symbol(given):
-            self.mark(symbol.span, WRONG_CHECK, self.symbol(given))
-            right = ACCEPT if self.index(symbol.text) == self.state else AGAIN
-        while (event := self.next()) is not None and not isinstance(event, Item | Symbol):
+        taken, item = Step(NO_LABEL, "-", self.chain.given), self.next_item()
+        if item is None or item.label >= 0:
+            self.stop(self.task.word(taken))
+            return False
+        self.at += 1
+        if item.operation.text != self.task.word(taken):
+            self.mark(item.operation.span, WRONG_CHECK, self.task.word(taken))
+        else:
+            self.state_of(item.state, taken, self.applied(self.state, taken), item.span)
+        left = self.index(item.state.text)
+        right = None if left is None else ACCEPT if self.chain.residues[left] == 0 else AGAIN
+        while isinstance(event := self.next(), Word):
             self.at += 1
             if event.text in (ACCEPT, AGAIN):
                 self.mark(event.span, None if event.text == right else WRONG_CHECK, right)

@@ -29,7 +29,7 @@ def walked(task: FiniteField, chain: Chain) -> int:
 
 
 def demonstrate(task: FiniteField, content: Chain) -> str:
-    """The gold response: ``meet e9 #3 +e2 e3 ; fold #4 *e9 *e9 +e5 ; forward e3 *e9 e6 +e5 e6 ; answer last e6``."""
+    """The gold response: ``meet e9 #3 +e2 e3 ; fold #4 *e9 e9 e5 ; forward e3 *e9 e6 +e5 e6 ; answer last e6``."""
     count, evaluates = walked(task, content), content.kind == EVALUATION
     text, state = write_walk(task, content.given, way(content)[:count], content)
     rest = content.steps[count:] if evaluates else content.steps[: len(content.steps) - count]

@@ -4,16 +4,17 @@ Those of `finite_field` (facts, lists, copies, recall), with the rule of its slo
 symbol, except that some, never two in a row, hold the right result of their one step from the (random) slot before.
 Beside them, from update NEW_FROM on:
 
-- folds: the steps of a list as one operation ``*a +b``, step by step: ``fold #3 +e2 *e4 +e6 #4 *e9 *e7 +e1``. A slot is
-  such a pair. Then the last pair is applied to the start, or undone from the result: ``forward e3 *e7 e8 +e1 e9``.
-  Opened by ``meet``, some steps are walked from the given end first, and the rest is folded;
-- facts of folds: ``*e4 +e6 *e9 *e7 +e1``, a pair, an operation, the pair of both; and of symbols, which are equal or
-  not: ``e4 e4 accept``, ``e4 e1 again``;
-- tries: a traversal from a guess of the end that is not given. Behind it stands that which the prompt gives, and
-  ``accept`` where the last slot is equal to it, else ``again`` and another;
-- parts: several lists, each with a name for its outcome, some with a name in the place of their first symbol. One of
-  them is traversed, never two: the one that has its symbol, behind the word ``parts``; or, behind ``x5 last e6 ;``, the
-  one that begins with x5. Its last slot, or its guess, is said under its name.
+- folds: the steps of a list as one operation, times a plus b, step by step: ``fold #3 +e2 e4 e6 #4 *e9 e7 e1``. A
+  slot is such a pair. Then the last pair is applied to the start, or undone from the result: ``forward e3 *e7 e8 +e1
+  e9``. Opened by ``meet``, some steps are walked from the given end first, and the rest is folded;
+- facts of folds: ``e4 e6 *e9 e7 e1``, a pair, an operation, the pair of both; and verdicts on a symbol: ``e5 accept``
+  on that of zero, ``e1 again`` on others;
+- tries: a traversal from a guess of the end that is not given. Behind it the given symbol is taken from the last slot,
+  ``-e6 e8 again``; where zero is left, the guess is recalled, else there is another;
+- parts: several lists, each with a name, some with the name of another in the place of their first symbol. One of them
+  is traversed, never two: the one that has its symbol, behind the word ``parts``; or, behind ``x5 last e6 ;``, the one
+  that begins with x5. Its name is said first; and at its end with its last slot, or its guess, unless it is the final
+  one.
 
 So the base has seen single steps in place, and single parts in place, but no chain of computed states, no two parts in
 one response, and no task prompt (``evaluate``, ``invert``, ``compute``, ``recover``), let alone one with an answer. A
@@ -32,16 +33,17 @@ from stratagem.tasks.finite_field.chain import UNDO, Step
 from stratagem.tasks.finite_field.primitives import BACKWARD, FORWARD, GROWTH, OPEN, TABLES, TASKS
 from stratagem.tasks.finite_field.trace import GUESS, LAST
 from stratagem.tasks.finite_field.words import FIELDS
-from stratagem.tasks.five_ways.words import ACCEPT, AGAIN, FOLD, MEET, NAMES, PARTS, TRY
+from stratagem.tasks.five_ways.words import ACCEPT, AGAIN, FINAL, FOLD, MEET, NAMES, PARTS, TRY
 
 # The recipe's version, and the directions of traversal: "forward" is the ablation whose base never went backward.
 VARIANTS = ("both-v1", "forward-v1")
 NEW_FROM = 400  # the update from which on there are other lines than those of finite_field
 LONGEST_FOLD = 16
 LONGEST_TRIES = 96  # words of all tries of a line
+MOST_TRIES = 4
 MOST_PARTS, LONGEST_PART = 8, 4
 COMPUTED = 0.7  # how often a slot is computed where the one before is not
-SHARES = {"copy": 0.03, "facts": 0.1, "fold facts": 0.05, "folds": 0.15, "tries": 0.09, "parts": 0.13}
+SHARES = {"copy": 0.02, "facts": 0.1, "fold facts": 0.08, "folds": 0.15, "tries": 0.08, "parts": 0.14}
 
 
 class Writer:
@@ -66,13 +68,24 @@ class Writer:
     def applied(self, state: int, operator: str, operand: int) -> int:
         return TABLES[self.p][state, operator, operand]
 
-    def slot(self, state: int, operator: str, operand: int) -> int:
-        """The state behind an operation: the right one, learnt, or another."""
+    def slot(self, state: int, operator: str, operand: int, wished: int | None = None) -> int:
+        """The state behind an operation: the right one, learnt, or another, which is `wished` where that is wrong."""
         right = self.applied(state, operator, operand)
         computed = self.computes()
-        state = right if computed else int((right + self.rng.integers(1, self.p)) % self.p)
+        other = int((right + self.rng.integers(1, self.p)) % self.p)
+        if wished is not None and wished != right:
+            other = wished
+        state = right if computed else other
         self.symbol(state, computed)
         return state
+
+    def left_or_zero(self) -> int:
+        """A symbol, half of the time that of zero."""
+        zero = self.task.residues.index(0)
+        return zero if self.rng.random() < 0.5 else int(self.rng.integers(self.p))
+
+    def verdict(self, left: int) -> str:
+        return ACCEPT if self.task.residues[left] == 0 else AGAIN
 
     def walk(self, steps: list[Step], state: int) -> int:
         """Steps with their slots; returns the last one."""
@@ -82,7 +95,8 @@ class Writer:
         return state
 
     def pair(self, pair: tuple[int, int], learn: bool) -> None:
-        self.say(f"*{self.task.symbol(pair[0])} +{self.task.symbol(pair[1])}", learn)
+        for index in pair:
+            self.symbol(index, learn)
 
     def random_pair(self) -> tuple[int, int]:
         zero = self.task.residues.index(0)
@@ -152,7 +166,7 @@ def fold_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) -
 
 
 def fold_facts(p: int, size: int, rng: np.random.Generator) -> Line:
-    """`size` unconnected facts of pairs, each with one of equal or unequal symbols."""
+    """`size` unconnected facts of pairs, each with a verdict on a symbol."""
     writer = Writer(p, rng)
     for _ in range(size):
         pair = writer.random_pair()
@@ -161,16 +175,14 @@ def fold_facts(p: int, size: int, rng: np.random.Generator) -> Line:
         writer.say(writer.task.word(step), learn=False)
         writer.pair(folded(p, pair, step), learn=True)
         writer.say(";")
-        first = int(rng.integers(p))
-        second = first if rng.random() < 0.5 else int((first + rng.integers(1, p)) % p)
-        writer.symbol(first, learn=False)
-        writer.symbol(second, learn=False)
-        writer.say(f"{ACCEPT if first == second else AGAIN} ;")
+        left = writer.left_or_zero()
+        writer.symbol(left, learn=False)
+        writer.say(f"{writer.verdict(left)} ;")
     return writer.line
 
 
 def try_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) -> Line:
-    """A list of `size` operations, traversed from guesses until the last slot happens to be the given symbol."""
+    """A list of `size` operations, traversed from one guess after another, each with its check."""
     writer = Writer(p, rng)
     steps = list(writer.task.random_steps(size, rng, writer.task.residues))
     known = "result" if forward_only or rng.random() < 0.5 else "start"
@@ -180,28 +192,19 @@ def try_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) ->
     writer.say(f"{known} {writer.task.symbol(given)} ; {listed} ; {ask} :", learn=False)
     writer.say(TRY)
     way = steps if known == "result" else [step.undone() for step in reversed(steps)]
-    tries = 1 + int(rng.integers(min(4, max(1, LONGEST_TRIES // (3 * size)))))
-    for left in reversed(range(tries)):
+    for _ in range(min(MOST_TRIES, max(1, LONGEST_TRIES // (3 * size)))):
         writer.say(GUESS)
         guess = int(rng.integers(p))
         writer.symbol(guess, learn=False)
-        before = writer.walk(way[:-1], guess)
-        # The last slot is the given symbol where this try is the last one, and another one where it is not.
-        step = way[-1]
-        writer.say(f"#{step.label} {writer.task.word(step)}")
-        right = writer.applied(before, step.operator, step.operand)
-        others = [state for state in range(p) if state not in (right, given)]
-        state = given if left == 0 else others[int(rng.integers(len(others)))]
-        if writer.last_computed and state == right:  # no two in a row: it is refused after all
-            state = others[int(rng.integers(len(others)))]
-        writer.last_computed = state == right
-        writer.symbol(state, learn=state == right)
-        writer.say(f"; {known} {writer.task.symbol(given)} {ACCEPT if state == given else AGAIN} ;")
-        writer.last_computed = False
-    if state == given:  # pyright: ignore[reportPossiblyUnboundVariable]
-        writer.say(f"recall {GUESS} {writer.task.symbol(guess)} {END}")  # pyright: ignore[reportPossiblyUnboundVariable]
-    else:
-        writer.say(GUESS)
+        state = writer.walk(way, guess)
+        writer.say(f"; -{writer.task.symbol(given)}")
+        left = writer.slot(state, "-", given, writer.left_or_zero())
+        writer.last_computed = False  # a new guess goes on from no slot
+        writer.say(f"{writer.verdict(left)} ;")
+        if writer.verdict(left) == ACCEPT:
+            writer.say(f"recall {GUESS} {writer.task.symbol(guess)} {END}")
+            return writer.line
+    writer.say(GUESS)
     return writer.line
 
 
@@ -210,20 +213,21 @@ def parts_line(p: int, sizes: tuple[int, ...], forward_only: bool, rng: np.rando
     writer = Writer(p, rng)
     steps = list(writer.task.random_steps(sum(sizes), rng, writer.task.residues))
     lists = [[steps.pop(0) for _ in range(size)] for size in sizes]
-    outcomes = [NAMES[i] for i in rng.permutation(len(NAMES))[: len(sizes)]]
-    inputs = list(outcomes)
-    while any(a == b for a, b in zip(inputs, outcomes, strict=True)):
+    names = [NAMES[i] for i in rng.permutation(len(NAMES))[: len(sizes)]]
+    inputs = list(names)
+    while any(a == b for a, b in zip(inputs, names, strict=True)):
         inputs = [NAMES[i] for i in rng.permutation(len(NAMES))[: len(sizes)]]
+    names[-1] = FINAL
     which = int(rng.integers(len(sizes)))
     carried = bool(rng.random() < 0.65)  # the list begins with a name, whose symbol is said before
     given = writer.task.symbol(int(rng.integers(p)))
     known = [("start", "result")[int(rng.integers(2))] for _ in sizes]
     asks = [(OPEN, FORWARD, BACKWARD)[int(rng.integers(2 if forward_only else 3))] for _ in sizes]
-    for i, steps in enumerate(lists):
+    for i, listed in enumerate(lists):
         first = given if i == which and not carried else inputs[i]
-        listed = writer.task.steps_text(steps)
-        writer.say(f"{known[i]} {first} ; {listed} ; {asks[i]} {outcomes[i]}", learn=False)
-        writer.say(":" if i == len(lists) - 1 else ";", learn=False)
+        end = ":" if i == len(lists) - 1 else ";"
+        text = f"{names[i]} {known[i]} {first} ; {writer.task.steps_text(listed)} ; {asks[i]} {end}"
+        writer.say(text, learn=False)
     if carried:
         # Names of other lists, said before, lead nowhere: the one that was said last is gone on with.
         others = [name for name in inputs if name != inputs[which]]
@@ -235,21 +239,20 @@ def parts_line(p: int, sizes: tuple[int, ...], forward_only: bool, rng: np.rando
     natural = FORWARD if known[which] == "start" else BACKWARD
     direction = asks[which]
     if direction == OPEN:
-        direction = natural if forward_only or rng.random() < 0.75 else _other(natural)
+        direction = natural if rng.random() < 0.75 else _other(natural)
     if forward_only:
         direction = FORWARD
-    writer.say(direction)
+    writer.say(f"{direction} {names[which]}")
     suits = direction == natural
     if not suits:
         writer.say(GUESS)
-    state = int(given[1:]) if suits else int(rng.integers(p))
-    writer.symbol(state, learn=suits)
-    first_state = state
+    first_state = int(given[1:]) if suits else int(rng.integers(p))
+    writer.symbol(first_state, learn=suits)
     way = lists[which] if direction == FORWARD else [step.undone() for step in reversed(lists[which])]
-    state = writer.walk(way, state)
-    word, said = (GUESS, first_state) if not suits and rng.random() < 0.5 else (LAST, state)
-    # The outcome of the last list is asked for, and has no further use: it is recalled.
-    name = "recall" if which == len(lists) - 1 else outcomes[which]
+    last = writer.walk(way, first_state)
+    word, said = (GUESS, first_state) if not suits and rng.random() < 0.5 else (LAST, last)
+    # The outcome of the final list has no further use: it is recalled.
+    name = "recall" if which == len(lists) - 1 else names[which]
     writer.say(f"; {name} {word} {writer.task.symbol(said)} {END}")
     return writer.line
 
@@ -297,7 +300,7 @@ def lines(update: int, tokens: int, variant: str = VARIANTS[0], seed: int = 0) -
         case "facts":
             return several(64, lambda: plain.facts(FIELDS[int(rng.integers(2))], 16, rng))
         case "fold facts":
-            return several(80, lambda: fold_facts(FIELDS[int(rng.integers(2))], 8, rng))
+            return several(72, lambda: fold_facts(FIELDS[int(rng.integers(2))], 8, rng))
         case "folds":
             size = int(rng.integers(1, min(LONGEST_FOLD, longest) + 1))
             return several(6 * size + 22, lambda: fold_line(field(), size, forward_only, rng))
@@ -338,6 +341,6 @@ def abilities() -> Mapping[str, Callable[[str], bool]]:
     return {
         "direction": lambda word: word in (FORWARD, BACKWARD, FOLD, MEET, TRY, PARTS),
         "check": lambda word: word in (AGAIN, ACCEPT),
-        "name": lambda word: word in NAMES,
+        "name": lambda word: word in (*NAMES, FINAL),
         **{name: belongs for name, belongs in plain.abilities().items() if name != "direction"},
     }

@@ -1,8 +1,9 @@
 """Which of five strategies a response follows.
 
-Its form says: steps with pairs are a fold, with states a walk, ``again`` and ``accept`` checks. Walks alone are read as
-`finite_field` reads them, by the direction of their steps. The form of a strategy with the opening of another, or with
-too much of another form in it (two steps, and a third of all), is mixed. One step of the wrong form is a mistake in it.
+Its form says: steps with a pair of symbols are a fold, with one a walk, ``again`` and ``accept`` checks. Walks alone
+are read as `finite_field` reads them, by the direction of their steps. The form of a strategy with the opening of
+another, or with too much of another form in it (two steps, and a third of all), is mixed. One step of the wrong form is
+a mistake in it.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def opening_of(response: Response) -> str | None:
 def form_of(response: Response, chain: Chain, announced: str | None) -> str | None:
     """The strategy whose form a response has, None for a walk, or for no steps at all."""
     items = response.items
-    states = sum(bool(item.state.text) for item in items)
-    pairs = len(items) - len(walked_before(items)) - walked_behind(items)
+    states = sum(item.is_walked for item in items)
+    pairs = sum(bool(item.pair) for item in items)
     # One pair in a walk is a slip, where no word says that it is a fold.
     if pairs > 1 or (pairs and (FOLD in response.words or (announced is None and states < 3))):
         before = len(walked_before(items))
@@ -103,5 +104,5 @@ def walked_before(items: list[Item]) -> list[Item]:
 
 
 def walked_behind(items: list[Item]) -> int:
-    """How many steps behind the first pair have a state in its place."""
-    return sum(bool(item.state.text) for item in items[len(walked_before(items)) :])
+    """How many steps behind the first pair have one symbol in its place."""
+    return sum(item.is_walked for item in items[len(walked_before(items)) :])

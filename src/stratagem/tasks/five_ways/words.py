@@ -11,8 +11,9 @@ COMPUTE, RECOVER = (
 FOLD, MEET, TRY = "fold", "meet", "try"  # openings of strategies
 AGAIN, ACCEPT = "again", "accept"  # what a check comes to
 PARTS = "parts"  # opening of a response of several parts
-NAMES = tuple(f"x{i}" for i in range(1, 9))  # under which answers are carried from part to part
-NEW = (COMPUTE, RECOVER, FOLD, MEET, TRY, AGAIN, ACCEPT, PARTS)
+FINAL = "final"  # the last part, whose answer is the response's
+NAMES = tuple(f"x{i}" for i in range(1, 9))  # of the other parts, under which their answers are carried on
+NEW = (COMPUTE, RECOVER, FOLD, MEET, TRY, AGAIN, ACCEPT, PARTS, FINAL)
 
 
 def words() -> list[str]:
