@@ -97,7 +97,7 @@ class BaseConfig:
 
     `primitives` names what it learns, the task's usual curriculum by default; others are ablations. A task without
     primitives has a base that stays as it was drawn: SFT teaches all. Of the seeds 0, 1 and 2, 1 makes the base that
-    passes its gate (LOG.md): it is the one that ships.
+    passed the gate of then (LOG.md): it is the one that ships.
     """
 
     task: TaskSpec = DEFAULT

@@ -2,9 +2,9 @@
 
     x5 start e3 ; #17 +e5 ; evaluate ; final result x5 ; #18 +e4 #19 *e2 ; invert :
 
-A part is an evaluation or an inversion of `finite_field`: here one named x5, and one that begins
-with its answer. Labels count on through all parts, and names are drawn at random, so that neither tells which part it is.
-A single part has 2-5 steps, as SFT shows them in the study of forward and backward; of several, each has one or two. The kind of a
+A part is an evaluation or an inversion of `finite_field`: here one named x5, and one that begins with its answer.
+Labels count on through all parts, and names are drawn at random, so that neither tells which part it is. A single part
+has 2-5 steps, as SFT shows them in the study of forward and backward; of several, each has one or two. The kind of a
 problem is that of its last part.
 
 Source: Krishnamurthy, Huang and Rajaraman, arXiv 2606.13125, where composed problems are carried so; names and
