@@ -58,7 +58,7 @@ def save_model(
 
 
 def model_folder(path: Path) -> Path:
-    """The folder that holds the weights: `path`, ``path/model`` of a stage's folder, or the base of that name that ships.
+    """The folder that holds the weights: `path`, ``path/model`` of a stage, or the base of that name that ships.
 
     Raises:
         StratagemError: none holds a model.

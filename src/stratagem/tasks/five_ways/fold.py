@@ -35,7 +35,7 @@ def operations(pair: Pair, kind: str) -> list[Step]:
 
 def write_fold(task: FiniteField, steps: Sequence[Step], residues: Sequence[int]) -> tuple[str, Pair]:
     """``#3 +e2 e4 e6 #4 *e9 e7 e1`` and the last pair."""
-    pair, words = identity(residues), []
+    pair, words = identity(residues), list[str]()
     for step in steps:
         pair = folded(task, pair, step, residues)
         words.append(f"#{step.label} {task.word(step)} {task.symbol(pair[0])} {task.symbol(pair[1])}")

@@ -213,10 +213,10 @@ def parts_line(p: int, sizes: tuple[int, ...], forward_only: bool, rng: np.rando
     writer = Writer(p, rng)
     steps = list(writer.task.random_steps(sum(sizes), rng, writer.task.residues))
     lists = [[steps.pop(0) for _ in range(size)] for size in sizes]
-    names = [NAMES[i] for i in rng.permutation(len(NAMES))[: len(sizes)]]
+    names = _drawn_names(len(sizes), rng)
     inputs = list(names)
     while any(a == b for a, b in zip(inputs, names, strict=True)):
-        inputs = [NAMES[i] for i in rng.permutation(len(NAMES))[: len(sizes)]]
+        inputs = _drawn_names(len(sizes), rng)
     names[-1] = FINAL
     which = int(rng.integers(len(sizes)))
     carried = bool(rng.random() < 0.65)  # the list begins with a name, whose symbol is said before
@@ -255,6 +255,10 @@ def parts_line(p: int, sizes: tuple[int, ...], forward_only: bool, rng: np.rando
     name = "recall" if which == len(lists) - 1 else names[which]
     writer.say(f"; {name} {word} {writer.task.symbol(said)} {END}")
     return writer.line
+
+
+def _drawn_names(count: int, rng: np.random.Generator) -> list[str]:
+    return [NAMES[int(i)] for i in rng.permutation(len(NAMES))[:count]]
 
 
 def _other(direction: str) -> str:

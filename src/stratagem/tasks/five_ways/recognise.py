@@ -9,13 +9,13 @@ a mistake in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Label, Problem
 from stratagem.tasks.finite_field import backward, forward
 from stratagem.tasks.finite_field import recognise as walks
 from stratagem.tasks.finite_field.chain import EVALUATION, Chain
+from stratagem.tasks.finite_field.strategy import Strategy as Walk
 from stratagem.tasks.five_ways import algebraic, guess, meet
 from stratagem.tasks.five_ways.events import Item, Response, Word, parse
 from stratagem.tasks.five_ways.judge import Judge
@@ -24,8 +24,24 @@ from stratagem.tasks.five_ways.words import ACCEPT, AGAIN, FOLD
 if TYPE_CHECKING:
     from stratagem.tasks.finite_field.field import FiniteField
 
-WALKS = {"forward": forward, "backward": backward}
-OTHERS: Mapping[str, ModuleType] = {"meet": meet, "guess": guess, "algebraic": algebraic}
+
+class Strategy(Protocol):
+    """The shape of a module of a strategy that is more than a walk."""
+
+    @property
+    def OPENING(self) -> str: ...
+
+    def demonstrate(self, task: FiniteField, content: Chain) -> str:
+        """The gold response."""
+        ...
+
+    def judge(self, judge: Judge) -> None:
+        """Mark a response that is of this strategy."""
+        ...
+
+
+WALKS: Mapping[str, Walk] = {"forward": forward, "backward": backward}
+OTHERS: Mapping[str, Strategy] = {"meet": meet, "guess": guess, "algebraic": algebraic}
 
 
 def label(task: FiniteField, problem: Problem, completion: str, finish_reason: str) -> Label:
@@ -42,7 +58,8 @@ def label(task: FiniteField, problem: Problem, completion: str, finish_reason: s
         contradicted = announced in OTHERS and found.strategy not in (OTHER, UNPARSED, TRUNCATED)
         return Label(MIXED, found.error, found.step, found.marks) if contradicted else found
     judge = Judge(task, chain, response, truncated)
-    (OTHERS[form] if announced not in OTHERS else OTHERS[announced]).judge(judge)
+    judged_by = form if announced is None else announced
+    OTHERS.get(judged_by, OTHERS[form]).judge(judge)
     if truncated:
         return judge.label(TRUNCATED)
     return judge.label(form if is_pure(response, chain, form, announced) else MIXED)
