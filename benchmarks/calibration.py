@@ -1,7 +1,7 @@
 """Whether a base model can play its part: what SFT on 2-5 steps makes of it, on longer problems. Fixed before any RL.
 
     python benchmarks/calibration.py BASE --out runs/calibration    # a folder, or a name that ships
-    python benchmarks/calibration.py BASE --out … --strategies      # and how far each of five strategies carries
+    python benchmarks/calibration.py BASE --out … --further         # and how far five strategies and two parts carry
     python benchmarks/calibration.py --train runs/bases --wanted 5  # makes bases, seed by seed, until five pass
 
 SFT of F, B and FB as in Table 1 (preset quick, seed 0), then four samples of each of 480 problems of the RL split at
@@ -15,7 +15,7 @@ Everything is kept in folders, and goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +35,7 @@ from stratagem.training import sft
 from stratagem.workspace import read_json, write_json
 
 PROBLEMS, SAMPLES, LENGTHS = 480, 4, ((2, 5), (6, 9), (10, 15))
+PARTS = ((1, 1), (2, 2), (3, 5), (6, 8))
 UPDATES, MOST_SEEDS = 5000, 24
 RESULT = "calibration.json"
 Rows = Mapping[str, float]
@@ -81,13 +82,20 @@ def answered(task: Task, model: Path, steps: tuple[int, int]) -> dict[str, float
     return rows
 
 
-def taught(task: Task, strategy: str, base: Path, out: Path, config: SFTConfig) -> dict[str, Rows]:
+def taught(
+    task: Task,
+    strategy: str,
+    base: Path,
+    out: Path,
+    config: SFTConfig,
+    lengths: Sequence[tuple[int, int]] = LENGTHS,
+) -> dict[str, Rows]:
     """The rows of SFT on one strategy or mix, by steps."""
     folder = out / strategy
     model = sft.train(replace(config, task=task.spec, strategy=strategy), folder, base) / "model"
     done = folder / "rows.json"
     rows: dict[str, Rows] = read_json(done) if done.exists() else {}
-    for steps in LENGTHS:
+    for steps in lengths:
         length = f"{steps[0]}-{steps[1]}"
         if length not in rows:
             rows[length] = answered(task, model, steps)
@@ -130,7 +138,7 @@ def main() -> None:
     )
     parser.add_argument("base", nargs="?", type=Path, default=shipped_base(make_task("finite_field")))
     parser.add_argument("--out", type=Path, default=Path("runs/calibration"))
-    parser.add_argument("--strategies", action="store_true")
+    parser.add_argument("--further", action="store_true")
     parser.add_argument("--train", type=Path)
     parser.add_argument("--wanted", type=int, default=5)
     given = parser.parse_args()
@@ -150,12 +158,14 @@ def main() -> None:
         return
     base = model_folder(given.base)
     print("passes" if calibrate(base, given.out) else "does not pass")
-    if given.strategies:
+    if given.further:
         study, task = read_study("table1"), make_task("five_ways")
         config = study.config("quick", next(iter(study.tree.values())), 0)
         assert isinstance(config, SFTConfig)
         for strategy in task.strategies:
             taught(task, strategy, base, given.out / "five_ways", config)
+        composed = make_task("composition")
+        taught(composed, "suited", base, given.out / "composition", replace(config, steps=(1, 2)), PARTS)
 
 
 if __name__ == "__main__":
