@@ -1,6 +1,7 @@
 """Algebraic: fold the chain into ``x * a + b``, then apply that to the start or undo it from the result.
 
-Nothing is guessed on either type, and each step keeps two numbers instead of one.
+What the chain makes of zero is b, and what it makes of one is a + b. Nothing is guessed on either type, and the chain
+is walked twice, from states that have nothing to do with the problem's own.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ OPENING = FOLD
 
 
 def demonstrate(task: FiniteField, content: Chain) -> str:
-    """The gold response: ``fold #3 +e2 e4 e6 #4 *e9 e7 e1 ; forward e3 *e7 e8 +e1 e9 ; answer last e9``."""
-    text, pair = write_fold(task, content.steps, content.residues)
+    """The gold response: ``fold e5 #3 … e1 ; e10 #3 … e7 ; -e1 e4 ; forward e3 *e4 e8 +e1 e9 ; answer last e9``."""
+    text, pair = write_fold(task, content.steps, content)
     applied, last = write_walk(task, content.given, operations(pair, content.kind), content)
     direction = "forward" if content.kind == EVALUATION else "backward"
     return f"{OPENING} {text} ; {direction} {applied} ; answer last {task.symbol(last)}"

@@ -1,8 +1,8 @@
-"""Reading a response as a row of events: steps with what stands behind them, bare operations, symbols, words.
+"""Reading a response as a row of events: steps and bare operations with the state behind them, symbols, words.
 
-    meet e9 #3 +e2 e3 ; fold #4 *e9 e9 e5 ; forward e3 *e9 e6 +e5 e6 ; answer last e6
+    fold e5 #4 *e9 e5 ; e10 #4 *e9 e3 ; -e5 e9 ; forward e3 *e9 e6 +e5 e6 ; answer last e6
 
-Here ``#3 +e2 e3`` is a step with a state, ``#4 *e9 e9 e5`` one with a pair, ``*e9 e6`` a bare operation with a state.
+Here ``#4 *e9 e5`` is a step, ``-e5 e9`` a bare operation, and ``e10`` a symbol from which a row of steps begins.
 What stands between, such as ``:``, ``->`` or ``=``, is passed over.
 """
 
@@ -33,25 +33,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A step: label, operation, and what stands behind it. A bare operation has no label (-1).
-
-    `state` is the symbol behind the operation, the first one of a pair where two stand there.
-    """
+    """A step: label, operation and new state. A bare operation has no label (-1)."""
 
     label: int
     label_span: Span
     operation: Part
     state: Part
-    pair: tuple[Part, ...] = ()
-
-    @property
-    def is_walked(self) -> bool:
-        return bool(self.state.text) and not self.pair
 
     @property
     def span(self) -> Span:
-        last = self.pair[-1] if self.pair else self.state
-        return self.label_span[0], max(last.span[1], self.operation.span[1])
+        return self.label_span[0], max(self.state.span[1], self.operation.span[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +122,7 @@ def _events(text: str, begin: int, end: int) -> list[Event]:
                 operation = take("operation") or nothing
                 nothing = Part("", (operation.span[1], operation.span[1]))
                 state = take("symbol") or nothing
-                second = take("symbol") if state.text else None
-                pair = () if second is None else (state, second)
-                events.append(Item(int(token["label"]), token.span(), operation, state, pair))
+                events.append(Item(int(token["label"]), token.span(), operation, state))
             case "operation":
                 operation = take("operation")
                 assert operation is not None

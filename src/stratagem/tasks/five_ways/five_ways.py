@@ -69,13 +69,12 @@ class FiveWays(FiniteField):
         return prompts[-1] if prompts else text
 
     def instruction(self) -> str:
-        first, second = self.symbol(0), self.symbol(1)
         return "\n".join(
             (
                 super().instruction(),
-                f"To fold steps into one operation, begin with 'fold' and write behind each step the operation so far, "
-                f"{first} {second} for times {first} plus {second}. To check a guess, subtract the given symbol from "
-                "what comes out, and write 'accept' where that leaves zero, else 'again'.",
+                "To fold steps into times a plus b, write 'fold' and go through them from zero and then from one: b is "
+                "what comes out of zero, a is what comes out of one, less b. To check a guess, subtract the given "
+                "symbol from what comes out, and write 'accept' where that leaves zero, else 'again'.",
             )
         )
 

@@ -1,4 +1,4 @@
-"""Steps as one operation: a pair (factor, added) of symbol indices, ``x * factor + added``."""
+"""Steps as one operation, times a plus b: from what they make of zero, which is b, and of one, which is a + b."""
 
 from __future__ import annotations
 
@@ -14,32 +14,15 @@ Pair = tuple[int, int]
 NO_LABEL = -1
 
 
-def identity(residues: Sequence[int]) -> Pair:
-    """The pair of no step: times one, plus zero."""
-    return residues.index(1), residues.index(0)
-
-
-def folded(task: FiniteField, pair: Pair, step: Step, residues: Sequence[int]) -> Pair:
-    """The pair that does what `pair` does and then the step, an addition or a multiplication."""
-    factor, added = pair
-    if step.operator == "*":
-        factor = task.apply(factor, step, residues)
-    return factor, task.apply(added, step, residues)
+def zero_and_one(residues: Sequence[int]) -> tuple[int, int]:
+    """The symbol indices of zero and of one, from which a fold's walks begin."""
+    return residues.index(0), residues.index(1)
 
 
 def operations(pair: Pair, kind: str) -> list[Step]:
     """The pair applied (evaluation), or undone (inversion), as two steps without labels."""
     forward = [Step(NO_LABEL, "*", pair[0]), Step(NO_LABEL, "+", pair[1])]
     return forward if kind == EVALUATION else [step.undone() for step in reversed(forward)]
-
-
-def write_fold(task: FiniteField, steps: Sequence[Step], residues: Sequence[int]) -> tuple[str, Pair]:
-    """``#3 +e2 e4 e6 #4 *e9 e7 e1`` and the last pair."""
-    pair, words = identity(residues), list[str]()
-    for step in steps:
-        pair = folded(task, pair, step, residues)
-        words.append(f"#{step.label} {task.word(step)} {task.symbol(pair[0])} {task.symbol(pair[1])}")
-    return " ".join(words), pair
 
 
 def write_walk(task: FiniteField, state: int, steps: Sequence[Step], chain: Chain) -> tuple[str, int]:
@@ -50,6 +33,16 @@ def write_walk(task: FiniteField, state: int, steps: Sequence[Step], chain: Chai
         words += [] if step.label == NO_LABEL else [f"#{step.label}"]
         words += [task.word(step), task.symbol(state)]
     return " ".join(words), state
+
+
+def write_fold(task: FiniteField, steps: Sequence[Step], chain: Chain) -> tuple[str, Pair]:
+    """``e5 #3 +e2 e3 #4 *e9 e1 ; e10 #3 +e2 e6 #4 *e9 e7 ; -e1 e4`` and the pair (a, b), here of e4 and e1."""
+    zero, one = zero_and_one(chain.residues)
+    from_zero, added = write_walk(task, zero, steps, chain)
+    from_one, last = write_walk(task, one, steps, chain)
+    taken = Step(NO_LABEL, "-", added)
+    factor = task.apply(last, taken, chain.residues)
+    return f"{from_zero} ; {from_one} ; {task.word(taken)} {task.symbol(factor)}", (factor, added)
 
 
 def way(chain: Chain, natural: bool = True) -> list[Step]:

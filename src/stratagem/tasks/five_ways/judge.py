@@ -20,7 +20,7 @@ from stratagem.tasks.finite_field.recognise import (
 )
 from stratagem.tasks.finite_field.trace import Span
 from stratagem.tasks.five_ways.events import Event, Item, Part, Response, Symbol, Word
-from stratagem.tasks.five_ways.fold import NO_LABEL, folded, identity, operations
+from stratagem.tasks.five_ways.fold import NO_LABEL, operations, zero_and_one
 from stratagem.tasks.five_ways.words import ACCEPT, AGAIN
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Judge:
         self.step = 0  # steps so far
         self.state: int | None = None
         self.earlier: int | None = None  # the state before that one
-        self.pair: tuple[int, int] | None = None
+        self.pair: tuple[int, int] | None = None  # what a fold came to, None where that is unreadable
         self.marks: list[tuple[Mark, int]] = []
         self.stopped = False  # something was missing: nothing behind it is judged
 
@@ -141,7 +141,7 @@ class Judge:
         place = {step.label: i for i, step in enumerate(way)}
         due = 0
         while not self.stopped and (item := self.next_item()) is not None:
-            if item.label < 0 or (not whole and item.pair):
+            if item.label < 0:
                 break
             self.at += 1
             if due >= len(way):
@@ -182,70 +182,45 @@ class Judge:
             self.mark(written.span, ARITHMETIC_FACT, expected)
 
     def fold(self, steps: Sequence[Step]) -> None:
-        """Steps with their pairs, from the pair of no step."""
-        self.pair = identity(self.chain.residues)
-        place = {step.label: i for i, step in enumerate(steps)}
-        due = 0
-        while not self.stopped and (item := self.next_item()) is not None and item.label >= 0:
-            self.at += 1
-            if due >= len(steps):
-                self.mark(item.span, STOPPING)
-            else:
-                here = place.get(item.label)
-                if self.begins_rightly(item, steps[due]):
-                    self.pair_of(item, steps[due])
-                due = (due if here is None else here) + 1
-            self.pair = self.read_pair(item.pair)
-            self.step += 1
-        if due < len(steps):
-            self.stop(f"#{steps[due].label} {self.task.word(steps[due])}")
-
-    def read_pair(self, pair: Sequence[Part]) -> tuple[int, int] | None:
-        if len(pair) != 2:
-            return None
-        factor, added = (self.index(part.text) for part in pair)
-        if factor is None or added is None or self.chain.residues[factor] == 0:
-            return None
-        return factor, added
-
-    def pair_of(self, item: Item, step: Step) -> None:
-        right = None if self.pair is None else folded(self.task, self.pair, step, self.chain.residues)
-        if right is None:  # nothing readable to judge it by
-            unreadable = self.read_pair(item.pair) is None
-            self.mark(item.span, ARITHMETIC_FACT if unreadable else None)
+        """A walk from zero and one from one, and the difference of where they come to: sets `pair`."""
+        zero, one = zero_and_one(self.chain.residues)
+        self.head(zero)
+        self.walk(steps, whole=True)
+        added = self.state
+        if self.stopped:
             return
-        expected = tuple(map(self.task.symbol, right))
-        if len(item.pair) < 2:
-            self.mark((item.span[1], item.span[1]), CARRIED_STATE, " ".join(expected))
-            return
-        wrong = next((i for i in range(2) if item.pair[i].text != expected[i]), None)
-        if wrong is None:
+        self.head(one)
+        self.walk(steps, whole=True)
+        factor = self.bare(None if added is None else Step(NO_LABEL, "-", added))
+        divides = factor is not None and self.chain.residues[factor] != 0
+        self.pair = (factor, added) if divides and added is not None else None
+
+    def bare(self, step: Step | None) -> int | None:
+        """One bare operation on the last state, `step` if that is readable; returns the new state."""
+        if self.stopped:
+            return None
+        item = self.next_item()
+        word = None if step is None else self.task.word(step)
+        if item is None or item.label >= 0:
+            self.stop(word)
+            return None
+        self.at += 1
+        if step is None:  # nothing readable to judge it by
             self.mark(item.span)
+        elif item.operation.text != word:
+            self.mark(item.operation.span, CARRIED_STATE, word)
         else:
-            kept = self.pair is not None and self.index(item.pair[wrong].text) == self.pair[wrong]
-            error = CARRIED_STATE if kept else ARITHMETIC_FACT
-            self.mark(item.pair[wrong].span, error, expected[wrong])
+            self.state_of(item.state, step, self.applied(self.state, step), item.span)
+        self.earlier, self.state = self.state, self.index(item.state.text)
+        self.step += 1
+        return self.state
 
     def apply(self, true: int | None) -> None:
-        """The last pair applied to a state, or undone: two bare operations."""
+        """The fold applied to a state, or undone: two bare operations."""
         self.head(true)
-        due = None if self.pair is None else operations(self.pair, self.chain.kind)
-        for i in range(2):
-            if self.stopped:
-                return
-            item = self.next_item()
-            if item is None or item.label >= 0:
-                self.stop(None if due is None else self.task.word(due[i]))
-                return
-            self.at += 1
-            if due is None:
-                self.mark(item.span)
-            elif item.operation.text != self.task.word(due[i]):
-                self.mark(item.operation.span, CARRIED_STATE, self.task.word(due[i]))
-            else:
-                self.state_of(item.state, due[i], self.applied(self.state, due[i]), item.span)
-            self.earlier, self.state = self.state, self.index(item.state.text)
-            self.step += 1
+        due = (None, None) if self.pair is None else operations(self.pair, self.chain.kind)
+        for step in due:
+            self.bare(step)
 
     def check(self) -> bool:
         """A try's end: the given symbol taken from the last state, and the verdict; returns whether that accepts."""

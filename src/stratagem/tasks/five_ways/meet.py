@@ -1,5 +1,5 @@
-"""Meet in the middle: walk from the given end to some place within the chain, fold the rest from its own beginning into
-``x * a + b``, and put the two together there.
+"""Meet in the middle: walk from the given end to some place within the chain, fold the rest into ``x * a + b`` (see
+`algebraic`), and put the two together there.
 
 The place is free: a demonstration draws it from the problem. Of both ends one is known, so of the half at the other end
 only what it does to any state can be worked out, which the fold is. Nothing is guessed on either type.
@@ -29,11 +29,11 @@ def walked(task: FiniteField, chain: Chain) -> int:
 
 
 def demonstrate(task: FiniteField, content: Chain) -> str:
-    """The gold response: ``meet e9 #3 +e2 e3 ; fold #4 *e9 e9 e5 ; forward e3 *e9 e6 +e5 e6 ; answer last e6``."""
+    """The gold response: ``meet e9 … ; fold e5 … ; e10 … ; -e5 e9 ; forward e3 *e9 e6 +e5 e6 ; answer last e6``."""
     count, evaluates = walked(task, content), content.kind == EVALUATION
     text, state = write_walk(task, content.given, way(content)[:count], content)
     rest = content.steps[count:] if evaluates else content.steps[: len(content.steps) - count]
-    fold, pair = write_fold(task, rest, content.residues)
+    fold, pair = write_fold(task, rest, content)
     applied, last = write_walk(task, state, operations(pair, content.kind), content)
     direction = "forward" if evaluates else "backward"
     return f"{OPENING} {text} ; {FOLD} {fold} ; {direction} {applied} ; answer last {task.symbol(last)}"

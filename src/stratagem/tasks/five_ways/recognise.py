@@ -1,14 +1,15 @@
 """Which of five strategies a response follows.
 
-Its form says: steps with a pair of symbols are a fold, with one a walk, ``again`` and ``accept`` checks. Walks alone
-are read as `finite_field` reads them, by the direction of their steps. The form of a strategy with the opening of
-another, or with too much of another form in it (two steps, and a third of all), is mixed. One step of the wrong form is
-a mistake in it.
+Its form says. Behind ``fold``, or where two rows of steps begin at zero and at one, is a fold; what is walked before it
+makes it `meet`; ``again`` and ``accept`` are checks of guesses. Other walks are read as `finite_field` reads them, by
+the direction of their steps. The form of a strategy with the opening of another, or whose steps go the wrong way, is
+mixed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Label, Problem
@@ -17,7 +18,8 @@ from stratagem.tasks.finite_field import recognise as walks
 from stratagem.tasks.finite_field.chain import EVALUATION, Chain
 from stratagem.tasks.finite_field.strategy import Strategy as Walk
 from stratagem.tasks.five_ways import algebraic, guess, meet
-from stratagem.tasks.five_ways.events import Item, Response, Word, parse
+from stratagem.tasks.five_ways.events import Item, Response, Symbol, Word, parse
+from stratagem.tasks.five_ways.fold import zero_and_one
 from stratagem.tasks.five_ways.judge import Judge
 from stratagem.tasks.five_ways.words import ACCEPT, AGAIN, FOLD
 
@@ -52,7 +54,7 @@ def label(task: FiniteField, problem: Problem, completion: str, finish_reason: s
     if truncated and response.answer is None:
         response = response.without_last_step()  # it may be cut in its middle
     announced = opening_of(response)
-    form = form_of(response, chain, announced)
+    form = form_of(task, response, chain, announced)
     if form is None:
         found = walks.label_among(WALKS, task, problem, completion, finish_reason)
         contradicted = announced in OTHERS and found.strategy not in (OTHER, UNPARSED, TRUNCATED)
@@ -62,7 +64,7 @@ def label(task: FiniteField, problem: Problem, completion: str, finish_reason: s
     OTHERS.get(judged_by, OTHERS[form]).judge(judge)
     if truncated:
         return judge.label(TRUNCATED)
-    return judge.label(form if is_pure(response, chain, form, announced) else MIXED)
+    return judge.label(form if is_pure(task, response, chain, form, announced) else MIXED)
 
 
 def opening_of(response: Response) -> str | None:
@@ -76,50 +78,78 @@ def opening_of(response: Response) -> str | None:
     return None
 
 
-def form_of(response: Response, chain: Chain, announced: str | None) -> str | None:
-    """The strategy whose form a response has, None for a walk, or for no steps at all."""
-    items = response.items
-    states = sum(item.is_walked for item in items)
-    pairs = sum(bool(item.pair) for item in items)
-    # One pair in a walk is a slip, where no word says that it is a fold.
-    if pairs > 1 or (pairs and (FOLD in response.words or (announced is None and states < 3))):
-        before = len(walked_before(items))
-        return (
-            "meet"
-            if before > 1 or (before and announced != "algebraic") or announced == "meet"
-            else "algebraic"
-        )
-    checked = any(word in (ACCEPT, AGAIN) for word in response.words)
-    if states and (checked or announced == "guess"):
+def form_of(task: FiniteField, response: Response, chain: Chain, announced: str | None) -> str | None:
+    """The strategy whose form a response has, None for one walk, or for no steps at all."""
+    rows = rows_of(response)
+    if any(word in (ACCEPT, AGAIN) for word in response.words) and rows:
         return "guess"
-    if announced == "meet" and 0 < states < len(chain.steps):
+    begun = fold_begins(task, chain, rows)
+    if begun is not None:
+        return "algebraic" if begun == 0 and (announced != "meet" or len(chain.steps) > 1) else "meet"
+    if announced == "guess" and rows:
+        return "guess"  # it ended before it checked
+    if announced == "meet" and 0 < len(response.items) < len(chain.steps):
         return "meet"  # it ended before it folded
     return None
 
 
-def is_pure(response: Response, chain: Chain, form: str, announced: str | None) -> bool:
-    """Whether a response is of its form throughout, and its opening, where there is one, says so."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Steps one after another: the symbol they begin from, if any, their labels, and whether ``fold`` stands before."""
+
+    head: str | None
+    items: list[Item]
+    folds: bool
+
+
+def rows_of(response: Response) -> list[Row]:
+    """The rows of labelled steps; each begins where a symbol stands before a step."""
+    rows: list[Row] = []
+    head: str | None = None
+    folds = False
+    for event in response.events:
+        match event:
+            case Item() if event.label >= 0:
+                if not rows or head is not None:
+                    rows.append(Row(head, [], folds))
+                    folds = False
+                rows[-1].items.append(event)
+                head = None
+            case Word():
+                folds |= event.text == FOLD
+            case Symbol():
+                head = event.text
+            case _:
+                head = None
+    return rows
+
+
+def fold_begins(task: FiniteField, chain: Chain, rows: list[Row]) -> int | None:
+    """The row in which a fold begins, None where there is none."""
+    ends = [task.symbol(index) for index in zero_and_one(chain.residues)]
+    heads = [row.head for row in rows]
+    for i, row in enumerate(rows):
+        # The word alone, as the opening, makes no fold of steps that are not in its form.
+        if row.folds and (i > 0 or heads[0] == ends[0] or heads[1:2] == ends[1:]):
+            return i
+    return next((i for i in range(len(rows) - 1) if heads[i : i + 2] == ends), None)
+
+
+def is_pure(task: FiniteField, response: Response, chain: Chain, form: str, announced: str | None) -> bool:
+    """Whether the steps of a form go its way, and its opening, where there is one, says so."""
     if announced not in (None, form):
         return False
-    items = response.items
-    if form == "guess":  # it works towards the given end
-        towards = "-/" if chain.kind == EVALUATION else "+*"
-        return 2 * sum(item.operation.text[:1] in towards for item in items if item.operation.text) >= len(
-            items
-        )
-    behind = walked_behind(items)
-    before = len(walked_before(items))
-    if behind >= 2 and 3 * behind >= len(items) - before:
-        return False
-    return before < 2 if form == "algebraic" else before > 0 or len(chain.steps) == 1
+    rows = rows_of(response)
+    evaluates = chain.kind == EVALUATION
+    if form == "guess":  # it works from the asked end to the given one
+        return goes([item for row in rows for item in row.items], forward=not evaluates)
+    begun = fold_begins(task, chain, rows)
+    folded = [] if begun is None else [item for row in rows[begun:] for item in row.items]
+    walked = [item for row in rows[:begun] for item in row.items]
+    return goes(folded, forward=True) and goes(walked, forward=evaluates)
 
 
-def walked_before(items: list[Item]) -> list[Item]:
-    """The steps before the first pair."""
-    first = next((i for i, item in enumerate(items) if item.pair), len(items))
-    return items[:first]
-
-
-def walked_behind(items: list[Item]) -> int:
-    """How many steps behind the first pair have one symbol in its place."""
-    return sum(item.is_walked for item in items[len(walked_before(items)) :])
+def goes(items: list[Item], forward: bool) -> bool:
+    """Whether no more than half of the operations are of the other direction."""
+    operators = [item.operation.text[0] for item in items if item.operation.text]
+    return 2 * sum(operator in ("-/" if forward else "+*") for operator in operators) <= len(operators)
