@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -348,7 +348,10 @@ def defaults(config: StageConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
     The task is the default one, whatever this stage's is: it is what most decides a result.
     """
     plain = {"keep_rollouts": False} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
-    return recorded(type(config)(task=config.task)) | plain | {"task": make_task(DEFAULT).spec}
+    # The usual difficulties may not be of this task, and then no config has them.
+    usual = {field.name: field.default for field in fields(config) if field.name == "steps"}
+    given = {name: getattr(config, name) for name in usual}
+    return recorded(type(config)(task=config.task, **given)) | usual | plain | {"task": make_task(DEFAULT).spec}
 
 
 def modern(settings: dict[str, Any]) -> dict[str, Any]:

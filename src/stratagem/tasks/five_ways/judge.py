@@ -192,8 +192,8 @@ class Judge:
         self.head(one)
         self.walk(steps, whole=True)
         factor = self.bare(None if added is None else Step(NO_LABEL, "-", added))
-        divides = factor is not None and self.chain.residues[factor] != 0
-        self.pair = (factor, added) if divides and added is not None else None
+        if factor is not None and added is not None and self.chain.residues[factor] != 0:
+            self.pair = factor, added
 
     def bare(self, step: Step | None) -> int | None:
         """One bare operation on the last state, `step` if that is readable; returns the new state."""
