@@ -28,6 +28,7 @@ ORDER = (
     "report",
     "settings",
     "diagnosis",
+    "curation",
     "watch",
     "models",
     "sampling",
