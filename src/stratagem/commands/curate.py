@@ -82,7 +82,7 @@ class Prompts:
     unseen: Annotated[
         Literal["explore", "keep", "drop"],
         tyro.conf.arg(
-            help="prompts without rollouts: compete with what is expected of their stratum, are taken first, or left out"
+            help="prompts without rollouts: compete with what their stratum leads to expect, come first, or are out"
         ),
     ] = "explore"
     duplicates: Annotated[

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stratagem.curation.passrates import Floats, Posterior, Prior, edge, priors
 from stratagem.curation.pool import Pool
 from stratagem.curation.tally import SUMS, Same, Tally
-from stratagem.curation.variances import Sums, variances
+from stratagem.curation.variances import Noise, Sums, variances
 from stratagem.records import StratagemError
 from stratagem.rollouts.problems import join
 
@@ -110,7 +110,7 @@ class Profile:
         hard, easy: probability that the prompt is flat because nearly all is wrong, or right. Of rewards that are not
             right or wrong `hard` is the probability that it is flat, and `easy` is 0.
         priors: of each stratum; none for rewards that are not right or wrong.
-        shrunk: whether variances were shrunk.
+        noise: where the noise of variances comes from; none of pass rates.
     """
 
     binary: bool
@@ -124,7 +124,7 @@ class Profile:
     hard: Floats
     easy: Floats
     priors: tuple[Prior, ...]
-    shrunk: bool = True
+    noise: Noise | None = None
 
     @property
     def flat(self) -> Floats:
@@ -212,5 +212,5 @@ def _variances(sums: pl.DataFrame, stratum: Ints, strata: int, counted: Bools, f
         flat,
         np.zeros_like(flat),
         (),
-        found.shrunk,
+        found.noise,
     )

@@ -42,6 +42,11 @@ def headline(curation: Curation) -> str:
     """What the choice gains over a random one."""
     chosen, control = curation.chosen, curation.control
     sets = f"{chosen.prompts:,} of {curation.prompts:,} prompts are chosen"
+    if chosen.prompts == curation.eligible:
+        return (
+            f"All {chosen.prompts:,} prompts that may be taken are kept: none is surely flat. --size N or "
+            "--keep-signal 0.95 chooses among them."
+        )
     if curation.measure == "variance":
         return (
             f"{sets}: the variance of the reward within a group is expected to be {_plain(chosen.signal.value)}, in a "
@@ -66,7 +71,7 @@ def _sets(curation: Curation) -> Table:
     for name, part in (
         ("chosen", curation.chosen),
         ("random control", curation.control),
-        ("all prompts", curation.everything),
+        ("all that may be taken", curation.everything),
     ):
         shown = _interval(part.signal, rate)
         table.add_row(name, f"{part.prompts:,}", shown, _rate(part, rate))

@@ -17,6 +17,12 @@ from stratagem.curation.settings import Settings
 from stratagem.records import UNDEFINED, Estimate
 from stratagem.verdict.wording import many
 
+NOISES = {
+    "halves": "what halves of the samples say of its noise",
+    "normal": "the noise of normal rewards, since too few prompts have 4 samples",
+    "guess": "a guess, since too few prompts have 2 samples",
+}
+
 
 def summary(
     pool: Pool,
@@ -166,8 +172,7 @@ def _notes(
     if not now.binary:
         notes.append(
             "rewards are not right or wrong: signal is the variance of the reward within a group, estimated by the "
-            "sample variance"
-            + (" and shrunk towards the stratum's" if now.shrunk else "; too few samples to shrink it")
+            f"sample variance and shrunk towards the stratum's by {NOISES[now.noise or 'guess']}"
         )
     for g, count in chosen.moved.items():
         notes.append(
@@ -198,9 +203,10 @@ def _undecided(settings: Settings, now: Profile, eligible: Bools) -> list[str]:
     kept = alike & (now.flat < settings.sure)
     if not kept.any():
         return []
-    samples = f"{np.median(now.n[kept]):.0f}"
+    median = int(np.median(now.n[kept]))
+    samples = f"{many(median, 'sample')} {'does' if median == 1 else 'do'}"
     return [
-        f"{many(int(kept.sum()), 'prompt')} with all samples right or all wrong kept: {samples} samples do not show with "
-        f"{settings.sure:.0%} that fewer than {settings.min_signal:.0%} of their groups have signal; --size N or "
+        f"{many(int(kept.sum()), 'prompt')} with all samples right or all wrong kept: {samples} not show "
+        f"with {settings.sure:.0%} that fewer than {settings.min_signal:.0%} of their groups have signal; --size N or "
         "--keep-signal 0.95 puts them last"
     ]

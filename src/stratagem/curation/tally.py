@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from stratagem.conditions import near
-from stratagem.curation.numbers import numbers
+from stratagem.curation.numbers import numbers, taken_of
 from stratagem.diagnosis.notes import pooled, reading_notes, reasons
 from stratagem.diagnosis.side import scored
 from stratagem.records import StratagemError
@@ -116,27 +116,16 @@ Read = tuple[str, Iterator[pl.DataFrame], Callable[[], list[str]]]
 
 def _of_numbers(log: Log, asked: Reward, name: str) -> Read:
     """Of a table of numbers without responses: counts, lists of rewards, or one score a row."""
-    for option, given in (("--score", asked.score), ("--correct", asked.correct)):
-        if given is not None:
-            raise StratagemError(
-                f"{name}: {option} {given!r}: holds counts or grades alone, which need none; for rewards outside 0-1 "
-                "say --reward COLUMN"
-            )
-    columns = log.options.columns
-    if asked.reward is not None and asked.reward not in (columns.get("rewards"), *log.options.scores):
-        held = [name for name in (columns.get("rewards"), *log.options.scores) if name]
-        raise StratagemError(
-            f"{name}: --reward {asked.reward}: no column of rewards in this table of numbers; "
-            + (f"there is {', '.join(held)}" if held else "it has counts of right samples")
-        )
-    said = "counts of right samples" if "count_n" in columns else "grades"
-    batches = numbers(log, bounded=asked.reward is None)
+    taken = taken_of(log, name, asked.score, asked.correct, asked.reward)
+    said = "counts of right samples" if taken.kind == "counts" else f"column {taken.column!r}"
+    if asked.correct is not None:
+        said = f"condition {asked.correct!r}"
 
     def notes() -> list[str]:
         lost = [f"{name}: {count:,} rows left out: {why}" for why, count in log.left_out.items()]
         return [*reading_notes(name, log), *lost]
 
-    return said if asked.reward is None else f"reward {asked.reward!r}", batches, notes
+    return said if asked.reward is None else f"reward {asked.reward!r}", numbers(log, taken), notes
 
 
 def _of_responses(log: Log, asked: Reward, name: str) -> Read:

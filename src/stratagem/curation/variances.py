@@ -5,6 +5,8 @@ reward. Of a prompt with n >= 2 samples the unbiased sample variance s^2 estimat
 stratum's mean by w = T / (T + K / (n - 1)), the best linear weight (Bühlmann 1967): T is how much variances differ
 between prompts and K / (n - 1) the noise of s^2. Both are taken from the pool without any assumption on the rewards, by
 halves of each prompt's samples: the covariance of two halves' s^2 is T, and their squared difference is noise alone.
+Where too few prompts have four samples for that, the noise is taken for that of normal rewards, K = 2 E[sigma^4]; where
+too few have two, T and K are a guess, the square of the mean variance and twice that.
 
 What is left open has the variance T (1 - w); chances are those of a gamma distribution with that mean and variance.
 """
@@ -12,12 +14,15 @@ What is left open has the variance T (1 - w); chances are those of a gamma distr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc
 
 from stratagem.curation.passrates import MIN_FITTED, Floats
+
+Noise = Literal["halves", "normal", "guess"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,12 @@ class Variances:
     Attributes:
         value: the estimate; the stratum's mean where a prompt has fewer than two samples.
         open: the variance of what is left open.
-        shrunk: whether the pool told how far to shrink: two dozen prompts with samples enough for halves.
+        noise: where T and K come from.
     """
 
     value: Floats
     open: Floats
-    shrunk: bool
+    noise: Noise
 
     def below(self, threshold: float) -> Floats:
         """The probability that a prompt's variance is below `threshold`."""
@@ -85,16 +90,22 @@ def variances(
     home_x = home_g[stratum]
     other = whole.less(half)
     both = (half.n >= 2) & (other.n >= 2) & learnt
-    if both.sum() < MIN_FITTED:
-        value = np.where(several, value_x, home_x)
-        return Variances(value, np.zeros_like(value), False)
-    a, b = half.variance()[both], other.variance()[both]
-    homes = home_x[both]
-    noise = float(((a - b) ** 2).sum() / (1 / (half.n[both] - 1) + 1 / (other.n[both] - 1)).sum())
-    between = max(float(((a - homes) * (b - homes)).mean()), 0.0)
+    if both.sum() >= MIN_FITTED:
+        source: Noise = "halves"
+        a, b, homes = half.variance()[both], other.variance()[both], home_x[both]
+        noise = float(((a - b) ** 2).sum() / (1 / (half.n[both] - 1) + 1 / (other.n[both] - 1)).sum())
+        between = max(float(((a - homes) * (b - homes)).mean()), 0.0)
+    elif learnable.sum() >= MIN_FITTED:
+        source = "normal"
+        # E[s^4] = E[sigma^4] (1 + 2 / (n - 1)) of normal rewards.
+        fourth = float((value_x[learnable] ** 2).sum() / (1 + 2 / freedom_x[learnable]).sum())
+        noise, between = 2 * fourth, max(fourth - float((home_x[learnable] ** 2).mean()), 0.0)
+    else:
+        source = "guess"
+        noise, between = 2 * pool**2, pool**2
     weight = np.where(several, between / np.maximum(between + noise / np.maximum(freedom_x, 1), 1e-300), 0.0)
     value = np.where(several, weight * np.nan_to_num(value_x) + (1 - weight) * home_x, home_x)
-    return Variances(value, between * (1 - weight), True)
+    return Variances(value, between * (1 - weight), source)
 
 
 def _mean(value: Floats, freedom: Floats, chosen: NDArray[np.bool_], otherwise: float = np.nan) -> float:
