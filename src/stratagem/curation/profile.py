@@ -180,11 +180,11 @@ def _rates(
         high=high,
         signal=posterior.signal(frontier.group),
         open=posterior.signal_variance(frontier.group),
-        hard=posterior.below(at),
-        easy=posterior.above(1 - at),
+        too_hard=posterior.below(at),
+        too_easy=posterior.above(1 - at),
     )
     table = rows.join(kinds, on=["stratum", "n", "right"], how="left", maintain_order="left")
-    names = ("n", "right", "mean", "low", "high", "signal", "open", "hard", "easy")
+    names = ("n", "right", "mean", "low", "high", "signal", "open", "too_hard", "too_easy")
     return Profile(True, *(table[name].to_numpy() for name in names), made)
 
 

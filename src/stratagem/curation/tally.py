@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -84,7 +84,7 @@ def tally(paths: Sequence[str | Path], asked: Reward, name: str, seed: int, prog
     """
     if asked.reward is not None and (asked.score is not None or asked.correct is not None):
         raise StratagemError("--reward: give it without --score and --correct, which make right and wrong")
-    log = read_rollouts(paths, asked.read)
+    log = read_rollouts(paths, replace(asked.read, bounded=asked.where is not None))
     rng = np.random.default_rng([seed, 7])
     merged: list[pl.DataFrame] = []
     problems: list[pl.DataFrame] = []
@@ -130,6 +130,10 @@ def _of_numbers(log: Log, asked: Reward, name: str) -> Read:
 
 def _of_responses(log: Log, asked: Reward, name: str) -> Read:
     """Of responses with their scores."""
+    if log.counts_only and any(given is not None for given in (asked.score, asked.correct, asked.reward)):
+        raise StratagemError(
+            f"{name}: --where goes with --score, --correct and --reward only where a log holds responses"
+        )
     first = log.first()
     if first is None or first.is_empty():
         raise StratagemError(f"{name}: no response in it{reasons(log)}")
