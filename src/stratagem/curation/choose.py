@@ -164,14 +164,14 @@ def _size_for(
     def held(size: int) -> float:
         return float(sum(s[k] for s, k in zip(sums, allocate(size, share_g, there_g), strict=True)))
 
-    if held(high) < goal:
+    if held(high) < goal - 1e-9:
         raise StratagemError(
             f"--keep-signal {keep:g}: all {high:,} prompts that may be taken hold {held(high) / (goal / keep):.1%} of "
             "the pool's signal: ask for less, or drop fewer (--sure, --unseen explore)"
         )
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if held(middle) >= goal else (middle + 1, high)
+        low, high = (low, middle) if held(middle) >= goal - 1e-9 else (middle + 1, high)
     return low
 
 

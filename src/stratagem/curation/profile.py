@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from stratagem.curation.misfit import misfits
 from stratagem.curation.passrates import Floats, Posterior, Prior, edge, priors
 from stratagem.curation.pool import Pool
 from stratagem.curation.tally import SUMS, Same, Tally
@@ -100,13 +101,40 @@ class Frontier:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """Expected signal under each distribution of pass rates that a stratum's counts allow.
+
+    Attributes:
+        kind: of each row, the kind of prompts that it is of: those of a stratum with the same counts.
+        stratum: of each kind; signals, weight: of each kind and distribution.
+    """
+
+    kind: Ints
+    stratum: Ints
+    signals: Floats
+    weight: Floats
+
+    def variance(self, rows: Ints) -> float:
+        """The variance of the mean signal of some rows that comes of not knowing the distributions."""
+        counts = np.bincount(self.kind[rows], minlength=len(self.stratum)) / len(rows)
+        total = 0.0
+        for g in np.unique(self.stratum[counts > 0]):
+            own = self.stratum == g
+            mean_k, weight_k = counts[own] @ self.signals[own], self.weight[own][0]
+            total += float(weight_k @ mean_k**2 - (weight_k @ mean_k) ** 2)
+        return max(total, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Of each row of a pool.
 
     Attributes:
         n: samples; mean: of the posterior of its pass rate, or its mean reward (NaN without samples).
         low, high: of the pass rate's interval; NaN for rewards that are not right or wrong.
-        signal: expected share of groups with signal, or the reward's variance within a group; `open` is its variance.
+        signal: expected share of groups with signal, or the reward's variance within a group; `open` is its variance,
+            of pass rates without what is open about their spread, which all prompts of a stratum share: `parts`.
+        misfit: of each stratum, whether its counts are not those of a Beta distribution of pass rates.
         hard, easy: probability that the prompt is flat because nearly all is wrong, or right. Of rewards that are not
             right or wrong `hard` is the probability that it is flat, and `easy` is 0.
         priors: of each stratum; none for rewards that are not right or wrong.
@@ -125,6 +153,8 @@ class Profile:
     easy: Floats
     priors: tuple[Prior, ...]
     noise: Noise | None = None
+    parts: Parts | None = None
+    misfit: tuple[bool, ...] = ()
 
     @property
     def flat(self) -> Floats:
@@ -171,10 +201,9 @@ def _rates(
     kinds = rows.group_by("stratum", "n", "right", maintain_order=True).agg(times=pl.col("counted").sum())
     home, n, right, times = (kinds[name].to_numpy() for name in ("stratum", "n", "right", "times"))
     made = priors(home, n, right, times.astype(float), strata)
-    alpha, beta = (np.array([getattr(prior, end) for prior in made]) for end in ("alpha", "beta"))
-    posterior = Posterior(alpha[home] + right, beta[home] + n - right)
+    posterior = Posterior.after(made, home, n, right)
     low, high = posterior.interval(level)
-    kinds = kinds.with_columns(
+    kinds = kinds.with_row_index("kind").with_columns(
         mean=posterior.mean(),
         low=low,
         high=high,
@@ -185,7 +214,14 @@ def _rates(
     )
     table = rows.join(kinds, on=["stratum", "n", "right"], how="left", maintain_order="left")
     names = ("n", "right", "mean", "low", "high", "signal", "open", "too_hard", "too_easy")
-    return Profile(True, *(table[name].to_numpy() for name in names), made)
+    misfit = tuple(
+        prior.source == "stratum" and misfits(prior, *(x[home == g] for x in (n, right, times.astype(float))))
+        for g, prior in enumerate(made)
+    )
+    parts = Parts(
+        table["kind"].to_numpy().astype(np.int64), home, posterior.signals(frontier.group), posterior.weight
+    )
+    return Profile(True, *(table[name].to_numpy() for name in names), made, parts=parts, misfit=misfit)
 
 
 def _variances(sums: pl.DataFrame, stratum: Ints, strata: int, counted: Bools, frontier: Frontier) -> Profile:

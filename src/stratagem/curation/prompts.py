@@ -172,7 +172,9 @@ def _curated(
         strata.home,
         strata.count,
         eligible,
-        eligible & ~flat,
+        eligible
+        if settings.keep_signal is not None
+        else eligible & ~flat,  # ranked last, they need no dropping
         (now.n == 0) & (settings.unseen == "keep"),
         Wanted(settings.size, settings.keep_signal, target_shares(settings.target, strata, eligible)),
         rng,

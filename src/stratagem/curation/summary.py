@@ -80,11 +80,15 @@ def summary(
 
 
 def prompt_set(known: Profile, rows: Ints, level: float) -> PromptSet:
-    """What is expected of some rows. The interval is of their mean under the posteriors, which are independent."""
+    """What is expected of some rows.
+
+    The interval is of their mean under the posteriors: independent but for what is open about the spread of pass rates.
+    """
     if not len(rows):
         return PromptSet(prompts=0, with_rollouts=0, signal=UNDEFINED, rate=float("nan"))
     value = float(known.signal[rows].mean())
-    se = float(np.sqrt(known.open[rows].sum())) / len(rows)
+    shared = 0.0 if known.parts is None else known.parts.variance(rows)
+    se = float(np.sqrt(known.open[rows].sum() / len(rows) ** 2 + shared))
     reach = float(ndtri((1 + level) / 2)) * se
     top = 1.0 if known.binary else np.inf
     signal = Estimate(value, max(value - reach, 0.0), min(value + reach, top), se, len(rows))
@@ -168,6 +172,12 @@ def _notes(
         some = ", ".join(borrowed[:5]) + (", …" if len(borrowed) > 5 else "")
         notes.append(
             f"{some}: fewer than 20 prompts with two samples; the spread of all strata stands in for theirs"
+        )
+    if odd := [name for name, misfit in zip(names, now.misfit, strict=False) if misfit]:
+        some = "" if len(names) == 1 else f"{', '.join(odd[:5])}{', …' if len(odd) > 5 else ''}: "
+        notes.append(
+            f"{some}pass rates are not spread as a Beta distribution, which is taken for granted here: prompts are "
+            "ranked all the same, but expected shares may be off by many points; strata that are alike (--by) may help"
         )
     if not now.binary:
         notes.append(

@@ -339,6 +339,9 @@ def _next(entry: shown.Entry, put: Callable[..., None], brief: bool = False) -> 
             ". ".join(["", " ".join(reasons)] if reasons else []),
         )
     )
+    if entry.command and not brief:
+        put(Text.assemble(("$ ", "dim"), (entry.command, "green")))
+        put(Text("PROMPTS: what RL draws from, if this log answers it.", style="dim"))
     for line in () if brief else (line for line in entry.key if line not in said):
         row = Table.grid(padding=(0, 1))
         row.add_row("-", Text(line, style="dim"))
