@@ -9,7 +9,9 @@ from stratagem.curation.misfit import misfits
 from stratagem.curation.passrates import fit
 
 WORLDS = {
-    "two humps": lambda rng, size: np.where(rng.random(size) < 0.5, rng.beta(2, 18, size), rng.beta(18, 2, size)),
+    "two humps": lambda rng, size: np.where(
+        rng.random(size) < 0.5, rng.beta(2, 18, size), rng.beta(18, 2, size)
+    ),
     "flat ends": lambda rng, size: np.select(
         [rng.random(size) < 1 / 3, rng.random(size) < 0.5], [0.0, 1.0], rng.beta(2, 2, size)
     ),
