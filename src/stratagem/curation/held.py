@@ -28,7 +28,8 @@ NOTHING = "(none)"  # the stratum of a row without a value
 class Held(Protocol):
     """The rows of a pool, as its file has them."""
 
-    form: Form
+    @property
+    def form(self) -> Form: ...
 
     def __len__(self) -> int: ...
 

@@ -79,7 +79,7 @@ def taken_of(log: Log, name: str, score: str | None, correct: str | None, reward
                     f"{name}: {option} {given}: holds counts of right samples, which need none"
                 )
         return Taken(name, "counts", columns, "", None, True)
-    held = (rewards,) if rewards is not None else scores
+    held: tuple[str, ...] = scores if rewards is None else (rewards,)
     asked = score or reward
     if asked is not None and asked not in held:
         option = "--score" if score else "--reward"
@@ -90,7 +90,9 @@ def taken_of(log: Log, name: str, score: str | None, correct: str | None, reward
         raise StratagemError(
             f"{name}: several columns may say what is right: {', '.join(held)}; name one with --score COLUMN"
         )
-    column = asked or held[0]
+    column = asked or next(iter(held), "")
+    if not column:
+        raise StratagemError(f"{name}: no column says what is right; name one with --columns score=COLUMN")
     expression = None
     if correct is not None:
         expression = condition(correct, {column: pl.Float64()}, f"{name}: --correct")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ def fit(
     ends = [PLACES, (np.log(PRECISION[0]), np.log(PRECISION[1]))]
 
     def unlikely(x: Floats) -> float:
-        return float(counts.unlikely(x[0], np.exp(x[1]) if precision is None else np.float64(precision)))
+        return float(counts.unlikely(x[0], np.array(np.exp(x[1]) if precision is None else precision)))
 
     starts = [np.array([0.0, start]) for start in (0.0, 3.0)] if precision is None else [np.zeros(1)]
     tries = [
@@ -127,7 +127,8 @@ def _nodes(counts: Counts, place: float, nu: float, free: bool) -> Floats:
     for points in GRID:
         box[0] = np.clip(box[0], *PLACES)
         box[1] = np.clip(box[1], np.log(PRECISION[0]), np.log(PRECISION[1]))
-        x, y = np.linspace(*box[0], points[0]), np.linspace(*box[1], points[1] if free else 1)
+        x = np.linspace(box[0, 0], box[0, 1], points[0])
+        y = np.linspace(box[1, 0], box[1, 1], points[1] if free else 1)
         place_g, log_nu_g = (axis.ravel() for axis in np.meshgrid(x, y, indexing="ij"))
         log_odds = log_nu_g - np.log(usual)
         said = -counts.unlikely(place_g, np.exp(log_nu_g)) + (
@@ -275,4 +276,5 @@ def edge(min_signal: float, group: int) -> float:
         raise StratagemError(
             f"--min-signal {min_signal:g}: has to lie between 0 and {most:g}, the most that a group of {group} can have"
         )
-    return float(brentq(lambda p: 1 - p**group - (1 - p) ** group - min_signal, 0.0, 0.5, xtol=1e-14))
+    root: Any = brentq(lambda p: 1 - p**group - (1 - p) ** group - min_signal, 0.0, 0.5, xtol=1e-14)
+    return float(root)

@@ -27,7 +27,7 @@ class Matched:
 
     Attributes:
         sums: a row of `SUMS` for each row of the pool; n is 0 where a prompt has no rollouts.
-        hits: of each log, how many problems of it are in the pool; methods: by what they were found.
+        hits: of each log, how many problems of it are in the pool; methods: by what they were known.
     """
 
     sums: pl.DataFrame
@@ -213,15 +213,27 @@ def _rates(
         too_easy=posterior.above(1 - at),
     )
     table = rows.join(kinds, on=["stratum", "n", "right"], how="left", maintain_order="left")
-    names = ("n", "right", "mean", "low", "high", "signal", "open", "too_hard", "too_easy")
+    column = {name: table[name].to_numpy() for name in table.columns}
     misfit = tuple(
         prior.source == "stratum" and misfits(prior, *(x[home == g] for x in (n, right, times.astype(float))))
         for g, prior in enumerate(made)
     )
-    parts = Parts(
-        table["kind"].to_numpy().astype(np.int64), home, posterior.signals(frontier.group), posterior.weight
+    parts = Parts(column["kind"].astype(np.int64), home, posterior.signals(frontier.group), posterior.weight)
+    return Profile(
+        binary=True,
+        n=column["n"],
+        right=column["right"],
+        mean=column["mean"],
+        low=column["low"],
+        high=column["high"],
+        signal=column["signal"],
+        open=column["open"],
+        hard=column["too_hard"],
+        easy=column["too_easy"],
+        priors=made,
+        parts=parts,
+        misfit=misfit,
     )
-    return Profile(True, *(table[name].to_numpy() for name in names), made, parts=parts, misfit=misfit)
 
 
 def _variances(sums: pl.DataFrame, stratum: Ints, strata: int, counted: Bools, frontier: Frontier) -> Profile:
@@ -230,12 +242,12 @@ def _variances(sums: pl.DataFrame, stratum: Ints, strata: int, counted: Bools, f
     half = Sums(*(columns[name] for name in SUMS[3:]))
     if not (counted & (whole.n >= 2)).any():
         raise StratagemError("no prompt has two samples, so that nothing is known of how its reward varies")
-    found = variances(whole, half, stratum, strata, counted)
-    usual = float(found.value[counted].mean())
+    known = variances(whole, half, stratum, strata, counted)
+    usual = float(known.value[counted].mean())
     nan = np.full(len(stratum), np.nan)
     with np.errstate(invalid="ignore"):
         mean = whole.total / np.where(whole.n > 0, whole.n, np.nan)
-    flat = found.below(frontier.min_signal * usual)
+    flat = known.below(frontier.min_signal * usual)
     return Profile(
         False,
         whole.n,
@@ -243,10 +255,10 @@ def _variances(sums: pl.DataFrame, stratum: Ints, strata: int, counted: Bools, f
         mean,
         nan,
         nan,
-        found.value,
-        found.open,
+        known.value,
+        known.open,
         flat,
         np.zeros_like(flat),
         (),
-        found.noise,
+        known.noise,
     )

@@ -195,27 +195,28 @@ def _curated(
         now,
         before[1] if again else None,
         eligible,
-        [_facts(log, *found) for log, *found in zip(logs, before[0].hits, before[0].methods, strict=True)],
-        [_facts(log, *found) for log, *found in zip(again, matched.hits, matched.methods, strict=True)]
-        if again
-        else [],
+        _facts(logs, before[0]),
+        _facts(again, matched) if again else [],
         files,
         [*pool.notes, *before[0].notes, *(note for log in (*logs, *again) for note in log.notes)],
     )
     return curation, decision, chosen
 
 
-def _facts(log: Tally, matched: int, method: str) -> LogFacts:
-    return LogFacts(
-        name=log.name,
-        files=log.files,
-        format=log.format,
-        score=log.score,
-        problems=log.sums.height,
-        matched=matched,
-        responses=log.responses,
-        join=method,
-    )
+def _facts(logs: Sequence[Tally], matched: Matched) -> list[LogFacts]:
+    return [
+        LogFacts(
+            name=log.name,
+            files=log.files,
+            format=log.format,
+            score=log.score,
+            problems=log.sums.height,
+            matched=hits,
+            responses=log.responses,
+            join=method,
+        )
+        for log, hits, method in zip(logs, matched.hits, matched.methods, strict=True)
+    ]
 
 
 def _again_in_pool(pool: Pool) -> Ints:
