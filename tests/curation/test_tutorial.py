@@ -48,7 +48,7 @@ def test_the_reasons_on_the_page_are_those_of_the_table(world: Path) -> None:
     words = re.findall(r"^\$ stratagem (.*)$", PAGE, re.MULTILINE)[0]
     assert run(shlex.split(words)) == 0
     table = pl.read_parquet(world / "chosen" / "prompts.parquet")
-    rows = re.findall(r"^\| (\d+) \| (.*) \| (.*) \|$", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| ([a-z ]+) \| ([^|]*) \|$", PAGE, re.MULTILINE)
     assert len(rows) == 4
     for row, decision, reason in rows:
         assert table.row(int(row) - 1, named=True)["decision"] == decision

@@ -53,7 +53,7 @@ def test_raising_the_difficulty_ends_in_a_command(
     verdict = decode((tmp_path / "diagnosis" / "diagnosis.json").read_bytes()).verdict
     assert verdict is not None
     assert verdict.action == "raise the RL difficulty"
-    assert verdict.command in " ".join(shown.split()).replace("$ ", "")
+    assert f"$ {verdict.command}" in shown.splitlines()
     told = shlex.split(verdict.command)
     assert told[told.index("--by") + 1] == "dataset"
     assert ("--where" in told) == several
