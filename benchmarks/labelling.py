@@ -25,7 +25,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.labelling import reference  # noqa: E402
 
-from stratagem.labelling.compile import ascii_classes, merged  # noqa: E402
+from stratagem.labelling.attempts import attempts  # noqa: E402
+from stratagem.labelling.calculation import outline  # noqa: E402
+from stratagem.labelling.patterns import ascii_classes, merged  # noqa: E402
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules  # noqa: E402
 
 BATCH = 50_000
@@ -92,6 +94,11 @@ def shares(sample: pl.Series, rules: RuleSet) -> list[tuple[str, float]]:
             sample.str.contains(pattern)
 
     timings = [("the answer", seconds(find_answers))]
+    if any(rule.part == "last attempt" for rule in rules.strategies):
+        cut = sample.to_frame("text").lazy().select(attempts(pl.col("text"), rules.parts.turns))
+        timings.append(("attempts", seconds(cut.collect)))
+    if any(rule.calculation for rule in rules.strategies):
+        timings.append(("outlines", seconds(partial(outline, sample))))
     for rule in rules.strategies + rules.behaviours:
         if rule.part != "answer":
             patterns = merged(rule.any) + tuple(map(ascii_classes, rule.all)) + merged(rule.none)

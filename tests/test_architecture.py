@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "stratagem"
 # A package imports only itself and what stands above it. `commands` and `cli` stand last.
 ORDER = (
     "records",
+    "limits",
     "workspace",
     "conditions",
     "tasks",

@@ -62,3 +62,25 @@ def test_a_task_a_strategy_an_arm_and_a_study_are_named_at_home_alone(path: Path
         return
     named = names() & set(said(ast.parse(path.read_text())))
     assert not named
+
+
+def opened(tree: ast.Module) -> Iterator[ast.Call]:
+    """Calls by which Polars opens files."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(ast.Attribute(ast.Name("pl"), name)) if name.startswith(
+                ("read_", "scan_")
+            ) and not name.endswith("_metadata"):
+                yield node
+            case _:
+                pass
+
+
+def test_no_path_is_taken_for_a_pattern() -> None:
+    """Polars reads `a[1].parquet` as a pattern unless it is told not to."""
+    calls = [call for path in SOURCE.rglob("*.py") for call in opened(ast.parse(path.read_text()))]
+    assert len(calls) > 5
+    for call in calls:
+        assert any(word.arg == "glob" and ast.unparse(word.value) == "False" for word in call.keywords), (
+            ast.unparse(call)
+        )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 # name: (module, function, one line of help)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -108,9 +109,15 @@ def run(argv: list[str]) -> int:
     return call(name, rest, as_json=as_json, debug=debug)
 
 
+def silent() -> TextIO:
+    return open(os.devnull, "w")
+
+
 def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
     # NumPy's products are small here, and read this when it is imported; threads only wait for one another.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Whoever closes standard output or error wants to see nothing of it.
+    sys.stdout, sys.stderr = sys.stdout or silent(), sys.stderr or silent()
     from stratagem.records import StratagemError
 
     module, function, text = COMMANDS[name]
@@ -142,4 +149,12 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough; leave nothing to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{str(error.filename)[:200]}: " if error.filename else ""
+        full = name in RESUMABLE and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        saved = "; what was saved is good: the same command goes on" if full else ""
+        print(f"stratagem {name}: {where}{error.strerror or error}{saved}", file=sys.stderr)
+        return 2
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import msgspec
 import polars as pl
 from msgspec import UNSET, UnsetType
+
+# How long work says how far it is: done, total and what was measured; `Progress` says first of what.
+Metrics = Mapping[str, object]
+Report = Callable[[int, int, Metrics], None]
+Progress = Callable[[str, int, int, Metrics], None]
 
 # Strategies that are values of their own, whatever the task: a response that shows none of the known
 # strategies, one that could not be read, and one that was cut off by the token limit.
@@ -189,7 +194,7 @@ def read_table(path: Path, columns: Sequence[str] = tuple(ROLLOUT_SCHEMA)) -> pl
         StratagemError: no such file, not Parquet, or a column of the schema is missing.
     """
     try:
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
     except FileNotFoundError:
         raise StratagemError(f"{path}: no such file") from None
     except (pl.exceptions.ComputeError, OSError) as error:

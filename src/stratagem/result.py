@@ -232,6 +232,60 @@ class Findings(Compared, frozen=True, kw_only=True):
     visible_shift: VisibleShift | None = None
 
 
+class Groups(Result, frozen=True):
+    """The groups that responses were drawn in: the column that names them, how many there are, and their sizes."""
+
+    column: str
+    count: int
+    samples: Spread
+
+
+class Unread(Result, frozen=True):
+    """A file that holds no rollouts, and why."""
+
+    file: str
+    reason: str
+
+
+class Surveyed(Result, frozen=True, kw_only=True):
+    """What a log holds, before anything is made of it.
+
+    Attributes:
+        taken: what is taken as prompt, response, grade and problem, each in a sentence.
+        problems, samples: None where nothing tells which responses answer one problem.
+        scores: by column, the least and the largest number in it. columns: those that hold something, with their types.
+        finish_reasons: how many responses ended by each.
+        facts: how responses were sampled. repeated: rows that occur again and are read once.
+    """
+
+    taken: dict[str, str]
+    files: tuple[str, ...]
+    format: str
+    rows: int
+    problems: int | None
+    checkpoints: int
+    samples: Spread | None
+    groups: Groups | None
+    scores: dict[str, tuple[float, float]]
+    finish_reasons: dict[str, int]
+    columns: dict[str, str]
+    facts: dict[str, tuple[str, ...]]
+    repeated: int
+    left_out: dict[str, int]
+    left_out_examples: tuple[LeftOut, ...]
+    skipped: tuple[Unread, ...]
+
+
+class AttemptsOfLogs(Result, frozen=True, kw_only=True):
+    """pass@k of one log, or of two over their common problems; `left_out` are each log's other problems."""
+
+    logs: tuple[SideFacts, ...]
+    problems: int
+    left_out: tuple[int, ...]
+    passk: tuple[Attempts, ...]
+    warnings: tuple[str, ...]
+
+
 class Run(Result, frozen=True, kw_only=True):
     """One of several runs that are looked at together: the last side of its diagnosis against the first.
 

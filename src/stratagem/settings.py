@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
+from stratagem.limits import check_numbers
 from stratagem.records import StratagemError
 from stratagem.tasks import DEFAULT, TASKS, Task, make_task, read_mix
 from stratagem.workspace import Stage
@@ -116,8 +117,7 @@ class BaseConfig:
             )
         if primitives is None:
             object.__setattr__(self, "updates", 0)
-        if self.updates < 0 or self.tokens < 256 or not self.lr > 0:
-            raise StratagemError("--updates must be at least 0, --tokens at least 256, --lr above 0")
+        check_numbers(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,7 @@ class SFTConfig:
         task = checked_task(self)
         task.chosen(self.strategy)
         check_choices(self)
-        if min(self.size, self.epochs, self.batch) < 1 or not self.lr > 0:
-            raise StratagemError("--size, --epochs and --batch must be at least 1, --lr above 0")
+        check_numbers(self)
         task.check_steps(self.steps)
 
     @property
@@ -192,16 +191,11 @@ class GRPOConfig:
     def __post_init__(self) -> None:
         task = checked_task(self)
         check_choices(self)
-        if min(self.updates, self.prompts, self.batch, self.inner) < 1 or self.group < 2:
-            raise StratagemError(
-                "--updates, --prompts, --batch and --inner must be at least 1, --group at least 2"
-            )
+        check_numbers(self)
+        if self.updates < 1:
+            raise StratagemError(f"--updates {self.updates}: must be at least 1")
         if self.batch > self.prompts:
             raise StratagemError(f"--batch {self.batch}: larger than --prompts {self.prompts}")
-        if not self.lr > 0 or not self.temperature > 0 or self.beta < 0 or not 0 < self.clip < 1:
-            raise StratagemError(
-                "--lr and --temperature must be above 0, --beta at least 0, --clip within 0-1"
-            )
         read_mix(self.mix, task)
         task.check_steps(self.steps)
 
@@ -228,10 +222,7 @@ class RolloutConfig:
     max_new: int | None = None
 
     def __post_init__(self) -> None:
-        if self.samples < 1 or self.size < 1 or not self.temperature > 0:
-            raise StratagemError("--samples and --size must be at least 1, --temperature above 0")
-        if self.max_new is not None and self.max_new < 1:
-            raise StratagemError(f"--max-new {self.max_new}: must be at least 1")
+        check_numbers(self)
         task = checked_task(self)
         if self.force is not None and self.force not in task.strategies:
             raise StratagemError(f"--force {self.force}: must be one of {', '.join(task.strategies)}")
@@ -251,8 +242,7 @@ class ValidationConfig:
     def __post_init__(self) -> None:
         task = checked_task(self)
         task.chosen(self.strategy)
-        if self.size < 1:
-            raise StratagemError("--size must be at least 1")
+        check_numbers(self)
         task.check_steps(self.steps)
 
 
@@ -283,15 +273,10 @@ class LLMConfig:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.rank, self.alpha, self.device_batch, self.save_every) < 1 or not 0 <= self.dropout < 1:
-            raise StratagemError(
-                "--rank, --alpha, --device-batch and --save-every must be at least 1, --dropout within 0-1"
-            )
+        check_numbers(self)
         check_choices(self)
         if self.vllm_url is not None and self.vllm != "server":
             raise StratagemError("--vllm-url: only with --vllm server")
-        if not 0 < self.vllm_memory <= 1:
-            raise StratagemError(f"--vllm-memory {self.vllm_memory}: a share of the GPU, above 0, to 1")
 
     def key(self) -> dict[str, Any]:
         """What shapes results. Where and how fast a stage runs, and who watches, does not."""
@@ -317,8 +302,7 @@ class ServerConfig:
         check_choices(self)
         if not self.url.startswith(("http://", "https://")):
             raise StratagemError(f"--url {self.url}: must begin with http:// or https://")
-        if self.parallel < 1 or not self.timeout > 0:
-            raise StratagemError("--parallel must be at least 1, --timeout above 0")
+        check_numbers(self)
 
 
 # What the study trained with, where it is known; `--engine trl` begins from these.

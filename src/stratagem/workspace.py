@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StratagemError: the disk is full or the folder cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
+    aside = aside_of(path)
     try:
         with open(aside, "wb") as file:
             file.write(content)
@@ -48,6 +48,88 @@ def write_bytes(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             aside.unlink()
         raise StratagemError(f"{path}: cannot be written ({error.strerror}); nothing else was lost") from None
+
+
+def check_name(path: Path) -> None:
+    """
+    Raises:
+        StratagemError: a name that no text can hold, which the libraries that write tables cannot open.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise StratagemError(f"{path}: its name is not valid UTF-8; choose another --out") from None
+
+
+def aside_of(path: Path) -> Path:
+    """Where a file is written until it is whole and takes the name `path`, which must not be a device or a folder.
+
+    Raises:
+        StratagemError: it is, or has no name.
+    """
+    check_name(path)
+    if path.name in ("", "..") or (path.exists() and not path.is_file()):
+        raise StratagemError(
+            f"{path}: not a file, so that none can be written in its place; choose another --out"
+        )
+    return path.parent / f".{path.name}.{os.getpid()}.aside"
+
+
+UNFINISHED = ".unfinished"
+
+
+def claim(out: Path, result: str) -> None:
+    """See that `out` is ours to write to, before anything long is done: new, empty, with an earlier `result`, or with
+    what a process that was killed left.
+
+    Raises:
+        StratagemError: it holds something else, or cannot be made.
+    """
+    check_name(out)
+    try:
+        held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
+        if (out.exists() and not out.is_dir()) or (held - {UNFINISHED} and result not in held):
+            raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StratagemError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+
+
+@contextlib.contextmanager
+def whole(out: Path, parts: Sequence[str]) -> Generator[Path]:
+    """A folder to write a result to. What is in `out` changes when the block ends without an exception, all at once:
+    an earlier result stays whole while the next one is made, and whatever a kill leaves is swept away.
+
+    Args:
+        parts: the files that may be written; those of an earlier result that are not are removed. The last one tells
+            that a folder holds such a result.
+
+    Raises:
+        StratagemError: `out` holds something else, or another process is writing there.
+    """
+    claim(out, parts[-1])
+    work = out / UNFINISHED
+    work.mkdir(exist_ok=True)
+    with open(work / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StratagemError(f"{out}: another process is writing there; wait for it") from None
+        try:
+            for left in work.iterdir():
+                if left.name != ".lock":
+                    left.unlink()
+            yield work
+            for name in parts:
+                if (work / name).exists():
+                    os.replace(work / name, out / name)
+                else:
+                    (out / name).unlink(missing_ok=True)
+            sync_folder(out)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            with contextlib.suppress(OSError):  # not empty
+                out.rmdir()
 
 
 def sync_folder(path: Path) -> None:
@@ -68,12 +150,14 @@ def read_json(path: Path) -> Any:
     Raises:
         StratagemError: no such file, or it is not JSON.
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise StratagemError(f"{path}: no such file")
     try:
         return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise StratagemError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise StratagemError(f"{path}: not JSON ({error})") from None
+    except OSError as error:
+        raise StratagemError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise StratagemError(f"{path}: not JSON ({str(error).splitlines()[0][:200]})") from None
 
 
 def versions() -> dict[str, str]:
@@ -111,6 +195,11 @@ def key(stage: str, version: int, different: Settings) -> str:
     return content_id(stage, version, json.dumps(different, sort_keys=True))
 
 
+def partial_of(folder: Path) -> Path:
+    """What a stage's folder is called while the stage runs."""
+    return folder.parent / f"{folder.name}.partial"
+
+
 class Stage:
     """One stage's folder. `work` is where it writes while it runs; `finish` gives it its name.
 
@@ -135,7 +224,10 @@ class Stage:
         defaults: Settings | None = None,
         modern: Callable[[Settings], Settings] = dict,
     ) -> None:
-        self.out, self.work = out, out.with_name(out.name + ".partial")
+        check_name(out)
+        if out.name in ("", ".", ".."):
+            raise StratagemError(f"--out {out}: name a folder that is to be made")
+        self.out, self.work = out, partial_of(out)
         self.name, self.version, self.settings = name, version, settings
         self.defaults, self.modern = defaults or {}, modern
         self.key = key(name, version, essence(settings, self.defaults))
@@ -166,10 +258,7 @@ class Stage:
 
         Leaving the block without an exception gives the folder its final name.
         """
-        self.work.parent.mkdir(parents=True, exist_ok=True)
-        if self.work.exists() and not self._resumable():
-            shutil.rmtree(self.work)
-        self.work.mkdir(exist_ok=True)
+        self._make_room()
         with open(self.work / ".lock", "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,11 +273,27 @@ class Stage:
             sync_folder(self.out.parent)
         self.done = True
 
-    def _resumable(self) -> bool:
+    def _make_room(self) -> None:
+        """See that `work` is there: as an interrupted run of these settings left it, else empty.
+
+        Raises:
+            StratagemError: what is there was made by no stage, or it cannot be made.
+        """
+        work = self.work
+        if work.is_symlink() or (work.exists() and not work.is_dir()):
+            raise StratagemError(f"{work}: in the way, and no folder; remove it or choose another --out")
         try:
-            return not self.difference(read_json(self.work / CONFIG))
-        except StratagemError:
-            return False
+            if work.is_dir() and any(not path.name.startswith(".") for path in work.iterdir()):
+                recorded = read_json(work / CONFIG) if (work / CONFIG).exists() else None
+                if not isinstance(recorded, dict) or "stage" not in recorded:
+                    raise StratagemError(
+                        f"{work}: in the way, and made by no stage; remove it or choose another --out"
+                    )
+                if self.difference(recorded):
+                    shutil.rmtree(work)
+            work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StratagemError(f"{work}: cannot be made ({error.strerror}); choose another --out") from None
 
 
 def differs(

@@ -101,8 +101,8 @@ def test_fail_if_gives_exit_code_1(stratagem: Run, logs: tuple[str, str], condit
         (["before.jsonl", "after.jsonl", "--fail-if", "gain"], "it has to be a condition such as 'gain > 0'"),
         (["before.jsonl", "nope.jsonl", "--fail-if", "seletion.low < 0"], "did you mean 'selection.low'?"),
         (["before.jsonl", "after.jsonl", "--by", "nope"], "--by nope: no such column"),
-        (["before.jsonl", "after.jsonl", "--level", "95"], "--level 95.0: must lie between 0 and 1"),
-        (["before.jsonl", "after.jsonl", "--draws", "1"], "--draws 1: must be at least 100"),
+        (["before.jsonl", "after.jsonl", "--level", "95"], "--level 95.0: must be from 0.01 to 0.9999"),
+        (["before.jsonl", "after.jsonl", "--draws", "1"], "--draws 1: must be from 100 to 1,000,000"),
         (
             ["before.jsonl", "after.jsonl", "--columns", "response"],
             "--columns response: write our name=the log's name",

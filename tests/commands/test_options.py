@@ -12,7 +12,7 @@ from tests.diagnosis.test_diagnose import log
 
 SHARES = {"forward": (0.5, 0.9), "backward": (0.5, 0.1)}
 LOGS = ["a.jsonl", "b.jsonl"]
-SEED = "must lie within 0-2147483647"
+SEED = "must be from 0 to 2,147,483,647"
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,29 @@ SEED = "must lie within 0-2147483647"
         (["rl", "--seed", 2**31, "--model", "x", "--out", "x"], f"--seed {2**31}: {SEED}"),
         (["rollout", "--seed", "-1", "--model", "x", "--out", "x"], f"--seed -1: {SEED}"),
         (["base", "--seed", "-1", "--out", "x"], f"--seed -1: {SEED}"),
-        (["diagnose", *LOGS, "--draws", "-1"], "--draws -1: must be at least 100"),
-        (["decompose", *LOGS, "--draws", "-1"], "--draws -1: must be at least 100"),
-        (["diagnose", *LOGS, "--level", "nan"], "--level nan: must lie between 0 and 1"),
-        (["passk", "a.jsonl", "--level", "2"], "--level 2.0: must lie between 0 and 1"),
-        (["validate-labels", "s.csv", "--level", "95"], "--level 95.0: must lie between 0 and 1"),
-        (["diagnose", *LOGS, "--sample", "-1"], "--sample -1: must be at least 0"),
+        (["diagnose", *LOGS, "--draws", "-1"], "--draws -1: must be from 100 to 1,000,000"),
+        (["decompose", *LOGS, "--draws", "-1"], "--draws -1: must be from 100 to 1,000,000"),
+        (["diagnose", *LOGS, "--level", "nan"], "--level nan: must be from 0.01 to 0.9999"),
+        (["passk", "a.jsonl", "--level", "2"], "--level 2.0: must be from 0.01 to 0.9999"),
+        (["validate-labels", "s.csv", "--level", "95"], "--level 95.0: must be from 0.01 to 0.9999"),
+        (["diagnose", *LOGS, "--sample", "-1"], "--sample -1: must be from 0 to 1,000,000"),
+        (["diagnose", *LOGS, "--draws", 10**20], f"--draws {10**20}: must be from 100 to 1,000,000"),
+        (["watch", "x", "--port", 2**16], "--port 65536: must be from 0 to 65,535"),
+        (["problems", "--size", 2**31], f"--size {2**31}: must be from 1 to 10,000,000"),
+        (["sft", "--lr", "inf", "--out", "x"], "--lr inf: must be from 1e-12 to 10"),
+        (
+            ["rl", "--group", 2**31, "--model", "x", "--out", "x"],
+            f"--group {2**31}: must be from 2 to 10,000",
+        ),
+        (
+            ["rollout", "--temperature", "1e-30", "--model", "x", "--out", "x"],
+            "--temperature 1e-30: must be from",
+        ),
+        (
+            ["rollout", "--max-new", 10**20, "--model", "x", "--out", "x"],
+            f"--max-new {10**20}: must be from 1 to",
+        ),
+        (["base", "--updates", 10**20, "--out", "x"], f"--updates {10**20}: must be from 0 to 10,000,000"),
         (["diagnose", *LOGS, "--names", "x"], "--names x: must be 2 different names, one a log"),
         (["diagnose", *LOGS, "--names", "x,x"], "--names x,x: must be 2 different names, one a log"),
         (["label", "a.jsonl", "--turns", "first"], "--turns first: must be last or all"),

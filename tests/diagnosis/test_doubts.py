@@ -21,6 +21,7 @@ from stratagem.labelling.rules import read_rules
 from stratagem.records import StratagemError
 from stratagem.report.diagnosis import render
 from stratagem.report.terminal import show_diagnosis, show_survey
+from stratagem.result import Groups, Spread
 from stratagem.rollouts.readers.row import ReadOptions
 
 from .test_diagnose import RULES
@@ -219,15 +220,11 @@ def test_prompts_that_differ_under_the_same_ids_are_noted(tmp_path: Path) -> Non
 def test_groups_are_counted_where_a_column_tells_them(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", lambda i, j: said("I go on.", True, group=j // 2), range(10))
     about = surveyed(log).about
-    assert about["groups"] == {
-        "column": "group",
-        "count": 20,
-        "samples": {"min": 2.0, "median": 2.0, "max": 2.0},
-    }
+    assert about.groups == Groups("group", 20, Spread(2, 2.0, 2))
     out = io.StringIO()
     show_survey(about, Console(file=out, width=80))
     assert "20 by column 'group', 2 responses each" in out.getvalue()
-    assert surveyed(write(tmp_path / "b.jsonl", lambda i, j: said("", True))).about["groups"] is None
+    assert surveyed(write(tmp_path / "b.jsonl", lambda i, j: said("", True))).about.groups is None
 
 
 # -- finer strategies ----------------------------------------------------------------------------------------
@@ -274,9 +271,9 @@ def restarting(i: int, j: int) -> dict[str, Any]:
 
 def test_the_survey_says_what_is_taken_as_what_and_why(tmp_path: Path) -> None:
     about = surveyed(write(tmp_path / "a.jsonl", restarting)).about
-    assert list(about["taken"]) == ["records", "prompt", "response", "grade", "problem"]
-    assert about["taken"]["grade"] == "column 'score'"
-    assert "'idx' is not taken as the problem's id: 20 more prompts than ids" in about["taken"]["problem"]
+    assert list(about.taken) == ["records", "prompt", "response", "grade", "problem"]
+    assert about.taken["grade"] == "column 'score'"
+    assert "'idx' is not taken as the problem's id: 20 more prompts than ids" in about.taken["problem"]
     out = io.StringIO()
     show_survey(about, Console(file=out, width=100))
     assert "'idx' is not taken as the problem's id" in out.getvalue()

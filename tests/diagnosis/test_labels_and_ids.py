@@ -222,7 +222,7 @@ def test_ids_that_restart_late_merge_no_problems_in_any_command(
 
 
 def taken(log: Path) -> dict[str, str]:
-    return survey([log], ReadOptions(), lambda done, total: None).about["taken"]
+    return survey([log], ReadOptions(), lambda done, total: None).about.taken
 
 
 @pytest.mark.parametrize("name", LOGS)

@@ -6,6 +6,10 @@ import re
 from functools import cache
 from typing import Any
 
+import polars as pl
+
+from stratagem.labelling.attempts import CALCULATES, CHECKS, TURNS
+from stratagem.labelling.calculation import outline
 from stratagem.labelling.rules import Rule, RuleSet
 
 Mark = tuple[int, int, str]
@@ -17,22 +21,74 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"(?<!\\)\$$", r"\\Z", pattern), re.ASCII)
 
 
+BEFORE = r"""(?:^|[\n.!?…:;)\]}—][*_"')\]]*)[\s*_>"'(#-]*"""
+
+
+def attempts(text: str, turns: tuple[str, ...] = ()) -> list[str]:
+    """The attempts of a text, found from left to right."""
+    words = "|".join(turns or TURNS)
+    if "\ufdd0" in text or "\ufdd1" in text:
+        return [text]
+    checks = rf"{BEFORE}((?:{words})[\s,.!…-]*(?:[Bb]ut |[Ss]o )?{CHECKS})"
+    kept = {match.start(1) for match in compiled(checks).finditer(text)}
+    cuts: list[int] = []
+    at = 0
+    while match := compiled(rf"{BEFORE}({words})|(</think>)").search(text, at):
+        place = match.start(1 if match[1] is not None else 2)
+        if place in kept:
+            # As if a character stood before the word: the search goes on behind its first.
+            at = place + 1
+            continue
+        cuts.append(place)
+        at = match.end()
+    found: list[str] = []
+    start = 0
+    for cut in [*cuts, len(text)]:
+        if cut == len(text) or compiled(CALCULATES).search(text, start, cut):
+            found.append(text[start:cut])
+            start = cut
+    if len(found) > 1 and not compiled(CALCULATES).search(found[-1]):
+        found[-2:] = [found[-2] + found[-1]]
+    return found
+
+
+def outlined(text: str) -> str:
+    return outline(pl.Series([text]))[0]
+
+
 def parts(text: str, rules: RuleSet) -> dict[str, tuple[str, int] | None]:
     """Text and start of each part; None for an answer that is not found."""
+    reasoning, answer = text, None
     for pattern in rules.parts.answer:
         if matches := list(compiled(pattern).finditer(text)):
-            last = matches[-1]
-            return {
-                "all": (text, 0),
-                "reasoning": (text[: last.start()], 0),
-                "answer": (last[1], last.start(1)),
-            }
-    return {"all": (text, 0), "reasoning": (text, 0), "answer": None}
+            reasoning, answer = text[: matches[-1].start()], (matches[-1][1], matches[-1].start(1))
+            break
+    last = attempts(reasoning, rules.parts.turns)[-1]
+    return {
+        "all": (text, 0),
+        "reasoning": (reasoning, 0),
+        "answer": answer,
+        "last attempt": (last, len(reasoning) - len(last)),
+    }
 
 
-def holds(rule: Rule, text: str) -> bool:
+def counts(text: str, rules: RuleSet) -> dict[str, int]:
+    """How many attempts, switches between strategies, returns to one."""
+    tried = attempts(text, rules.parts.turns)
+    ways: list[str] = []
+    for attempt in tried:
+        of_attempts = (rule for rule in rules.strategies if rule.part == "last attempt")
+        way = next((rule.name for rule in of_attempts if holds(rule, attempt, outlined(attempt))), None)
+        if way is not None and ways[-1:] != [way]:
+            ways.append(way)
+    switches = max(0, len(ways) - 1)
+    return {"attempts": len(tried), "switches": switches, "returns": len(ways) - len(set(ways))}
+
+
+def holds(rule: Rule, text: str, calculation: str) -> bool:
     return (
-        (not rule.any or any(compiled(p).search(text) for p in rule.any))
+        all(compiled(p).search(calculation) for p in rule.calculation)
+        and (not rule.any or any(compiled(p).search(text) for p in rule.any))
         and all(compiled(p).search(text) for p in rule.all)
         and not any(compiled(p).search(text) for p in rule.none)
     )
@@ -42,9 +98,16 @@ def label(text: str, rules: RuleSet, finish_reason: str | None = None) -> tuple[
     """The strategy and the behaviours."""
     split = parts(text, rules)
 
+    reasoning, last = split["reasoning"], split["last attempt"]
+    assert reasoning is not None
+    assert last is not None
+    calculation = outlined(last[0])
+    made = counts(reasoning[0], rules)
+
     def rule_holds(rule: Rule) -> bool:
         part = split[rule.part]
-        return part is not None and holds(rule, part[0])
+        enough = all(made[name] >= least for name, least in rule.counts.items())
+        return enough and part is not None and holds(rule, part[0], calculation)
 
     behaviours = [rule.name for rule in rules.behaviours if rule_holds(rule)]
     if finish_reason == "length":

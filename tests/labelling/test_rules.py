@@ -128,7 +128,7 @@ def test_the_starter_sets_pass_their_own_examples(name: str) -> None:
 
 
 def test_the_starter_sets_are_the_promised_ones() -> None:
-    assert starter_sets() == ("code", "math")
+    assert starter_sets() == ("code", "math", "word-problems")
     names = {name: {rule.name for rule in read_rules(name).strategies} for name in starter_sets()}
     assert names["math"] >= {
         "worked_out",
@@ -208,6 +208,17 @@ RULE = "[strategies.a]\ndescription = 'd'\n"
         (RULE + "any = ['x']\n[parts]\nanswer = ['(?:(x)y)']", "has to have one group"),
         (RULE + "any = ['x']\n[parts]\nanswer = ['(x)|y']", "has to have one group"),
         (RULE + 'any = ["\\d"]', "write a pattern between '"),
+        (RULE + "any = ['x']\nattempts = 2", "strategies.a.attempts: is counted for behaviours alone"),
+        (RULE + "any = ['x']\nfiner = 'maths'", "strategies.a.finer: 'maths' is no starter set"),
+        (RULE + "calculation = ['x*']", "strategies.a.calculation[0]: 'x*': is found in every text"),
+        (
+            RULE + "any = ['x']\n[behaviours.b]\ndescription = ''\nreturns = -1",
+            "b.returns: -1, has to be 1 or more",
+        ),
+        (RULE + "any = ['x']\n[behaviours.b]\ndescription = ''\nreturns = 'x'", "expected a whole number"),
+        (RULE + "any = ['x']\n[unfit.b]\ndescription = ''\ncalculation = ['x']", "looks at whole responses"),
+        (RULE + "any = ['x']\n[parts]\nturns = ['(']", "parts.turns[0]: '(': not a regular expression"),
+        (RULE + "any = ['x']\n[parts]\nturns = ['(?P<a>b)']", "write its groups as (?:…)"),
         ("[", "not TOML"),
         ("a = " + "[" * 100_000, "not TOML"),
     ],
@@ -234,7 +245,7 @@ def test_a_file_that_is_no_file_of_rules(tmp_path: Path) -> None:
         (tmp_path / "folder.toml").mkdir(exist_ok=True)
         with pytest.raises(StratagemError, match="no such file"):
             read_rules(source)
-    with pytest.raises(StratagemError, match="must be one of code, math, a TOML file, or module:function"):
+    with pytest.raises(StratagemError, match="must be one of code, math, word-problems, a TOML file, or"):
         read_rules("maths")
 
 

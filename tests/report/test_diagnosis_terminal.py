@@ -7,43 +7,52 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import convert
+from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.console import Console
 
+from stratagem.records import Estimate
 from stratagem.report.terminal import show_diagnosis, show_passk, show_survey
+from stratagem.result import Attempts, AttemptsOfLogs, AttemptsTogether, LeftOut, Spread, Surveyed, Unread
 from tests.report.hostile import TEXTS
 from tests.report.synthetic_diagnosis import estimate, make, typed, undefined
 
-SURVEY: dict[str, Any] = {
-    "files": ["runs/a.jsonl", "runs/b.jsonl"],
-    "format": "TRL",
-    "rows": 12_800,
-    "problems": 1600,
-    "checkpoints": 3,
-    "samples": {"min": 4.0, "median": 8.0, "max": 8.0},
-    "scores": {"accuracy_reward": [0.0, 1.0], "format_reward": [-0.5, 0.5]},
-    "finish_reasons": {"length": 12, "stop": 0},
-    "columns": {"prompt": "String", "completion": "String", "accuracy_reward": "Float64"},
-    "facts": {"temperature": ["0.6"], "max_tokens": ["4096"]},
-    "left_out": {"line is not JSON": 2},
-    "left_out_examples": [{"file": "runs/a.jsonl", "row": 17, "reason": "line is not JSON"}],
-    "skipped": [{"file": "runs/readme.txt", "reason": "no rollouts in it"}],
-}
-PASSK: dict[str, Any] = {
-    "logs": [{"name": "base"}, {"name": "rl"}],
-    "problems": 400,
-    "left_out": [3, 0],
-    "passk": [
-        {
-            "k": k,
-            "before": estimate(0.3 * k),
-            "after": estimate(0.35 * k),
-            "difference": estimate(0.05 * k),
-            "together": {"difference": {**estimate(0.05 * k), "low": 0.031, "high": 0.123}},
-        }
+SURVEY = Surveyed(
+    taken={"prompt": "column 'prompt'"},
+    files=("runs/a.jsonl", "runs/b.jsonl"),
+    format="TRL",
+    rows=12_800,
+    problems=1600,
+    checkpoints=3,
+    samples=Spread(4, 8.0, 8),
+    groups=None,
+    scores={"accuracy_reward": (0.0, 1.0), "format_reward": (-0.5, 0.5)},
+    finish_reasons={"length": 12, "stop": 0},
+    columns={"prompt": "String", "completion": "String", "accuracy_reward": "Float64"},
+    facts={"temperature": ("0.6",), "max_tokens": ("4096",)},
+    repeated=0,
+    left_out={"line is not JSON": 2},
+    left_out_examples=(LeftOut("runs/a.jsonl", 17, "line is not JSON"),),
+    skipped=(Unread("runs/readme.txt", "no rollouts in it"),),
+)
+SIDES = typed(make()).sides
+PASSK = AttemptsOfLogs(
+    logs=SIDES,
+    problems=400,
+    left_out=(3, 0),
+    passk=tuple(
+        Attempts(
+            k,
+            *(convert(estimate(rate * k), Estimate) for rate in (0.3, 0.35, 0.05)),
+            together=AttemptsTogether(
+                Estimate(0.3 * k, 0.0, 1.0), difference=Estimate(0.05 * k, 0.031, 0.123)
+            ),
+        )
         for k in (1, 2)
-    ],
-}
+    ),
+    warnings=(),
+)
 
 
 def shown(show: Callable[[Any, Console], None], what: Any, width: int = 120) -> str:
@@ -128,7 +137,7 @@ def test_names_are_no_markup_and_no_control(text: str) -> None:
     diagnosis = make(names=(name, "after"))
     diagnosis["warnings"] = [name]
     found = shown(show_diagnosis, typed(diagnosis)) + shown(
-        show_survey, SURVEY | {"files": [name], "format": name}
+        show_survey, replace(SURVEY, files=(name,), format=name)
     )
     assert "[bold red]" in found
     assert not set("\x1b\x07\x00\x7f\u202e\u2066") & set(found)
@@ -151,7 +160,7 @@ def test_a_log() -> None:
         "not read: runs/readme.txt: no rollouts in it",
     ):
         assert part in text
-    bare = SURVEY | {"samples": None, "scores": {}, "problems": None, "facts": {}, "columns": {}}
+    bare = replace(SURVEY, samples=None, scores={}, problems=None, facts={}, columns={})
     assert "scores none" in " ".join(shown(show_survey, bare).split())
 
 
@@ -162,12 +171,9 @@ def test_pass_at_k() -> None:
     assert "+10.0" in text
     assert "all k at once" in text
     assert "[+3.1,+12.3]" in text
-    assert "base: 3 problems of no other log left out" in text
-    one = {
-        "logs": [{"name": "base"}],
-        "problems": 4,
-        "left_out": [0],
-        "passk": [{"k": 1, "before": {"value": 0.5}}],
-    }
+    assert f"{SIDES[0].name}: 3 problems of no other log left out" in text
+    one = AttemptsOfLogs(
+        logs=SIDES[:1], problems=4, left_out=(0,), passk=(Attempts(1, Estimate(0.5)),), warnings=()
+    )
     assert "50.0" in shown(show_passk, one)
     assert "all k at once" not in shown(show_passk, one)

@@ -16,10 +16,11 @@ from stratagem.study_result import ArmGain
 from stratagem.watch.gain import split_updates
 from stratagem.watch.metrics import COUNTS
 from stratagem.watch.parts import answer
-from stratagem.watch.run import Run, Status
+from stratagem.watch.run import Kind, Run, Status
 
 SAID = "These labels cannot show selection: A has {}% of responses before and {}% after. "
 SAID += "Finer rules, learned labels or a judge could."
+EXACT = "There is hardly anything to select from: A has {}% of responses before and {}% after."
 
 
 def responses(share: int, right: int) -> pl.DataFrame:
@@ -72,12 +73,13 @@ def test_a_study_says_it_first_of_the_shares_over_all_strata() -> None:
         ArmGain,
     )
     (line,) = view.leads([view.Gain("F", "start", result)])
-    assert line.lower().startswith(f"f: {SAID.format('90.0', '90.0')}".lower())
+    assert line.lower().startswith(f"f: {EXACT.format('90.0', '90.0')}".lower())
     assert line.endswith("it is open whether selection or improvement moved it more.")
 
 
-@pytest.mark.parametrize(("share", "said"), [(90, True), (80, False)])
-def test_the_page_of_a_run_says_it_first(share: int, said: bool) -> None:
+@pytest.mark.parametrize(("kind", "said"), [("rl", EXACT), ("trl", SAID)])
+@pytest.mark.parametrize("share", [90, 80])
+def test_the_page_of_a_run_says_it_first(share: int, kind: Kind, said: str) -> None:
     rng = np.random.default_rng(0)
     rows = [
         (update, "a", 1, name, n, float(rng.binomial(int(n), 0.3 + 0.02 * update)))
@@ -87,9 +89,10 @@ def test_the_page_of_a_run_says_it_first(share: int, said: bool) -> None:
     counts = pl.DataFrame(rows, schema=COUNTS, orient="row")
     gain = split_updates(counts.filter(pl.col("update") < 10), counts.filter(pl.col("update") >= 10))
     assert gain is not None
-    run = Run("run", kind="rl", status=Status("done", done=20, total=20), counts=counts, gains={20: gain})
+    run = Run("run", kind=kind, status=Status("done", done=20, total=20), counts=counts, gains={20: gain})
     text = answer(run)
-    assert text.startswith(f"{SAID.format('90.0', '90.0')} After 20 updates" if said else "After 20 updates")
+    first = f"{said.format('90.0', '90.0')} " if share == 90 else ""
+    assert text.startswith(f"{first}After 20 updates")
 
 
 def test_where_the_labels_miss_the_answers_nothing_is_said_of_what_they_show() -> None:

@@ -45,11 +45,7 @@ FILES: dict[str, tuple[Any, str]] = {
     ),
     "per_instance_stats.json": (
         [{"instance_id": "id1", "train_trial_index": 0, "stats": [{"name": {"name": "em"}, "mean": 1.0}]}],
-        "responses and grades of HELM stand in two files, scenario_state.json and per_instance_stats.json",
-    ),
-    "scenario_state.json": (
-        {"request_states": [{"instance": {"id": "id1"}, "result": {"completions": [{"text": "It is 4."}]}}]},
-        "responses and grades of HELM stand in two files, scenario_state.json and per_instance_stats.json",
+        "statistics of HELM and no responses; give the run's scenario_state.json, with this file beside it",
     ),
     "events.json": (
         [
@@ -61,7 +57,7 @@ FILES: dict[str, tuple[Any, str]] = {
                 "data": {"sampled": ["It is 4."]},
             }
         ],
-        "events of OpenAI's evals: responses (type sampling) and grades (type match) stand in lines of their own",
+        "events of OpenAI's evals without the line of the run's spec, which is the first; give the file",
     ),
     "eval_results.json": (
         {

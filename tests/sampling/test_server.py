@@ -219,7 +219,7 @@ def test_the_budget_can_be_set(stand_in: StandIn, tmp_path: Path) -> None:
     assert json.loads((longer / "config.json").read_text())["settings"]["max_new"] == 700
     with pytest.raises(StratagemError, match="max_new was None, now 700"):
         rollout(replace(short, max_new=700), usual, "solver", given)
-    with pytest.raises(StratagemError, match="--max-new 0: must be at least 1"):
+    with pytest.raises(StratagemError, match="--max-new 0: must be from 1 to 1,000,000"):
         RolloutConfig(max_new=0)
 
 

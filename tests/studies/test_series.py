@@ -141,8 +141,8 @@ def test_the_list_says_what_each_asks_and_costs(shipping: Path, capsys: pytest.C
     [
         (["zeta", "--all"], "zeta: not with --all"),
         (["--all", "--preset", "huge"], "--preset huge: must be one of quick, full"),
-        (["--all", "--workers", "0"], "--workers 0: must be at least 1"),
-        (["--all", "--replicates", "0"], "--replicates 0: must be at least 1"),
+        (["--all", "--workers", "0"], "--workers 0: must be from 1 to 1,024"),
+        (["--all", "--replicates", "0"], "--replicates 0: must be from 1 to 1,000"),
         (["--all", "--settings", "own.toml"], "--settings own.toml: not with --all"),
     ],
 )

@@ -81,7 +81,7 @@ def test_an_arm_is_forced_into_what_sft_taught_it_wherever_the_file_says_so(tmp_
             'strategy = "G"',
             "arms.'one' or .*--strategy G: must be one of F, B, FB, all, forward",
         ),
-        ('strategy = "F"', "epochs = 0", "arms.'one' .*--size, --epochs and --batch must be at least 1"),
+        ('strategy = "F"', "epochs = 0", "arms.'one' .*--epochs 0: must be from 1 to 100,000"),
         ('strategy = "F"', "seed = 3", "arms.'one' .*seed is not for the file to say there"),
         (
             'start = "two"',
@@ -95,7 +95,7 @@ def test_an_arm_is_forced_into_what_sft_taught_it_wherever_the_file_says_so(tmp_
         ("[evaluations.held-out]", "[evaluation]", "unknown field `evaluation`"),
         ('title = "Two strategies or one"', 'title = 3\ntask = "sudoku"', "title"),
         ('title = "Two', 'task = "sudoku"\ntitle = "Two', "--task sudoku: must be one of finite_field"),
-        ('title = "Two', 'replicates = 0\ntitle = "Two', "replicates = 0: must be at least 1"),
+        ('title = "Two', 'replicates = 0\ntitle = "Two', "--replicates 0: must be from 1 to 1,000"),
         (
             "[arms]",
             "presets.quick.sft.strategy = 'F'\n[arms]",
@@ -240,7 +240,7 @@ def test_no_such_study(tmp_path: Path) -> None:
             '[presets.quick.rl]\nupdates = "many"',
             r"\[quick.rl\]: Expected `int`, got `str` - at `\$.updates`",
         ),
-        ("[presets.full.sft]\nlr = 0", r"\[full.sft\]: --size, .* --lr above 0"),
+        ("[presets.full.sft]\nlr = 0", r"\[full.sft\]: --lr 0.0: must be from 1e-12 to 10"),
         ("stratgies = []", "stratgies"),
         ("[probe", "not TOML: Expected"),
         ("[presets.quick.rm]\nx = 1", "rm"),

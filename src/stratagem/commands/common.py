@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import tyro
 from rich.console import Console
@@ -21,23 +20,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from stratagem import records
+from stratagem.limits import check_numbers
 from stratagem.records import StratagemError
 
 T = TypeVar("T")
-# Options of one name have the same limits in every command.
-LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
-    "seed": (lambda x: 0 <= x < 2**31, "must lie within 0-2147483647"),
-    "draws": (lambda x: x >= 100, "must be at least 100"),
-    "level": (lambda x: 0 < x < 1, "must lie between 0 and 1"),
-    "sample": (lambda x: x >= 0, "must be at least 0"),
-}
 
 
 def read(options: type[T], name: str, words: list[str], text: str) -> T:
     """Options from the words of a command line.
 
     Raises:
-        StratagemError: a word that is no option or no value of one, or a number outside its `LIMITS`.
+        StratagemError: a word that is no option or no value of one, or a number outside its limits.
     """
     said = io.StringIO()
     try:
@@ -53,7 +47,7 @@ def read(options: type[T], name: str, words: list[str], text: str) -> T:
         if not end.code:
             raise
         raise StratagemError(f"{first_sentence(said.getvalue())} (stratagem {name} --help)") from None
-    check(values)
+    check_numbers(values)
     return values
 
 
@@ -65,21 +59,6 @@ def first_sentence(box: str) -> str:
     if len(parts) > 1 and parts[1].startswith("Perhaps you meant:"):
         text += f"; {parts[1][0].lower()}{parts[1][1:]}"
     return " ".join(text.split()).rstrip(".")
-
-
-def check(options: object) -> None:
-    """
-    Raises:
-        StratagemError: a number outside its `LIMITS`; the option is named.
-    """
-    if not is_dataclass(options):
-        return
-    for field in fields(options):
-        value = getattr(options, field.name)
-        within, must = LIMITS.get(field.name, (None, ""))
-        if within is not None and not within(value):
-            raise StratagemError(f"--{field.name} {value}: {must}")
-        check(value)
 
 
 def console() -> Console:
@@ -94,7 +73,7 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 @contextlib.contextmanager
-def bars() -> Iterator[Callable[[str, int, int, dict[str, Any]], None]]:
+def bars() -> Iterator[records.Progress]:
     """A function that shows progress: (what, done, total, metrics); one bar for each `what`."""
     progress = Progress(
         TextColumn("{task.description}"),
@@ -108,7 +87,7 @@ def bars() -> Iterator[Callable[[str, int, int, dict[str, Any]], None]]:
     )
     tasks: dict[str, TaskID] = {}
 
-    def show(what: str, done: int, total: int, metrics: dict[str, Any]) -> None:
+    def show(what: str, done: int, total: int, metrics: records.Metrics) -> None:
         note = " ".join(
             f"{name} {value:.3f}" for name, value in metrics.items() if name in ("loss", "reward")
         )

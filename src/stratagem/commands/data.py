@@ -82,8 +82,8 @@ class LabelOptions:
         str | None,
         tyro.conf.arg(
             metavar="RULES",
-            help="math, code, a TOML file of rules, or module:function; not needed for tasks of this package and for "
-            "logs with a column 'strategy'",
+            help="math, word-problems, code, a TOML file of rules, or module:function; not needed for "
+            "tasks of this package and for logs with a column 'strategy'",
             help_behavior_hint="",
         ),
     ] = None

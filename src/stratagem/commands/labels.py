@@ -59,7 +59,7 @@ def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any
     if given.out.exists():
         raise StratagemError(f"{given.out}: exists, and may be filled in; choose another --out or remove it")
     try:
-        table = pl.read_parquet(source)
+        table = pl.read_parquet(source, glob=False)
     except FileNotFoundError:
         raise StratagemError(f"{source}: no such file; `stratagem diagnose` writes it") from None
     except (pl.exceptions.ComputeError, OSError):

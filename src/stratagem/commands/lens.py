@@ -17,7 +17,6 @@ from stratagem.commands.options import (
     checked_rules,
     columns_or_none,
     listed,
-    make_folder,
     paths,
 )
 from stratagem.commands.pairs import RUNS, Pair, diagnose_pairs, read_pairs
@@ -32,9 +31,10 @@ from stratagem.report import diagnosis as page
 from stratagem.report import runs as runs_page
 from stratagem.report.terminal import show_diagnosis, show_passk, show_runs, show_survey
 from stratagem.result import Findings
-from stratagem.workspace import write_bytes, write_json
+from stratagem.workspace import claim, whole, write_bytes, write_json
 
 RESULT, REPORT, TABLE, RULES = "diagnosis.json", "report.html", "labelled.parquet", "rules.toml"
+FILES = (TABLE, REPORT, RULES, RESULT)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Diagnose:
         str | None,
         tyro.conf.arg(
             metavar="RULES",
-            help="math, code, a TOML file of rules, or module:function (default: math)",
+            help="math, word-problems, code, a TOML file of rules, or module:function (default: math, or word-problems "
+            "where math would say the same of most responses)",
             help_behavior_hint="",
         ),
     ] = None
@@ -216,7 +217,6 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         raise StratagemError(
             "give two logs, BEFORE and AFTER, or one with --checkpoint COLUMN, or several runs with --pairs FILE"
         )
-    claim(given.out, RESULT)
     diagnosis = into_folder(given, look, quality, [paths(log) for log in given.logs], given.out)
     result = diagnosis.as_dict()
     if not as_json:
@@ -272,7 +272,7 @@ def into_folder(
     folder: Path,
 ) -> Diagnosis:
     """A diagnosis whose files are written into a folder: page, JSON, labelled table and rules."""
-    with bars() as show:
+    with whole(folder, FILES) as work, bars() as show:
         diagnosis = compare_logs(
             logs,
             look,
@@ -283,16 +283,14 @@ def into_folder(
             sample=given.sample,
             texts=not given.no_text,
             labels=quality,
-            table=folder / TABLE,
+            table=work / TABLE,
             progress=show,
         )
-    write_json(folder / RESULT, diagnosis.as_dict())
-    write_bytes(folder / REPORT, page.render(diagnosis, diagnosis.sample).encode())
-    # A user's rules may hold responses, as examples.
-    if diagnosis.rules is not None and diagnosis.rules.source and not given.no_text:
-        write_bytes(folder / RULES, diagnosis.rules.source.encode())
-    else:
-        (folder / RULES).unlink(missing_ok=True)
+        write_json(work / RESULT, diagnosis.as_dict())
+        write_bytes(work / REPORT, page.render(diagnosis, diagnosis.sample).encode())
+        # A user's rules may hold responses, as examples.
+        if diagnosis.rules is not None and diagnosis.rules.source and not given.no_text:
+            write_bytes(work / RULES, diagnosis.rules.source.encode())
     return diagnosis
 
 
@@ -312,7 +310,7 @@ def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     warnings = [*(note for surveyed in surveys for note in surveyed.notes), *differences(surveys)]
     if not as_json:
         warn(warnings)
-    return {"logs": [surveyed.about for surveyed in surveys], "warnings": warnings}
+    return {"logs": [surveyed.about.as_dict() for surveyed in surveys], "warnings": warnings}
 
 
 def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
@@ -338,12 +336,5 @@ def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         result = attempts_of([paths(log) for log in given.logs], look, ks, given.level, show)
     if not as_json:
         show_passk(result, Console())
-        warn(result["warnings"])
-    return result
-
-
-def claim(out: Path, result: str) -> None:
-    """See that `out` is empty or holds an earlier result of this name, before anything long is done."""
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / result).exists())):
-        raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
-    make_folder(out)
+        warn(result.warnings)
+    return result.as_dict()

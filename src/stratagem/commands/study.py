@@ -157,8 +157,6 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     )
     if given.list:
         return list_studies(as_json)
-    if given.replicates is not None and given.replicates < 1:
-        raise StratagemError(f"--replicates {given.replicates}: must be at least 1")
     if isinstance(given, Reproduce) and given.all:
         return all_studies(given, as_json)
     if given.study is None:
@@ -169,7 +167,6 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     out = given.out or Path("out") / (f"{name}-llm" if by_trl else name)
     common = {"preset": given.preset, "replicates": given.replicates, "settings": given.settings}
     if isinstance(given, Reproduce):
-        check_workers(given.workers)
         own: dict[str, Any] = {"workers": given.workers, "announce": announce}
         cluster_for = cluster_of(given.ray, 0, given.workers)
     else:
@@ -186,17 +183,11 @@ def reproduce(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     return summary.as_dict()
 
 
-def check_workers(workers: int | None) -> None:
-    if workers is not None and workers < 1:
-        raise StratagemError(f"--workers {workers}: must be at least 1")
-
-
 def all_studies(given: Reproduce, as_json: bool) -> dict[str, Any]:
     """Every study that ships, and what came out of all claims."""
     if given.study is not None or given.settings is not None:
         extra = given.study if given.study is not None else f"--settings {given.settings}"
         raise StratagemError(f"{extra}: not with --all, which runs every study that ships as its file has it")
-    check_workers(given.workers)
     from stratagem.studies import series
 
     out = given.out or Path("out")
@@ -286,7 +277,7 @@ def report(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         path = given.study / f"{name}.parquet"
         if not path.exists():
             raise StratagemError(f"{path}: no such file; finish the study with `stratagem reproduce` first")
-        tables[name] = pl.read_parquet(path)
+        tables[name] = pl.read_parquet(path, glob=False)
     out = given.out or given.study / "report.html"
     write_bytes(out, page.render(summary, **tables).encode())
     if not as_json:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from stratagem.commands.common import bars, console, read
-from stratagem.records import ALL, Estimate, StratagemError, points
+from stratagem.records import ALL, Estimate, Report, StratagemError, points
 from stratagem.settings import (
     STUDY_RL,
     STUDY_SFT,
@@ -159,7 +159,7 @@ class Base:
     out: Out
 
 
-def in_bars(what: str, run: Callable[[Callable[[int, int, dict[str, Any]], None]], Path]) -> Path:
+def in_bars(what: str, run: Callable[[Report], Path]) -> Path:
     with bars() as show:
         return run(lambda done, total, metrics: show(what, done, total, metrics))
 

@@ -12,7 +12,6 @@ import tyro
 
 from stratagem.commands.common import console, read
 from stratagem.commands.options import Right, checked_rules
-from stratagem.records import StratagemError
 from stratagem.watch.page import Watched
 from stratagem.watch.responses import Asked
 from stratagem.watch.server import Server
@@ -43,8 +42,8 @@ class Watch:
         str | None,
         tyro.conf.arg(
             metavar="RULES",
-            help="of a run of TRL or verl: math, code, a TOML file of rules, or module:function (default: the "
-            "strategies that it writes)",
+            help="of a run of TRL or verl: math, word-problems, code, a TOML file of rules, or module:function "
+            "(default: the strategies that it writes)",
             help_behavior_hint="",
         ),
     ] = None
@@ -70,8 +69,6 @@ class Watch:
 
 def watch(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Watch, "watch", words, text)
-    if given.window is not None and given.window < 1:
-        raise StratagemError(f"--window {given.window}: must be at least 1")
     asked = Asked(
         given.right.score,
         given.right.correct,

@@ -15,7 +15,7 @@ import polars as pl
 from stratagem.records import UNDEFINED, Estimate, Real, Result
 from stratagem.stats.min_sample import drop_small_intervals
 from stratagem.stats.pairs import Pairs, Side, pair
-from stratagem.stats.uncertainty import mean_estimate
+from stratagem.stats.uncertainty import mean_estimate, within
 
 
 class Transition(Result, frozen=True, kw_only=True):
@@ -79,8 +79,8 @@ def flips_of(pairs: Pairs, *, level: float = 0.95) -> Flips:
     change_p = right1_p - right0_p
     rows, columns = np.nonzero(share_ss > 0)
     found = Flips(
-        right_to_wrong=mean_estimate(right0_p * (1 - right1_p), level=level),
-        wrong_to_right=mean_estimate((1 - right0_p) * right1_p, level=level),
+        right_to_wrong=within(mean_estimate(right0_p * (1 - right1_p), level=level), 0.0, 1.0),
+        wrong_to_right=within(mean_estimate((1 - right0_p) * right1_p, level=level), 0.0, 1.0),
         right_both=float((right0_p * right1_p).mean()),
         wrong_both=float(((1 - right0_p) * (1 - right1_p)).mean()),
         better=int((change_p > 1e-9).sum()),

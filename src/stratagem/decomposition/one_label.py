@@ -1,4 +1,4 @@
-"""Labels that see one strategy in nearly all responses on both sides, so that they cannot show selection."""
+"""One strategy in nearly all responses on both sides: labels that cannot show selection, or nothing to select from."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ def largest(shares: Iterable[Shares]) -> Shares | None:
     return max(named, key=lambda row: min(row[1:]), default=None)
 
 
-def one_label(strategy: Shares | None) -> str:
-    """What to say first where the largest strategy has nearly all responses on both sides; else nothing."""
+def one_label(strategy: Shares | None, exact: bool = False) -> str:
+    """What to say first where the largest strategy has nearly all responses on both sides; else nothing.
+
+    Args:
+        exact: the labels know every strategy that a response can follow, as a task's own recogniser does.
+    """
     if strategy is None or min(strategy[1:]) < ONE_LABEL - 1e-9:  # a mean of floats may be a hair below
         return ""
     name, before, after = strategy
-    return (
-        f"These labels cannot show selection: {name} has {points(before)}% of responses before and {points(after)}% "
-        "after. Finer rules, learned labels or a judge could."
-    )
+    shares = f"{name} has {points(before)}% of responses before and {points(after)}% after."
+    if exact:
+        return f"There is hardly anything to select from: {shares}"
+    return f"These labels cannot show selection: {shares} Finer rules, learned labels or a judge could."

@@ -18,20 +18,19 @@ from stratagem.diagnosis import match
 from stratagem.diagnosis.acting import with_command
 from stratagem.diagnosis.columns import refinements
 from stratagem.diagnosis.compare import compare
+from stratagem.diagnosis.finer import with_finer_rules
 from stratagem.diagnosis.notes import pooled
 from stratagem.diagnosis.side import Look, Side, open_side, read_side, strata
 from stratagem.diagnosis.table import TableWriter, read_rows, sample_rows, without_texts
 from stratagem.diagnosis.visible import paired_rows
 from stratagem.label_error.quality import LabelQuality
 from stratagem.labelling.rules import RuleSet
-from stratagem.records import StratagemError, part_of
+from stratagem.records import Progress, StratagemError, part_of
 from stratagem.result import Compared, Comparison, Findings, StrategyName
 from stratagem.rollouts.problems import NONE, join
 from stratagem.stats.min_sample import drop_small_intervals
 from stratagem.visible.result import VisibleShift
 from stratagem.visible.shift import visible_shift
-
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 
 
 class Diagnosis(Findings, frozen=True, kw_only=True, eq=False):
@@ -106,6 +105,7 @@ def diagnose(
     called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
     match.check_labels(opened)
+    opened = with_finer_rules(opened, () if labels is None else labels.names)
     looks = [log.look for log in opened]
     look = looks[0] if len({own.by for own in looks}) == 1 else look
     firsts = [log.first for log in opened]

@@ -123,6 +123,7 @@ class Opened:
     Attributes:
         correctness: None for counts alone, and where there is no score and none is needed.
         labels: where the strategies come from, in words; `rules` are those used, if any.
+        notes: what there is to say of how it is labelled.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Opened:
     label: Callable[[pl.DataFrame], pl.DataFrame]
     unit: str
     chosen: Rows
+    notes: tuple[str, ...] = ()
 
     @property
     def counted(self) -> bool:
@@ -319,7 +321,7 @@ def read_side(
             rows=rows,
             problems=counts["problem_id"].n_unique(),
             responses=int(counts["n"].sum()),
-            samples=spread(counts),
+            samples=spread(counts.group_by("checkpoint", "problem_id").agg(pl.col("n").sum())["n"]),
             score="counts of right responses" if opened.correctness is None else opened.correctness.text,
             facts={key: tuple(sorted(values)) for key, values in log.facts.items()},
             checkpoints=tuple(ordered(opened.chosen.checkpoints)),
@@ -330,7 +332,7 @@ def read_side(
         labels=opened.labels,
         rules=opened.rules,
         reading=tuple(reading_notes(opened.name, log)),
-        notes=(*opened.chosen.notes(), *opened.unfit()),
+        notes=(*opened.notes, *opened.chosen.notes(), *opened.unfit()),
     )
 
 
@@ -409,7 +411,6 @@ def numbered(batch: pl.DataFrame, seen: dict[str, int]) -> pl.DataFrame:
     return batch
 
 
-def spread(counts: pl.DataFrame) -> Spread:
-    """Fewest, median and most responses of a problem."""
-    each = counts.group_by("checkpoint", "problem_id").agg(pl.col("n").sum())["n"]
-    return Spread(int(each.min() or 0), float(each.median() or 0), int(each.max() or 0))  # type: ignore[arg-type]
+def spread(sizes: pl.Series) -> Spread:
+    """Fewest, median and most."""
+    return Spread(int(sizes.min() or 0), float(sizes.median() or 0), int(sizes.max() or 0))  # type: ignore[arg-type]

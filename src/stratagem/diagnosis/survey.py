@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,8 +12,9 @@ import polars as pl
 from stratagem.diagnosis.compare import attempts
 from stratagem.diagnosis.match import distinct_names, facts_differ, prompts_differ
 from stratagem.diagnosis.notes import examples, pooled, repeats_notes
-from stratagem.diagnosis.side import Look, Side, open_side, read_side
-from stratagem.records import StratagemError, finite
+from stratagem.diagnosis.side import Look, Side, open_side, read_side, spread
+from stratagem.records import Progress, StratagemError
+from stratagem.result import AttemptsOfLogs, Groups, Surveyed, Unread
 from stratagem.rollouts.correctness import choose
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import ids_doubt, join, local_keys, problem_rows
@@ -34,12 +34,12 @@ GROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found in a log: `about`, JSON-ready; `prompts` has its problems as `problem_rows` gives them.
+    """What was found in a log; `prompts` has its problems as `problem_rows` gives them.
 
     `notes` say which rows were not taken.
     """
 
-    about: dict[str, Any]
+    about: Surveyed
     prompts: pl.DataFrame
     notes: tuple[str, ...] = ()
 
@@ -95,24 +95,24 @@ def survey(
     samples = (
         pl.concat(sizes).group_by("problem_id", "checkpoint").agg(pl.col("len").sum()) if sizes else None
     )
-    about = {
-        "taken": taken(log, first),
-        "files": [str(path) for path in log.files],
-        "format": log.format,
-        "rows": rows,
-        "problems": samples["problem_id"].n_unique() if samples is not None and keyed else None,
-        "checkpoints": samples["checkpoint"].drop_nulls().n_unique() if samples is not None else 0,
-        "samples": None if samples is None else _spread(samples["len"]),
-        "groups": _groups(groups, grouping),
-        "scores": {name: list(ends) for name, ends in held.items()},
-        "finish_reasons": reasons,
-        "columns": columns,
-        "facts": {key: sorted(values) for key, values in log.facts.items()},
-        "repeated": log.repeated,
-        "left_out": dict(log.left_out),
-        "left_out_examples": [left_out.as_dict() for left_out in examples(log)],
-        "skipped": [{"file": name, "reason": reason} for name, reason in log.skipped],
-    }
+    about = Surveyed(
+        taken=taken(log, first),
+        files=tuple(str(path) for path in log.files),
+        format=log.format,
+        rows=rows,
+        problems=samples["problem_id"].n_unique() if samples is not None and keyed else None,
+        checkpoints=samples["checkpoint"].drop_nulls().n_unique() if samples is not None else 0,
+        samples=None if samples is None else spread(samples["len"]),
+        groups=_groups(groups, grouping),
+        scores=held,
+        finish_reasons=reasons,
+        columns=columns,
+        facts={key: tuple(sorted(values)) for key, values in log.facts.items()},
+        repeated=log.repeated,
+        left_out=dict(log.left_out),
+        left_out_examples=examples(log),
+        skipped=tuple(Unread(name, reason) for name, reason in log.skipped),
+    )
     name = str(paths[0])
     notes = [*(chosen.notes() if chosen is not None else ()), *repeats_notes(name, log)]
     asked = pl.concat(prompts).unique() if prompts else pl.DataFrame()
@@ -174,37 +174,33 @@ def _records(log: Log) -> str:
     return f"several responses each, in {'.'.join(shape.path)}"
 
 
-def _uneven(about: dict[str, Any]) -> str | None:
+def _uneven(about: Surveyed) -> str | None:
     """A note where problems have very different numbers of samples, so that some weigh little more than chance."""
-    samples = about["samples"]
-    if samples is None or samples["max"] < 2 * max(samples["min"], 1):
+    samples = about.samples
+    if samples is None or samples.max < 2 * max(samples.min, 1):
         return None
     return (
-        f"{about['files'][0]}: samples a problem run from {samples['min']:g} to {samples['max']:g}; see whether rows "
+        f"{about.files[0]}: samples a problem run from {samples.min} to {samples.max}; see whether rows "
         "are missing, or ids stand for several problems"
     )
 
 
-def _spread(sizes: pl.Series) -> dict[str, float]:
-    return {name: float(getattr(sizes, name)()) for name in ("min", "median", "max")}
-
-
-def _groups(tables: Sequence[pl.DataFrame], column: str | None) -> dict[str, Any] | None:
+def _groups(tables: Sequence[pl.DataFrame], column: str | None) -> Groups | None:
     """How many groups a log has and how large they are; None where no column tells."""
     if column is None or not sum(table.height for table in tables):
         return None
     sizes = pl.concat(tables).group_by("problem_id", "checkpoint", column).agg(pl.col("len").sum())["len"]
-    return {"column": column, "count": sizes.len(), "samples": _spread(sizes)}
+    return Groups(column, sizes.len(), spread(sizes))
 
 
 def differences(surveys: Sequence[Survey]) -> list[str]:
     """What differs between logs and might pass for an effect of training."""
     abouts = [surveyed.about for surveyed in surveys]
-    names = distinct_names([about["files"] for about in abouts])
-    notes = facts_differ(names, [about["facts"] for about in abouts])
+    names = distinct_names([about.files for about in abouts])
+    notes = facts_differ(names, [about.facts for about in abouts])
     notes += [note for note in map(_uneven, abouts) if note is not None]
-    if len({tuple(sorted(about["scores"])) for about in abouts}) > 1:
-        columns = (", ".join(about["scores"]) or "none" for about in abouts)
+    if len({tuple(sorted(about.scores)) for about in abouts}) > 1:
+        columns = (", ".join(about.scores) or "none" for about in abouts)
         stated = "; ".join(f"{name}: {value}" for name, value in zip(names, columns, strict=True))
         notes.append(f"score columns differ: {stated}")
     # As `diagnose` joins problems: by id, and by the prompt without its trimmings where there is none.
@@ -220,8 +216,8 @@ def attempts_of(
     look: Look,
     ks: Sequence[int] | None,
     level: float,
-    progress: Callable[[str, int, int, dict[str, Any]], None],
-) -> dict[str, Any]:
+    progress: Progress,
+) -> AttemptsOfLogs:
     """pass@k of one log, or of two over their common problems with the difference.
 
     Args:
@@ -253,13 +249,10 @@ def attempts_of(
         for side in sides
         for note in (*side.notes, *side.reading, *pooled(side.name, side.about.checkpoints))
     ]
-    result: dict[str, Any] = finite(
-        {
-            "logs": [side.about.as_dict() for side in sides],
-            "problems": both.height,
-            "left_out": left,
-            "passk": rows,
-            "warnings": notes,
-        }
+    return AttemptsOfLogs(
+        logs=tuple(side.about for side in sides),
+        problems=both.height,
+        left_out=tuple(left),
+        passk=rows,
+        warnings=tuple(notes),
     )
-    return result

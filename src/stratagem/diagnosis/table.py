@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stratagem.records import StratagemError
 from stratagem.report.sample import sample_for_browser
+from stratagem.workspace import aside_of
 
 COLUMNS: dict[str, Any] = {
     "side": pl.Int32,
@@ -42,7 +43,7 @@ class TableWriter:
     """
 
     def __init__(self, path: Path, by: Mapping[str, Any], texts: bool = True) -> None:
-        self.path, self.aside = path, path.with_name(f".{path.name}.{os.getpid()}.aside")
+        self.path, self.aside = path, aside_of(path)
         columns = {n: t for n, t in COLUMNS.items() if texts or n not in TEXTS}
         self.schema: dict[str, Any] = columns | dict(by)
         self.rows = 0
@@ -95,7 +96,7 @@ def without_texts(path: Path, keys: Sequence[pl.DataFrame]) -> pl.DataFrame:
         keys: for each side, problem_id and the key that the sides share, which takes its place.
     """
     names = ["side", "checkpoint", "problem_id", "strategy", "score"]
-    rows = pl.read_parquet(path, columns=names).with_row_index("row")
+    rows = pl.read_parquet(path, columns=names, glob=False).with_row_index("row")
     common = pl.concat(
         [table.select("problem_id", "key", side=pl.lit(i, pl.Int32)) for i, table in enumerate(keys)]
     )
@@ -119,4 +120,4 @@ def read_rows(path: Path, rows: NDArray[np.integer]) -> pl.DataFrame:
             if inside.size:
                 parts.append(pl.DataFrame(file.read_row_group(i).take(inside - start)))
             start = stop
-    return pl.concat(parts) if parts else pl.read_parquet(path, n_rows=0)
+    return pl.concat(parts) if parts else pl.read_parquet(path, n_rows=0, glob=False)

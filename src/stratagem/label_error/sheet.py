@@ -141,14 +141,17 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
         table = pl.read_csv(
-            path, infer_schema=False, separator=";" if header.count(";") > header.count(",") else ","
+            path,
+            infer_schema=False,
+            separator=";" if header.count(";") > header.count(",") else ",",
+            glob=False,
         )
     except FileNotFoundError:
         raise StratagemError(f"{path}: no such file") from None
     except UnicodeDecodeError:
         raise StratagemError(f"{path}: not UTF-8; save it as 'CSV UTF-8'") from None
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise StratagemError(f"{path}: not a readable CSV ({str(error).splitlines()[0]})") from None
+        raise StratagemError(f"{path}: not a readable CSV ({str(error).splitlines()[0][:200]})") from None
     for name in ("id", "true_strategy", *SEALED):
         if name not in table.columns:
             raise StratagemError(f"{path}: no column {name!r}; there are {', '.join(table.columns)}")

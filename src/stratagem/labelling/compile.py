@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 import polars as pl
 
-from stratagem.labelling.ruleset import Rule, RuleSet, around_answer
+from stratagem.labelling.attempts import attempts
+from stratagem.labelling.calculation import outline
+from stratagem.labelling.patterns import ascii_classes, merged
+from stratagem.labelling.ruleset import COUNTED, Rule, RuleSet, around_answer
 from stratagem.records import OTHER, TRUNCATED, UNPARSED
 
 ADDED = ("strategy", "behaviours", "evidence")
@@ -16,6 +17,8 @@ ADDED = ("strategy", "behaviours", "evidence")
 TEXT, PLAIN, MATCH, ANSWER, ANSWER_AT, REASONING, LABEL = (
     f"__stratagem_{name}" for name in ("text", "plain", "match", "answer", "answer_at", "reasoning", "label")
 )
+ATTEMPTS, LAST, OUTLINE, ROW = (f"__stratagem_{name}" for name in ("attempts", "last", "outline", "row"))
+COUNT = {name: f"__stratagem_{name}_made" for name in COUNTED}
 
 
 def plan(
@@ -27,11 +30,22 @@ def plan(
         columns: the rows' own, completion among them, and maybe finish_reason.
         form: whether responses can be unparsed; else a text without an answer is its own answer (for examples).
     """
-    used = {rule.part for rule in rules.strategies + rules.behaviours}
+    every = rules.strategies + rules.behaviours
+    used: set[str] = {rule.part for rule in every}
+    outlined, counted = (
+        any(rule.calculation for rule in every),
+        {name for rule in every for name in rule.counts},
+    )
+    if outlined or counted:
+        used.add("last attempt")
     rows = rows.with_columns(pl.col("completion").fill_null("").alias(TEXT))
     if evidence:
         rows = rows.with_columns((pl.col(TEXT).str.len_bytes() == pl.col(TEXT).str.len_chars()).alias(PLAIN))
     rows = _find_answer(rows, rules, used, evidence, form)
+    if "last attempt" in used:
+        rows = rows.with_columns(attempts(pl.col(REASONING), rules.parts.turns).alias(ATTEMPTS))
+        rows = rows.with_columns(pl.col(ATTEMPTS).list.last().alias(LAST))
+        rows = _outlined(rows, outlined)
 
     early = pl.lit(None, pl.String)
     if form:
@@ -42,17 +56,13 @@ def plan(
     if "finish_reason" in columns:
         early = pl.when(pl.col("finish_reason") == "length").then(pl.lit(TRUNCATED)).otherwise(early)
     rows = rows.with_columns(early.alias(LABEL))
-    # A rule looks only at the rows that no rule before it has taken.
-    for rule in rules.strategies:
-        left = pl.when(pl.col(LABEL).is_null()).then(_part(rule))
-        rows = rows.with_columns(
-            pl.when(holds(rule, left)).then(pl.lit(rule.name)).otherwise(pl.col(LABEL)).alias(LABEL)
-        )
-    rows = rows.with_columns(pl.col(LABEL).fill_null(OTHER))
+    rows = _named(rows, rules.strategies).with_columns(pl.col(LABEL).fill_null(OTHER))
+    if counted:
+        rows = _counted(rows, rules, outlined, counted)
 
     flags = [f"__stratagem_is_{rule.name}" for rule in rules.behaviours]
     rows = rows.with_columns(
-        holds(rule, _part(rule)).fill_null(False).alias(flag)
+        _behaves(rule).fill_null(False).alias(flag)
         for rule, flag in zip(rules.behaviours, flags, strict=True)
     )
     names = [
@@ -88,7 +98,7 @@ def _find_answer(
         if place:
             columns.append(pl.coalesce(ANSWER_AT, new.str.extract(split, 1)).alias(ANSWER_AT))
         rows = rows.with_columns(columns).drop(MATCH + "_new")
-    if "reasoning" in used or place:
+    if used & {"reasoning", "last attempt"} or place:
         tail = text.str.split(pl.col(MATCH)).list.last()
         before = text.str.len_chars() - tail.str.len_chars() - pl.col(MATCH).str.len_chars()
         columns = [
@@ -102,13 +112,59 @@ def _find_answer(
     return rows
 
 
+def _outlined(rows: pl.LazyFrame, outlined: bool) -> pl.LazyFrame:
+    if not outlined:
+        return rows
+    return rows.with_columns(pl.col(LAST).map_batches(outline, pl.String).alias(OUTLINE))
+
+
+def _named(rows: pl.LazyFrame, strategies: Sequence[Rule]) -> pl.LazyFrame:
+    """The rows with the first strategy that holds; a rule looks only at the rows that no rule before it has taken."""
+    for rule in strategies:
+        left = pl.col(LABEL).is_null()
+        held = holds(rule, pl.when(left).then(_part(rule)))
+        rows = rows.with_columns(
+            pl.when(left & held).then(pl.lit(rule.name)).otherwise(pl.col(LABEL)).alias(LABEL)
+        )
+    return rows
+
+
+def _counted(rows: pl.LazyFrame, rules: RuleSet, outlined: bool, counted: set[str]) -> pl.LazyFrame:
+    """The rows with the numbers of attempts, of switches between strategies from one to the next, and of returns to
+    an earlier strategy. An attempt's strategy is the first of those with `part = "last attempt"` that holds for it."""
+    rows = rows.with_columns(pl.col(ATTEMPTS).list.len().alias(COUNT["attempts"]))
+    if counted == {"attempts"}:
+        return rows
+    # Both branches of the join below would compute anew what stands above it.
+    rows = rows.with_row_index(ROW).collect().lazy()
+    several = (
+        rows.filter(pl.col(COUNT["attempts"]) > 1).select(ROW, pl.col(ATTEMPTS).alias(LAST)).explode(LAST)
+    )
+    several = _outlined(several, outlined).with_columns(pl.lit(None, pl.String).alias(LABEL))
+    tried = _named(several, [rule for rule in rules.strategies if rule.part == "last attempt"])
+    another = (pl.col(LABEL) != pl.col(LABEL).shift(1)).fill_null(True)
+    ways = tried.drop_nulls(LABEL).group_by(ROW, maintain_order=True).agg(pl.col(LABEL).filter(another))
+    ways = ways.select(
+        ROW,
+        (pl.col(LABEL).list.len() - 1).alias(COUNT["switches"]),
+        (pl.col(LABEL).list.len() - pl.col(LABEL).list.n_unique()).alias(COUNT["returns"]),
+    )
+    return rows.join(ways, on=ROW, how="left", maintain_order="left")
+
+
+def _behaves(rule: Rule) -> pl.Expr:
+    enough = [pl.col(COUNT[name]) >= least for name, least in rule.counts.items()]
+    return pl.all_horizontal(*enough, *([holds(rule, _part(rule))] if rule.patterns else []))
+
+
 def _part(rule: Rule) -> pl.Expr:
-    return pl.col({"all": TEXT, "reasoning": REASONING, "answer": ANSWER}[rule.part])
+    return pl.col({"all": TEXT, "reasoning": REASONING, "answer": ANSWER, "last attempt": LAST}[rule.part])
 
 
 def holds(rule: Rule, text: pl.Expr) -> pl.Expr:
     """Whether a rule holds for a part of a response; null where there is none."""
     conditions = [_any_matches(text, rule.any)] if rule.any else []
+    conditions += [pl.col(OUTLINE).str.contains(ascii_classes(pattern)) for pattern in rule.calculation]
     conditions += [text.str.contains(ascii_classes(pattern)) for pattern in rule.all]
     if rule.none:
         conditions.append(~_any_matches(text, rule.none))
@@ -132,6 +188,8 @@ def _with_marks(
     for rule, where in decided:
         text = pl.when(where).then(_part(rule))
         shift = pl.col(ANSWER_AT) if rule.part == "answer" else pl.lit(0)
+        if rule.part == "last attempt":
+            shift = pl.col(REASONING).str.len_chars() - pl.col(LAST).str.len_chars()
         for pattern in merged(rule.any) + tuple(map(ascii_classes, rule.all)):
             at, what, mark = (f"__stratagem_{kind}_{len(marks)}" for kind in ("at", "what", "mark"))
             places += [text.str.find(pattern).alias(at), text.str.extract(pattern, 0).alias(what)]
@@ -144,53 +202,3 @@ def _with_marks(
     rows = rows.with_columns(places).with_columns(marks)
     names = [f"__stratagem_mark_{i}" for i in range(len(marks))]
     return rows, names
-
-
-_ASCII: dict[str, str] = {
-    "b": r"(?-u:\b)",
-    "d": "[0-9]",
-    "D": "[^0-9]",
-    "w": "[0-9A-Za-z_]",
-    "W": "[^0-9A-Za-z_]",
-    "s": r"[ \t\n\r\f\v]",
-    "S": r"[^ \t\n\r\f\v]",
-}
-_TOKEN = re.compile(r"\\.|\[\^?\]?|\]|[^\\\[\]]+", re.S)
-
-
-@lru_cache(maxsize=1024)
-def ascii_classes(pattern: str) -> str:
-    r"""The pattern with ``\b \d \w \s`` as ASCII, as Python's re.ASCII has them.
-
-    Rust's regex leaves its fast engine where a Unicode word boundary meets a text that is not ASCII.
-    """
-    parts: list[str] = []
-    inside = False
-    tokens: list[str] = _TOKEN.findall(pattern)
-    for token in tokens:
-        if token[0] == "\\":
-            plain = _ASCII.get(token[1], token)
-            if inside:
-                plain = plain[1:-1] if token[1] in "dws" else token
-            parts.append(plain)
-        else:
-            parts.append(token)
-            if token[0] == "[":
-                inside = True
-            elif token == "]":
-                inside = False
-    return "".join(parts)
-
-
-@lru_cache(maxsize=1024)
-def merged(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """The patterns as one, which is faster; as they are where that cannot be compiled (names twice, too large)."""
-    patterns = tuple(map(ascii_classes, patterns))
-    if len(patterns) < 2:
-        return patterns
-    whole = "|".join(f"(?:{pattern})" for pattern in patterns)
-    try:
-        pl.Series([""]).str.contains(whole)
-    except pl.exceptions.ComputeError:
-        return patterns
-    return (whole,)

@@ -36,8 +36,8 @@ def read_rules(source: str | Path) -> RuleSet:
     """How to label responses.
 
     Args:
-        source: the name of a starter set (``math``, ``code``), a TOML file, or ``module:function`` (also
-            ``file.py:function``): a function from a text to the name of a strategy, or from a frame to a column
+        source: the name of a starter set (``math``, ``word-problems``, ``code``), a TOML file, or ``module:function``
+            (also ``file.py:function``): a function from a text to the name of a strategy, or from a frame to a column
             or frame of labels, by the annotation of its argument or with ``text:`` or ``frame:`` in front.
 
     Raises:

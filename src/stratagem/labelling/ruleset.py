@@ -20,8 +20,9 @@ RESERVED = (MIXED, OTHER, UNPARSED, TRUNCATED)
 MOST_BYTES, MOST_RULES, MOST_PATTERNS, MOST_CHARACTERS = 1_000_000, 64, 300, 2_000
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 
-Part = Literal["all", "reasoning", "answer"]
-PATTERN_LISTS = ("any", "all", "none")
+Part = Literal["all", "reasoning", "answer", "last attempt"]
+PATTERN_LISTS = ("any", "all", "none", "calculation")
+COUNTED = ("attempts", "switches", "returns")
 Section = TypeVar("Section", bound=msgspec.Struct)
 
 
@@ -29,22 +30,38 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A strategy or a behaviour by regular expressions.
 
     It holds for a text in which one of `any` (where there are some), every one of `all` and none of `none` is
-    found; `part` says in which part of a response they are looked for. `aliases` are names that it had before.
+    found; `part` says in which part of a response they are looked for. `aliases` are names that it had before,
+    `finer` the starter set that tells apart what it holds for, taken in its place where it has most responses and the
+    user names no rules.
+
+    Every one of `calculation` has to be found in the outline of the last attempt's calculation
+    (`labelling.calculation`). A behaviour may ask for so many `attempts` (`labelling.attempts`), for so many
+    `switches` from one to another strategy between them, or for so many `returns` to one that an earlier attempt had.
     """
 
     description: str
     any: tuple[str, ...] = ()
     all: tuple[str, ...] = ()
     none: tuple[str, ...] = ()
+    calculation: tuple[str, ...] = ()
+    attempts: int = 0
+    switches: int = 0
+    returns: int = 0
     part: Part = "all"
     examples: tuple[str, ...] = ()
     counter_examples: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    finer: str = ""
     name: str = ""
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        return self.any + self.all + self.none
+        return self.any + self.all + self.none + self.calculation
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What has to be counted among the attempts, with the least number."""
+        return {name: getattr(self, name) for name in COUNTED if getattr(self, name)}
 
 
 class Parts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,10 +69,13 @@ class Parts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Each has one group around the answer itself. All that stands before the match is the reasoning. A response
     without a match, or with one of `unparsed`, is unparsed. Without `answer` nothing is.
+
+    `turns` are words that begin another attempt in place of those of `labelling.attempts`.
     """
 
     answer: tuple[str, ...] = ()
     unparsed: tuple[str, ...] = ()
+    turns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,26 +159,37 @@ def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:
                 )
             taken.append(old)
     every = strategies + behaviours + unfit
-    count = sum(len(rule.patterns) for rule in every) + len(parts.answer + parts.unparsed)
+    count = sum(len(rule.patterns) for rule in every) + len(parts.answer + parts.unparsed + parts.turns)
     if count > MOST_PATTERNS:
         raise StratagemError(f"{where}: {count} patterns, at most {MOST_PATTERNS}; join some with |")
     for kind, rules in (("strategies", strategies), ("behaviours", behaviours), ("unfit", unfit)):
         for rule in rules:
-            _check_rule(rule, f"{where}: {kind}.{rule.name}", bool(parts.answer) and kind != "unfit")
+            _check_rule(rule, f"{where}: {kind}.{rule.name}", kind, bool(parts.answer))
     for i, pattern in enumerate(parts.answer):
         check_pattern(pattern, f"{where}: parts.answer[{i}]")
         around_answer(pattern, f"{where}: parts.answer[{i}]")
-    for i, pattern in enumerate(parts.unparsed):
-        check_pattern(pattern, f"{where}: parts.unparsed[{i}]")
+    for key, patterns in (("unparsed", parts.unparsed), ("turns", parts.turns)):
+        for i, pattern in enumerate(patterns):
+            check_pattern(pattern, f"{where}: parts.{key}[{i}]")
+            if key == "turns" and re.search(r"\(\?P?<", pattern):
+                raise StratagemError(
+                    f"{where}: parts.turns[{i}]: {pattern[:60]!r}: write its groups as (?:…)"
+                )
     deciding = msgspec.json.encode(
-        [parts, [_deciding(r) for r in strategies], [_deciding(r) for r in behaviours]]
+        [
+            {"answer": parts.answer, "unparsed": parts.unparsed}
+            | ({"turns": parts.turns} if parts.turns else {}),
+            [_deciding(r) for r in strategies],
+            [_deciding(r) for r in behaviours],
+        ]
     )
     fingerprint = content_id("rules", deciding.decode())
     return RuleSet(name, strategies, behaviours, parts, fingerprint, description, unfit=unfit)
 
 
 def _deciding(rule: Rule) -> list[Any]:
-    return [rule.name, rule.any, rule.all, rule.none, rule.part]
+    newer: list[Any] = [rule.calculation, rule.counts] if rule.calculation or rule.counts else []
+    return [rule.name, rule.any, rule.all, rule.none, rule.part, *newer]
 
 
 def _rules(document: dict[str, Any], kind: str, where: str) -> tuple[Rule, ...]:
@@ -199,18 +230,30 @@ def _convert(value: Any, kind: type[Section], where: str) -> Section:
         if missing := re.fullmatch(r"Object missing required field `(.*)`", said):
             raise StratagemError(f"{where}: add the key {missing[1]!r}") from None
         said = (
-            said.replace("`array`", "a list ['…']").replace("`str`", "text").replace("`object`", "a section")
+            said.replace("`array`", "a list ['…']")
+            .replace("`str`", "text")
+            .replace("`object`", "a section")
+            .replace("`int`", "a whole number")
         )
         raise StratagemError(f"{where}{place}: {said[0].lower()}{said[1:]}") from None
 
 
-def _check_rule(rule: Rule, where: str, split: bool) -> None:
-    if not rule.patterns:
+def _check_rule(rule: Rule, where: str, kind: str, split: bool) -> None:
+    if not rule.patterns and not rule.counts:
         raise StratagemError(f"{where}: no pattern; add any = ['…'], all or none")
-    if rule.part != "all" and not split:
+    if rule.part in ("reasoning", "answer") and not (split and kind != "unfit"):
         raise StratagemError(
             f"{where}: part = {rule.part!r} needs [parts] with answer = ['…(…)…'] in this file"
         )
+    if kind == "unfit" and (rule.part == "last attempt" or rule.calculation):
+        raise StratagemError(f"{where}: looks at whole responses; leave out part and calculation")
+    for name, least in rule.counts.items():
+        if kind != "behaviours":
+            raise StratagemError(f"{where}.{name}: is counted for behaviours alone; leave it out")
+        if least < 0:
+            raise StratagemError(f"{where}.{name}: {least}, has to be 1 or more")
+    if rule.finer and not (STARTERS / f"{rule.finer}.toml").is_file():
+        raise StratagemError(f"{where}.finer: {rule.finer!r} is no starter set")
     for key in PATTERN_LISTS:
         for i, pattern in enumerate(getattr(rule, key)):
             check_pattern(pattern, f"{where}.{key}[{i}]")

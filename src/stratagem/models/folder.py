@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import safetensors.torch
 import torch
 from tokenizers import Tokenizer
@@ -14,7 +19,7 @@ from stratagem.models.transformer import Shape, Transformer
 from stratagem.models.vocabulary import EOS, PAD, UNK
 from stratagem.records import StratagemError
 from stratagem.tasks.base import Task
-from stratagem.workspace import read_json, write_bytes, write_json
+from stratagem.workspace import partial_of, read_json, write_bytes, write_json
 
 # The base models that ship with the package, by task.
 SHIPPED = {"finite_field": Path(__file__).parent / "base"}
@@ -59,7 +64,7 @@ def model_folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / WEIGHTS).is_file():
             return folder
-    hint = " (its training has not finished)" if path.with_name(path.name + ".partial").exists() else ""
+    hint = " (its training has not finished)" if partial_of(path).exists() else ""
     raise StratagemError(f"{path}: no model here{hint}; a model folder holds {WEIGHTS} and {CONFIG}")
 
 
@@ -74,22 +79,89 @@ def load_model(folder: Path) -> tuple[Transformer, Tokenizer]:
     Raises:
         StratagemError: a file is missing or corrupt, or the folder holds another architecture.
     """
-    config = read_json(folder / CONFIG)
+    shape = read_shape(folder / CONFIG)
+    tokenizer = read_tokenizer(folder / TOKENIZER, shape)
+    check_weights(folder / WEIGHTS, shape)
+    model = Transformer(shape)
+    model.load_state_dict({name: t.float() for name, t in read_tensors(folder / WEIGHTS).items()})
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise StratagemError(f"{folder / WEIGHTS}: {name} holds NaN or infinity; its training diverged")
+    return model, tokenizer
+
+
+def read_shape(path: Path) -> Shape:
+    """
+    Raises:
+        StratagemError: the config is not one of a Qwen2 model, or a field has no possible value.
+    """
+    config = read_json(path)
     if not isinstance(config, dict) or config.get("model_type") != "qwen2":
-        raise StratagemError(f"{folder / CONFIG}: not a Qwen2 model, which is what the native engine runs")
+        raise StratagemError(f"{path}: not a Qwen2 model, which is what the native engine runs")
     try:
-        fields = {name: config[name] for name in Shape.__dataclass_fields__ if name in config}
-        model = Transformer(Shape(**fields))
-        tensors = read_tensors(folder / WEIGHTS)
-        model.load_state_dict({name: t.float() for name, t in tensors.items()}, strict=True)
-    except (TypeError, RuntimeError) as error:
+        shape = msgspec.convert(
+            {name: config[name] for name in Shape.__dataclass_fields__ if name in config}, Shape
+        )
+    except msgspec.ValidationError as error:
+        raise StratagemError(f"{path}: {error}") from None
+    heads, keys = shape.num_attention_heads, shape.num_key_value_heads
+    if shape.hidden_size % (2 * heads):
         raise StratagemError(
-            f"{folder}: config and weights do not fit ({str(error).splitlines()[0]})"
-        ) from None
+            f"{path}: hidden_size {shape.hidden_size} is no even multiple of its {heads} heads"
+        )
+    if heads % keys:
+        raise StratagemError(
+            f"{path}: num_attention_heads {heads} is no multiple of num_key_value_heads {keys}"
+        )
+    for name in ("rope_theta", "rms_norm_eps"):
+        if not math.isfinite(getattr(shape, name)):
+            raise StratagemError(f"{path}: {name} is not a finite number")
+    return shape
+
+
+def read_tokenizer(path: Path, shape: Shape) -> Tokenizer:
+    """
+    Raises:
+        StratagemError: no tokenizer, or one with ids that the model has no embedding for.
+    """
+    if not path.is_file():
+        raise StratagemError(f"{path}: no such file")
     try:
-        return model, Tokenizer.from_file(str(folder / TOKENIZER))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the tokenizers library raises no narrower type
-        raise StratagemError(f"{folder / TOKENIZER}: not a tokenizer ({error})") from None
+        raise StratagemError(f"{path}: not a tokenizer ({error})") from None
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= shape.vocab_size:
+        raise StratagemError(
+            f"{path}: has the id {largest}, but vocab_size in {CONFIG} is {shape.vocab_size}"
+        )
+    return tokenizer
+
+
+def check_weights(path: Path, shape: Shape) -> None:
+    """See that the weights are those of this shape, by what their file says of itself, before memory is taken.
+
+    Raises:
+        StratagemError: they are not; the first that differs is named.
+    """
+    with torch.device("meta"):
+        wanted = {name: list(p.shape) for name, p in Transformer(shape).named_parameters()}
+    held = shapes_of(path)
+    for name in sorted(wanted.keys() | held.keys()):
+        if wanted.get(name) != held.get(name):
+            raise StratagemError(
+                f"{path}: {name} is {held.get(name, 'missing')}, but {CONFIG} asks for {wanted.get(name, 'none')}"
+            )
+
+
+def shapes_of(path: Path) -> dict[str, list[int]]:
+    """The sizes of a file's tensors, by name.
+
+    Raises:
+        StratagemError: no such file, or not whole.
+    """
+    with opened(path) as file:
+        return {name: file.get_slice(name).get_shape() for name in list(file.keys())}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -97,10 +169,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         StratagemError: no such file, or not whole.
     """
+    with opened(path) as file:
+        return {name: file.get_tensor(name) for name in list(file.keys())}
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Generator[Any]:
+    """A file of safetensors.
+
+    Raises:
+        StratagemError: no such file, or not whole.
+    """
+    if not path.is_file():
+        raise StratagemError(f"{path}: no such file")
     try:
-        return safetensors.torch.load_file(path)
-    except FileNotFoundError:
-        raise StratagemError(f"{path}: no such file") from None
+        with safetensors.safe_open(path, "pt") as file:
+            yield file
     except (safetensors.SafetensorError, OSError) as error:
         raise StratagemError(f"{path}: corrupt or not safetensors ({error}); make it again") from None
 
@@ -122,13 +206,25 @@ def save_state(
 
 
 def load_state(path: Path, model: Transformer, optimizer: torch.optim.AdamW) -> tuple[int, int]:
-    """Put a saved state back; returns (updates done, bytes of log)."""
+    """Put a saved state back; returns (updates done, bytes of log).
+
+    Raises:
+        StratagemError: it is not the state of this training.
+    """
     tensors = read_tensors(path)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[f"model.{name}"])
-            if parameter.requires_grad:
-                optimizer.state[parameter] = {
-                    slot: tensors[f"{slot}.{name}"].clone() for slot in ("step", "exp_avg", "exp_avg_sq")
-                }
-    return int(tensors["done"]), int(tensors["log_bytes"])
+    try:
+        done, log_bytes = int(tensors["done"]), int(tensors["log_bytes"])
+        if min(done, log_bytes) < 0:
+            raise ValueError
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(tensors[f"model.{name}"])
+                if parameter.requires_grad:
+                    optimizer.state[parameter] = {
+                        slot: tensors[f"{slot}.{name}"].clone() for slot in ("step", "exp_avg", "exp_avg_sq")
+                    }
+    except (KeyError, ValueError, RuntimeError):
+        raise StratagemError(
+            f"{path}: not the saved state of this training; remove {path.parent} to begin again"
+        ) from None
+    return done, log_bytes

@@ -29,7 +29,7 @@ from stratagem.records import StratagemError
 from stratagem.settings import LLMConfig
 from stratagem.tasks import Task
 from stratagem.tasks.base import token_budget as budget_of
-from stratagem.workspace import read_json, write_json
+from stratagem.workspace import partial_of, read_json, write_json
 
 RECORD = "stratagem.json"  # beside the weights: what they were trained with
 ADAPTER = "adapter_config.json"
@@ -78,7 +78,7 @@ def find_model(model: str | Path, llm: LLMConfig) -> Source:
         return Source(str(path.resolve()), None, content([path]), {})
     if path.exists():
         return local(path, llm)
-    if path.with_name(path.name + ".partial").exists():
+    if partial_of(path).exists():
         raise StratagemError(f"{path}: its training has not finished; the same command resumes it")
     if str(model).count("/") > 1 or str(model).startswith((".", "/", "~")):
         raise StratagemError(f"{model}: no such folder")

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from msgspec import Meta
 from torch import Tensor, nn
 
 from stratagem.models import kernels
@@ -29,17 +30,17 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The fields of a Qwen2 `config.json` that this file reads."""
+    """The fields of a Qwen2 `config.json` that this file reads, each with what it may be at most."""
 
-    vocab_size: int
-    hidden_size: int = 128
-    intermediate_size: int = 256
-    num_hidden_layers: int = 4
-    num_attention_heads: int = 4
-    num_key_value_heads: int = 2
-    max_position_embeddings: int = 512
-    rope_theta: float = 10000.0
-    rms_norm_eps: float = 1e-6
+    vocab_size: Annotated[int, Meta(ge=1, le=10_000_000)]
+    hidden_size: Annotated[int, Meta(ge=2, le=65_536)] = 128
+    intermediate_size: Annotated[int, Meta(ge=1, le=262_144)] = 256
+    num_hidden_layers: Annotated[int, Meta(ge=1, le=1_000)] = 4
+    num_attention_heads: Annotated[int, Meta(ge=1, le=1_024)] = 4
+    num_key_value_heads: Annotated[int, Meta(ge=1, le=1_024)] = 2
+    max_position_embeddings: Annotated[int, Meta(ge=1, le=10_000_000)] = 512
+    rope_theta: Annotated[float, Meta(gt=0)] = 10000.0
+    rms_norm_eps: Annotated[float, Meta(gt=0, le=1)] = 1e-6
 
     @property
     def head_dim(self) -> int:

@@ -12,7 +12,7 @@ from stratagem.decomposition.flips import Flips
 from stratagem.decomposition.leading import Leading, leading, level_in_words
 from stratagem.decomposition.parts import ByProblem
 from stratagem.decomposition.path import Step
-from stratagem.records import Estimate, Stratum, part_of
+from stratagem.records import Estimate, Part, Stratum, part_of
 from stratagem.report.format import Number, finite, number, percent, plain, signed, signed_interval
 from stratagem.report.view import TERMS, orders
 from stratagem.result import Comparison, Findings, LabelError
@@ -37,6 +37,11 @@ def tidy(value: Any) -> Any:
     return value
 
 
+def safe(result: Part) -> Part:
+    """The same result with every text safe to show."""
+    return msgspec.convert(tidy(msgspec.to_builtins(result)), type(result))
+
+
 def seen(text: str) -> str:
     """The text with what is unseen spelled out, an override of direction as ``⟨U+202E⟩``."""
     return UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
@@ -55,17 +60,18 @@ def shown(findings: Findings) -> Findings:
 
     Sentences and warnings keep the full names.
     """
-    safe = msgspec.convert(tidy(msgspec.to_builtins(part_of(findings, Findings))), Findings)
-    names = called(safe)
+    tidied = safe(part_of(findings, Findings))
+    names = called(tidied)
 
     def renamed(pair: Pair) -> Pair:
         return msgspec.structs.replace(pair, before=names[pair.before], after=names[pair.after])
 
     return msgspec.structs.replace(
-        safe,
-        sides=tuple(msgspec.structs.replace(side, name=names[side.name]) for side in safe.sides),
-        comparisons=tuple(map(renamed, safe.comparisons)),
-        path=safe.path and msgspec.structs.replace(safe.path, steps=tuple(map(renamed, safe.path.steps))),
+        tidied,
+        sides=tuple(msgspec.structs.replace(side, name=names[side.name]) for side in tidied.sides),
+        comparisons=tuple(map(renamed, tidied.comparisons)),
+        path=tidied.path
+        and msgspec.structs.replace(tidied.path, steps=tuple(map(renamed, tidied.path.steps))),
     )
 
 

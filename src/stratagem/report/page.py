@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import jinja2
-import vl_convert
 
 from stratagem.report import charts, format
+from stratagem.report.bundle import bundle
 
 Placed = dict[str, str]  # a chart's id, label and title, for the template
 
@@ -69,13 +69,6 @@ def embed(value: Any) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-@cache
-def bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, from the vl-convert package."""
-    make: Callable[[], str] = vl_convert.javascript_bundle  # pyright: ignore[reportAssignmentType] the stub is behind
-    return make().strip()
 
 
 def _integrity(script: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -19,7 +18,6 @@ from stratagem.report.format import (
     MISSING,
     Number,
     bounds_text,
-    finite,
     interval,
     number,
     percent,
@@ -28,7 +26,7 @@ from stratagem.report.format import (
     signed_interval,
 )
 from stratagem.report.visible_view import in_words
-from stratagem.result import Findings, Runs, SideFacts
+from stratagem.result import AttemptsOfLogs, Findings, Runs, SideFacts, Spread, Surveyed
 from stratagem.study_result import Summary
 from stratagem.tasks import make_task
 
@@ -241,81 +239,68 @@ def show_runs(runs: Runs, console: Console) -> None:
             )
 
 
-def show_survey(survey: dict[str, Any], console: Console) -> None:
-    """Prints what was found in one log, as `diagnosis.survey.survey` returns it."""
-    survey = shown.tidy(survey)
+def show_survey(surveyed: Surveyed, console: Console) -> None:
+    """Prints what a log holds."""
+    surveyed = shown.safe(surveyed)
     put = _printer(console)
-    files = survey.get("files") or []
-    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    put(Text(f"{files[0] if files else 'no file'}{more}", style="bold"))
-    samples = survey.get("samples") or {}
-    ends = [samples.get(name) for name in ("min", "median", "max")]
-    scores = survey.get("scores") or {}
-    reasons = survey.get("finish_reasons") or {}
-    ranges = [f"{name} from {plain(low)} to {plain(high)}" for name, (low, high) in scores.items()]
+    more = f" and {len(surveyed.files) - 1} more" if len(surveyed.files) > 1 else ""
+    put(Text(f"{surveyed.files[0] if surveyed.files else 'no file'}{more}", style="bold"))
+    ranges = [f"{name} from {plain(low)} to {plain(high)}" for name, (low, high) in surveyed.scores.items()]
     lines: list[tuple[str, str]] = [
-        *((name, plain(value)) for name, value in (survey.get("taken") or {}).items()),
-        ("format", plain(survey.get("format"))),
-        ("responses", plain(survey.get("rows"))),
-        ("problems", plain(survey.get("problems"))),
-        ("responses a problem", _spread(ends)),
+        *surveyed.taken.items(),
+        ("format", surveyed.format),
+        ("responses", plain(surveyed.rows)),
+        ("problems", plain(surveyed.problems)),
+        ("responses a problem", _spread(surveyed.samples) if surveyed.samples else MISSING),
         ("scores", "; ".join(ranges) or "none"),
     ]
-    if (survey.get("checkpoints") or 0) > 1:
-        lines.append(("checkpoints", plain(survey["checkpoints"])))
-    if any(reasons.values()):
-        lines.append(("ended", ", ".join(f"{plain(count)} by {name}" for name, count in reasons.items())))
-    if groups := survey.get("groups"):
-        sizes = _spread([groups["samples"].get(name) for name in ("min", "median", "max")])
-        lines.append(
-            ("groups", f"{plain(groups['count'])} by column '{groups['column']}', {sizes} responses each")
-        )
-    lines += [(name, plain(value)) for name, value in (survey.get("facts") or {}).items()]
-    lines.append(("columns", ", ".join(survey.get("columns") or {}) or "none"))
+    if surveyed.checkpoints > 1:
+        lines.append(("checkpoints", plain(surveyed.checkpoints)))
+    if any(surveyed.finish_reasons.values()):
+        ended = (f"{plain(count)} by {name}" for name, count in surveyed.finish_reasons.items())
+        lines.append(("ended", ", ".join(ended)))
+    if groups := surveyed.groups:
+        sizes = _spread(groups.samples)
+        lines.append(("groups", f"{plain(groups.count)} by column '{groups.column}', {sizes} responses each"))
+    lines += [(name, plain(values)) for name, values in surveyed.facts.items()]
+    lines.append(("columns", ", ".join(surveyed.columns) or "none"))
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, style="dim", max_width=NAME_WIDTH)
     table.add_column(overflow="fold")
     for name, value in lines:
         table.add_row(Text(name), Text(value))
     put(table)
-    for reason, count in (survey.get("left_out") or {}).items():
+    for reason, count in surveyed.left_out.items():
         put(Text(f"! left out {plain(count)}: {reason}", style="yellow"))
-    for example in (survey.get("left_out_examples") or [])[:MOST_ROWS]:
-        put(
-            Text(
-                f"  {example.get('file')}, row {plain(example.get('row'))}: {example.get('reason')}",
-                style="dim",
-            )
-        )
-    for skipped in (survey.get("skipped") or [])[:MOST_ROWS]:
-        put(Text(f"  not read: {skipped.get('file')}: {skipped.get('reason')}", style="dim"))
+    for record in surveyed.left_out_examples[:MOST_ROWS]:
+        put(Text(f"  {record.file}, row {plain(record.row)}: {record.reason}", style="dim"))
+    for unread in surveyed.skipped[:MOST_ROWS]:
+        put(Text(f"  not read: {unread.file}: {unread.reason}", style="dim"))
     put()
 
 
-def show_passk(result: dict[str, Any], console: Console) -> None:
-    """Prints pass@k of one log, or of two with the difference, as `diagnosis.survey.attempts_of` returns it."""
-    result = shown.tidy(result)
+def show_passk(result: AttemptsOfLogs, console: Console) -> None:
+    """Prints pass@k of one log, or of two with the difference."""
+    result = shown.safe(result)
     put = _printer(console)
-    names = [str(side.get("name")) for side in result.get("logs") or []]
-    two = len(names) > 1
-    put(Text(f"pass@k in % of {plain(result.get('problems'))} problems, with intervals", style="bold"))
-    rows = result.get("passk") or []
-    several = len(rows) > 1 and all(row.get("together") for row in rows)
+    two = len(result.logs) > 1
+    put(Text(f"pass@k in % of {plain(result.problems)} problems, with intervals", style="bold"))
+    several = len(result.passk) > 1 and all(row.together for row in result.passk)
     names_of = (*(("before", "after", "difference") if two else ("pass@k",)), *(["all k at once"] * several))
     table = _grid("k", *names_of)
 
-    for row in rows:
-        sides = ("before", "after") if two else ("before",)
-        cells = [_level(number(row.get(name)), 1) for name in sides]
-        cells += [_term(number(row.get("difference")), " ")] if two else []
-        if several:
-            together = number(row["together"].get("difference" if two else "before"))
+    for row in result.passk:
+        cells = [_level(number(side), 1) for side in ((row.before, row.after) if two else (row.before,))]
+        cells += [_term(number(row.difference), " ")] if two else []
+        if several and row.together is not None:
+            together = number(row.together.difference if two else row.together.before)
             ends = signed_interval(together) if two else interval(together)
             cells.append(Text(ends.replace(", ", ",") if together.has_interval else "", style="dim"))
-        table.add_row(plain(row.get("k")), *cells)
+        table.add_row(plain(row.k), *cells)
     put(table)
-    for name, left in zip(names, result.get("left_out") or [], strict=False):
-        put(Text(f"{name}: {plain(left)} problems of no other log left out" if left else name, style="dim"))
+    for side, left in zip(result.logs, result.left_out, strict=True):
+        said = f"{side.name}: {plain(left)} problems of no other log left out" if left else side.name
+        put(Text(said, style="dim"))
 
 
 def _printer(console: Console) -> Callable[..., None]:
@@ -404,6 +389,6 @@ def _read(side: SideFacts) -> str:
     return f"{shown.short(side.name, 40)}: {', '.join(parts)}{f'; {plain(left)} left out' if left else ''}"
 
 
-def _spread(ends: list[Any]) -> str:
-    low, middle, high = (MISSING if finite(x) is None else f"{x:.4g}" for x in ends)
-    return low if low == high else f"{low} to {high}, median {middle}"
+def _spread(sizes: Spread) -> str:
+    ends = f"{sizes.min:,} to {sizes.max:,}, median {sizes.median:.4g}"
+    return f"{sizes.min:,}" if sizes.min == sizes.max else ends

@@ -160,7 +160,7 @@ def leads(runs: list[Gain]) -> list[str]:
     for run in runs:
         result = run.result
         if result.lead is not None:
-            first = one_label(largest(shares_of(result)))
+            first = one_label(largest(shares_of(result)), exact=True)
             sentence = f"{first} {lead_sentence(terms_of(result, result.by_problem))}".lstrip()
             cells.setdefault(sentence, []).append(run.cell)
     return [f"{', '.join(names)}: {sentence[:1].lower()}{sentence[1:]}" for sentence, names in cells.items()]

@@ -11,9 +11,9 @@ import torch
 from transformers import GenerationConfig
 
 from stratagem.models.llm import Source, find_model, load_llm, load_tokenizer, prompting, token_budget
-from stratagem.records import Problem, StratagemError, content_id
+from stratagem.records import Problem, Report, StratagemError, content_id
 from stratagem.sampling.answer import Answer
-from stratagem.sampling.rollout import Report, write_answers
+from stratagem.sampling.rollout import write_answers
 from stratagem.settings import LLMConfig, RolloutConfig
 from stratagem.tasks import Task, make_task
 

@@ -9,7 +9,7 @@ import polars as pl
 from stratagem.records import ALL, Estimate
 from stratagem.sampling.rollout import TABLE
 from stratagem.settings import RolloutConfig
-from stratagem.stats.uncertainty import mean_estimate
+from stratagem.stats.uncertainty import mean_estimate, within
 from stratagem.tasks import make_task
 
 
@@ -20,7 +20,7 @@ def obeyed(config: RolloutConfig, out: Path) -> dict[str, dict[str, Estimate]]:
     problems = {
         problem.id: problem for problem in task.generate("eval", config.size, config.steps, seed=config.seed)
     }
-    table = pl.read_parquet(out / TABLE).filter(pl.col("mode") == "sampled")
+    table = pl.read_parquet(out / TABLE, glob=False).filter(pl.col("mode") == "sampled")
     kept = [
         task.label(problems[row["problem_id"]], row["completion"], row["finish_reason"]).strategy
         == config.force
@@ -33,6 +33,9 @@ def obeyed(config: RolloutConfig, out: Path) -> dict[str, dict[str, Estimate]]:
     )
     parts = {ALL: each} | {kind: each.filter(kind=kind) for kind in task.kinds if kind in each["kind"]}
     return {
-        kind: {"right": mean_estimate(part["score"]), "kept_to": mean_estimate(part["kept"])}
+        kind: {
+            "right": within(mean_estimate(part["score"]), 0.0, 1.0),
+            "kept_to": within(mean_estimate(part["kept"]), 0.0, 1.0),
+        }
         for kind, part in parts.items()
     }

@@ -11,6 +11,7 @@ import torch
 
 from stratagem.models.folder import fingerprint, load_model, model_folder
 from stratagem.models.vocabulary import encode
+from stratagem.records import Report
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.answer import Answer, Sampler
 from stratagem.sampling.native import generate, token_limit
@@ -19,7 +20,6 @@ from stratagem.tasks import make_task
 
 TABLE = "rollouts.parquet"
 CHUNK = 60  # problems of one batch
-Report = Callable[[int, int, dict[str, Any]], None]
 
 
 def rollout(config: RolloutConfig, out: Path, model: Path, report: Report | None = None) -> Path:
@@ -80,7 +80,7 @@ def answers(
             write_rollouts(place, rows)
         if report is not None:
             report(first + len(part), len(problems), {})
-    return pl.concat(pl.read_parquet(place) for place in sorted(parts.glob("*.parquet")))
+    return pl.concat(pl.read_parquet(place, glob=False) for place in sorted(parts.glob("*.parquet")))
 
 
 class Native:

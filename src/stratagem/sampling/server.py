@@ -17,9 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stratagem.records import Problem, StratagemError, content_id
+from stratagem.records import Problem, Report, StratagemError, content_id
 from stratagem.sampling.answer import Answer
-from stratagem.sampling.rollout import Report, write_answers
+from stratagem.sampling.rollout import write_answers
 from stratagem.settings import RolloutConfig, ServerConfig
 from stratagem.tasks import Task, make_task
 from stratagem.tasks.base import token_budget as budget_of

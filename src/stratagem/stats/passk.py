@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike
 from stratagem.records import Estimate, StratagemError
 from stratagem.stats.counts import tally
 from stratagem.stats.pairs import Floats
-from stratagem.stats.uncertainty import mean_estimate, paired_difference, sup_t
+from stratagem.stats.uncertainty import mean_estimate, paired_difference, sup_t, within
 
 
 def passk(counts_c: ArrayLike, counts_n: ArrayLike, ks: Sequence[int]) -> Floats:
@@ -65,7 +64,7 @@ def passk_mean(counts_c: ArrayLike, counts_n: ArrayLike, k: int, *, level: float
     Problems with fewer than k responses are left out; `n` counts those that stay.
     """
     each = passk(counts_c, counts_n, [k])[:, 0]
-    return _possible(mean_estimate(each[np.isfinite(each)], level=level), least=0.0)
+    return within(mean_estimate(each[np.isfinite(each)], level=level), 0.0, 1.0)
 
 
 def passk_difference(
@@ -84,7 +83,7 @@ def passk_difference(
     """
     before, after = passk(before_c, before_n, [k])[:, 0], passk(after_c, after_n, [k])[:, 0]
     both = np.isfinite(before) & np.isfinite(after)
-    return _possible(paired_difference(before[both], after[both], level=level), least=-1.0)
+    return within(paired_difference(before[both], after[both], level=level), -1.0, 1.0)
 
 
 def passk_together(
@@ -98,8 +97,4 @@ def passk_together(
     each = [passk(c, n, ks) for c, n in counts]
     values_pk = each[0] if len(each) == 1 else each[1] - each[0]
     least = 0.0 if len(each) == 1 else -1.0
-    return [_possible(estimate, least) for estimate in sup_t(values_pk, level=level)]
-
-
-def _possible(estimate: Estimate, least: float) -> Estimate:
-    return msgspec.structs.replace(estimate, low=max(estimate.low, least), high=min(estimate.high, 1.0))
+    return [within(estimate, least, 1.0) for estimate in sup_t(values_pk, level=level)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special
@@ -36,6 +37,11 @@ def mean_estimate(values: ArrayLike, *, level: float = 0.95) -> Estimate:
     value, se = float(x.mean()), float(x.std(ddof=1) / math.sqrt(x.size))
     reach = se * quantile(level, x.size - 1)
     return Estimate(value, value - reach, value + reach, se, x.size)
+
+
+def within(estimate: Estimate, least: float, most: float) -> Estimate:
+    """The same with the part of its interval that is possible, as 0 to 1 for a share."""
+    return msgspec.structs.replace(estimate, low=max(estimate.low, least), high=min(estimate.high, most))
 
 
 def paired_difference(before: ArrayLike, after: ArrayLike, *, level: float = 0.95) -> Estimate:

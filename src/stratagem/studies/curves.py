@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stratagem.stats.uncertainty import mean_estimate, t_interval
+from stratagem.stats.uncertainty import mean_estimate, t_interval, within
 from stratagem.studies.form import Curve
 from stratagem.studies.quantities import Name, Quantity, Source, Vector
 from stratagem.study_result import CurveResult, Line
@@ -43,9 +43,13 @@ def over_updates(name: Name, source: Trained) -> Line:
     parts = np.array_split(np.arange(len(numbers)), min(POINTS, len(numbers)))
     values = [source.by_update(name, replicate)[1] for replicate in range(source.replicates)]
     estimates = [
-        mean_estimate(values[0][part])
-        if len(values) == 1
-        else t_interval([whole[part].mean() for whole in values])
+        within(
+            mean_estimate(values[0][part])
+            if len(values) == 1
+            else t_interval([whole[part].mean() for whole in values]),
+            0.0,
+            1.0,
+        )
         for part in parts
     ]
     return Line(name.arm, tuple(int(numbers[part].mean()) for part in parts), tuple(estimates))

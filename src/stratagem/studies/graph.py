@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]
+from stratagem.records import Progress
 
 
 @dataclass(frozen=True, slots=True)

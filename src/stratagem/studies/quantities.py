@@ -27,15 +27,15 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from stratagem.records import ALL, Estimate, StratagemError
-from stratagem.stats.uncertainty import mean_estimate, t_interval
+from stratagem.stats.uncertainty import mean_estimate, quantile, t_interval, within
 from stratagem.studies.arm import Arm
 from stratagem.tasks import Task
 
 TERMS = ("gain", "selection", "improvement", "new_strategy", "gap")
-MEASURES = ("accuracy", "share", "forced", "loss")
+RATES = ("accuracy", "share", "forced")
+MEASURES = (*RATES, "loss")
 CHANCE = "chance"
 ENDS = ("start", "end")  # of training: a tenth of the updates each
 Vector = NDArray[np.float64]
@@ -151,6 +151,8 @@ class Quantity:
             return Estimate(constant, constant, constant, 0.0)
         if all(name.what in MEASURES for _, name in self.names) and self._one_set(source):
             estimate = self._over_one_set(source, level)
+            if len(self.names) == 1 and self.names[0][0] == 1 and self.names[0][1].what in RATES:
+                estimate = within(estimate, 0.0, 1.0)
         elif len(self.names) == 1 and self.names[0][0] == 1:
             estimate = at_level(source.term(self.names[0][1], None), level, source.replicates)
         elif source.replicates > 1:
@@ -205,7 +207,7 @@ def at_level(estimate: Estimate, level: float, replicates: int) -> Estimate:
     if level == 0.95:
         return estimate
     df = replicates - 1 if replicates > 1 else estimate.n - 1
-    reach = float(special.stdtrit(df, (1 + level) / 2)) * estimate.se
+    reach = quantile(level, df) * estimate.se
     return msgspec.structs.replace(estimate, low=estimate.value - reach, high=estimate.value + reach)
 
 

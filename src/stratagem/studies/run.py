@@ -16,7 +16,7 @@ import msgspec
 import polars as pl
 
 from stratagem.models.folder import WEIGHTS, fingerprint, model_folder, shipped_base
-from stratagem.records import StratagemError, content_id
+from stratagem.records import Progress, StratagemError, content_id
 from stratagem.report import study as page
 from stratagem.rollouts.store import write_rollouts
 from stratagem.settings import LLMConfig
@@ -26,7 +26,7 @@ from stratagem.studies.executors.ray import Cluster
 from stratagem.studies.executors.trl import REST, TRL, disk_space
 from stratagem.studies.files import study_file
 from stratagem.studies.form import Values
-from stratagem.studies.graph import Executor, Job, Progress
+from stratagem.studies.graph import Executor, Job
 from stratagem.studies.plan import elsewhere, home_of, plan, refuse_others, rollouts_of, validation_of
 from stratagem.studies.study import Engine, Study, read_study
 from stratagem.studies.summary import Results
@@ -296,7 +296,7 @@ def gather(
             for evaluation in study.evaluations:
                 for force in (None, *(study.forced(arm) if evaluation == study.main else ())):
                     place = rollouts_of(home, study, arm.name, evaluation, force)
-                    table = label_table(pl.read_parquet(place / "rollouts.parquet")).with_columns(
+                    table = label_table(pl.read_parquet(place / "rollouts.parquet", glob=False)).with_columns(
                         mark, checkpoint=pl.lit(arm.name), evaluation=pl.lit(evaluation)
                     )
                     if force is None:
@@ -320,7 +320,9 @@ def gather(
 def gather_losses(study: Study, replicates: int, out: Path) -> pl.DataFrame:
     """Cross-entropies on held-out demonstrations: cell, seed, problem_id, kind, loss in nats a token."""
     tables = [
-        pl.read_parquet(validation_of(home_of(out, replicate), study, arm.name) / "losses.parquet").select(
+        pl.read_parquet(
+            validation_of(home_of(out, replicate), study, arm.name) / "losses.parquet", glob=False
+        ).select(
             pl.lit(arm.name).alias("cell"),
             pl.lit(replicate, pl.Int32).alias("seed"),
             "problem_id",

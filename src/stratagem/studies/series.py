@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stratagem.records import StratagemError
+from stratagem.records import Progress, StratagemError
 from stratagem.report import overview as page
 from stratagem.studies import expected, run
 from stratagem.studies.executors.ray import Cluster
 from stratagem.studies.files import read_toml, shipped
-from stratagem.studies.graph import Job, Progress
+from stratagem.studies.graph import Job
 from stratagem.studies.plan import plan
 from stratagem.studies.study import Study, read_study
 from stratagem.study_result import Overview, StudyRow, Summary

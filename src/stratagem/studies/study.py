@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from stratagem.limits import check_number
 from stratagem.records import ALL, StratagemError
 from stratagem.settings import (
     BaseConfig,
@@ -211,8 +212,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         """
         if not self.evaluations:
             raise StratagemError("[evaluations.NAME]: there has to be at least one")
-        if self.replicates < 1:
-            raise StratagemError(f"replicates = {self.replicates}: must be at least 1")
+        check_number("replicates", self.replicates)
         for preset in list(self.presets) or ["standard"]:
             if "strategy" in self.presets.get(preset, Preset()).sft:
                 raise StratagemError(

@@ -17,7 +17,7 @@ from stratagem.decomposition.result import Decomposed
 from stratagem.diagnosis.compare import cells, strata
 from stratagem.records import ALL, UNDEFINED, Estimate, StratagemError
 from stratagem.report.format import signed
-from stratagem.stats.uncertainty import mean_estimate, t_interval
+from stratagem.stats.uncertainty import mean_estimate, t_interval, within
 from stratagem.studies.arm import Arm
 from stratagem.studies.claims import judge
 from stratagem.studies.curves import drawn
@@ -110,8 +110,8 @@ class Results:
             rows = table.filter(arm=arm) if kind == ALL else table.filter(arm=arm, kind=kind)
             values = [rows.filter(seed=seed).sort("problem_id")["accuracy"] for seed in self.seeds]
             if len(values) == 1:
-                return mean_estimate(values[0].to_numpy())
-            return t_interval([part.to_numpy().mean() for part in values])
+                return within(mean_estimate(values[0].to_numpy()), 0.0, 1.0)
+            return within(t_interval([part.to_numpy().mean() for part in values]), 0.0, 1.0)
 
         return {arm: {kind: estimate(arm, kind) for kind in self.study.columns} for arm in self.study.tree}
 

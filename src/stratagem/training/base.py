@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from stratagem.models.folder import save_model
 from stratagem.models.transformer import Shape, Transformer
 from stratagem.models.vocabulary import EOS_ID, make_tokenizer, vocabulary
+from stratagem.records import Report
 from stratagem.settings import BaseConfig, recorded, stage
 from stratagem.tasks import make_task
 from stratagem.tasks.base import Line
@@ -20,7 +21,7 @@ from stratagem.training import loop
 from stratagem.training.packing import IGNORE
 
 
-def train(config: BaseConfig, out: Path, report: loop.Report = loop.quiet) -> Path:
+def train(config: BaseConfig, out: Path, report: Report = loop.quiet) -> Path:
     """Train the base and write it as a model folder; resumes, or returns at once when done."""
     folder = stage("base", config, out)
     if folder.done:

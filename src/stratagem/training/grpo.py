@@ -30,7 +30,7 @@ from torch import Tensor
 from stratagem.models.folder import fingerprint, load_model, model_folder, save_model
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import encode
-from stratagem.records import Problem
+from stratagem.records import Problem, Report
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import GRPOConfig, stage
@@ -105,7 +105,7 @@ def train(
     out: Path,
     model: Path,
     keep_rollouts: bool = False,
-    report: loop.Report = loop.quiet,
+    report: Report = loop.quiet,
 ) -> Path:
     """RL from `model`, which is the reference too; writes ``out/model`` and ``out/metrics.jsonl``.
 

@@ -14,11 +14,10 @@ import torch
 
 from stratagem.models.folder import load_state, save_state
 from stratagem.models.transformer import Transformer
-from stratagem.records import StratagemError
+from stratagem.records import Metrics, Report, StratagemError
 from stratagem.settings import GRPOConfig
 
 STATE, METRICS = "state.safetensors", "metrics.jsonl"
-Report = Callable[[int, int, dict[str, Any]], None]
 
 
 def asked(config: GRPOConfig, number: int) -> list[int]:
@@ -28,7 +27,7 @@ def asked(config: GRPOConfig, number: int) -> list[int]:
     return order[index * config.batch : (index + 1) * config.batch].tolist()
 
 
-def quiet(done: int, total: int, metrics: dict[str, Any]) -> None:
+def quiet(done: int, total: int, metrics: Metrics) -> None:
     """A report that shows nothing."""
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from stratagem.models.folder import fingerprint, load_model, model_folder, save_model, shipped_base
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import EOS_ID, encode
+from stratagem.records import Report
 from stratagem.settings import SFTConfig, stage
 from stratagem.tasks import make_task
 from stratagem.training import loop
@@ -29,7 +30,7 @@ def cross_entropy(model: Transformer, part: Part) -> Tensor:
     return losses_M @ part.which.bincount().repeat_interleave(real.sum(1)).to(losses_M.dtype)
 
 
-def train(config: SFTConfig, out: Path, model: Path | None = None, report: loop.Report = loop.quiet) -> Path:
+def train(config: SFTConfig, out: Path, model: Path | None = None, report: Report = loop.quiet) -> Path:
     """Train `model`, by default the base that ships for the task, and write ``out/model``.
 
     Resumes, or returns at once when done.

@@ -39,14 +39,14 @@ from stratagem.models.llm import (
     save_llm,
     token_budget,
 )
-from stratagem.records import Problem, StratagemError, content_id
+from stratagem.records import Problem, Report, StratagemError, content_id
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.answer import Answer
 from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine, stage
 from stratagem.tasks import Task, make_task, read_mix
 from stratagem.training import loop
 from stratagem.training.trl_checks import check_machine, processes, sharded, state
-from stratagem.training.trl_log import Log, Report, grpo_metrics, sft_metrics
+from stratagem.training.trl_log import Log, grpo_metrics, sft_metrics
 from stratagem.workspace import Stage, read_json, write_json
 
 CHECKPOINTS, START = "checkpoints", "start"

@@ -13,10 +13,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from stratagem.integrations.trl import Live
+from stratagem.records import Report
 from stratagem.workspace import write_bytes
 
 METRICS = "metrics.jsonl"
-Report = Callable[[int, int, dict[str, Any]], None]
 
 
 class Log(TrainerCallback):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import torch
@@ -14,13 +12,13 @@ from torch import Tensor
 from stratagem.models.folder import fingerprint, load_model, model_folder
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import EOS_ID, encode
+from stratagem.records import Report
 from stratagem.rollouts.store import write_rollouts
 from stratagem.settings import ValidationConfig, stage
 from stratagem.tasks import make_task
 from stratagem.training.packing import Part, pack
 
 TABLE = "losses.parquet"
-Report = Callable[[int, int, dict[str, Any]], None]
 
 
 def validate(config: ValidationConfig, out: Path, model: Path, report: Report | None = None) -> Path:

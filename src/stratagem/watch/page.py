@@ -55,7 +55,7 @@ class Watched:
     """
 
     def __init__(self, out: Path, asked: Asked = ASKED) -> None:
-        self.out = out.with_name(out.name.removesuffix(".partial")) if out.name != ".partial" else out
+        self.out = out.parent / out.name.removesuffix(".partial") if out.name != ".partial" else out
         self._asked = asked
         self._made = Kept()
         self._shown: Shown | None = None

@@ -17,6 +17,7 @@ from stratagem.watch.gain import TERMS, Gain, lead_terms, missed
 from stratagem.watch.panels import health, label_of, training
 from stratagem.watch.run import Run, State, Status
 from stratagem.watch.source import Source
+from stratagem.watch.stage import STAGES
 from stratagem.watch.study import StudyRun
 
 STATES: dict[State, str] = {
@@ -113,7 +114,7 @@ def answer_of_several(runs: Sequence[Run]) -> str:
 def answer(run: Run) -> str:
     """The run in a sentence, or in three where its labels cannot show selection."""
     split = bool(run.gains) and missed(run.gains[max(run.gains)]) is None
-    first = one_label(largest(_shares(run))) if split else ""
+    first = one_label(largest(_shares(run)), exact=run.kind in STAGES) if split else ""
     return f"{first} {_answer(run)}".lstrip()
 
 

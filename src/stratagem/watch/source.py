@@ -12,7 +12,7 @@ from stratagem.watch.stage import STAGES, StageRun, config_of
 from stratagem.watch.study import STUDY, StudyRun
 from stratagem.watch.trl import TRLRun, is_trl
 from stratagem.watch.verl import VerlRun, is_verl
-from stratagem.workspace import CONFIG
+from stratagem.workspace import CONFIG, partial_of
 
 Source: TypeAlias = StageRun | StudyRun | TRLRun | VerlRun | LiveRun
 
@@ -23,7 +23,7 @@ def find(out: Path, asked: Asked) -> Source | None:
     Raises:
         StratagemError: something that cannot be watched.
     """
-    partial = out.with_name(f"{out.name}.partial")
+    partial = partial_of(out)
     if (out / STUDY).is_file():
         return StudyRun(out)
     for folder in (out, partial):

@@ -14,7 +14,7 @@ from stratagem.watch.gain import split_updates
 from stratagem.watch.metrics import MetricsLog
 from stratagem.watch.run import RECENT, Kind, Run, State, Status, is_quiet
 from stratagem.watch.tail import Stamp, stamp
-from stratagem.workspace import CONFIG, read_json
+from stratagem.workspace import CONFIG, partial_of, read_json
 
 METRICS, LOCK = "metrics.jsonl", ".lock"
 STAGES: dict[str, Kind] = {"sft": "sft", "rl": "rl"}
@@ -33,7 +33,7 @@ class StageRun:
     def poll(self) -> Run:
         """Read what is new."""
         run = self.run
-        whole, partial = self.out, self.out.with_name(f"{self.out.name}.partial")
+        whole, partial = self.out, partial_of(self.out)
         folder = whole if (whole / CONFIG).is_file() else partial
         if self._config_at != (config_at := stamp(folder / CONFIG)):
             self._config_at, config = config_at, config_of(folder / CONFIG)

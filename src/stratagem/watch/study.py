@@ -12,7 +12,7 @@ from stratagem.report.format import finite
 from stratagem.watch.run import Run
 from stratagem.watch.stage import LOCK, StageRun, config_of, locked, modified
 from stratagem.watch.tail import Stamp, stamp
-from stratagem.workspace import CONFIG
+from stratagem.workspace import CONFIG, partial_of
 
 STUDY, SUMMARY = "study.json", "summary.json"
 
@@ -66,7 +66,7 @@ class StudyRun:
     def evaluations(self) -> tuple[int, int, int]:
         """How many evaluations and probes are done, are running, and there are to be."""
         folders = [self.out / place for place in self.plan.rollouts]
-        partial = [folder.with_name(f"{folder.name}.partial") for folder in folders]
+        partial = [partial_of(folder) for folder in folders]
         done = sum((folder / CONFIG).is_file() for folder in folders)
         running = sum(folder.is_dir() and locked(folder / LOCK) is not False for folder in partial)
         return done, running, len(folders)

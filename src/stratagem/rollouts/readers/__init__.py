@@ -38,9 +38,11 @@ import polars as pl
 
 from stratagem.rollouts.readers import (
     counts,
+    helm,
     inspect_ai,
     lighteval,
     lm_eval,
+    openai_evals,
     plain,
     skyrl,
     trl,
@@ -93,6 +95,8 @@ READERS: dict[str, Reader] = {
         lm_eval,
         lighteval,
         inspect_ai,
+        helm,
+        openai_evals,
         counts,
         plain,
     )

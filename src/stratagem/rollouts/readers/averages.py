@@ -13,11 +13,7 @@ TRAINING = (
     "Live(write=FOLDER)"
 )
 EVENT = frozenset(("run_id", "event_id", "sample_id", "type", "data"))  # of OpenAI's evals
-HELM = "request_states"  # of scenario_state.json, which has no grades
-_OF_HELM = (
-    "responses and grades of HELM stand in two files, scenario_state.json and per_instance_stats.json: write one "
-    "record a response with its grade, joined by instance_id"
-)
+_OF_HELM = "statistics of HELM and no responses; give the run's scenario_state.json, with this file beside it"
 # By the fields that a file of a framework has: what it is, and where the responses are.
 _KNOWN: tuple[tuple[frozenset[str], str], ...] = (
     (
@@ -48,12 +44,11 @@ _KNOWN: tuple[tuple[frozenset[str], str], ...] = (
     ),
     (
         EVENT,
-        "events of OpenAI's evals: responses (type sampling) and grades (type match) stand in lines of their own: "
-        "write one record a response with its grade, joined by sample_id",
+        "events of OpenAI's evals without the line of the run's spec, which is the first; give the file as oaieval "
+        "wrote it",
     ),
-    (frozenset((HELM,)), _OF_HELM),
     (frozenset(("instance_id", "stats")), _OF_HELM),
-    (frozenset(("name", "count", "mean", "sum")), f"statistics: averages and no responses; {_OF_HELM}"),
+    (frozenset(("name", "count", "mean", "sum")), _OF_HELM),
 )
 _MEAN = re.compile(
     r"(.*[_/. -])?(acc|accuracy|avg|average|mean|score|pass@\d+|pass_at_\d+|exact_match|em|f1|reward|symbolic_correct|"
@@ -64,7 +59,7 @@ _LONGEST = 80  # characters of a text that is a name and no response
 
 def is_ungraded(record: Mapping[str, Any]) -> bool:
     """Whether a record is one of responses whose grades stand elsewhere."""
-    return HELM in record or set(record) >= EVENT
+    return set(record) >= EVENT
 
 
 def said_of(record: Mapping[str, Any]) -> str | None:

@@ -31,6 +31,7 @@ from stratagem.rollouts.readers.row import (
     extras,
     finish,
     identifier,
+    mapping,
     message_text,
     messages_of,
     number,
@@ -214,14 +215,14 @@ def _read(file: Any, size: int) -> bytes:
 
 def _evaluation(log: Mapping[str, Any]) -> dict[str, Any]:
     """Task, model, scorers and how it was sampled."""
-    said, plan = _mapping(log.get("eval")), _mapping(log.get("plan"))
+    said, plan = mapping(log.get("eval")), mapping(log.get("plan"))
     scorers = said.get("scorers")
-    names = [_mapping(scorer).get("name") for scorer in scorers] if isinstance(scorers, list) else []
+    names = [mapping(scorer).get("name") for scorer in scorers] if isinstance(scorers, list) else []
     return {
         "task": said.get("task"),
         "model": said.get("model"),
         "scorers": [name for name in names if isinstance(name, str)],
-        "config": {**_mapping(plan.get("config")), **_mapping(said.get("model_generate_config"))},
+        "config": {**mapping(plan.get("config")), **mapping(said.get("model_generate_config"))},
     }
 
 
@@ -234,8 +235,8 @@ def recognises(record: Mapping[str, Any]) -> bool:
 
 def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
     """What the log says of the evaluation."""
-    evaluation = _mapping(record.get("eval"))
-    config = _mapping(evaluation.get("config"))
+    evaluation = mapping(record.get("eval"))
+    config = mapping(evaluation.get("config"))
     stated = {
         name: config.get(name) for name in ("temperature", "top_p", "max_tokens", "seed", "reasoning_effort")
     }
@@ -255,15 +256,15 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     if record.get("invalidation") is not None:
         raise BadRecord("invalidation: the sample was declared invalid")
     messages = messages_of(record.get("messages") or [], "messages")
-    output = _mapping(record.get("output"))
+    output = mapping(record.get("output"))
     choices = output.get("choices")
-    choice = _mapping(choices[0]) if isinstance(choices, list) and choices else {}
+    choice = mapping(choices[0]) if isinstance(choices, list) and choices else {}
     said = _said(messages)
     if not said and record.get("error") is None:
         raise BadRecord("messages: none by the model")
     prompt, question = prompt_text(messages[: said[0] if said else None] or record.get("input"), "input")
     read = said if options.turns == "all" else said[-1:]
-    problem_id, task = identifier(record.get("id"), "id"), _mapping(record.get("eval")).get("task")
+    problem_id, task = identifier(record.get("id"), "id"), mapping(record.get("eval")).get("task")
     extra: dict[str, Scalar | None] = {
         **answers,
         "target": _text(record.get("target")),
@@ -271,10 +272,10 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     }
     extra |= {
         "stop_reason": _text(choice.get("stop_reason")),
-        "limit": _text(_mapping(record.get("limit")).get("type")),
+        "limit": _text(mapping(record.get("limit")).get("type")),
     }
-    extra |= extras(_mapping(record.get("metadata")), (), "metadata.")
-    used = _mapping(output.get("usage")).get("output_tokens") if len(read) == 1 else None
+    extra |= extras(mapping(record.get("metadata")), (), "metadata.")
+    used = mapping(output.get("usage")).get("output_tokens") if len(read) == 1 else None
     yield {
         "id": f"{task}/{problem_id}" if problem_id is not None and isinstance(task, str) else problem_id,
         "prompt": prompt,
@@ -340,13 +341,9 @@ def _scores(given: Any) -> tuple[dict[str, float | None], dict[str, str]]:
 
 def _kind(error: Any) -> str:
     """The name of the exception, so that equal failures count as one."""
-    match = re.match(r"\w+", str(_mapping(error).get("message", error)))
+    match = re.match(r"\w+", str(mapping(error).get("message", error)))
     return match[0][:80] if match else "unknown"
 
 
 def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

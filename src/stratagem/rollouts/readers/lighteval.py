@@ -22,6 +22,7 @@ from stratagem.rollouts.readers.row import (
     extras,
     finish,
     identifier,
+    mapping,
     number,
     prompt_text,
     whole,
@@ -52,7 +53,7 @@ def belongs(path: Path) -> bool:
 
 def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
     """The token limit, and the task and metrics, which grade."""
-    doc, metrics = _mapping(record.get("doc")), _mapping(_plain(record.get("metric", record.get("metrics"))))
+    doc, metrics = mapping(record.get("doc")), mapping(_plain(record.get("metric", record.get("metrics"))))
     stated = {
         "max_tokens": doc.get("generation_size"),
         "grader": ", ".join(sorted(name for name, value in metrics.items() if value is not None)),
@@ -113,9 +114,9 @@ def _new(record: Mapping[str, Any]) -> _Parts:
     if isinstance(texts, list) and isinstance(thoughts, list) and len(thoughts) == len(texts):
         texts = [_with_thought(text, thought) for text, thought in zip(texts, thoughts, strict=True)]
     extra: dict[str, Scalar | None] = {"task": task, "gold": _gold(doc.get("choices"), doc.get("gold_index"))}
-    extra |= extras(_mapping(doc.get("specific")), (), "specific.")
+    extra |= extras(mapping(doc.get("specific")), (), "specific.")
     limit = whole(doc.get("generation_size"), "doc.generation_size")
-    return base, texts, said.get("output_tokens") or [], limit, _mapping(record.get("metric")), extra
+    return base, texts, said.get("output_tokens") or [], limit, mapping(record.get("metric")), extra
 
 
 def _old(record: Mapping[str, Any]) -> _Parts:
@@ -137,7 +138,7 @@ def _old(record: Mapping[str, Any]) -> _Parts:
     golds = plain.get("gold")
     gold = golds[0] if isinstance(golds, list) and golds else golds
     extra: dict[str, Scalar | None] = {"gold": gold if isinstance(gold, str | int | float) else None}
-    extra |= extras(_mapping(plain.get("specifics")), (), "specific.")
+    extra |= extras(mapping(plain.get("specifics")), (), "specific.")
     return base, texts, tokens, None, metrics, extra
 
 
@@ -180,7 +181,3 @@ def _with_thought(text: Any, thought: Any) -> Any:
 
 def _nested(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 1 and isinstance(value[0], list)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

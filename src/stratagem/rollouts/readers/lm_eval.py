@@ -22,6 +22,7 @@ from stratagem.rollouts.readers.row import (
     Scalar,
     extras,
     identifier,
+    mapping,
     number,
     prompt_text,
 )
@@ -98,7 +99,7 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     scores = {name: number(record[name], name) for name in _metrics(record)}
     extra: dict[str, Scalar | None] = {
         name: _text(record.get(name)) for name in ("filter", "doc_id", "target")
-    } | extras(_mapping(record.get("doc")), (), "doc.")
+    } | extras(mapping(record.get("doc")), (), "doc.")
     base: Row = {
         "id": identifier(record.get("doc_hash") or record.get("doc_id"), "doc_hash"),
         "prompt": prompt,
@@ -198,7 +199,3 @@ def _named(metric: str, chosen: Any) -> str:
 
 def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

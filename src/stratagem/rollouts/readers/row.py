@@ -103,6 +103,11 @@ class ReadOptions:
     notes: tuple[str, ...] = ()
 
 
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is an object; else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def content_text(content: Any, where: str = "content") -> str:
     """The text of a message's content: a string, or a list of parts of which text and reasoning are kept.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row, extras, finish, number
+from stratagem.rollouts.readers.row import BadRecord, ReadOptions, Row, extras, finish, mapping, number
 
 NAME = "SkyRL"
 TAKEN = {
@@ -62,7 +62,7 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
         "scores": {"score": _score(record.get("score"))},
         "finish_reason": _finish_reason(why),
         "extra": extras(record, _OWN - {"env_class", "env_extras", "data_source", "stop_reason"})
-        | extras(_mapping(record.get("env_extras")), (), "env_extras."),
+        | extras(mapping(record.get("env_extras")), (), "env_extras."),
     }
 
 
@@ -102,7 +102,3 @@ def _score(value: Any) -> float | None:
 
 def _finish_reason(why: Any) -> Literal["stop", "length"] | None:
     return "length" if why in _CUT else finish(why)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -18,6 +18,7 @@ from stratagem.rollouts.readers.row import (
     extras,
     finish,
     identifier,
+    mapping,
     message_text,
     messages_of,
     number,
@@ -65,14 +66,14 @@ def facts(path: Path, record: Mapping[str, Any]) -> Mapping[str, str]:
         trace = next(iter(_scored(record)), {})
     except BadRecord:
         return {}
-    config = _mapping(_mapping(trace.get("agent")).get("config"))
+    config = mapping(mapping(trace.get("agent")).get("config"))
     call = next((call for call in trace.get("calls") or [] if isinstance(call, Mapping)), {})
-    sampling = {**_mapping(config.get("sampling")), **_mapping(call.get("sampling"))}
+    sampling = {**mapping(config.get("sampling")), **mapping(call.get("sampling"))}
     stated = {name: sampling.get(name) for name in ("temperature", "top_p", "max_tokens", "reasoning_effort")}
     stated["model"] = call.get("model") or config.get("model")
-    stated["environment"] = _mapping(record.get("env")).get("id")
+    stated["environment"] = mapping(record.get("env")).get("id")
     stated["max_turns"] = config.get("max_turns")
-    stated["grader"] = ", ".join(sorted(_mapping(trace.get("rewards")))) or None
+    stated["grader"] = ", ".join(sorted(mapping(trace.get("rewards")))) or None
     return {name: str(value) for name, value in stated.items() if value not in (None, "")}
 
 
@@ -95,7 +96,7 @@ def _scored(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     traces = record.get("traces")
     if not isinstance(traces, list) or not all(isinstance(trace, Mapping) for trace in traces):
         raise BadRecord("traces: not a list of traces")
-    trained = [trace for trace in traces if _mapping(trace.get("agent")).get("trainable", True)]
+    trained = [trace for trace in traces if mapping(trace.get("agent")).get("trainable", True)]
     return trained or traces
 
 
@@ -170,7 +171,7 @@ def _scores(trace: Mapping[str, Any]) -> dict[str, float | None]:
             raise BadRecord("rewards: one is not an object of score and weight")
         score = number(reward.get("score"), "rewards.score") if reward else None
         if score is not None:
-            weight = number(_mapping(reward).get("weight", 1.0), "rewards.weight")
+            weight = number(mapping(reward).get("weight", 1.0), "rewards.weight")
             total = (total or 0.0) + score * (1.0 if weight is None else weight)
         scores["reward." + name if name == "reward" else name] = score
     scores["reward"] = total
@@ -179,8 +180,8 @@ def _scores(trace: Mapping[str, Any]) -> dict[str, float | None]:
 
 def _problem(record: Mapping[str, Any], trace: Mapping[str, Any]) -> str | None:
     """The stable key of the task; else the hash of its content, its id or its place in the set."""
-    for task in (_mapping(trace.get("task")), _mapping(record.get("task"))):
-        data = _mapping(task.get("data"))
+    for task in (mapping(trace.get("task")), mapping(record.get("task"))):
+        data = mapping(task.get("data"))
         for where, value in (
             ("task.key", task.get("key")),
             ("task.hash", task.get("hash")),
@@ -193,7 +194,7 @@ def _problem(record: Mapping[str, Any], trace: Mapping[str, Any]) -> str | None:
 
 
 def _checkpoint(record: Mapping[str, Any]) -> str | None:
-    return identifier(_mapping(_mapping(record.get("run")).get("work")).get("step"), "run.work.step")
+    return identifier(mapping(mapping(record.get("run")).get("work")).get("step"), "run.work.step")
 
 
 def _finish_reason(trace: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Any:
@@ -207,7 +208,7 @@ def _tokens(
     nodes: Sequence[Mapping[str, Any]], calls: Sequence[Mapping[str, Any]], read: Sequence[int]
 ) -> int | None:
     """How many tokens the model sampled in the nodes that are read; None where it is not known of each."""
-    used = {call.get("node"): _mapping(call.get("usage")).get("completion_tokens") for call in calls}
+    used = {call.get("node"): mapping(call.get("usage")).get("completion_tokens") for call in calls}
     counts: list[int] = []
     for node in read:
         count = whole(used.get(node), "calls.usage.completion_tokens")
@@ -223,28 +224,22 @@ def _tokens(
 def _extra(
     record: Mapping[str, Any], trace: Mapping[str, Any], failure: str | None
 ) -> dict[str, Scalar | None]:
-    data = _mapping(_mapping(trace.get("task")).get("data"))
-    run, work = _mapping(record.get("run")), _mapping(_mapping(record.get("run")).get("work"))
+    data = mapping(mapping(trace.get("task")).get("data"))
+    run, work = mapping(record.get("run")), mapping(mapping(record.get("run")).get("work"))
     extra: dict[str, Scalar | None] = {
-        "environment": _text(
-            _mapping(record.get("env")).get("name") or _mapping(record.get("env")).get("id")
-        ),
-        "agent": _text(_mapping(trace.get("agent")).get("name")),
-        "group": _text(_mapping(record.get("group")).get("id")),
+        "environment": _text(mapping(record.get("env")).get("name") or mapping(record.get("env")).get("id")),
+        "agent": _text(mapping(trace.get("agent")).get("name")),
+        "group": _text(mapping(record.get("group")).get("id")),
         "work": _text(work.get("type") or run.get("type")),
-        "policy": _text(_mapping(work.get("policy")).get("start")),
+        "policy": _text(mapping(work.get("policy")).get("start")),
         "stop_condition": _text(trace.get("stop_condition")),
         "error": failure,
     }
     extra |= extras(data, _TASK, "task.")
-    extra |= extras(_mapping(trace.get("metrics")), (), "metrics.")
-    extra |= extras(_mapping(trace.get("info")), (), "info.")
+    extra |= extras(mapping(trace.get("metrics")), (), "metrics.")
+    extra |= extras(mapping(trace.get("info")), (), "info.")
     return {name: value for name, value in extra.items() if value is not None}
 
 
 def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

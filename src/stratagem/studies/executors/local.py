@@ -13,8 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any
 
-from stratagem.records import StratagemError
-from stratagem.studies.graph import Job, Progress
+from stratagem.records import Metrics, Progress, StratagemError
+from stratagem.studies.graph import Job
 
 REPORTED = ("reward", "loss")
 _reports: Any = None  # in a worker: the queue that its progress goes to
@@ -45,7 +45,7 @@ def report_to(reports: Any) -> None:
 def work(job: Job) -> str:
     """Run one job in a worker."""
 
-    def report(done: int, total: int, metrics: dict[str, Any]) -> None:
+    def report(done: int, total: int, metrics: Metrics) -> None:
         if _reports is not None and (done % 5 == 0 or done == total):
             shown = {name: value for name, value in metrics.items() if name in REPORTED}
             _reports.put((job.name, done, total, shown))

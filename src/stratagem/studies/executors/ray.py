@@ -25,12 +25,12 @@ from types import TracebackType
 from typing import Any
 
 import stratagem
-from stratagem.records import StratagemError
+from stratagem.records import Metrics, Progress, StratagemError
 from stratagem.settings import LLMConfig
 from stratagem.studies.executors import local
 from stratagem.studies.executors.trl import POLL, Killed, Running, command
-from stratagem.studies.graph import Job, Progress
-from stratagem.workspace import write_bytes
+from stratagem.studies.graph import Job
+from stratagem.workspace import partial_of, write_bytes
 
 SEEN = (
     90.0  # seconds after which a network file system shows what another machine wrote; NFS remembers for 60
@@ -57,12 +57,12 @@ class Reports:
     """The actor that keeps what workers say of their progress until the driver takes it."""
 
     def __init__(self) -> None:
-        self.reports: list[tuple[str, int, int, dict[str, Any]]] = []
+        self.reports: list[tuple[str, int, int, Metrics]] = []
 
-    def put(self, report: tuple[str, int, int, dict[str, Any]]) -> None:
+    def put(self, report: tuple[str, int, int, Metrics]) -> None:
         self.reports.append(report)
 
-    def take(self) -> list[tuple[str, int, int, dict[str, Any]]]:
+    def take(self) -> list[tuple[str, int, int, Metrics]]:
         reports, self.reports = self.reports, []
         return reports
 
@@ -73,7 +73,7 @@ class Sink:
 
     actor: Any
 
-    def put(self, report: tuple[str, int, int, dict[str, Any]]) -> None:
+    def put(self, report: tuple[str, int, int, Metrics]) -> None:
         self.actor.put.remote(report)
 
 
@@ -282,7 +282,7 @@ def run_stage(job: Job, llm: LLMConfig | None, accelerate: Path | None, mark: Ma
         raise StratagemError(f"node {socket.gethostname()}: {wrong}")
     if job.needs and job.model is not None:
         appears(job.model)
-    wait_for_lock(job.out.with_name(f"{job.out.name}.partial"))
+    wait_for_lock(partial_of(job.out))
     if llm is None:
         local.report_to(reports)
         local.work(job)

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from stratagem.records import StratagemError
+from stratagem.records import Progress, StratagemError
 from stratagem.settings import LLMConfig
-from stratagem.studies.graph import Job, Progress
-from stratagem.workspace import ERROR_FILE
+from stratagem.studies.graph import Job
+from stratagem.workspace import ERROR_FILE, partial_of
 
 if TYPE_CHECKING:
     from stratagem.models.llm import Source
@@ -70,7 +70,7 @@ class Running:
         self.log = job.out.with_name(f"{job.out.name}.log")
         self.error = job.out.with_name(f"{job.out.name}.error")
         self.error.unlink(missing_ok=True)
-        self.metrics = job.out.with_name(f"{job.out.name}.partial") / "metrics.jsonl"
+        self.metrics = partial_of(job.out) / "metrics.jsonl"
         with open(self.log, "wb") as file:
             self.process = subprocess.Popen(
                 line, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, ERROR_FILE: str(self.error)}

@@ -1,0 +1,71 @@
+"""The finer set of rules, where none is named and the usual one would say the same of most responses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stratagem.diagnosis.diagnose import diagnose
+from stratagem.diagnosis.finer import with_finer_rules
+from stratagem.diagnosis.side import Look, open_side
+from stratagem.labelling.rules import read_rules
+
+CHAIN = r"In a day \( 2 \times 7 = 14 \) hours, so \( 14 \times 10 = 140 \) dollars. \boxed{140}"
+PARTS = (
+    r"Pens: \( 4 \times 1.5 = 6 \). Notebooks: \( 2 \times 4 = 8 \). Together \( 6 + 8 = 14 \). \boxed{14}"
+)
+ALGEBRA = r"Subtract 4 from both sides: 2*x = 6. Divide both sides by 2: x = 3. \boxed{3}"
+
+
+def log(path: Path, texts: list[str], problems: int = 40) -> Path:
+    rows = [
+        {"id": i, "prompt": f"What is {i}?", "response": texts[(i + j) % len(texts)], "score": (i + j) % 2}
+        for i in range(problems)
+        for j in range(2)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_hand_labels_keep_the_set_that_they_are_of(tmp_path: Path) -> None:
+    logs = [open_side([log(tmp_path / f"{name}.jsonl", [CHAIN, PARTS])], Look(), name) for name in "ab"]
+    assert {side.labels for side in with_finer_rules(logs)} == {"word-problems"}
+    assert {side.labels for side in with_finer_rules(logs, ("chain", "parts"))} == {"word-problems"}
+    assert with_finer_rules(logs, ("worked_out", "equations")) == logs
+
+
+def test_worked_out_responses_are_told_apart_where_no_rules_are_named(tmp_path: Path) -> None:
+    logs = [
+        log(tmp_path / "a.jsonl", [CHAIN, CHAIN, PARTS]),
+        log(tmp_path / "b.jsonl", [PARTS, PARTS, CHAIN]),
+    ]
+    diagnosis = diagnose(logs, draws=50)
+    assert diagnosis.strategies_from == "word-problems"
+    assert diagnosis.rules is not None
+    assert diagnosis.rules.fingerprint == read_rules("word-problems").fingerprint
+    assert [note for note in diagnosis.warnings if "word-problems" in note] == [
+        "strategies are those of the set word-problems, since the set math would say worked_out of most responses "
+        "(100% of a, 100% of b); --strategies math takes that set all the same"
+    ]
+    assert {row.strategy for row in diagnosis.strategies} == {"chain", "parts"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problems", "named"),
+    [
+        ([CHAIN], [ALGEBRA], 40, False),  # math tells the sides apart
+        ([CHAIN, ALGEBRA], [CHAIN, ALGEBRA], 40, False),  # half is not most
+        ([CHAIN], [PARTS], 8, False),  # too few to say
+        ([CHAIN], [PARTS], 40, True),  # the user has chosen
+    ],
+)
+def test_the_usual_set_stays_where_it_tells_apart_or_is_asked_for(
+    before: list[str], after: list[str], problems: int, named: bool, tmp_path: Path
+) -> None:
+    logs = [log(tmp_path / "a.jsonl", before, problems), log(tmp_path / "b.jsonl", after, problems)]
+    look = Look(rules=read_rules("math")) if named else Look()
+    diagnosis = diagnose(logs, look, draws=50)
+    assert diagnosis.strategies_from == "math"
+    assert not [note for note in diagnosis.warnings if "word-problems" in note]
