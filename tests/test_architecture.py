@@ -29,6 +29,7 @@ ORDER = (
     "report",
     "settings",
     "diagnosis",
+    "curation",
     "watch",
     "models",
     "sampling",

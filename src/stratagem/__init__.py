@@ -15,6 +15,7 @@ _PLACES = {
     "TASKS": "stratagem.tasks",
     "Task": "stratagem.tasks",
     "make_task": "stratagem.tasks",
+    "curate_prompts": "stratagem.curation.prompts",
     "diagnose": "stratagem.diagnosis.diagnose",
     "read_rollouts": "stratagem.diagnosis.frames",
     "label": "stratagem.diagnosis.frames",

@@ -49,6 +49,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "diagnose",
         "Compare logs of rollouts before and after training: what changed, what to do next",
     ),
+    "curate": (
+        "stratagem.commands.curate",
+        "curate",
+        "Choose prompts for RL by the signal that rollouts say they have",
+    ),
     "rollouts": ("stratagem.commands.lens", "rollouts", "Show what logs of rollouts hold"),
     "passk": ("stratagem.commands.lens", "passk", "pass@k of a log, or of two and their difference"),
     "validate-labels": (

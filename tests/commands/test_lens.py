@@ -37,7 +37,7 @@ def test_diagnose_writes_its_results_and_says_the_answer(
     assert "rose by 40.0 points" in done.stdout
     assert "report: why/report.html" in done.stderr
     found = json.loads((tmp_path / "why" / "diagnosis.json").read_text())
-    assert set(found["verdict"]) == {"sentence", "action", "evidence", "key", "aim"}
+    assert set(found["verdict"]) == {"sentence", "action", "evidence", "key", "aim", "command"}
     for name in ("gain", "selection", "improvement", "new_strategy"):
         assert {"value", "low", "high", "se"} <= set(found[name])
     keys = (

@@ -40,6 +40,9 @@ OTHERS = [
     ["diagnose", "log.jsonl", "log.jsonl", "--strategies"],
     ["label", "log.jsonl", "--strategies"],
     ["decompose", "log.jsonl"],
+    ["curate", "prompts", "log.jsonl", "--rollouts"],
+    ["curate", "prompts", "log.jsonl", "--rollouts", "log.jsonl", "--again"],
+    ["curate", "prompts", "log.jsonl", "--rollouts", "log.jsonl", "--holdout"],
     ["validate-labels"],
     ["report"],
     ["reproduce"],
@@ -105,7 +108,15 @@ def test_a_diagnosis_goes_to_a_folder_of_any_name(
 
 def holds_logs(words: list[str], name: str) -> bool:
     """Whether a name stands for folders in which logs may lie: this one, those above it, the whole machine."""
-    return words[-1] in ("rollouts", "passk", "label", "log.jsonl") and name in ("", ".", "..", "/")
+    return words[-1] in (
+        "rollouts",
+        "passk",
+        "label",
+        "log.jsonl",
+        "--rollouts",
+        "--again",
+        "--holdout",
+    ) and name in ("", ".", "..", "/")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +138,7 @@ WRITERS = [
     ["base", "train", "--updates", "1"],
     ["diagnose", "log.jsonl", "log.jsonl"],
     ["label", "log.jsonl", "--strategies", "math"],
+    ["curate", "prompts", "log.jsonl", "--rollouts", "log.jsonl"],
     ["problems"],
 ]
 NOWHERE = ["", ".", "..", "/", LONG, "\udcff", "pipe", "/proc/nothing/x", "log.jsonl", "log.jsonl/x"]

@@ -13,7 +13,7 @@ from stratagem.decomposition.decompose import decompose
 from stratagem.records import FORM
 from stratagem.stats.pairs import pair
 from stratagem.verdict.facts import Carried, Lengths, facts_from
-from stratagem.verdict.next_step import AIMS, aim
+from stratagem.verdict.next_step import AIMS, aim, command
 from stratagem.verdict.places import Place
 from stratagem.verdict.rules import ACTIONS, verdict
 from stratagem.verdict.wording import KEY, apart, key, length
@@ -126,3 +126,11 @@ def test_lengths_are_told_apart() -> None:
     assert apart(30.0, 30.0) == ("30", "30")
     shorter = Lengths(30.4, 29.6, "tokens", est(-0.8, 0.1), est(0.1, 0.02, 120))
     assert "Answers shrank from 30.4 to 29.6 tokens." in length(replace(BASE, lengths=shorter))
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_command_acts_where_one_does(action: str) -> None:
+    said = command(action, "my logs/after.jsonl", ["--correct", "score > 0"])
+    acts = "RL difficulty" in action or action == "change the RL data"
+    expected = "PROMPTS --rollouts 'my logs/after.jsonl' --correct 'score > 0' --keep-signal 0.9"
+    assert said == (f"stratagem curate prompts {expected}" if acts else "")

@@ -15,6 +15,7 @@ import polars as pl
 
 from stratagem.decomposition.path import path as path_of
 from stratagem.diagnosis import match
+from stratagem.diagnosis.acting import with_command
 from stratagem.diagnosis.columns import refinements
 from stratagem.diagnosis.compare import compare
 from stratagem.diagnosis.finer import with_finer_rules
@@ -135,7 +136,7 @@ def diagnose(
             strata_kept = [name for name in findings.by if name in kept_by]
             ends = _ends(findings, look, len(sides))
             chosen, shift = _of_texts(place, keys, sample, ends, strata_kept, seed, level, progress)
-    findings = msgspec.structs.replace(findings, visible_shift=shift)
+    findings = with_command(msgspec.structs.replace(findings, visible_shift=shift), sources[-1], look)
     return Diagnosis(**msgspec.structs.asdict(findings), sample=chosen, rules=sides[0].rules)
 
 

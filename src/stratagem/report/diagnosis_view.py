@@ -179,6 +179,11 @@ class Entry:
         return "" if self.result.verdict is None else self.result.verdict.aim
 
     @property
+    def command(self) -> str:
+        """What one types to do it; nothing where no command does."""
+        return "" if self.result.verdict is None else self.result.verdict.command
+
+    @property
     def further(self) -> tuple[str, ...]:
         """What stands on the first screen neither by itself nor in the sentence."""
         return tuple(line for line in self.evidence if line not in (self.why, *self.key))

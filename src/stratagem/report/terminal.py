@@ -306,8 +306,9 @@ def show_passk(result: AttemptsOfLogs, console: Console) -> None:
 def _printer(console: Console) -> Callable[..., None]:
     width = min(console.width, WIDTH)
 
-    def put(what: Text | Table | str = "") -> None:
-        console.print(what, width=width, highlight=False, markup=False)
+    def put(what: Text | Table | str = "", copied: bool = False) -> None:
+        """`copied`: what is to be copied stands in one line, however long."""
+        console.print(what, width=None if copied else width, highlight=False, markup=False, soft_wrap=copied)
 
     return put
 
@@ -324,6 +325,9 @@ def _next(entry: shown.Entry, put: Callable[..., None], brief: bool = False) -> 
             ". ".join(["", " ".join(reasons)] if reasons else []),
         )
     )
+    if entry.command and not brief:
+        put(Text.assemble(("$ ", "dim"), (entry.command, "green")), copied=True)
+        put(Text("PROMPTS: what RL draws from, if this log answers it.", style="dim"))
     for line in () if brief else (line for line in entry.key if line not in said):
         row = Table.grid(padding=(0, 1))
         row.add_row("-", Text(line, style="dim"))

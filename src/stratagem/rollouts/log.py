@@ -164,6 +164,12 @@ class Log:
         if held:
             yield self._batch(held)
 
+    def chunks(self) -> Iterator[tuple[Source, Chunk]]:
+        """What the files hold, as tables where that can be: for a few columns of a large table of counts."""
+        for source, _ in self._sources:
+            chunks = source.read(tabulator=self._tabulator) if source.kind == "lines" else source.read()
+            yield from ((source, chunk) for chunk in chunks)
+
     def read(self) -> pl.DataFrame:
         """All rows at once."""
         return pl.concat([pl.DataFrame(schema=self.schema), *self.batches()])

@@ -16,7 +16,6 @@ _TEMPLATE = re.compile(
     r"<\|[^|>]{1,40}\|>|</?s>|\[/?INST\]|<<?/?SYS>>?|<(?:start|end)_of_turn>|<[｜|][^｜|>]{1,40}[｜|]>"
 )
 _USER = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.S)
-_SPACE = re.compile(r"\s+")
 
 
 def normalise(prompt: str, question: str | None = None) -> str:
@@ -27,9 +26,11 @@ def normalise(prompt: str, question: str | None = None) -> str:
     """
     text = question
     if text is None:
-        turns = _USER.findall(prompt)
+        turns = _USER.findall(prompt) if "<|im_start|>" in prompt else []
         text = turns[-1] if turns else prompt
-    return _SPACE.sub(" ", _TEMPLATE.sub(" ", text)).strip().casefold()
+    if "<" in text or "[" in text:  # what every mark of a template begins with
+        text = _TEMPLATE.sub(" ", text)
+    return " ".join(text.split()).casefold()
 
 
 def local_keys(batch: pl.DataFrame, method: str = "auto") -> pl.DataFrame:

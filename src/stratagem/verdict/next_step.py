@@ -1,8 +1,9 @@
-"""What the next action is about: how much of it, and where."""
+"""What the next action is about: how much of it, where, and the command that does it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stratagem.records import points
@@ -13,12 +14,27 @@ from stratagem.verdict.predicates import carrier, levels_disagree
 from stratagem.verdict.wording import apart, listed, many, needed, percent
 
 NAMED = 3  # places at most
+# Actions that change which prompts RL asks.
+CURATED = ("raise the RL difficulty", "lower the RL difficulty", "change the RL data")
 
 
 def aim(action: str, f: Facts) -> str:
     """How much the action of a verdict needs and where it applies, in one sentence; nothing where logs cannot say."""
     say = AIMS.get(action)
     return say(f) if say is not None else ""
+
+
+def command(action: str, log: str, options: Sequence[str] = ()) -> str:
+    """The command that acts on a verdict, as one types it; nothing where none does.
+
+    Args:
+        log: the log after, as it was named.
+        options: how it was read, and by which columns.
+    """
+    if action not in CURATED:
+        return ""
+    words = ["stratagem", "curate", "prompts", "PROMPTS", "--rollouts", log, *options, "--keep-signal", "0.9"]
+    return shlex.join(words)
 
 
 def _samples(f: Facts) -> str:

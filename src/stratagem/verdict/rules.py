@@ -71,7 +71,8 @@ class Verdict(Result, frozen=True):
     """`action` is a key of ACTIONS; the first line of `evidence` says why, the last what logs cannot show.
 
     `key` are the three lines at most that one has to know beside the sentence; `aim` says how much the action needs
-    and where it applies, nothing where logs cannot say.
+    and where it applies, nothing where logs cannot say. `command` is what one types to do it, nothing where no command
+    does; PROMPTS in it are the prompts that RL draws from, of which the log after has to hold rollouts.
     """
 
     sentence: str
@@ -79,6 +80,7 @@ class Verdict(Result, frozen=True):
     evidence: tuple[str, ...]
     key: tuple[str, ...] = ()
     aim: str = ""
+    command: str = ""
 
 
 class Rule(NamedTuple):

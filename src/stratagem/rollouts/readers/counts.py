@@ -46,11 +46,11 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
         if not isinstance(rewards, list):
             raise BadRecord("rewards: not a list")
         grades = [number(reward, "rewards") for reward in rewards]
-        if any(grade is None or not 0 <= grade <= 1 for grade in grades):
+        if any(grade is None or (options.bounded and not 0 <= grade <= 1) for grade in grades):
             raise BadRecord("rewards: outside [0, 1]; write 1 for right and 0 for wrong")
         attempts, right = len(grades), sum(grade or 0.0 for grade in grades)
     elif not {"count_n", "count_c"} <= set(options.columns):
-        attempts, right = 1, _grade(record, options.scores)
+        attempts, right = 1, _grade(record, options.scores, options.bounded)
     else:
         attempts, right = whole(values.get("count_n"), "n"), number(values.get("count_c"), "c")
         if attempts is None or right is None:
@@ -71,13 +71,13 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     }
 
 
-def _grade(record: Mapping[str, Any], scores: Sequence[str]) -> float:
+def _grade(record: Mapping[str, Any], scores: Sequence[str], bounded: bool) -> float:
     """The score of a response of which no more is known."""
     if len(scores) > 1:
         raise StratagemError(
             f"several columns may say what is right: {', '.join(scores)}; name one with --columns score=COLUMN"
         )
     grade = number(naming.value_at(record, scores[0]), scores[0]) if scores else None
-    if grade is None or not 0 <= grade <= 1:
+    if grade is None or (bounded and not 0 <= grade <= 1):
         raise BadRecord(f"{scores[0] if scores else 'score'}: missing, or outside [0, 1]")
     return grade

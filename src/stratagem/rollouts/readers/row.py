@@ -86,6 +86,7 @@ class ReadOptions:
         format: the name of the reader to use in place of the one that recognises the log.
         scores: columns that hold scores, for names that are not found by themselves.
         problem: columns that name a problem together, whatever else might; see `rollouts.problems`.
+        bounded: whether grades of a table without responses have to lie in [0, 1].
         shape: how a record holds several responses (set by `plan` too).
         why: why the column of the response is taken for that; `notes` has what else there is to say of the choice.
     """
@@ -96,6 +97,7 @@ class ReadOptions:
     format: str | None = None
     scores: tuple[str, ...] = ()
     problem: tuple[str, ...] = ()
+    bounded: bool = True
     shape: Shape | None = None
     why: str = ""
     notes: tuple[str, ...] = ()

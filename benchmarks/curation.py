@@ -1,0 +1,229 @@
+"""Prompts chosen by few samples, judged by the others: real counts, simulated pools with known pass rates, and speed.
+
+    python benchmarks/curation.py counts COUNTS.jsonl [--draws 200]
+    python benchmarks/curation.py pools [--pools 200]
+    python benchmarks/curation.py speed [--prompts 1000000]
+
+COUNTS has a row a prompt: id, source, n (128) and c. So many of its samples are drawn at random, a quarter of the
+prompts is chosen by them, and the other samples judge: `signal` is the share of groups of 8, drawn from these without
+replacement, that hold right and wrong ones (it is not biased by the choice). `random` is the pool's share, `raw` takes
+those with most signal at their raw rate, `ours` those with most expected signal. `said` is what we expect of ours,
+`held` how often its 95% interval holds what the others show; `rates` is the share of prompts whose 95% interval for the
+number of right ones among the other samples (beta-binomial) holds it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import betaln, gammaln
+
+from stratagem.curation.passrates import Floats, Posterior
+from stratagem.curation.profile import Frontier, Profile, profile
+from stratagem.curation.summary import prompt_set
+from stratagem.curation.tally import SUMS
+
+GROUP = 8
+WORLDS = ("U-shaped", "one hump", "flat ends", "two humps", "logit-normal")
+
+
+def profiled(n: Floats, right: Floats, home: NDArray[np.int64]) -> Profile:
+    nothing = np.zeros(len(n))
+    sums = pl.DataFrame(dict(zip(SUMS, (n, right, right, nothing, nothing, nothing), strict=True)))
+    every = np.ones(len(n), bool)
+    return profile(sums, home, int(home.max()) + 1, every, True, Frontier(GROUP))
+
+
+def groups_with_signal(n: Floats, right: Floats) -> Floats:
+    """The share of groups drawn without replacement that hold both: unbiased for independent samples."""
+
+    def log_choose(x: Floats) -> Floats:
+        enough = x >= GROUP
+        y = np.where(enough, x, GROUP)
+        return np.where(enough, gammaln(y + 1) - gammaln(GROUP + 1) - gammaln(y - GROUP + 1), -np.inf)
+
+    return 1 - np.exp(log_choose(right) - log_choose(n)) - np.exp(log_choose(n - right) - log_choose(n))
+
+
+def predicted(n: int, known: Profile, home: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """The ends of the 95% interval of how many of `n` further samples are right."""
+    kinds = pl.DataFrame({"home": home, "n": known.n, "right": known.right}).unique(maintain_order=True)
+    posterior = Posterior.after(known.priors, *(kinds[name].to_numpy() for name in kinds.columns))
+    k = np.arange(n + 1)[None, :, None]
+    alpha, beta = posterior.alpha[:, None, :], posterior.beta[:, None, :]
+    choices = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    chance = np.exp(choices + betaln(k + alpha, n - k + beta) - betaln(alpha, beta))
+    below = np.cumsum((chance * posterior.weight[:, None, :]).sum(axis=2), axis=1)
+    kinds = kinds.with_columns(low=(below < 0.025).sum(axis=1), high=(below < 0.975).sum(axis=1))
+    rows = pl.DataFrame({"home": home, "n": known.n, "right": known.right})
+    table = rows.join(kinds, on=["home", "n", "right"], how="left", maintain_order="left")
+    return table["low"].to_numpy().astype(float), table["high"].to_numpy().astype(float)
+
+
+def signal(rate: Floats) -> Floats:
+    return 1 - rate**GROUP - (1 - rate) ** GROUP
+
+
+def on_counts(path: Path, draws: int) -> None:
+    rows = pl.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
+    total, right = rows["n"].to_numpy(), rows["c"].to_numpy()
+    sources = rows["source"].rank("dense").to_numpy().astype(np.int64) - 1
+    size = len(rows) // 4
+    print(f"{len(rows)} prompts, {size} chosen, {draws} draws; groups with signal in %")
+    print("samples strata   random   raw  ours  said  held  rates   raw of best 5%  ours  most that can be")
+    for samples in (2, 4, 8, 16, 32):
+        for name, home in (("one", np.zeros_like(sources)), ("source", sources)):
+            rng = np.random.default_rng(0)
+            told: list[tuple[float, ...]] = []
+            for _ in range(draws):
+                seen = rng.hypergeometric(right, total - right, samples).astype(float)
+                n = np.full(len(rows), float(samples))
+                known = profiled(n, seen, home)
+                rest, rest_right = total - n, right - seen
+                judged = groups_with_signal(rest, rest_right)
+                tie = rng.permutation(len(rows))
+                ours = np.lexsort((tie, -known.signal))
+                raw = np.lexsort((tie, -signal(seen / n)))
+                best, top = ours[:size], len(rows) // 20
+                said = prompt_set(known, best, 0.95).signal
+                ends = predicted(int(rest[0]), known, home)
+                told.append(
+                    (
+                        judged.mean(),
+                        judged[raw[:size]].mean(),
+                        judged[best].mean(),
+                        said.value,
+                        said.low < judged[best].mean() < said.high,
+                        ((ends[0] <= rest_right) & (rest_right <= ends[1])).mean(),
+                        judged[raw[:top]].mean(),
+                        judged[ours[:top]].mean(),
+                        np.sort(groups_with_signal(total.astype(float), right.astype(float)))[-size:].mean(),
+                    )
+                )
+            r = 100 * np.mean(told, axis=0)
+            print(
+                f"{samples:7} {name:8} {r[0]:6.1f} {r[1]:5.1f} {r[2]:5.1f} {r[3]:5.1f} {r[4]:5.0f} {r[5]:6.1f}"
+                f"          {r[6]:5.1f} {r[7]:5.1f}             {r[8]:5.1f}",
+                flush=True,
+            )
+
+
+def rates_of(world: str, size: int, rng: np.random.Generator) -> Floats:
+    match world:
+        case "U-shaped":
+            return rng.beta(0.3, 0.2, size)
+        case "one hump":
+            return rng.beta(4, 6, size)
+        case "flat ends":  # two thirds never or always right, which no Beta distribution says
+            return np.select(
+                [rng.random(size) < 1 / 3, rng.random(size) < 0.5], [0.0, 1.0], rng.beta(2, 2, size)
+            )
+        case "two humps":
+            return np.where(rng.random(size) < 0.5, rng.beta(2, 18, size), rng.beta(18, 2, size))
+        case _:
+            return 1 / (1 + np.exp(-rng.normal(-1, 2.5, size)))
+
+
+def on_pools(pools: int) -> None:
+    print(f"{pools} pools of 500 prompts a row; 125 chosen")
+    print("world         samples  held, %  signal: random  raw  ours  said  held, %")
+    for world in WORLDS:
+        for samples in (2, 8, 32):
+            rng = np.random.default_rng(0)
+            told: list[tuple[float, ...]] = []
+            for _ in range(pools):
+                rate = rates_of(world, 500, rng)
+                n = np.full(500, float(samples))
+                seen = rng.binomial(samples, rate).astype(float)
+                known = profiled(n, seen, np.zeros(500, np.int64))
+                tie = rng.permutation(500)
+                best = np.lexsort((tie, -known.signal))[:125]
+                raw = np.lexsort((tie, -signal(seen / n)))[:125]
+                truth = signal(rate)
+                said = prompt_set(known, best, 0.95).signal
+                held = ((known.low <= rate) & (rate <= known.high)).mean()
+                within = said.low < truth[best].mean() < said.high
+                told.append((held, truth.mean(), truth[raw].mean(), truth[best].mean(), said.value, within))
+            r = 100 * np.mean(told, axis=0)
+            print(
+                f"{world:13} {samples:7} {r[0]:8.1f} {r[1]:15.1f} {r[2]:5.1f} {r[3]:5.1f} {r[4]:5.1f} {r[5]:8.0f}",
+                flush=True,
+            )
+
+
+def write(folder: Path, prompts: int) -> dict[str, Path]:
+    """A pool, and rollouts to it of 16 samples in several forms."""
+    rng = np.random.default_rng(0)
+    ids = pl.Series("id", [f"p{i}" for i in range(prompts)])
+    numbers = pl.DataFrame({"i": np.arange(prompts), "k": rng.integers(1, 99, prompts)})
+    text = numbers.select(pl.format("What is {} plus {}? " + "Think well. " * 15, "i", "k").alias("prompt"))
+    source = pl.Series("data_source", rng.choice(["math", "code", "logic"], prompts))
+    pool = pl.DataFrame([ids, text["prompt"], source])
+    pool.write_ndjson(folder / "pool.jsonl")
+    pool.write_parquet(folder / "pool.parquet")
+    right = rng.random((prompts, 16)) < rng.beta(0.4, 0.3, (prompts, 1))
+    pl.DataFrame([ids]).with_columns(n=16, c=pl.Series(right.sum(1))).write_ndjson(folder / "counts.jsonl")
+    lists = pl.DataFrame([ids]).with_columns(rewards=pl.Series(right.astype(int).tolist()))
+    lists.write_ndjson(folder / "rewards.jsonl")
+    scores = lists.explode("rewards").rename({"rewards": "score"})
+    scores.write_parquet(folder / "scores.parquet")
+    return {name: folder / name for name in ("counts.jsonl", "rewards.jsonl", "scores.parquet")}
+
+
+def on_speed(prompts: int) -> None:
+    print(
+        f"{prompts:,} prompts of 200 characters, 16 samples each; load of the machine {os.getloadavg()[0]:.1f}"
+    )
+    print("rollouts         prompts        seconds  CPU seconds  peak MB")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        logs = write(folder, prompts)
+        for log in logs.values():
+            for pool in ("pool.jsonl", "pool.parquet"):
+                out = folder / f"out-{log.name}-{pool}"
+                words = ["curate", "prompts", folder / pool, "--rollouts", log, "--by", "data_source"]
+                words += ["--size", prompts // 5, "--out", out, "--json"]
+                start = time.perf_counter()
+                command = [sys.executable, "-m", "stratagem", *map(str, words)]
+                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                _, status, used = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                assert process.returncode == 0, words
+                seconds = time.perf_counter() - start
+                cpu = used.ru_utime + used.ru_stime
+                print(
+                    f"{log.name:16} {pool:13} {seconds:8.1f} {cpu:12.1f} {used.ru_maxrss / 1024:8.0f}",
+                    flush=True,
+                )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("counts", "pools", "speed"))
+    parser.add_argument("counts", type=Path, nargs="?")
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--pools", type=int, default=200)
+    parser.add_argument("--prompts", type=int, default=1_000_000)
+    given = parser.parse_args()
+    if given.what == "counts":
+        on_counts(given.counts, given.draws)
+    elif given.what == "pools":
+        on_pools(given.pools)
+    else:
+        on_speed(given.prompts)
+
+
+if __name__ == "__main__":
+    main()
