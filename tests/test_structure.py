@@ -70,7 +70,7 @@ def opened(tree: ast.Module) -> Iterator[ast.Call]:
         match node:
             case ast.Call(ast.Attribute(ast.Name("pl"), name)) if name.startswith(
                 ("read_", "scan_")
-            ) and not name.endswith("_metadata"):
+            ) and not name.endswith(("_metadata", "_schema")):
                 yield node
             case _:
                 pass

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any, cast
 
@@ -351,5 +352,17 @@ def _with_names(part: Any, older: dict[str, str], of_strategies: bool = False) -
 
 def schema(kind: type[Result] = Findings) -> str:
     """The JSON schema of a result, by default of `diagnosis.json`, as `docs/diagnosis.schema.json` has it."""
-    text = msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=1)
+    text = msgspec.json.format(msgspec.json.encode(_dedented(msgspec.json.schema(kind))), indent=1)
     return f"{text.decode()}\n"
+
+
+def _dedented(part: Any) -> Any:
+    """A schema with its descriptions without the indentation of docstrings, which some versions of msgspec keep."""
+    if isinstance(part, list):
+        return [_dedented(row) for row in cast(list[Any], part)]
+    if not isinstance(part, dict):
+        return part
+    return {
+        name: inspect.cleandoc(value) if name == "description" and isinstance(value, str) else _dedented(value)
+        for name, value in cast(dict[str, Any], part).items()
+    }

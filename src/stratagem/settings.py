@@ -351,7 +351,9 @@ def defaults(config: StageConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
     # The usual difficulties may not be of this task, and then no config has them.
     usual = {field.name: field.default for field in fields(config) if field.name == "steps"}
     given = {name: getattr(config, name) for name in usual}
-    return recorded(type(config)(task=config.task, **given)) | usual | plain | {"task": make_task(DEFAULT).spec}
+    return (
+        recorded(type(config)(task=config.task, **given)) | usual | plain | {"task": make_task(DEFAULT).spec}
+    )
 
 
 def modern(settings: dict[str, Any]) -> dict[str, Any]:
