@@ -103,10 +103,10 @@ class Confusion:
         Bernardo, Sun 2015, Bayesian Analysis 10, 189): that of Jeffreys for two strategies, but not the more
         informative the more there are. With a designed sheet they come from its cells.
         """
-        if self.cells is not None:
-            return np.where(self.count[..., None] > 0, self.cells.draws(rng, number, moved_dcop), self.rate)
-        drawn = np.broadcast_to(self.rate, (number, *self.rate.shape)).copy()
         guessed = np.isfinite(self.count) & (self.count > 0)
+        if self.cells is not None:
+            return np.where(guessed[..., None], self.cells.draws(rng, number, moved_dcop), self.rate)
+        drawn = np.broadcast_to(self.rate, (number, *self.rate.shape)).copy()
         n = self.count[guessed]
         shape = (self.rate[guessed] * n[:, None] + 1.0 / len(self.names)) * _spread(n)[:, None]
         gamma = rng.standard_gamma(shape, size=(number, *shape.shape))

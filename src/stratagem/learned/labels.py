@@ -1,0 +1,171 @@
+"""Labels of whole logs, learned from a sheet, and their error as the sheet's random responses measure it.
+
+A hand-labelled response gets the label of a model that has not seen it, in the logs as in the measurement, so that the
+error that is measured is the error that the labels have. Only responses that were asked at random tell of it; each
+weighs as many as the log holds of its side, outcome and label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from stratagem.label_error.confusion import Confusion
+from stratagem.label_error.quality import LabelQuality, validate
+from stratagem.label_error.sheet import CELL
+from stratagem.labelling.ruleset import Parts, RuleSet
+from stratagem.learned.asking import RANDOM
+from stratagem.learned.features import Texts, read_texts
+from stratagem.learned.model import Model, fit, out_of_fold
+from stratagem.learned.sheet import read_labels, text_id
+from stratagem.records import TRUNCATED, StratagemError
+
+
+@dataclass(frozen=True)
+class LearnedLabels:
+    """What a sheet teaches.
+
+    Attributes:
+        source: the sheet's name, for messages.
+        hand: its labelled rows; `strategy` is the label by a model that has not seen the row.
+        model: fitted to all of them.
+    """
+
+    source: str
+    hand: pl.DataFrame
+    model: Model
+
+    @classmethod
+    def of(cls, hand: pl.DataFrame, source: str, texts: Texts | None = None) -> LearnedLabels:
+        """Fit to labelled rows, as `read_labels` gives them.
+
+        Args:
+            texts: of the rows, where they have been read already.
+
+        Raises:
+            StratagemError: too few labels, or scikit-learn is not there.
+        """
+        if texts is None:
+            texts = read_texts(hand["completion"].to_list(), hand["prompt"].to_list())
+        labels: list[str] = hand["true_strategy"].to_list()
+        try:
+            model, given = fit(texts, labels), out_of_fold(texts, labels)
+        except StratagemError as error:
+            raise StratagemError(f"{source}: {error}") from None
+        return cls(source, hand.with_columns(strategy=pl.Series(given, dtype=pl.String)), model)
+
+    @classmethod
+    def read(cls, path: Path) -> LearnedLabels:
+        """From a sheet.
+
+        Raises:
+            StratagemError: as `read_labels` and `of`.
+        """
+        return cls.of(read_labels(path), str(path))
+
+    @cached_property
+    def rules(self) -> RuleSet:
+        """The model as a labeller of frames."""
+        said = f"learned from {self.hand.height} labelled responses"
+        return RuleSet(self.source, (), (), Parts(), self.model.fingerprint, said, self.label)
+
+    def label(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with `strategy`, `behaviours` (none) and `evidence` (no marks).
+
+        Cut responses (`finish_reason` ``length``) are ``truncated``, as under rules.
+        """
+        completions = frame["completion"].fill_null("").to_list()
+        prompts = (
+            frame["prompt"].fill_null("").to_list() if "prompt" in frame.columns else [""] * frame.height
+        )
+        by_hand = dict(self.hand.select("text_id", "strategy").iter_rows())
+        labels = self.model.label(read_texts(completions, prompts))
+        names = [
+            by_hand.get(text_id(*texts), label)
+            for label, texts in zip(labels, zip(prompts, completions, strict=True), strict=True)
+        ]
+        strategy = pl.Series("strategy", names, pl.String)
+        if "finish_reason" in frame.columns:
+            cut = (frame["finish_reason"] == "length").fill_null(False)
+            strategy = strategy.zip_with(~cut, pl.Series([TRUNCATED]))
+        return frame.with_columns(
+            strategy,
+            behaviours=pl.lit([], dtype=pl.List(pl.String)),
+            evidence=pl.lit('{"marks":[]}'),
+        )
+
+    def measured(
+        self, counts: Sequence[pl.DataFrame], sides: Sequence[str], level: float
+    ) -> tuple[LabelQuality, Confusion]:
+        """How good the labels of two logs (or one) are, and their error for `correct_pairs`.
+
+        Args:
+            counts: of each log: strategy, n, right.
+            sides: what the sheet calls these logs.
+
+        Raises:
+            StratagemError: no random response of these logs is labelled.
+        """
+        cells = pl.concat([_cells(table, side) for table, side in zip(counts, sides, strict=True)])
+        known = cells["strategy"] == TRUNCATED
+        rows = self.hand.filter(pl.col("asked") == RANDOM, pl.col("side").is_in(list(sides)))
+        if rows.is_empty():
+            raise StratagemError(
+                f"{self.source}: no response of these logs was asked at random: label some of these very logs"
+            )
+        names = sorted({*cells["strategy"], *self.hand["true_strategy"], *self.hand["strategy"]})
+        open_cells = cells.filter(~known)
+        quality = validate(_weighted(rows, open_cells), level=level, names=names)
+        borrowed = _weighted(pl.concat([rows, *_borrowed(rows, open_cells)]), open_cells)
+        pair = tuple(sides) if len(quality.sides) == 2 else (None, None)
+        confusion = validate(borrowed, level=level, names=names).confusion(*pair)
+        return quality, _with_known(confusion, [name for name in names if name == TRUNCATED])
+
+
+def _cells(table: pl.DataFrame, side: str) -> pl.DataFrame:
+    """How many responses of a log lie in each cell: side, outcome, strategy, responses."""
+    sums = table.group_by("strategy").agg(pl.col("n").sum().cast(pl.Float64), pl.col("right").sum())
+    counts = [("right", pl.col("right")), ("wrong", pl.col("n") - pl.col("right"))]
+    return pl.concat(
+        [
+            sums.select(side=pl.lit(side), outcome=pl.lit(which), strategy="strategy", responses=responses)
+            for which, responses in counts
+        ]
+    ).filter(pl.col("responses") > 1e-9)
+
+
+def _weighted(rows: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    """The rows, each with as many responses as it stands for; those of cells that the logs do not hold are left out."""
+    joined = rows.join(cells, on=CELL, how="inner", maintain_order="left")
+    return joined.with_columns(weight=pl.col("responses") / pl.len().over(CELL)).drop("responses")
+
+
+def _borrowed(rows: pl.DataFrame, cells: pl.DataFrame) -> list[pl.DataFrame]:
+    """For each cell of the logs without a random response, those of the same label elsewhere: first of the same side,
+    then of any."""
+    tables: list[pl.DataFrame] = []
+    for cell in cells.join(rows, on=CELL, how="anti").iter_rows(named=True):
+        same = rows.filter(pl.col("strategy") == cell["strategy"])
+        near = same.filter(pl.col("side") == cell["side"])
+        score = 1.0 if cell["outcome"] == "right" else 0.0
+        tables.append(
+            (near if near.height else same).with_columns(
+                side=pl.lit(cell["side"]), outcome=pl.lit(cell["outcome"]), score=pl.lit(score)
+            )
+        )
+    return tables
+
+
+def _with_known(confusion: Confusion, known: Sequence[str]) -> Confusion:
+    """The confusion with strategies whose labels are without error."""
+    rate, count = confusion.rate.copy(), confusion.count.copy()
+    for name in known:
+        place = confusion.names.index(name)
+        rate[..., place, :], count[..., place] = 0.0, np.inf
+        rate[..., place, place] = 1.0
+    return replace(confusion, rate=rate, count=count)
