@@ -6,7 +6,7 @@
 Each seed asks for labels as `stratagem annotate` does, fits the model, and compares its labels of all responses that
 were not asked with the known ones. Agreement in %, mean over seeds (standard deviation).
 
-The lab's texts say with their opening words which strategy follows; without the first `--opening` words they do not.
+The lab's texts say with their opening words which strategy follows; `--without` takes such words out.
 """
 
 from __future__ import annotations
@@ -43,16 +43,17 @@ def algebra(data: Path) -> pl.DataFrame:
     return label_frame(pl.concat(tables), rules, evidence=False)
 
 
-def lab(folders: list[Path], opening: int) -> pl.DataFrame:
-    """What `stratagem label` wrote, without the words that open a response."""
+def lab(folders: list[Path], without: str) -> pl.DataFrame:
+    """What `stratagem label` wrote, without some words."""
     tables = [
         pl.read_parquet(folder / "labelled.parquet")
         .filter(pl.col("mode") == "sampled")
         .with_columns(side=pl.lit(number))
         for number, folder in enumerate(folders)
     ]
-    words = pl.col("completion").str.split(" ").list.slice(opening).list.join(" ")
-    return pl.concat(tables).with_columns(completion=words)
+    words = pl.element().filter(~pl.element().is_in(without.split(",")))
+    text = pl.col("completion").str.split(" ").list.eval(words).list.join(" ")
+    return pl.concat(tables).with_columns(completion=text)
 
 
 def asked(pool: Pool, labels: list[str], number: int) -> Asking:
@@ -73,11 +74,11 @@ def asked(pool: Pool, labels: list[str], number: int) -> Asking:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--lab", nargs="*", type=Path, default=[])
-    parser.add_argument("--opening", type=int, default=0, help="words taken out at the start")
+    parser.add_argument("--without", default="", metavar="WORD,…", help="words taken out")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--data", type=Path, default=DATA)
     given = parser.parse_args()
-    table = lab(given.lab, given.opening) if given.lab else algebra(given.data)
+    table = lab(given.lab, given.without) if given.lab else algebra(given.data)
     print(dict(table["strategy"].value_counts(sort=True).iter_rows()))
     labels, known = table["strategy"].to_list(), table["strategy"].to_numpy()
     texts = read_texts(table["completion"].to_list(), table["prompt"].to_list())

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 pytest.importorskip("sklearn", reason="needs the extra learn")
 
-from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
+from sklearn.feature_extraction.text import TfidfVectorizer
 
-from stratagem.labelling.rules import label_frame, read_rules  # noqa: E402
-from stratagem.learned.asking import FIRST, RANDOM, RANDOM_SHARE, Asking, Pool  # noqa: E402
-from stratagem.learned.features import LENGTH_WEIGHT, Scale, read_texts  # noqa: E402
-from stratagem.learned.model import fit, out_of_fold  # noqa: E402
-from stratagem.records import StratagemError  # noqa: E402
-from tests.learned.sessions import fitted, label_in_order, pool_of  # noqa: E402
-from tests.learned.worlds import NAMES, log  # noqa: E402
+from stratagem.labelling.rules import label_frame, read_rules
+from stratagem.learned.asking import FIRST, RANDOM, RANDOM_SHARE, Asking, Pool
+from stratagem.learned.features import LENGTH_WEIGHT, Scale, read_texts
+from stratagem.learned.model import fit, out_of_fold
+from stratagem.records import StratagemError
+from tests.learned.sessions import fitted, label_in_order, pool_of
+from tests.learned.worlds import NAMES, log
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "algebra-rl"
 

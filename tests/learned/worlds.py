@@ -11,7 +11,7 @@ STYLES = {
     "guess": "try a value check whether it works and adjust until the condition holds",
 }
 NAMES = tuple(STYLES)
-FILLER = "so now the value that we need is then given by this step and hence therefore also next".split()
+FILLER = ["so", "now", "the", "value", "that", "we", "need", "is", "then", "given", "by", "this", "step", "and", "hence", "therefore", "also", "next"]
 SHARES = np.array([[0.5, 0.3, 0.2], [0.2, 0.6, 0.2]])
 ACCURACY = np.array([[0.3, 0.7, 0.5], [0.4, 0.8, 0.5]])
 
@@ -25,7 +25,7 @@ def log(
         clear: the chance of each word to be of the strategy's own style, of a wrong response and of a right one: the
             error of a model differs between them.
     """
-    ease = rng.normal(0, 0.1, problems) if side == 0 else rng.normal(0, 0.1, problems)
+    ease = rng.normal(0, 0.1, problems)
     rows = []
     for problem in range(problems):
         for sample in range(samples):

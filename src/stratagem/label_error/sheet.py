@@ -139,7 +139,8 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
     Args:
         names: the strategies there are; without it, those that the sheet's labels use and other, mixed,
             unparsed, truncated, or any where the sheet says why each response was asked (a column `asked`).
-        partial: leave out rows whose true_strategy is empty; the others of their cell then weigh more.
+        partial: leave out rows whose true_strategy is empty; the others of their cell then weigh more, but not where
+            the sheet says why each response was asked, since cells are then made later, of what was learned.
 
     Raises:
         StratagemError: names the file, the row (the header is row 1) and the field.
@@ -205,6 +206,8 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
     done = typed.with_columns(_whole=whole).filter(pl.col("true_strategy") != "")
     if done.is_empty():
         raise StratagemError(f"{path}: no row has a true_strategy")
+    if "asked" in table.columns:
+        return done.drop("_whole")
     share = pl.col("weight") / pl.col("weight").sum().over(CELL)
     return done.with_columns(weight=share * pl.col("_whole")).drop("_whole")
 

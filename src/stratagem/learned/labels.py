@@ -8,14 +8,13 @@ weighs as many as the log holds of its side, outcome and label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from stratagem.label_error.confusion import Confusion
+from stratagem.label_error.calibration import Calibration
 from stratagem.label_error.quality import LabelQuality, validate
 from stratagem.label_error.sheet import CELL
 from stratagem.labelling.ruleset import Parts, RuleSet
@@ -99,9 +98,22 @@ class LearnedLabels:
             evidence=pl.lit('{"marks":[]}'),
         )
 
+    def quality(self, level: float) -> LabelQuality:
+        """How good the labels are, by the sheet alone: a random row weighs by how many responses of its side and
+        outcome there were to ask (`weight`).
+
+        Raises:
+            StratagemError: no response was asked at random.
+        """
+        rows = self.hand.filter(pl.col("asked") == RANDOM)
+        if rows.is_empty():
+            raise StratagemError(f"{self.source}: no response was asked at random, so that no error is known")
+        rows = rows.with_columns(pl.col("weight") / pl.len().over("side", "outcome"))
+        return validate(rows, level=level)
+
     def measured(
         self, counts: Sequence[pl.DataFrame], sides: Sequence[str], level: float
-    ) -> tuple[LabelQuality, Confusion]:
+    ) -> tuple[LabelQuality, Calibration]:
         """How good the labels of two logs (or one) are, and their error for `correct_pairs`.
 
         Args:
@@ -112,19 +124,18 @@ class LearnedLabels:
             StratagemError: no random response of these logs is labelled.
         """
         cells = pl.concat([_cells(table, side) for table, side in zip(counts, sides, strict=True)])
-        known = cells["strategy"] == TRUNCATED
         rows = self.hand.filter(pl.col("asked") == RANDOM, pl.col("side").is_in(list(sides)))
         if rows.is_empty():
             raise StratagemError(
                 f"{self.source}: no response of these logs was asked at random: label some of these very logs"
             )
         names = sorted({*cells["strategy"], *self.hand["true_strategy"], *self.hand["strategy"]})
-        open_cells = cells.filter(~known)
-        quality = validate(_weighted(rows, open_cells), level=level, names=names)
-        borrowed = _weighted(pl.concat([rows, *_borrowed(rows, open_cells)]), open_cells)
-        pair = tuple(sides) if len(quality.sides) == 2 else (None, None)
-        confusion = validate(borrowed, level=level, names=names).confusion(*pair)
-        return quality, _with_known(confusion, [name for name in names if name == TRUNCATED])
+        quality = validate(_weighted(rows, cells), level=level, names=names)
+        # Of one log alone nothing is known of the other.
+        told_apart = [side for side in sides if (rows["side"] == side).any()]
+        if len(told_apart) < len(sides):
+            rows, told_apart = rows.with_columns(side=pl.lit("")), [""]
+        return quality, Calibration.of(rows, names, told_apart, known={TRUNCATED} & set(names))
 
 
 def _cells(table: pl.DataFrame, side: str) -> pl.DataFrame:
@@ -143,29 +154,3 @@ def _weighted(rows: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     """The rows, each with as many responses as it stands for; those of cells that the logs do not hold are left out."""
     joined = rows.join(cells, on=CELL, how="inner", maintain_order="left")
     return joined.with_columns(weight=pl.col("responses") / pl.len().over(CELL)).drop("responses")
-
-
-def _borrowed(rows: pl.DataFrame, cells: pl.DataFrame) -> list[pl.DataFrame]:
-    """For each cell of the logs without a random response, those of the same label elsewhere: first of the same side,
-    then of any."""
-    tables: list[pl.DataFrame] = []
-    for cell in cells.join(rows, on=CELL, how="anti").iter_rows(named=True):
-        same = rows.filter(pl.col("strategy") == cell["strategy"])
-        near = same.filter(pl.col("side") == cell["side"])
-        score = 1.0 if cell["outcome"] == "right" else 0.0
-        tables.append(
-            (near if near.height else same).with_columns(
-                side=pl.lit(cell["side"]), outcome=pl.lit(cell["outcome"]), score=pl.lit(score)
-            )
-        )
-    return tables
-
-
-def _with_known(confusion: Confusion, known: Sequence[str]) -> Confusion:
-    """The confusion with strategies whose labels are without error."""
-    rate, count = confusion.rate.copy(), confusion.count.copy()
-    for name in known:
-        place = confusion.names.index(name)
-        rate[..., place, :], count[..., place] = 0.0, np.inf
-        rate[..., place, place] = 1.0
-    return replace(confusion, rate=rate, count=count)

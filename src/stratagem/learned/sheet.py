@@ -1,7 +1,7 @@
 """The sheet that labels are written into as they are given: one row a label, at once on disk.
 
-It is a sheet of hand labels as `label_error.sheet` reads it, with two columns more: `asked`, why this response was asked
-(`random` or `chosen`), and `text_id`, made of prompt and completion. A row without a strategy was skipped.
+It is a sheet of hand labels as `label_error.sheet` reads it, with two columns more: `asked`, why this response was
+asked (`random` or `chosen`), and `text_id`, made of prompt and completion. A row without a strategy was skipped.
 """
 
 from __future__ import annotations
