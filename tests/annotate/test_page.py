@@ -23,13 +23,14 @@ from stratagem.learned.sheet import read_labels
 from tests.annotate.logs import pool, truth, write_logs
 from tests.report.chrome import CHROMIUM, Tab, tab
 
-HOSTILE = "</script><script>document.title='run'</script><img src=x onerror=\"document.title='run'\"> & <b>bold</b>"
+HOSTILE = (
+    "</script><script>document.title='run'</script><img src=x onerror=\"document.title='run'\"> & <b>bold</b>"
+)
 NAMES = {
     "table": "lists the cases and reads off the one that fits",
     "equation": "names the unknown and solves for it",
     "guess": "tries a value and adjusts",
 }
-PICTURES = Path(__file__).parents[2] / "out" / "annotate"
 
 
 @contextlib.contextmanager
@@ -67,7 +68,7 @@ def test_only_our_own_page_can_answer(tmp_path: Path) -> None:
         assert ask(server, "/label", body, **ours | {"X-Stratagem-Key": "0" * 32})[0] == 403
         assert ask(server, "/label", body, **ours | {"Content-Type": "text/plain"})[0] == 403
         assert ask(server, "/label", body, **ours | {"Host": "stranger.example"})[0] == 403
-        assert ask(server, "/", **{"Host": "stranger.example"})[0] == 403
+        assert ask(server, "/", Host="stranger.example")[0] == 403
         for wrong in ("[1]", "{", '{"row": "0", "strategy": "a"}', '{"row": 0}', "null"):
             assert ask(server, "/label", wrong, **ours)[0] == 400
         assert ask(server, "/label", body | {"strategy": "no name!"}, **ours)[0] == 409
@@ -123,8 +124,7 @@ def test_labelling_by_keyboard_alone(tmp_path: Path, width: int, labels: int) ->
         assert page.value("document.title") == "Stratagem: labelling before.jsonl, after.jsonl"
         page.until("document.getElementById('quality').textContent.includes('agrees with')")
         assert page.value("document.getElementById('settling').textContent").startswith("Selection ")
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.picture(PICTURES / f"{width}.png")
+        page.picture(tmp_path / f"{width}.png")
         assert page.value("document.documentElement.scrollWidth") <= width
         press(page, "s")
         page.until("document.getElementById('count').textContent.includes('1 skipped')")
@@ -155,7 +155,9 @@ def test_marks_show_why_and_the_end_is_said(tmp_path: Path) -> None:
     responses = pool(logs)
     known = truth(logs, responses)
     with served(responses, tmp_path / "labels.csv") as server, tab(tmp_path / "profile") as page:
-        while server.session.question and (server.session.labelled < 30 or server.session.question.why == "random"):
+        while server.session.question and (
+            server.session.labelled < 30 or server.session.question.why == "random"
+        ):
             server.session.answer(server.session.question.row, known[server.session.question.row])
             server.session.wait()
         page.size(1280, 900, dark=True)
@@ -165,8 +167,7 @@ def test_marks_show_why_and_the_end_is_said(tmp_path: Path) -> None:
         assert guess in NAMES
         assert page.value("document.querySelectorAll('#response mark').length") > 0
         assert guess in page.value("document.getElementById('why').textContent")
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.picture(PICTURES / "marks.png")
+        page.picture(tmp_path / "marks.png")
         server.shutdown()
         server.server_close()
         # A connection that the browser keeps in reserve is answered still, where a real end takes all with it.
@@ -178,7 +179,10 @@ def test_marks_show_why_and_the_end_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_when_all_are_asked_the_page_says_so(tmp_path: Path) -> None:
-    with served(pool(write_logs(tmp_path, 1, 1)), tmp_path / "labels.csv") as server, tab(tmp_path / "p") as page:
+    with (
+        served(pool(write_logs(tmp_path, 1, 1)), tmp_path / "labels.csv") as server,
+        tab(tmp_path / "p") as page,
+    ):
         page.go(server.url)
         page.until("document.documentElement.dataset.ready")
         for done in (1, 2):

@@ -138,7 +138,9 @@ def test_random_questions_show_no_guess_and_chosen_ones_do(tmp_path: Path) -> No
     for _ in range(60):
         question = session.view()["question"]
         shown[question["why"]].append(question["guess"] is not None)
-        assert "".join(text for text, _ in question["pieces"]) == responses.table["completion"][question["row"]]
+        assert (
+            "".join(text for text, _ in question["pieces"]) == responses.table["completion"][question["row"]]
+        )
         session.answer(question["row"], known[question["row"]])
         session.wait()
     assert not any(shown["random"])
@@ -220,7 +222,9 @@ def test_a_large_log_is_sampled_evenly_and_weighs_as_the_whole(tmp_path: Path) -
         assert rows["weight"].unique().to_list() == [known.height]
 
 
-@given(st.text(max_size=60), st.lists(st.sampled_from(["the case", "N +", "V", "so then", "= N"]), max_size=4))
+@given(
+    st.text(max_size=60), st.lists(st.sampled_from(["the case", "N +", "V", "so then", "= N"]), max_size=4)
+)
 def test_pieces_are_the_text(text: str, terms: list[str]) -> None:
     assert "".join(piece for piece, _ in pieces(text, terms)) == text
 

@@ -11,7 +11,10 @@ STYLES = {
     "guess": "try a value check whether it works and adjust until the condition holds",
 }
 NAMES = tuple(STYLES)
-FILLER = ["so", "now", "the", "value", "that", "we", "need", "is", "then", "given", "by", "this", "step", "and", "hence", "therefore", "also", "next"]
+FILLER = (
+    *("so", "now", "the", "value", "that", "we", "need", "is", "then"),
+    *("given", "by", "this", "step", "and", "hence", "therefore", "also", "next"),
+)
 SHARES = np.array([[0.5, 0.3, 0.2], [0.2, 0.6, 0.2]])
 ACCURACY = np.array([[0.3, 0.7, 0.5], [0.4, 0.8, 0.5]])
 
