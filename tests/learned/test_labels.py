@@ -66,8 +66,8 @@ def test_calibrations_are_probabilities_and_gains_stay(seed: int, number: int) -
 
 def test_a_sheet_of_every_response_gives_the_true_shares() -> None:
     rng = np.random.default_rng(0)
-    logs = [log(rng, side, 30, 3) for side in (0, 1)]
-    flipped = rng.random(90) < 0.3
+    logs = [log(rng, side, 400, 4) for side in (0, 1)]
+    flipped = rng.random(1600) < 0.3
     labels = [
         table.with_columns(
             strategy=pl.when(pl.Series(flipped)).then(pl.lit(NAMES[0])).otherwise("true_strategy"),
@@ -80,8 +80,11 @@ def test_a_sheet_of_every_response_gives_the_true_shares() -> None:
     true = pair(*(tally(t.with_columns(strategy="true_strategy"), (), "") for t in logs), ())
     corrected = correct_pairs(seen, error, rng=rng, draws=0)
     known = decompose_pairs(true, rng=rng, draws=0)
+    # But for the prior, which weighs one response of a cell.
+    as_labelled = decompose_pairs(seen, rng=rng, draws=0)
+    assert abs(as_labelled.selection.value - known.selection.value) > 0.03
     for name in ("selection", "improvement", "new_strategy"):
-        assert getattr(corrected, name).value == pytest.approx(getattr(known, name).value, abs=1e-9)
+        assert getattr(corrected, name).value == pytest.approx(getattr(known, name).value, abs=0.01)
 
 
 def test_quality_is_that_of_the_random_sample_weighted_by_what_it_stands_for() -> None:

@@ -60,10 +60,13 @@ class Calibration:
 
     @property
     def table(self) -> Floats:
-        """P(true | label) (c x o x l x t), c of length 1 or 2."""
+        """P(true | label) (c x o x l x t), c of length 1 or 2: posterior means under the prior of `draws`.
+
+        Shares of the few responses of a cell as they are would put an accuracy before at 0 or 1 where one of them is
+        wrong; then the error of selection was twice as large (LOG.md, 2026-11-29).
+        """
         n_col = self.hand_colt.sum(axis=-1, keepdims=True)
-        share = np.divide(self.hand_colt, n_col, out=np.zeros_like(self.hand_colt), where=n_col > 0)
-        return self._with_known(np.where(n_col > 0, share, self.prior_lt))
+        return self._with_known((self.hand_colt + self.prior_lt) / (n_col + 1.0))
 
     def draws(self, rng: np.random.Generator, number: int) -> Floats:
         """Draws of `table` (d x c x o x l x t): Dirichlet posteriors, the prior of the weight of one response."""
