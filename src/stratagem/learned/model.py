@@ -66,7 +66,7 @@ def fit(texts: Texts, labels: Sequence[str]) -> Model:
             + (", ".join(f"{n} of {name!r}" for name, n in count.items()) or "none")
         )
     rows = np.flatnonzero([label in names for label in labels])
-    texts, labels = texts.of(rows), [labels[i] for i in rows]
+    texts, labels = texts.of(rows), [labels[i] for i in rows.tolist()]
     scale = Scale.fit(texts)
     regression = _regression()(C=1 / PENALTY, max_iter=2000, tol=1e-3)
     regression.fit(scale.features(texts), np.array(labels))
@@ -98,7 +98,7 @@ def out_of_fold(texts: Texts, labels: Sequence[str], seed: int = 0) -> list[str]
     for fold in range(FOLDS):
         held = np.flatnonzero(fold_r == fold)
         rest = np.flatnonzero(fold_r != fold)
-        seen = [labels[i] for i in rest]
+        seen = [labels[i] for i in rest.tolist()]
         try:
             mine = fit(texts.of(rest), seen).label(texts.of(held))
         except StratagemError:  # one strategy alone is left with labels enough
