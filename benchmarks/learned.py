@@ -142,7 +142,7 @@ def show_error(table: pl.DataFrame, texts: Texts, labels: list[str], number: int
 
 
 def show_world(number: int, studies: int) -> None:
-    """Coverage in a made-up world (tests/learned/worlds.py): 150 problems, 4 responses on each side, three strategies."""
+    """Coverage in the world of tests/learned/worlds.py: 150 problems, 4 responses on each side, three strategies."""
     known = worlds.truth()
     held: dict[str, list[tuple[bool, bool]]] = {"as labelled": [], "corrected": []}
     off: dict[str, list[tuple[float, float]]] = {"as labelled": [], "corrected": []}
