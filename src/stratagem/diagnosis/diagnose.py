@@ -114,7 +114,7 @@ def diagnose(
     called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
     match.check_labels(opened)
-    opened = with_finer_rules(opened, () if labels is None else labels.names)
+    opened = with_finer_rules(opened, labels.names if isinstance(labels, LabelQuality) else ())
     looks = [log.look for log in opened]
     look = looks[0] if len({own.by for own in looks}) == 1 else look
     firsts = [log.first for log in opened]

@@ -188,9 +188,7 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
             "is empty: fill it in, or leave out such rows with --partial",
         )
     known = set(names) if names is not None else set(typed["strategy"]) | {OTHER, MIXED, UNPARSED, TRUNCATED}
-    if (
-        names is None and "asked" in table.columns
-    ):  # labels to be learned from: the sheet alone says what there is
+    if names is None and "asked" in table.columns:  # to be learned from: the sheet says which there are
         known |= set(typed["true_strategy"])
     given = typed.with_row_index("_row", offset=2).filter(
         ~pl.col("true_strategy").is_in([*known, ""], nulls_equal=True)
