@@ -24,6 +24,8 @@ from stratagem.learned.model import Model, fit, out_of_fold
 from stratagem.learned.sheet import read_labels, text_id
 from stratagem.records import TRUNCATED, StratagemError
 
+AT_ONCE = 5_000  # responses whose terms are counted together, so that memory does not grow with a batch
+
 
 @dataclass(frozen=True)
 class LearnedLabels:
@@ -83,7 +85,10 @@ class LearnedLabels:
             frame["prompt"].fill_null("").to_list() if "prompt" in frame.columns else [""] * frame.height
         )
         by_hand = dict(self.hand.select("text_id", "strategy").iter_rows())
-        labels = self.model.label(read_texts(completions, prompts))
+        labels: list[str] = []
+        for start in range(0, frame.height, AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            labels += self.model.label(read_texts(completions[part], prompts[part]))
         names = [
             by_hand.get(text_id(*texts), label)
             for label, texts in zip(labels, zip(prompts, completions, strict=True), strict=True)
