@@ -68,7 +68,7 @@ def annotate(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if not given.logs:
         raise StratagemError("give the logs to label, BEFORE and AFTER")
     if given.out.suffix.lower() != ".csv":
-        raise StratagemError(f"--out {given.out}: a sheet is CSV; name it {given.out.with_suffix('.csv')}")
+        raise StratagemError(f"--out {given.out}: a sheet is CSV; choose a name that ends in .csv")
     described = read_names(given.strategies)
     look = Look(
         by=columns_or_none(given.by),

@@ -74,7 +74,7 @@ def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any
     if given.out is None:
         raise StratagemError("--out: name the sheet's file, such as sheet.csv")
     if given.out.suffix.lower() != SHEET:
-        raise StratagemError(f"--out {given.out}: a sheet is CSV; name it {given.out.with_suffix(SHEET)}")
+        raise StratagemError(f"--out {given.out}: a sheet is CSV; choose a name that ends in {SHEET}")
     if given.out.exists():
         raise StratagemError(f"{given.out}: exists, and may be filled in; choose another --out or remove it")
     try:
@@ -108,7 +108,7 @@ def compare_sheets(
     merged = merge(first, second, level)
     if out is not None:
         if out.suffix.lower() != SHEET:
-            raise StratagemError(f"--out {out}: a sheet is CSV; name it {out.with_suffix(SHEET)}")
+            raise StratagemError(f"--out {out}: a sheet is CSV; choose a name that ends in {SHEET}")
         make_folder(out.parent)
         write_merged(merged, out)
     whole = merged.agreement.overall

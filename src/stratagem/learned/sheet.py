@@ -19,7 +19,7 @@ import polars as pl
 from stratagem.label_error.sheet import as_spreadsheet_text, outcome, read_sheet, seals
 from stratagem.learned.asking import CHOSEN, RANDOM
 from stratagem.records import StratagemError, content_id
-from stratagem.workspace import sync_folder
+from stratagem.workspace import aside_of, sync_folder
 
 COLUMNS = (
     *("id", "true_strategy", "prompt", "completion", "side", "problem_id", "sample"),
@@ -77,6 +77,7 @@ class SheetFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        aside_of(path)  # refuses what is no file
         try:
             self._file = open(path, "r+b" if path.exists() else "x+b")  # noqa: SIM115 (closed by `close`)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
