@@ -74,7 +74,7 @@ def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any
     if given.out is None:
         raise StratagemError("--out: name the sheet's file, such as sheet.csv")
     if given.out.suffix.lower() != SHEET:
-        raise StratagemError(f"--out {given.out}: a sheet is CSV; choose a name that ends in {SHEET}")
+        raise StratagemError(f"--out {given.out}: a sheet is CSV; name it {given.out.with_suffix(SHEET)}")
     if given.out.exists():
         raise StratagemError(f"{given.out}: exists, and may be filled in; choose another --out or remove it")
     try:
