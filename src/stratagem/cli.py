@@ -56,6 +56,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "rollouts": ("stratagem.commands.lens", "rollouts", "Show what logs of rollouts hold"),
     "passk": ("stratagem.commands.lens", "passk", "pass@k of a log, or of two and their difference"),
+    "annotate": (
+        "stratagem.commands.annotate",
+        "annotate",
+        "Label responses by hand on a page in the browser; a model learns from them",
+    ),
     "validate-labels": (
         "stratagem.commands.labels",
         "validate_labels",

@@ -352,17 +352,16 @@ def _with_names(part: Any, older: dict[str, str], of_strategies: bool = False) -
 
 def schema(kind: type[Result] = Findings) -> str:
     """The JSON schema of a result, by default of `diagnosis.json`, as `docs/diagnosis.schema.json` has it."""
-    text = msgspec.json.format(msgspec.json.encode(_dedented(msgspec.json.schema(kind))), indent=1)
+    text = msgspec.json.format(msgspec.json.encode(_steady(msgspec.json.schema(kind))), indent=1)
     return f"{text.decode()}\n"
 
 
-def _dedented(part: Any) -> Any:
-    """A schema with its descriptions without the indentation of docstrings, which some versions of msgspec keep."""
+def _steady(part: Any, name: str = "") -> Any:
+    """A schema with what differs between versions of msgspec settled: the indentation of descriptions, and the order of
+    alternatives."""
     if isinstance(part, list):
-        return [_dedented(row) for row in cast(list[Any], part)]
-    if not isinstance(part, dict):
-        return part
-    return {
-        name: inspect.cleandoc(value) if name == "description" and isinstance(value, str) else _dedented(value)
-        for name, value in cast(dict[str, Any], part).items()
-    }
+        rows = [_steady(row) for row in cast(list[Any], part)]
+        return sorted(rows, key=str) if name == "anyOf" else rows
+    if isinstance(part, dict):
+        return {key: _steady(value, key) for key, value in cast(dict[str, Any], part).items()}
+    return inspect.cleandoc(part) if name == "description" else part

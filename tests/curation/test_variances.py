@@ -78,7 +78,7 @@ def test_a_prompt_without_two_samples_has_its_stratums() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompts", "samples", "noise"), [(100, 3, "normal"), (100, 2, "normal"), (5, 8, "guess")]
+    ("prompts", "samples", "noise"), [(100, 3, "normal"), (100, 2, "normal"), (5, 8, "assumed")]
 )
 def test_where_samples_are_few_nothing_is_certain(prompts: int, samples: int, noise: str) -> None:
     rng = np.random.default_rng(4)

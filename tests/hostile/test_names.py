@@ -44,6 +44,8 @@ OTHERS = [
     ["curate", "prompts", "log.jsonl", "--rollouts", "log.jsonl", "--again"],
     ["curate", "prompts", "log.jsonl", "--rollouts", "log.jsonl", "--holdout"],
     ["validate-labels"],
+    ["annotate", "log.jsonl", "--out"],
+    ["annotate", "log.jsonl", "--strategies"],
     ["report"],
     ["reproduce"],
     ["rollout", "--out", "out", "--model"],

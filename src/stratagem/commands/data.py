@@ -21,10 +21,13 @@ from stratagem.diagnosis.side import Look, open_side, usual_strata
 from stratagem.label_error.correction import decompose_corrected
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import read_sheet
+from stratagem.learned.labels import LearnedLabels
+from stratagem.learned.sheet import is_learned
 from stratagem.records import ROLLOUT_SCHEMA, UNPARSED, StratagemError, finite, read_table
 from stratagem.rollouts.problems import check_ids, problem_rows
 from stratagem.rollouts.store import write_rollouts
 from stratagem.settings import Steps, TaskSpec
+from stratagem.stats.counts import tally
 from stratagem.tasks import DEFAULT, make_task, read_mix
 from stratagem.tasks.table import is_of_a_task, label_table
 from stratagem.workspace import write_bytes, write_json
@@ -128,7 +131,8 @@ class Decompose:
         Path | None,
         tyro.conf.arg(
             metavar="SHEET.csv",
-            help="hand-labelled rows, as `validate-labels` makes them: the split as it would be without label error",
+            help="hand-labelled rows, as `annotate` or `validate-labels` makes them: the split as it would be without "
+            "label error; of annotate's, all labels are learned",
             help_behavior_hint="",
         ),
     ] = None
@@ -272,6 +276,10 @@ def label_log(log: str, look: Look, out: Path) -> tuple[pl.DataFrame, str | None
 def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Decompose, "decompose", words, text)
     tables = [labelled(path) for path in (given.before, given.after)]
+    learned = None
+    if given.labels is not None and is_learned(given.labels):
+        learned = LearnedLabels.read(given.labels)
+        tables = [learned_table(table, learned) for table in tables]
     if given.out is not None:
         make_folder(given.out.parent)
     asked = columns_or_none(given.by)
@@ -279,23 +287,29 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     rng = np.random.default_rng(given.seed)
     decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=False)
     result = decomposition.as_dict() | {"strata": decomposition.strata.to_dicts()}
-    corrected = None
+    corrected, quality = None, None
     if given.labels is not None:
-        hand = read_sheet(given.labels)
-        used = [column for table in (*tables, hand) for column in table["strategy"].unique()]
-        confusion = validate(hand, names=sorted({*used, *hand["true_strategy"]})).confusion()
+        if learned is not None:
+            quality, confusion = learned.measured([tally(t, (), "") for t in tables], ("0", "1"), 0.95)
+        else:
+            hand = read_sheet(given.labels)
+            used = [column for table in (*tables, hand) for column in table["strategy"].unique()]
+            quality = validate(hand, names=sorted({*used, *hand["true_strategy"]}))
+            confusion = quality.confusion()
         rng = np.random.default_rng([given.seed, 1])
         before, after = tables
         corrected = decompose_corrected(
             before, after, confusion, by=by, rng=rng, draws=given.draws, stratified=False
         )
-        result |= {"corrected": corrected.as_dict()}
+        result |= {"corrected": corrected.as_dict(), "quality": quality.as_dict()}
     if given.out is not None:
         write_json(given.out, finite(result))
     if not as_json:
         print(decomposition)
         if corrected is not None:
             print(f"\n{corrected}")
+            if learned is not None and quality is not None:
+                print(f"\n{quality}")
     return finite(result)
 
 
@@ -324,6 +338,19 @@ def labelled(path: Path) -> pl.DataFrame:
     if scored.height < table.height:
         warn([f"{source}: left out {table.height - scored.height} responses without a score"])
     return scored
+
+
+def learned_table(table: pl.DataFrame, learned: LearnedLabels) -> pl.DataFrame:
+    """The table with the labels that a sheet teaches.
+
+    Raises:
+        StratagemError: it holds no completions.
+    """
+    if "completion" not in table.columns or table["completion"].null_count() == table.height:
+        raise StratagemError(
+            "the tables hold no completions to label by what was learned; label the logs with texts"
+        )
+    return learned.label(table)
 
 
 def unlabelled(path: Path) -> StratagemError:

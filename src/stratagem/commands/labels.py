@@ -14,6 +14,9 @@ from stratagem.commands.common import console, read
 from stratagem.commands.options import make_folder
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import read_sheet, sheet, write_sheet
+from stratagem.learned.labels import LearnedLabels
+from stratagem.learned.merge import merge, write_merged
+from stratagem.learned.sheet import is_learned
 from stratagem.records import StratagemError
 
 TABLE, SHEET = "labelled.parquet", ".csv"
@@ -24,15 +27,25 @@ class ValidateLabels:
     """Examples:
     stratagem validate-labels diagnosis --size 200 --out sheet.csv
     stratagem validate-labels sheet.csv
+    stratagem validate-labels mine.csv hers.csv --out both.csv
     """
 
     source: Annotated[
         Path,
         tyro.conf.Positional,
         tyro.conf.arg(
-            help="a diagnosis or its labelled.parquet, to write a sheet; a filled sheet, to measure"
+            help="a diagnosis or its labelled.parquet, to write a sheet; a filled sheet, or one of annotate, to measure"
         ),
     ]
+    other: Annotated[
+        Path | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(
+            metavar="[SHEET]",
+            help="another person's sheet of annotate: how far the two agree; --out holds what they do not contradict",
+            help_behavior_hint="",
+        ),
+    ] = None
     size: Annotated[int, tyro.conf.arg(help="responses in the sheet")] = 200
     seed: int = 0
     partial: Annotated[
@@ -46,8 +59,14 @@ class ValidateLabels:
 
 def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(ValidateLabels, "validate-labels", words, text)
+    if given.other is not None:
+        return compare_sheets(given.source, given.other, given.out, given.level, as_json)
     if given.source.suffix.lower() == SHEET:
-        quality = validate(read_sheet(given.source, partial=given.partial), level=given.level)
+        quality = (
+            LearnedLabels.read(given.source).quality(given.level)
+            if is_learned(given.source)
+            else validate(read_sheet(given.source, partial=given.partial), level=given.level)
+        )
         if not as_json:
             print(quality)
         return quality.as_dict()
@@ -77,3 +96,37 @@ def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any
         highlight=False,
     )
     return {"out": str(given.out), "responses": made.height}
+
+
+def compare_sheets(
+    first: Path, second: Path, out: Path | None, level: float, as_json: bool
+) -> dict[str, Any]:
+    """How far two people agree, and what they do not contradict as one sheet."""
+    for path in (first, second):
+        if not is_learned(path):
+            raise StratagemError(f"{path}: is no sheet of `stratagem annotate`; only such sheets merge")
+    merged = merge(first, second, level)
+    if out is not None:
+        if out.suffix.lower() != SHEET:
+            raise StratagemError(f"--out {out}: a sheet is CSV; choose a name that ends in {SHEET}")
+        make_folder(out.parent)
+        write_merged(merged, out)
+    whole = merged.agreement.overall
+    if not as_json:
+        print(f"{first} as truth, {second} as labels: {merged.agreement}")
+        print(
+            f"\n{merged.rows.height} responses in both sheets together, {merged.apart.height} called differently"
+        )
+        if out is not None:
+            console().print(
+                f"[green]done[/green] {out}; `stratagem annotate` with --out {out} asks what was called differently",
+                highlight=False,
+            )
+    return {
+        "both": whole.labelled,
+        "agreement": whole.agreement.as_dict(),
+        "kappa": whole.kappa.as_dict(),
+        "responses": merged.rows.height,
+        "apart": merged.apart.to_dicts(),
+        "out": None if out is None else str(out),
+    }

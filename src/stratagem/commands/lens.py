@@ -16,6 +16,7 @@ from stratagem.commands.options import (
     Right,
     checked_rules,
     columns_or_none,
+    hand_labels,
     listed,
     paths,
 )
@@ -24,8 +25,8 @@ from stratagem.diagnosis.diagnose import Diagnosis
 from stratagem.diagnosis.diagnose import diagnose as compare_logs
 from stratagem.diagnosis.side import Look
 from stratagem.diagnosis.survey import Survey, attempts_of, differences, survey
-from stratagem.label_error.quality import LabelQuality, validate
-from stratagem.label_error.sheet import read_sheet
+from stratagem.label_error.quality import LabelQuality
+from stratagem.learned.labels import LearnedLabels
 from stratagem.records import StratagemError, content_id
 from stratagem.report import diagnosis as page
 from stratagem.report import runs as runs_page
@@ -116,7 +117,9 @@ class Diagnose:
     labels: Annotated[
         Path | None,
         tyro.conf.arg(
-            metavar="SHEET", help="a sheet labelled by hand; see validate-labels", help_behavior_hint=""
+            metavar="SHEET",
+            help="labels by hand: a sheet of annotate, from which all labels are learned, or one of validate-labels",
+            help_behavior_hint="",
         ),
     ] = None
     draws: Annotated[int, tyro.conf.arg(help="bootstrap draws")] = 2000
@@ -208,9 +211,7 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         refine=columns_or_none(given.refine),
         read=given.reading.options(),
     )
-    quality = (
-        None if given.labels is None else validate(read_sheet(given.labels, partial=True), level=given.level)
-    )
+    quality = None if given.labels is None else hand_labels(given.labels, given.level)
     if given.pairs is not None:
         return diagnose_several(given, look, quality, condition, as_json)
     if not given.logs:
@@ -231,7 +232,11 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 
 def diagnose_several(
-    given: Diagnose, look: Look, quality: LabelQuality | None, condition: Condition | None, as_json: bool
+    given: Diagnose,
+    look: Look,
+    quality: LabelQuality | LearnedLabels | None,
+    condition: Condition | None,
+    as_json: bool,
 ) -> dict[str, Any]:
     """Every pair of a file in a folder of its own, and a page and a table of all."""
     if given.logs or given.checkpoint is not None or given.pairs is None:
@@ -267,7 +272,7 @@ def diagnose_several(
 def into_folder(
     given: Diagnose,
     look: Look,
-    quality: LabelQuality | None,
+    quality: LabelQuality | LearnedLabels | None,
     logs: list[list[str]],
     folder: Path,
 ) -> Diagnosis:

@@ -8,7 +8,11 @@ from typing import Annotated
 
 import tyro
 
+from stratagem.label_error.quality import LabelQuality, validate
+from stratagem.label_error.sheet import read_sheet
 from stratagem.labelling.rules import RuleSet, check_rules, read_rules
+from stratagem.learned.labels import LearnedLabels
+from stratagem.learned.sheet import is_learned
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers.row import ReadOptions
 
@@ -102,14 +106,28 @@ def paths(text: str) -> list[str]:
 
 
 def checked_rules(source: str) -> RuleSet:
-    """
+    """How to label responses: rules, a function, or what a sheet of `annotate` teaches (a name that ends in .csv).
+
     Raises:
-        StratagemError: a rule gets one of its own examples wrong.
+        StratagemError: a rule gets one of its own examples wrong, or too few labels to learn from.
     """
+    if Path(source).suffix.lower() == ".csv":
+        return LearnedLabels.read(Path(source)).rules
     rules = read_rules(source)
     for failure in check_rules(rules):
         raise StratagemError(f"--strategies {source}: {failure}")
     return rules
+
+
+def hand_labels(sheet: Path, level: float) -> LabelQuality | LearnedLabels:
+    """What a sheet of hand labels says: of the labels in it, or, where it comes from `annotate`, what it teaches.
+
+    Raises:
+        StratagemError: names the file, the row and the field; or too few labels to learn from.
+    """
+    if is_learned(sheet):
+        return LearnedLabels.read(sheet)
+    return validate(read_sheet(sheet, partial=True), level=level)
 
 
 def make_folder(folder: Path) -> None:

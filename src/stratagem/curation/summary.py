@@ -20,7 +20,7 @@ from stratagem.verdict.wording import many
 NOISES = {
     "halves": "what halves of the samples say of its noise",
     "normal": "the noise of normal rewards, since too few prompts have 4 samples",
-    "guess": "a guess, since too few prompts have 2 samples",
+    "assumed": "a guess, since too few prompts have 2 samples",
 }
 
 
@@ -182,7 +182,7 @@ def _notes(
     if not now.binary:
         notes.append(
             "rewards are not right or wrong: signal is the variance of the reward within a group, estimated by the "
-            f"sample variance and shrunk towards the stratum's by {NOISES[now.noise or 'guess']}"
+            f"sample variance and shrunk towards the stratum's by {NOISES[now.noise or 'assumed']}"
         )
     for g, count in chosen.moved.items():
         notes.append(

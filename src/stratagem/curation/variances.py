@@ -22,7 +22,7 @@ from scipy.special import gammainc
 
 from stratagem.curation.passrates import MIN_FITTED, Floats
 
-Noise = Literal["halves", "normal", "guess"]
+Noise = Literal["halves", "normal", "assumed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def variances(
         fourth = float((value_x[learnable] ** 2).sum() / (1 + 2 / freedom_x[learnable]).sum())
         noise, between = 2 * fourth, max(fourth - float((home_x[learnable] ** 2).mean()), 0.0)
     else:
-        source = "guess"
+        source = "assumed"
         noise, between = 2 * pool**2, pool**2
     weight = np.where(several, between / np.maximum(between + noise / np.maximum(freedom_x, 1), 1e-300), 0.0)
     value = np.where(several, weight * np.nan_to_num(value_x) + (1 - weight) * home_x, home_x)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.decomposition.behaviours import BehaviourChange, compare_behaviours
@@ -24,9 +25,13 @@ from stratagem.decomposition.robustness import Regrouping, regroupings
 from stratagem.decomposition.support import unsupported
 from stratagem.diagnosis.columns import parts
 from stratagem.diagnosis.side import COUNTED, Side
+from stratagem.label_error.calibration import Calibration
+from stratagem.label_error.confusion import Confusion
 from stratagem.label_error.correction import Corrected, correct_pairs
 from stratagem.label_error.quality import LabelQuality
+from stratagem.label_error.result import Quality
 from stratagem.label_error.sensitivity import sensitivity_of
+from stratagem.learned.labels import LearnedLabels
 from stratagem.records import Estimate, StratagemError, part_of
 from stratagem.result import (
     OF_STRATEGIES,
@@ -59,7 +64,7 @@ def compare(
     draws: int = 2000,
     level: float = 0.95,
     seed: int = 0,
-    labels: LabelQuality | None = None,
+    labels: LabelQuality | LearnedLabels | None = None,
 ) -> Comparison:
     """The gain between two sides with its parts, headroom, pass@k, behaviours, robustness and verdict.
 
@@ -219,7 +224,7 @@ def label_error(
     before: Side,
     after: Side,
     pairs: Pairs | None,
-    labels: LabelQuality | None,
+    labels: LabelQuality | LearnedLabels | None,
     *,
     doubted: bool,
     draws: int,
@@ -232,22 +237,45 @@ def label_error(
         pairs: None where the problems differ.
         doubted: whether there is a split for an error of the labels to change.
     """
-    quality = None if labels is None else labels.result()
-    if pairs is None:
-        refused = None if labels is None else "the problems before are not those after"
-        return LabelError(quality=quality, refused=refused)
-    doubt = sensitivity_of(pairs, level=level, stratified=False) if doubted else None
+    doubt = None
+    if pairs is not None and doubted:
+        doubt = sensitivity_of(pairs, level=level, stratified=False)
     if labels is None:
         return LabelError(sensitivity=doubt)
-    names = (None, None) if len(labels.sides) == 1 else (str(before.number), str(after.number))
-    rng = np.random.default_rng([seed, 4])
+    quality: Quality | None = None
     try:
-        correction = correct_pairs(
-            pairs, labels.confusion(*names), rng=rng, draws=draws, level=level, stratified=False
-        )
+        measured, confusion = error_of(labels, before, after, level)
+        quality = measured.result()
+        if pairs is None:
+            raise StratagemError("the problems before are not those after")
+        rng = np.random.default_rng([seed, 4])
+        correction = correct_pairs(pairs, confusion(), rng=rng, draws=draws, level=level, stratified=False)
     except StratagemError as error:
         return LabelError(sensitivity=doubt, quality=quality, refused=str(error))
     return LabelError(sensitivity=doubt, quality=quality, corrected=part_of(correction, Corrected))
+
+
+def error_of(
+    labels: LabelQuality | LearnedLabels, before: Side, after: Side, level: float
+) -> tuple[LabelQuality, Callable[[], Confusion | Calibration]]:
+    """How good the labels of two sides are, and their error, which may be refused.
+
+    Raises:
+        StratagemError: the sheet of learned labels holds no random response of these sides.
+    """
+    sides = (str(before.number), str(after.number))
+    if isinstance(labels, LearnedLabels):
+        counts = [before.counts, after.counts]
+        # Checkpoints of one log are one side of the sheet.
+        if sides[0] == sides[1]:
+            counts, sides = (
+                [pl.concat([table.select("strategy", "n", "right") for table in counts])],
+                sides[:1],
+            )
+        quality, confusion = labels.measured(counts, sides, level)
+        return quality, lambda: confusion
+    names = (None, None) if len(labels.sides) == 1 else sides
+    return labels, lambda: labels.confusion(*names)
 
 
 def possible(headroom_of: Callable[[np.random.Generator], HeadroomTable], seed: int) -> Headroom | None:

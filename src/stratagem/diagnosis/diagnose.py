@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from stratagem.diagnosis.table import TableWriter, read_rows, sample_rows, witho
 from stratagem.diagnosis.visible import paired_rows
 from stratagem.label_error.quality import LabelQuality
 from stratagem.labelling.rules import RuleSet
+from stratagem.learned.labels import LearnedLabels
 from stratagem.records import Progress, StratagemError, part_of
 from stratagem.result import Compared, Comparison, Findings, StrategyName
 from stratagem.rollouts.problems import NONE, join
@@ -69,7 +71,7 @@ def diagnose(
     seed: int = 0,
     sample: int = 2000,
     texts: bool = True,
-    labels: LabelQuality | None = None,
+    labels: LabelQuality | LearnedLabels | None = None,
     table: Path | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -82,13 +84,20 @@ def diagnose(
         draws, level, seed: of the bootstrap and its intervals.
         sample: how many labelled responses are kept with their texts for the report.
         texts: whether any prompt or completion is kept.
-        labels: what hand labels say of the labels (`label_error.quality.validate`); the terms are corrected by them.
+        labels: what hand labels say of the labels (`label_error.quality.validate`), or labels that were learned from
+            hand labels, which then name the strategies; the terms are corrected by either.
         table: where the whole labelled table is written as Parquet; nowhere by default.
 
     Raises:
         StratagemError: a log cannot be read, leaves open what is right, or shares no problem with the others.
     """
     look = look or Look()
+    if isinstance(labels, LearnedLabels):
+        if look.rules is not None:
+            raise StratagemError(
+                f"--strategies and {labels.source}: both name strategies; leave out --strategies"
+            )
+        look = replace(look, rules=labels.rules)
     sources = [[log] if isinstance(log, str | Path) else list(log) for log in logs]
     if len(sources) < 2 and look.checkpoint is None:
         raise StratagemError(
@@ -105,7 +114,7 @@ def diagnose(
     called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
     match.check_labels(opened)
-    opened = with_finer_rules(opened, () if labels is None else labels.names)
+    opened = with_finer_rules(opened, labels.names if isinstance(labels, LabelQuality) else ())
     looks = [log.look for log in opened]
     look = looks[0] if len({own.by for own in looks}) == 1 else look
     firsts = [log.first for log in opened]
@@ -199,7 +208,7 @@ def summarise(
     draws: int,
     level: float,
     seed: int,
-    labels: LabelQuality | None = None,
+    labels: LabelQuality | LearnedLabels | None = None,
     progress: Progress | None = None,
 ) -> tuple[Findings, list[pl.DataFrame]]:
     """The findings of sides that were read, and for each the keys of its problems (problem_id, key)."""

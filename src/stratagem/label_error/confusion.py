@@ -14,7 +14,7 @@ from stratagem.stats.pairs import Floats
 OUTCOMES = ("wrong", "right")
 
 
-def _spread(n: Floats) -> Floats:
+def spread(n: Floats) -> Floats:
     """What Dirichlet weights of n hand labels and a prior of one response are multiplied by, so that their draws have
     the variance p(1 - p) / n of a share seen in n responses: a posterior's own, with n + 2, is too small, and intervals
     of small cells were too narrow."""
@@ -55,7 +55,7 @@ class Cells:
             left_h = np.clip(1.0 - n_h / np.maximum(self.size_h, n_h), 1e-6, 1.0)
         else:
             left_h = np.ones(len(self.size_h))
-        weight_ht = (self.hand_ht + prior_ht) * (_spread(n_h) / left_h)[:, None]
+        weight_ht = (self.hand_ht + prior_ht) * (spread(n_h) / left_h)[:, None]
         gamma = rng.standard_gamma(weight_ht, size=(number, *weight_ht.shape))
         theta_dht = gamma / gamma.sum(axis=-1, keepdims=True)
         # Responses of a cell in every scope; a cell has one label (h x c x o).
@@ -108,7 +108,7 @@ class Confusion:
         drawn = np.broadcast_to(self.rate, (number, *self.rate.shape)).copy()
         guessed = np.isfinite(self.count) & (self.count > 0)
         n = self.count[guessed]
-        shape = (self.rate[guessed] * n[:, None] + 1.0 / len(self.names)) * _spread(n)[:, None]
+        shape = (self.rate[guessed] * n[:, None] + 1.0 / len(self.names)) * spread(n)[:, None]
         gamma = rng.standard_gamma(shape, size=(number, *shape.shape))
         drawn[:, guessed] = gamma / gamma.sum(axis=-1, keepdims=True)
         return drawn

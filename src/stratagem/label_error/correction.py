@@ -21,6 +21,7 @@ from stratagem.decomposition.contrast import paired_gain
 from stratagem.decomposition.counterfactuals import ACCURACIES, Totals, counterfactuals, matrix
 from stratagem.decomposition.leading import lead_sentence, terms_of
 from stratagem.decomposition.parts import Account
+from stratagem.label_error.calibration import Calibration
 from stratagem.label_error.confusion import OUTCOMES, Confusion
 from stratagem.label_error.unmixing import by_outcome, clip_shares, sums_of, unmix
 from stratagem.records import Estimate, StratagemError, part_of
@@ -40,7 +41,8 @@ class Corrected(Account, frozen=True, kw_only=True):
     """A gain with its parts as they would be without label error, which does not touch the gain itself.
 
     Attributes:
-        condition: the largest condition number of a confusion matrix; 1 is a recogniser without error.
+        condition: the largest condition number of a confusion matrix; 1 is a recogniser without error, and where labels
+            were learned, so that no matrix is inverted.
         moved: part of all responses whose estimated share was below 0 by chance, and was set to 0.
         alone: part of all problems that lie in strata of one problem; their labels were taken as they are.
     """
@@ -74,7 +76,7 @@ class Correction(Corrected, frozen=True, kw_only=True, eq=False):
 def decompose_corrected(
     before: pl.DataFrame | pl.LazyFrame,
     after: pl.DataFrame | pl.LazyFrame,
-    confusion: Confusion,
+    confusion: Confusion | Calibration,
     *,
     by: Sequence[str] = ("kind", "difficulty"),
     rng: np.random.Generator,
@@ -92,8 +94,8 @@ def decompose_corrected(
 
     Args:
         before, after, by, rng, draws, level, stratified: as `decompose`.
-        confusion: P(label | true strategy), from `LabelQuality.confusion`. It is taken to be the same in all
-            strata.
+        confusion: P(label | true strategy), from `LabelQuality.confusion`, or P(true strategy | label) of learned
+            labels, with which nothing is solved for. It is taken to be the same in all strata.
 
     Raises:
         StratagemError: as `decompose`; the labels hardly tell strategies apart; a share is below 0 by more than
@@ -106,7 +108,7 @@ def decompose_corrected(
 
 def correct_pairs(
     pairs: Pairs,
-    confusion: Confusion,
+    confusion: Confusion | Calibration,
     *,
     rng: np.random.Generator,
     draws: int = 2000,
@@ -114,7 +116,8 @@ def correct_pairs(
     stratified: bool = True,
 ) -> Correction:
     """`decompose_corrected` for problems that are paired already."""
-    alone_g = (pairs.sizes_g == 1) & (len(pairs.ids) > 1)
+    solved = isinstance(confusion, Confusion)
+    alone_g = (pairs.sizes_g == 1) & (len(pairs.ids) > 1) & solved
     alone = float(alone_g.sum()) / len(pairs.ids)
     if alone > MOST_ALONE:
         row = ", ".join(f"{k} = {v!r}" for k, v in pairs.strata.row(-1, named=True).items())
@@ -143,10 +146,16 @@ def correct_pairs(
             seen_dk[part] = count_dp @ data_pk[starts[b] : starts[b] + size]
         blocks.append(by_outcome(seen_dk, width))
         whole_dcos += weight_b[b] * blocks[b]
-    moved_dcos = _moved(whole_dcos, seen_gcos.sum(axis=0) / m)
-    rate, drawn_rate, absent_cos = _matrices(confusion, other_rng, moved_dcos)
-    condition = _condition(rate, names)
-    raw_gcos = np.where(alone_g[:, None, None, None], seen_gcos, unmix(seen_gcos, rate))
+    if isinstance(confusion, Confusion):
+        moved_dcos = _moved(whole_dcos, seen_gcos.sum(axis=0) / m)
+        rate, drawn_rate, absent_cos = _matrices(confusion, other_rng, moved_dcos)
+        condition = _condition(rate, names)
+        raw_gcos = np.where(alone_g[:, None, None, None], seen_gcos, unmix(seen_gcos, rate))
+        inverse_d = np.linalg.inv(drawn_rate)
+    else:
+        rate, condition, absent_cos = None, 1.0, np.zeros((2, 2, width), dtype=np.bool_)
+        raw_gcos = np.matmul(seen_gcos[..., None, :], confusion.table)[..., 0, :]
+        inverse_d = confusion.draws(other_rng, draws)
     absent_gcos = absent_cos & ~alone_g[:, None, None, None]
 
     total_dl = np.full((draws, len(ACCURACIES)), np.nan if m < 2 else 0.0)
@@ -154,7 +163,6 @@ def correct_pairs(
     mean_hcos = np.concatenate([raw_gcos / number_g[:, None, None, None], raw_gcos.sum(0, keepdims=True) / m])
     se_hcos = np.zeros_like(mean_hcos)
     if draws and m > 1:
-        inverse_d = np.linalg.inv(drawn_rate)
         whole_dcos[:] = 0.0
         for b, found_dcos in enumerate(blocks):
             if not alone_g[b]:
@@ -168,7 +176,8 @@ def correct_pairs(
             some = number_d > 0
             se_hcos[b] = (found_dcos[some] / number_d[some, None, None, None]).std(axis=0)
         se_hcos[-1] = whole_dcos.std(axis=0)
-    _check(mean_hcos, se_hcos, rate, absent_cos, names, pairs)
+    if rate is not None:
+        _check(mean_hcos, se_hcos, rate, absent_cos, names, pairs)
 
     true_gcos = clip_shares(raw_gcos, absent_gcos)
     sum_gk = sums_of(true_gcos)

@@ -6,6 +6,7 @@ Cells are side x outcome x label; every row weighs as many responses as it stand
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from stratagem.stats.min_sample import MIN_CELL
 from stratagem.stats.pairs import Floats
 
 CELL = ("side", "outcome", "strategy")
+FORMULA = r"^[=+\-@\t\r]"  # how a text begins that a spreadsheet would run
 # What the sheet's id is made of: a spreadsheet that rewrites one of them is noticed.
 SEALED = ("side", "problem_id", "sample", "score", "strategy", "weight")
 
@@ -69,7 +71,7 @@ def sheet(labelled: pl.DataFrame, size: int, rng: np.random.Generator) -> pl.Dat
         )
     )
     texts = [name for name in ("prompt", "completion") if name in rows.columns]
-    return taken.with_columns(id=_seals(taken)).select(
+    return taken.with_columns(id=seals(taken)).select(
         "id",
         "true_strategy",
         *texts,
@@ -102,7 +104,7 @@ def outcome(score: pl.Expr) -> pl.Expr:
     return pl.when(score >= 0.5).then(pl.lit("right")).otherwise(pl.lit("wrong"))
 
 
-def _seals(table: pl.DataFrame) -> pl.Series:
+def seals(table: pl.DataFrame) -> pl.Series:
     """Sixteen hexadecimal digits a row; numbers to six digits, as a spreadsheet may write them anew."""
 
     def plain(value: object) -> str:
@@ -118,7 +120,7 @@ def write_sheet(table: pl.DataFrame, path: Path) -> None:
     """
     texts = [name for name in ("prompt", "completion") if name in table.columns]
     safe = [
-        pl.when(pl.col(name).str.contains(r"^[=+\-@\t\r]")).then("'" + pl.col(name)).otherwise(pl.col(name))
+        pl.when(pl.col(name).str.contains(FORMULA)).then("'" + pl.col(name)).otherwise(pl.col(name))
         for name in texts
     ]
     table.with_columns(name.alias(text) for name, text in zip(safe, texts, strict=True)).write_csv(
@@ -126,13 +128,19 @@ def write_sheet(table: pl.DataFrame, path: Path) -> None:
     )
 
 
+def as_spreadsheet_text(text: str) -> str:
+    """A single text, as `write_sheet` writes it."""
+    return f"'{text}" if re.match(FORMULA, text) else text
+
+
 def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: bool = False) -> pl.DataFrame:
     """A filled sheet, checked.
 
     Args:
         names: the strategies there are; without it, those that the sheet's labels use and other, mixed,
-            unparsed, truncated.
-        partial: leave out rows whose true_strategy is empty; the others of their cell then weigh more.
+            unparsed, truncated, or any where the sheet says why each response was asked (a column `asked`).
+        partial: leave out rows whose true_strategy is empty; the others of their cell then weigh more, but not where
+            the sheet says why each response was asked, since cells are then made later, of what was learned.
 
     Raises:
         StratagemError: names the file, the row (the header is row 1) and the field.
@@ -166,7 +174,7 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
     _refuse(
         path,
         table,
-        typed["id"] != _seals(typed),
+        typed["id"] != seals(typed),
         "id",
         f"does not belong to this row: one of {', '.join(SEALED)} was changed; copy true_strategy into the "
         "sheet as it was written",
@@ -180,6 +188,8 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
             "is empty: fill it in, or leave out such rows with --partial",
         )
     known = set(names) if names is not None else set(typed["strategy"]) | {OTHER, MIXED, UNPARSED, TRUNCATED}
+    if names is None and "asked" in table.columns:  # to be learned from: the sheet says which there are
+        known |= set(typed["true_strategy"])
     given = typed.with_row_index("_row", offset=2).filter(
         ~pl.col("true_strategy").is_in([*known, ""], nulls_equal=True)
     )
@@ -194,6 +204,8 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
     done = typed.with_columns(_whole=whole).filter(pl.col("true_strategy") != "")
     if done.is_empty():
         raise StratagemError(f"{path}: no row has a true_strategy")
+    if "asked" in table.columns:
+        return done.drop("_whole")
     share = pl.col("weight") / pl.col("weight").sum().over(CELL)
     return done.with_columns(weight=share * pl.col("_whole")).drop("_whole")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -350,6 +351,19 @@ def corrected_text(error: LabelError | None) -> str:
     terms = {term.replace("_", " "): number(getattr(error.corrected, term)) for term in TERMS}
     parts = [f"{name} {signed(term.value)} {signed_interval(term)}".rstrip() for name, term in terms.items()]
     return f"Corrected by the hand labels {leads}: {', '.join(parts)}."
+
+
+def quality_text(error: LabelError | None) -> str:
+    """How far the labels agree with hand labels; nothing without these."""
+    if error is None or error.quality is None:
+        return ""
+    whole = error.quality.scopes[0]
+    text = f"{whole.labelled:,} hand labels: the labels agree with {100 * whole.agreement.value:.1f}% of them"
+    text += f" ({100 * whole.agreement.low:.1f} to {100 * whole.agreement.high:.1f})"
+    kappa = whole.kappa
+    if math.isnan(kappa.value):
+        return f"{text}."
+    return f"{text}, Cohen's kappa {kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f})."
 
 
 def interval_name(findings: Findings) -> str:

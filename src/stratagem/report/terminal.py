@@ -186,7 +186,7 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
         put(_strategies(entry, len(entries) > 1))
         put(Text(shown.robustness_text(entry), style="dim"))
         error = entry.result.label_error
-        for text in (shown.sensitivity_text(error), shown.corrected_text(error)):
+        for text in (shown.sensitivity_text(error), shown.quality_text(error), shown.corrected_text(error)):
             if text:
                 put(Text(text, style="dim"))
     if entries and (said := in_words(findings)):

@@ -137,12 +137,21 @@ def wording(
     return Wording(left[:, order] * size_d[order], terms, right[order], tfidf_rt)
 
 
-def _tfidf(tokens: pl.DataFrame, responses: int) -> tuple[Sparse, list[str]]:
-    """TF-IDF of the commonest words and pairs of words, rows of length 1; and these terms."""
+def term_counts(tokens: pl.DataFrame) -> pl.DataFrame:
+    """How often each response shows each word and pair of words: `response`, `term`, `len`.
+
+    Args:
+        tokens: as `words` gives them.
+    """
     following = pl.when(pl.col("response") == pl.col("response").shift(-1)).then(pl.col("word").shift(-1))
     pairs = tokens.select("response", term=pl.concat_str("word", following, separator=" ")).drop_nulls()
     shown = pl.concat([tokens.rename({"word": "term"}), pairs])
-    counts = shown.group_by("response", "term").len()
+    return shown.group_by("response", "term").len()
+
+
+def _tfidf(tokens: pl.DataFrame, responses: int) -> tuple[Sparse, list[str]]:
+    """TF-IDF of the commonest words and pairs of words, rows of length 1; and these terms."""
+    counts = term_counts(tokens)
     useful = counts.group_by("term").agg(showing=pl.len())
     useful = useful.filter(pl.col("showing").is_between(MIN_RESPONSES, responses - 1))
     useful = (

@@ -1,4 +1,5 @@
-"""The page of a running run over HTTP: two addresses, nothing of a request ever touches the disk."""
+"""A page over HTTP for this machine alone, and that of a running run: two addresses, nothing of a request ever touches
+the disk."""
 
 from __future__ import annotations
 
@@ -21,10 +22,11 @@ HEADERS = {
 }
 
 
-class Server(ThreadingHTTPServer):
-    """Serves ``/``, the page, and ``/data``, what has changed since.
+class LocalServer(ThreadingHTTPServer):
+    """A server of one page, that answers to names of its own machine only.
 
     Args:
+        handler: answers a request.
         port: 0 takes a free one.
 
     Raises:
@@ -34,13 +36,12 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, watched: Watched, host: str, port: int) -> None:
-        self.watched, self.host = watched, host
-        self.turn = threading.Lock()  # one look at the disk at a time, whoever asks
+    def __init__(self, handler: type[LocalHandler], host: str, port: int) -> None:
+        self.host = host
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
-            super().__init__((host, port), Handler)
+            super().__init__((host, port), handler)
         except OverflowError:
             raise StratagemError(f"--port {port}: must lie within 0-65535") from None
         except OSError as error:
@@ -75,34 +76,23 @@ class Server(ThreadingHTTPServer):
         return name in own
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers one request; only GET."""
+class LocalHandler(BaseHTTPRequestHandler):
+    """Answers one request; only GET, where no other is added."""
 
-    server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
+    server: LocalServer  # pyright: ignore[reportIncompatibleVariableOverride]
     server_version, sys_version = "stratagem", ""
     timeout = 30
 
     def do_GET(self) -> None:
         """The page or its data."""
-        self.answer(*self.reply())
+        if not self.server.knows(self.headers.get("Host", "")):
+            self.answer(403, "text/plain", "this address is not served under that name")
+        else:
+            self.answer(*self.reply())
 
     def reply(self) -> tuple[int, str, str]:
-        """Status, type and text of the answer."""
-        if not self.server.knows(self.headers.get("Host", "")):
-            return 403, "text/plain", "this address is not served under that name"
-        asked = urlsplit(self.path)
-        if asked.path not in ("/", "/data"):
-            return 404, "text/plain", "no such page"
-        try:
-            with self.server.turn:
-                shown = self.server.watched.show()
-        except StratagemError as error:
-            return 503, "text/plain", str(error)
-        if asked.path == "/":
-            return 200, "text/html", shell(shown, self.server.watched.out.name)
-        if parse_qs(asked.query).get("seen") == [shown.key]:
-            return 204, "application/json", ""
-        return 200, "application/json", json.dumps(shown.as_json())
+        """Status, type and text of the answer to GET."""
+        raise NotImplementedError
 
     def answer(self, status: int, kind: str, text: str) -> None:
         """Send a whole answer; a reader that has gone away is no fault."""
@@ -120,3 +110,33 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the terminal is the user's."""
+
+
+class Server(LocalServer):
+    """Serves ``/``, the page of a run, and ``/data``, what has changed since."""
+
+    def __init__(self, watched: Watched, host: str, port: int) -> None:
+        self.watched = watched
+        self.turn = threading.Lock()  # one look at the disk at a time, whoever asks
+        super().__init__(Handler, host, port)
+
+
+class Handler(LocalHandler):
+    """Answers for a run."""
+
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def reply(self) -> tuple[int, str, str]:
+        asked = urlsplit(self.path)
+        if asked.path not in ("/", "/data"):
+            return 404, "text/plain", "no such page"
+        try:
+            with self.server.turn:
+                shown = self.server.watched.show()
+        except StratagemError as error:
+            return 503, "text/plain", str(error)
+        if asked.path == "/":
+            return 200, "text/html", shell(shown, self.server.watched.out.name)
+        if parse_qs(asked.query).get("seen") == [shown.key]:
+            return 204, "application/json", ""
+        return 200, "application/json", json.dumps(shown.as_json())
