@@ -352,3 +352,11 @@ def test_each_replicate_has_its_own_base_where_several_are_named(tmp_path: Path)
     assert moved["one 1"] != first["one 1"].address
     with pytest.raises(StratagemError, match="base: 2 bases for 3 replicates"):
         reproduce(path, tmp_path / "out", replicates=3)
+
+
+def test_the_study_of_composition_can_be_planned(tmp_path: Path) -> None:
+    """It does not ship, since no base does that it could start from; with one, its file runs as it stands."""
+    study = read_study(Path(__file__).parents[2] / "examples" / "composition.toml")
+    jobs = plan(study, "quick", 1, tmp_path, [(tmp_path, "")], {})
+    assert {arm for arm in study.tree if "RL" in arm} == {"two parts/RL", "single/RL"}
+    assert len(jobs) > len(study.tree)
