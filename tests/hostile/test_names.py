@@ -12,6 +12,8 @@ import pytest
 
 from stratagem import cli
 
+pytestmark = pytest.mark.timeout(120)  # a server that listens would wait for ever
+
 LONG = "x" * 300
 # What a file may be called on this file system, however odd.
 ODD = [

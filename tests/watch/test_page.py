@@ -291,7 +291,7 @@ def test_the_plan_that_a_study_writes_is_the_one_that_is_read(tmp_path: Path) ->
     from stratagem.studies.study import read_study
 
     study = read_study("table1")
-    jobs = plan(study, "quick", 2, tmp_path, tmp_path, "", {})
+    jobs = plan(study, "quick", 2, tmp_path, [(tmp_path, "")], {})
     write_plan(tmp_path, "table1", study, "quick", 2, jobs)
     run = StudyRun(tmp_path)
     assert [run.name for run in run.poll()] == list(study.tree)

@@ -41,6 +41,10 @@ def read_names(source: str | None) -> dict[str, str]:
         return {rule.name: rule.description for rule in read_rules(source).strategies}
     if not source.endswith(".toml"):
         names = {name.strip(): "" for name in source.split(",") if name.strip()}
+        if not names:
+            raise StratagemError(
+                f"--strategies {source!r}: names no strategy; leave it out to name them on the page"
+            )
         return {checked(name, "--strategies"): "" for name in names}
     try:
         document: dict[str, Any] = tomllib.loads(Path(source).read_text(encoding="utf-8"))
