@@ -23,7 +23,6 @@ WORDS = {
     "all": "every kind of problem, every weight",
     "difficulty": "a column of every table of responses",
     "figures": "a key of a study's file",
-    "guess": "what a model takes a response for that nobody has labelled",
     "guess": "where curation has the noise of pass rates from",
 }
 
