@@ -25,7 +25,9 @@ def one_label(strategy: Shares | None, exact: bool = False) -> str:
     if strategy is None or min(strategy[1:]) < ONE_LABEL - 1e-9:  # a mean of floats may be a hair below
         return ""
     name, before, after = strategy
-    shares = f"{name} has {points(before)}% of responses before and {points(after)}% after."
     if exact:
-        return f"There is hardly anything to select from: {shares}"
-    return f"These labels cannot show selection: {shares} Finer rules, learned labels or a judge could."
+        return f"There is hardly anything to select from: nearly all responses are {name}."
+    return (
+        f"These labels cannot show selection: {name} has {points(before)}% of responses before and {points(after)}% "
+        "after. Finer rules, learned labels or a judge could."
+    )

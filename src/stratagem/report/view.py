@@ -160,8 +160,8 @@ def leads(runs: list[Gain]) -> list[str]:
     for run in runs:
         result = run.result
         if result.lead is not None:
-            first = one_label(largest(shares_of(result)), exact=True)
-            sentence = f"{first} {lead_sentence(terms_of(result, result.by_problem))}".lstrip()
+            single = one_label(largest(shares_of(result)), exact=True)
+            sentence = single or lead_sentence(terms_of(result, result.by_problem))
             cells.setdefault(sentence, []).append(run.cell)
     return [f"{', '.join(names)}: {sentence[:1].lower()}{sentence[1:]}" for sentence, names in cells.items()]
 
