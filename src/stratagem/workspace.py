@@ -75,6 +75,18 @@ def aside_of(path: Path) -> Path:
     return path.parent / f".{path.name}.{os.getpid()}.aside"
 
 
+def make_folder(folder: Path) -> None:
+    """See that there is such a folder, before anything long is done for what it is to hold.
+
+    Raises:
+        StratagemError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StratagemError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+
+
 UNFINISHED = ".unfinished"
 
 
@@ -86,13 +98,10 @@ def claim(out: Path, result: str) -> None:
         StratagemError: it holds something else, or cannot be made.
     """
     check_name(out)
-    try:
-        held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
-        if (out.exists() and not out.is_dir()) or (held - {UNFINISHED} and result not in held):
-            raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StratagemError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+    held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
+    if (out.exists() and not out.is_dir()) or (held - {UNFINISHED} and result not in held):
+        raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
+    make_folder(out)
 
 
 @contextlib.contextmanager
@@ -282,18 +291,15 @@ class Stage:
         work = self.work
         if work.is_symlink() or (work.exists() and not work.is_dir()):
             raise StratagemError(f"{work}: in the way, and no folder; remove it or choose another --out")
-        try:
-            if work.is_dir() and any(not path.name.startswith(".") for path in work.iterdir()):
-                recorded = read_json(work / CONFIG) if (work / CONFIG).exists() else None
-                if not isinstance(recorded, dict) or "stage" not in recorded:
-                    raise StratagemError(
-                        f"{work}: in the way, and made by no stage; remove it or choose another --out"
-                    )
-                if self.difference(recorded):
-                    shutil.rmtree(work)
-            work.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StratagemError(f"{work}: cannot be made ({error.strerror}); choose another --out") from None
+        if work.is_dir() and any(not path.name.startswith(".") for path in work.iterdir()):
+            recorded = read_json(work / CONFIG) if (work / CONFIG).exists() else None
+            if not isinstance(recorded, dict) or "stage" not in recorded:
+                raise StratagemError(
+                    f"{work}: in the way, and made by no stage; remove it or choose another --out"
+                )
+            if self.difference(recorded):
+                shutil.rmtree(work)
+        make_folder(work)
 
 
 def differs(

@@ -15,10 +15,11 @@ from stratagem.annotate.pool import read_pool
 from stratagem.annotate.server import AnnotateServer
 from stratagem.annotate.session import Session
 from stratagem.commands.common import bars, console, read
-from stratagem.commands.options import Reading, Right, columns_or_none, make_folder, paths
+from stratagem.commands.options import Reading, Right, columns_or_none, paths
 from stratagem.diagnosis.match import distinct_names
 from stratagem.diagnosis.side import Look
 from stratagem.records import StratagemError
+from stratagem.workspace import make_folder
 
 
 @dataclass(frozen=True)

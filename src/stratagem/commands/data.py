@@ -13,7 +13,7 @@ import tyro
 from rich.markup import escape
 
 from stratagem.commands.common import console, read, warn
-from stratagem.commands.options import Reading, Right, checked_rules, columns_or_none, make_folder, paths
+from stratagem.commands.options import Reading, Right, checked_rules, columns_or_none, paths
 from stratagem.decomposition.decompose import decompose as split
 from stratagem.diagnosis.match import KNOWN, usable_strata
 from stratagem.diagnosis.notes import ordered, pooled, reading_notes, unread_notes
@@ -30,7 +30,7 @@ from stratagem.settings import Steps, TaskSpec
 from stratagem.stats.counts import tally
 from stratagem.tasks import DEFAULT, make_task, read_mix
 from stratagem.tasks.table import is_of_a_task, label_table
-from stratagem.workspace import write_bytes, write_json
+from stratagem.workspace import make_folder, write_bytes, write_json
 
 OWN, TABLE = "rollouts.parquet", "labelled.parquet"  # in the folder of a `rollout`
 

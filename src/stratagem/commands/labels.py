@@ -11,13 +11,13 @@ import polars as pl
 import tyro
 
 from stratagem.commands.common import console, read
-from stratagem.commands.options import make_folder
 from stratagem.label_error.quality import validate
 from stratagem.label_error.sheet import read_sheet, sheet, write_sheet
 from stratagem.learned.labels import LearnedLabels
 from stratagem.learned.merge import merge, write_merged
 from stratagem.learned.sheet import is_learned
 from stratagem.records import StratagemError
+from stratagem.workspace import make_folder
 
 TABLE, SHEET = "labelled.parquet", ".csv"
 

@@ -1,4 +1,4 @@
-"""Options of the commands that read logs: how a log is read, which responses are correct, and where results go."""
+"""Options of the commands that read logs: how a log is read, and which responses are correct."""
 
 from __future__ import annotations
 
@@ -128,15 +128,3 @@ def hand_labels(sheet: Path, level: float) -> LabelQuality | LearnedLabels:
     if is_learned(sheet):
         return LearnedLabels.read(sheet)
     return validate(read_sheet(sheet, partial=True), level=level)
-
-
-def make_folder(folder: Path) -> None:
-    """See that there is such a folder, before anything long is done for what it is to hold.
-
-    Raises:
-        StratagemError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StratagemError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None

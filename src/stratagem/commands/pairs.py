@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from stratagem.commands.options import listed, make_folder, paths
+from stratagem.commands.options import listed, paths
 from stratagem.decomposition.leading import leading
 from stratagem.records import StratagemError
 from stratagem.report import diagnosis_view as shown
 from stratagem.result import Findings, Run, Runs, decode
 from stratagem.rollouts.readers.files import find
-from stratagem.workspace import plain, read_json, versions, write_json
+from stratagem.workspace import make_folder, plain, read_json, versions, write_json
 
 MADE_FROM = "made-from.json"  # in a pair's folder: what decides its result
 RUNS, REPORT, RESULT = "pairs.json", "report.html", "diagnosis.json"

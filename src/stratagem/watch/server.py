@@ -7,6 +7,7 @@ import ipaddress
 import json
 import socket
 import threading
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -76,7 +77,7 @@ class LocalServer(ThreadingHTTPServer):
         return name in own
 
 
-class LocalHandler(BaseHTTPRequestHandler):
+class LocalHandler(BaseHTTPRequestHandler, ABC):
     """Answers one request; only GET, where no other is added."""
 
     server: LocalServer  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -90,9 +91,9 @@ class LocalHandler(BaseHTTPRequestHandler):
         else:
             self.answer(*self.reply())
 
+    @abstractmethod
     def reply(self) -> tuple[int, str, str]:
         """Status, type and text of the answer to GET."""
-        raise NotImplementedError
 
     def answer(self, status: int, kind: str, text: str) -> None:
         """Send a whole answer; a reader that has gone away is no fault."""
