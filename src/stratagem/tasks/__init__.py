@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import lru_cache
+from importlib import import_module
 
 import msgspec
 
 from stratagem.records import StratagemError
 from stratagem.tasks.base import Strategy, Task
-from stratagem.tasks.composition import Composition
 from stratagem.tasks.finite_field import FiniteField
-from stratagem.tasks.five_ways import FiveWays
-from stratagem.tasks.sums import Sums
 
 __all__ = ["DEFAULT", "TASKS", "FiniteField", "Strategy", "Task", "make_task", "read_mix", "task_of"]
 
-TASKS: dict[str, type[Task]] = {
-    "finite_field": FiniteField,
-    "sums": Sums,
-    "five_ways": FiveWays,
-    "composition": Composition,
-}
+
+class _Tasks(Mapping[str, type[Task]]):
+    """Classes of tasks by name, each imported when it is first asked for: a command needs few of them."""
+
+    def __init__(self, classes: Mapping[str, str]) -> None:
+        self._classes = classes
+
+    def __getitem__(self, name: str) -> type[Task]:
+        return getattr(import_module(f"stratagem.tasks.{name}"), self._classes[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+TASKS = _Tasks(
+    {"finite_field": "FiniteField", "sums": "Sums", "five_ways": "FiveWays", "composition": "Composition"}
+)
 DEFAULT = "finite_field"
 
 
