@@ -17,6 +17,7 @@ from stratagem.rollouts.readers.row import BadRecord
 
 Member = tuple[str, Callable[[], streams.Parts]]
 _HIDDEN = ("__MACOSX/", ".")
+MAX_FILES = 10_000  # in an archive
 
 
 def members(path: Path) -> list[Member] | None:
@@ -33,13 +34,13 @@ def members(path: Path) -> list[Member] | None:
 
 def _zipped(path: Path) -> list[Member]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [info for info in archive.infolist() if not info.is_dir() and info.file_size]
+        inside = [info for info in streams.zipped(path).infolist() if not info.is_dir() and info.file_size]
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise StratagemError(f"{path}: not a readable zip archive ({error})") from None
     if (what := kinds.refused_archive([info.filename for info in inside])) is not None:
         raise StratagemError(f"{path}: {what}")
     inside = [info for info in inside if not info.filename.startswith(_HIDDEN)]
+    _limit_files(path, len(inside))
     return [
         (info.filename, partial(streams.member, path, info))
         for info in sorted(inside, key=lambda info: natural(Path(info.filename)))
@@ -53,12 +54,17 @@ def _tarred(path: Path) -> list[Member]:
             for member in archive:
                 if member.isfile() and member.size and not Path(member.name).name.startswith(_HIDDEN):
                     names.append(member.name)
+                    _limit_files(path, len(names))
     except (tarfile.TarError, OSError, EOFError) as error:
         if not names:
             raise StratagemError(f"{path}: not a readable tar archive ({error})") from None
     return [
         (name, partial(_member, path, name)) for name in sorted(names, key=lambda name: natural(Path(name)))
     ]
+
+
+def _limit_files(path: Path, files: int) -> None:
+    streams.limit(files > MAX_FILES, f"{path}: more than {MAX_FILES:,} files in one archive")
 
 
 def _opened(path: Path) -> tarfile.TarFile:

@@ -31,6 +31,8 @@ COUNTS: dict[str, pl.DataType] = {
     "count_c": pl.Float64(),
 }
 _INT64 = 2**63
+MAX_EXTRA = 256  # further columns of a log
+MAX_LOST = 1_000  # reasons that are told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,16 @@ def columns_of(rows: Sequence[Row], textual: bool) -> Columns:
     fixed = COUNTS if counts else TEXTS
     scores = dict.fromkeys(name for row in rows for name in row.get("scores") or {})
     seen: dict[str, set[type]] = {}
+    times: Counter[str] = Counter()
     for row in rows:
         for name, value in (row.get("extra") or {}).items():
             if name and value is not None and name not in fixed and name not in scores:
                 seen.setdefault(name, set()).add(_looks(value) if textual else type(value))
-    extra = {name: _dtype(types) for name, types in seen.items()}
+                times[name] += 1
+    kept = set(seen)
+    if len(seen) > MAX_EXTRA:  # names that are new in every record tell nothing of it
+        kept = {name for name, count in times.most_common(MAX_EXTRA) if count > len(rows) // 100}
+    extra = {name: _dtype(types) for name, types in seen.items() if name in kept}
     return Columns(fixed, tuple(name for name in scores if name not in fixed), extra)
 
 
@@ -117,11 +124,18 @@ def table_of(rows: Sequence[Row], columns: Columns, lost: Counter[str]) -> pl.Da
         if name not in known and value is not None
     )
     for name, times in (late + late_scores).items():
-        lost[f"column {name!r}: not among the first records"] += times
+        _lose(name, times, lost)
     sessions = [row.get("session") for row in rows]
     if any(session is not None for session in sessions):
         made.append(pl.Series(SESSION, sessions, pl.String))
     return pl.DataFrame(made)
+
+
+def _lose(name: str, times: int, lost: Counter[str]) -> None:
+    reason = f"column {name!r}: not among the first records"
+    if reason not in lost and len(lost) >= MAX_LOST:
+        reason = "further columns: not among the first records"
+    lost[reason] += times
 
 
 def _extra(name: str, values: Sequence[Any], dtype: pl.DataType, lost: Counter[str]) -> pl.Series:
@@ -183,5 +197,5 @@ def conform(made: pl.DataFrame, columns: Columns, lost: Counter[str]) -> pl.Data
         series.append(made[SESSION])
     for name in made.columns:
         if name not in (*columns.schema, SESSION) and (times := made.height - made[name].null_count()):
-            lost[f"column {name!r}: not among the first records"] += times
+            _lose(name, times, lost)
     return pl.DataFrame(series)

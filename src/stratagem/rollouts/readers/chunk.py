@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
+from stratagem.records import StratagemError
 from stratagem.rollouts.readers.row import BadRecord
 
 Record: TypeAlias = dict[str, Any] | BadRecord | None
 NO_LIMIT = 1 << 62
+MAX_KEYS = 10_000  # of a record, or columns of a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +53,17 @@ class Source:
     kind: str
     read: Callable[..., Iterator[Chunk]]
     note: str = ""
+
+
+def check_names(source: str, names: Sequence[str]) -> None:
+    """
+    Raises:
+        StratagemError: there are too many columns, or two of one name.
+    """
+    if len(names) > MAX_KEYS:
+        raise StratagemError(
+            f"{source}: {len(names):,} columns, {MAX_KEYS:,} are read: write those that are needed"
+        )
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise StratagemError(f"{source}: two columns are called {twice!r}")

@@ -16,7 +16,16 @@ import polars as pl
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import archives, kinds, streams, tables
-from stratagem.rollouts.readers.chunk import NO_LIMIT, Chunk, Record, Source, chunk_of, python_chunk
+from stratagem.rollouts.readers.chunk import (
+    MAX_KEYS,
+    NO_LIMIT,
+    Chunk,
+    Record,
+    Source,
+    check_names,
+    chunk_of,
+    python_chunk,
+)
 from stratagem.rollouts.readers.fields import Tabulator, one_a_line
 from stratagem.rollouts.readers.row import BadRecord
 
@@ -24,6 +33,7 @@ MAX_FIELD = 16 << 20
 TABLE = 1 << 22  # bytes of lines that become one table
 CSV_ROWS = 4_096
 SNIFFED_LINES = 64
+TOO_WIDE = f"record: more than {MAX_KEYS:,} keys"
 BROKEN = "line: not one whole JSON object"
 
 _decoder = msgspec.json.Decoder()
@@ -141,20 +151,25 @@ def _json_lines(
     number = 1
     held: list[bytes] = []  # blocks that the tabulator could decode, and their lines
     decoded: list[Any] = []
+    size = 0  # of what is held, in bytes
     for data in streams.blocks(parts()):
-        if isinstance(data, bytes) and at_most < NO_LIMIT:
+        blank = isinstance(data, bytes) and data.isspace()  # empty lines alone, of which there may be many
+        if isinstance(data, bytes) and at_most < NO_LIMIT and not blank:
             left = at_most + 1 - number
             if left <= 0:
                 return
             data = b"\n".join(data.split(b"\n", left)[:left])
-        lines = tabulator.decode(data) if tabulator and isinstance(data, bytes) else None
+        lines = tabulator.decode(data) if tabulator and isinstance(data, bytes) and not blank else None
         if lines is not None and isinstance(data, bytes):
             held.append(data)
             decoded += lines
-        if tabulator and decoded and (lines is None or sum(map(len, held)) >= TABLE):
+            size += len(data)
+        if tabulator and decoded and (lines is None or size >= TABLE):
             yield _decoded(number, held, tabulator.table(decoded))
-            number, held, decoded = number + len(decoded), [], []
-        if lines is None:
+            number, held, decoded, size = number + len(decoded), [], [], 0
+        if isinstance(data, bytes) and blank:
+            number += data.count(b"\n") + 1
+        elif lines is None:
             chunk = chunk_of(number, [data] if isinstance(data, BadRecord) else objects(data))
             yield chunk
             number += len(chunk.numbers)
@@ -175,10 +190,20 @@ def objects(lines: bytes) -> list[Record]:
     try:
         records = _decode_lines(lines)
         if one_a_line(lines, len(records)) and set(map(type, records)) == {dict}:
-            return records
+            return narrow(records)
     except (ValueError, RecursionError):
         pass
-    return [whole_object(line) for line in lines.split(b"\n")]
+    return narrow([whole_object(line) for line in lines.split(b"\n")])
+
+
+def narrow(records: list[Record]) -> list[Record]:
+    """The records, with `BadRecord` for those of too many keys."""
+    if max((len(record) for record in records if isinstance(record, dict)), default=0) <= MAX_KEYS:
+        return records
+    return [
+        BadRecord(TOO_WIDE) if isinstance(record, dict) and len(record) > MAX_KEYS else record
+        for record in records
+    ]
 
 
 def _whole_lines(parts: Callable[[], streams.Parts]) -> float:
@@ -217,10 +242,12 @@ def _document(name: str, parts: Callable[[], streams.Parts], at_most: int = NO_L
         some = value[start : start + CSV_ROWS]
         yield python_chunk(
             range(start + 1, start + 1 + len(some)),
-            [
-                record if isinstance(record, dict | BadRecord) else BadRecord("record: not an object")
-                for record in some
-            ],
+            narrow(
+                [
+                    record if isinstance(record, dict | BadRecord) else BadRecord("record: not an object")
+                    for record in some
+                ]
+            ),
         )
 
 
@@ -274,8 +301,7 @@ def _csv(
         before = csv.field_size_limit(MAX_FIELD)  # of the whole process: put back before others run
         try:
             names = names or next(lines)
-            if twice := [column for column in names if names.count(column) > 1]:
-                raise StratagemError(f"{name}: two columns are called {twice[0]!r}")
+            check_names(name, names)
             while len(records) < min(CSV_ROWS, at_most):
                 try:
                     record = _csv_record(names, next(lines))

@@ -6,9 +6,11 @@ import bz2
 import codecs
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -24,6 +26,7 @@ MAX_DOCUMENT = 1 << 30  # of what is read as one piece
 # Text packs 3 to 50 times. What unpacks to more than RATIO times its size, beyond FREE bytes, is no log.
 RATIO = 200
 FREE = 256 << 20
+LIFT = "STRATAGEM_LIMITS"  # an environment variable: "off" lifts the limits on what a file may hold
 
 Parts: TypeAlias = Iterator[bytes | BadRecord]
 Unpacker: TypeAlias = Callable[[BinaryIO], Parts]
@@ -39,6 +42,28 @@ _MAGIC = {
 def packing(head: bytes) -> str | None:
     """The compression of a file, from its first bytes."""
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def limit(reached: bool, what: str) -> None:
+    """See that a limit on what a file may hold is not reached, or has been lifted.
+
+    Raises:
+        StratagemError: it is; `what` names the file and the limit.
+    """
+    if reached and os.environ.get(LIFT) != "off":
+        raise StratagemError(f"{what}; if this is a log all the same, set {LIFT}=off")
+
+
+def limit_unpacked(name: str, unpacked: int, packed: int) -> None:
+    """See that what has come out of a file is in proportion to what has been read of it, both in bytes.
+
+    Raises:
+        StratagemError: it is not.
+    """
+    limit(
+        unpacked > FREE and unpacked > RATIO * max(packed, 1),
+        f"{name}: unpacks to more than {RATIO} times its size",
+    )
 
 
 def chunks(path: Path) -> Parts:
@@ -57,9 +82,24 @@ def chunks(path: Path) -> Parts:
                 while chunk := file.read(CHUNK):
                     yield chunk
             else:
-                yield from _limited(unpack(file), path, path.stat().st_size)
+                yield from _limited(unpack(file), str(path), file.tell)
     except OSError as error:
         raise StratagemError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def zipped(path: Path) -> zipfile.ZipFile:
+    """A zip archive, which stays open for a while: its list may be long, and each of its files needs it.
+
+    Raises:
+        BadZipFile, OSError, NotImplementedError, ValueError: not a readable archive.
+    """
+    status = path.stat()
+    return _zipped(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _zipped(path: Path, *_version: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
 
 
 def member(path: Path, info: zipfile.ZipInfo) -> Parts:
@@ -67,7 +107,7 @@ def member(path: Path, info: zipfile.ZipInfo) -> Parts:
 
     def read() -> Parts:
         try:
-            with zipfile.ZipFile(path) as archive, archive.open(info) as file:
+            with zipped(path).open(info) as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError):
@@ -75,18 +115,16 @@ def member(path: Path, info: zipfile.ZipInfo) -> Parts:
         except (RuntimeError, NotImplementedError) as error:  # a password, a rare packing
             raise StratagemError(f"{path}: {info.filename}: {str(error).splitlines()[0]}") from None
 
-    return _limited(read(), path, max(info.compress_size, 1))
+    return _limited(read(), f"{path}/{info.filename}", lambda: info.compress_size)
 
 
-def _limited(parts: Parts, path: Path, packed: int) -> Parts:
+def _limited(parts: Parts, name: str, packed: Callable[[], int]) -> Parts:
+    """The parts, as long as they are in proportion to the bytes that were `packed` so far."""
     total = 0
     for part in parts:
         if isinstance(part, bytes):
             total += len(part)
-            if total > FREE and total > RATIO * packed:
-                raise StratagemError(
-                    f"{path}: unpacks to more than {RATIO} times its size; not a log (or unpack it by hand)"
-                )
+            limit_unpacked(name, total, packed())
         yield part
 
 
@@ -204,6 +242,7 @@ def blocks(parts: Parts) -> Iterator[bytes | BadRecord]:
     too_long = BadRecord(f"line: longer than {MAX_LINE >> 20} MB")
     dropping, broken, first = False, None, True
     begun: list[bytes] = []  # the parts of a line that has not come to its end
+    size = 0  # of these, in bytes
     for part in parts:
         if isinstance(part, BadRecord):
             broken = part
@@ -219,11 +258,12 @@ def blocks(parts: Parts) -> Iterator[bytes | BadRecord]:
         end = part.rfind(b"\n")
         if end >= 0:
             yield b"".join([*begun, memoryview(part)[:end]])
-            begun, part = [], part[end + 1 :]
+            begun, size, part = [], 0, part[end + 1 :]
         if part:
             begun.append(part)
-        if sum(map(len, begun)) > MAX_LINE:
-            begun, dropping = [], True
+            size += len(part)
+        if size > MAX_LINE:
+            begun, size, dropping = [], 0, True
     if begun:
         yield b"".join(begun)
     if dropping:

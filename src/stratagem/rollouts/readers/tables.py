@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import streams
-from stratagem.rollouts.readers.chunk import NO_LIMIT, Chunk, python_chunk
+from stratagem.rollouts.readers.chunk import NO_LIMIT, Chunk, check_names, python_chunk
 from stratagem.rollouts.readers.row import BadRecord
 
 ARROW = b"ARROW1"
@@ -38,12 +38,17 @@ def parquet(
 
     def tables() -> Iterator[pl.DataFrame]:
         with pq.ParquetFile(source) as file:
-            _check_ratio(name, file.metadata)
-            wanted = (
-                [column for column in file.schema_arrow.names if column not in unread] if unread else None
-            )
-            for batch in file.iter_batches(min(PARQUET_ROWS, at_most), columns=wanted):
-                yield _table(name, batch).with_columns(pl.lit("").alias(column) for column in unread)
+            names = file.schema_arrow.names
+            check_names(name, names)
+            longest = _longest_repeated(source, file.metadata)
+            wanted = [column for column in names if column not in unread] if unread else None
+            rows = max(1, min(PARQUET_ROWS, at_most, 2 * streams.FREE // max(longest, 1)))
+            unpacked, packed = 0, _size(source)  # bytes
+            for batch in file.iter_batches(rows, columns=wanted):
+                table = _table(name, batch)
+                unpacked += table.estimated_size()
+                streams.limit_unpacked(name, int(unpacked), packed)
+                yield table.with_columns(pl.lit("").alias(column) for column in unread)
 
     yield from _chunks(name, "a Parquet file", tables(), at_most)
 
@@ -106,8 +111,7 @@ def _batches(source: Any, stack: contextlib.ExitStack) -> Iterator[pa.RecordBatc
 def _table(name: str, batch: pa.RecordBatch) -> pl.DataFrame:
     batch.validate(full=True)
     names = [*map(str, batch.schema.names)]  # a damaged one is an error here, in Polars a panic
-    if twice := [column for column in names if names.count(column) > 1]:
-        raise StratagemError(f"{name}: two columns are called {twice[0]!r}")
+    check_names(name, names)
     return _simple(pl.DataFrame(dict(zip(names, map(pl.from_arrow, batch.columns), strict=True))))
 
 
@@ -115,13 +119,37 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _check_ratio(name: str, metadata: pq.FileMetaData) -> None:
-    for group in range(metadata.num_row_groups):
-        columns = [metadata.row_group(group).column(i) for i in range(metadata.num_columns)]
-        whole = sum(column.total_uncompressed_size for column in columns)
-        packed = sum(column.total_compressed_size for column in columns)
-        if whole > streams.FREE and whole > streams.RATIO * max(packed, 1):
-            raise StratagemError(f"{name}: unpacks to more than {streams.RATIO} times its size; not a log")
+def _size(source: str | pa.BufferReader) -> int:
+    return Path(source).stat().st_size if isinstance(source, str) else source.size()
+
+
+def _longest_repeated(source: str | pa.BufferReader, metadata: pq.FileMetaData) -> int:
+    """An upper bound of the bytes of a value that a page of different values holds once for many rows."""
+    longest = 0
+    with pa.OSFile(source) if isinstance(source, str) else contextlib.nullcontext(source) as file:
+        for group in range(metadata.num_row_groups):
+            for place in range(metadata.num_columns):
+                column = metadata.row_group(group).column(place)
+                if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
+                    file.seek(column.dictionary_page_offset)
+                    longest = max(longest, _unpacked_size(bytes(file.read(32))))
+    return longest
+
+
+def _unpacked_size(header: bytes) -> int:
+    """The second number of a page's header: its size before it was packed (Thrift's compact protocol)."""
+    place, numbers = 0, list[int]()
+    while len(numbers) < 2:
+        place += 1  # a byte that says: the next field, an integer of 32 bits
+        number = shift = 0
+        while True:
+            byte = header[place]
+            number |= (byte & 127) << shift
+            place, shift = place + 1, shift + 7
+            if byte < 128:
+                break
+        numbers.append(number >> 1)  # zigzag
+    return numbers[1]
 
 
 def _simple(table: pl.DataFrame) -> pl.DataFrame:
