@@ -36,7 +36,12 @@ class _Tasks(Mapping[str, type[Task]]):
 
 
 TASKS = _Tasks(
-    {"finite_field": "FiniteField", "sums": "Sums", "five_ways": "FiveWays", "composition": "Composition"}
+    {
+        "finite_field": "FiniteField",
+        "sums": "Sums",
+        "five_ways": "FiveWays",
+        "composition": "Composition",
+    }
 )
 DEFAULT = "finite_field"
 
