@@ -1,0 +1,1 @@
+"""The course of strategies' shares under GRPO, forecast from the policy that RL starts from."""
