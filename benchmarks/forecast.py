@@ -4,7 +4,7 @@
 
 For every RL stage that starts from several strategies: 480 problems of the RL split at the stage's lengths, 8 responses
 each by its start, give shares and accuracies by type and length; gradients of the choice on 48 problems a type give how
-far an update on one type moves the other (`coupling`). `forecast.dynamics` makes the course of the shares of them. Its
+far an update on one type moves the other (`coupling`). `stratagem.forecast` makes the course of the shares of them. Its
 rate is fitted on the runs of one study; the others are judged: root mean square error of shares by type, strategy and
 window of ten updates, beside "nothing changes" and "all to the best of each type".
 """
@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from stratagem.forecast.dynamics import course
+from stratagem.forecast import course
 from stratagem.models.folder import fingerprint, load_model, model_folder
 from stratagem.models.vocabulary import encode
 from stratagem.sampling.native import generate, token_limit

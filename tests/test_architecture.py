@@ -24,6 +24,7 @@ ORDER = (
     "visible",
     "label_error",
     "learned",
+    "forecast",
     "verdict",
     "result",
     "study_result",

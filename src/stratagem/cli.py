@@ -38,6 +38,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "probe",
         "Answer them begun with each strategy in turn: what the model can do under it",
     ),
+    "splice": (
+        "stratagem.commands.splice",
+        "splice",
+        "Let one model open responses and another go on: selection and improvement by experiment",
+    ),
     "label": ("stratagem.commands.data", "label", "Name the strategy and the first error of every response"),
     "decompose": (
         "stratagem.commands.data",
@@ -74,7 +79,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "base": ("stratagem.commands.train", "base", "Train the small base model again"),
 }
-RESUMABLE = ("reproduce", "sft", "rl", "rollout", "probe", "base")
+RESUMABLE = ("reproduce", "sft", "rl", "rollout", "probe", "splice", "base")
 
 
 def usage() -> str:

@@ -88,13 +88,18 @@ class Native:
 
     def __init__(self, folder: Path, config: RolloutConfig) -> None:
         self.model, self.tokenizer = load_model(folder)
-        self.config, self.task = config, make_task(config.task)
+        self.config = config
+
+    @property
+    def limit(self) -> int:
+        """Most tokens of a response."""
+        return self.config.max_new or token_limit(make_task(self.config.task), self.config.steps[1])
 
     def __call__(
         self, problems: Any, opening: str, samples: int, temperature: float, seed: int
     ) -> list[Answer]:
         start = encode(self.tokenizer, opening) if opening else []
-        limit = self.config.max_new or token_limit(self.task, self.config.steps[1]) - len(start)
+        limit = self.config.max_new or self.limit - len(start)
         generations = generate(
             self.model,
             [encode(self.tokenizer, problem.prompt) + start for problem in problems],

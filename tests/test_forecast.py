@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stratagem.forecast.dynamics import course, signal
+from stratagem.forecast import course, signal
 from stratagem.records import StratagemError
 
 FRACTIONS = st.floats(0, 1)

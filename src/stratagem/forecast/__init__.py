@@ -1,1 +1,0 @@
-"""The course of strategies' shares under GRPO, forecast from the policy that RL starts from."""
