@@ -40,6 +40,7 @@ def signal(accuracy_t: Floats, group: int, scale: Scale = "group") -> Floats:
     if scale == "none":
         return np.full_like(accuracy_t, 1 - 1 / group)
     others = np.arange(group)  # right ones among the other group - 1
+    accuracy_t = np.where(accuracy_t < 1e-12, 0.0, accuracy_t)  # SciPy overflows on smaller ones
     chance_to = binom.pmf(others[None, :], group - 1, accuracy_t[:, None])
     spread = np.sqrt((group - 1) / group)  # torch's standard deviation has group - 1 below
     if_right = np.sqrt((group - others - 1) / (others + 1))
