@@ -38,14 +38,15 @@ def splice(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     with bars() as show:
         spliced = stage.splice(config, given.out, (given.before, given.after), show)
     if not as_json:
-        table = Table(
-            "opened by", "gone on with by", "accuracy in %", "by itself", "surprise in nats", box=None
-        )
+        table = Table(box=None)
+        for title in ("opened by", "continued by", "accuracy in %", "by itself", "surprise"):
+            table.add_column(title, no_wrap=True)
         for name, right in spliced.spliced.items():
             opener, other = name.split()
             alone = _interval(spliced.observed[opener]) if opener == other else ""
             table.add_row(opener, other, _interval(right), alone, f"{spliced.surprise[name]:.2f}")
         console().print(table)
+        console().print("surprise: nats of the opening under the model that continues it", highlight=False)
         for side, difference in spliced.placebos.items():
             held = difference.low <= 0 <= difference.high
             said = "as it should be" if held else "which should be 0: the splices are not to be trusted"
