@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import shutil
+import tomllib
 from collections.abc import Callable, Generator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -152,6 +153,19 @@ def sync_folder(path: Path) -> None:
 
 def write_json(path: Path, value: object) -> None:
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """
+    Raises:
+        StratagemError: it is not TOML; `where` names the file.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # numbers of too many digits are ValueErrors alone
+        said = str(error).splitlines()[0].partition(";")[0]
+        hint = "; write a pattern between '...' , where \\ is itself" if "escape" in said else ""
+        raise StratagemError(f"{where}: not TOML: {said}{hint}") from None
 
 
 def read_json(path: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from stratagem.labelling.rules import read_rules, starter_sets
 from stratagem.labelling.ruleset import NAME, RESERVED
 from stratagem.records import OTHER, UNPARSED, StratagemError
+from stratagem.workspace import parse_toml
 
 KEYS = {OTHER: "o", UNPARSED: "u"}
 DESCRIPTIONS = {OTHER: "none of these", UNPARSED: "no answer can be read"}
@@ -47,11 +47,11 @@ def read_names(source: str | None) -> dict[str, str]:
             )
         return {checked(name, "--strategies"): "" for name in names}
     try:
-        document: dict[str, Any] = tomllib.loads(Path(source).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         said = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise StratagemError(f"{source}: not a readable TOML file ({said})") from None
-    sections: Any = document.get("strategies")
+    sections: Any = parse_toml(text, source).get("strategies")
     if not isinstance(sections, dict) or not sections:
         raise StratagemError(f'{source}: no strategy; add a section [strategies.NAME] with description = "…"')
     descriptions: dict[str, str] = {}

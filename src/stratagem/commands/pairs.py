@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from stratagem.records import StratagemError
 from stratagem.report import diagnosis_view as shown
 from stratagem.result import Findings, Run, Runs, decode
 from stratagem.rollouts.readers.files import find
-from stratagem.workspace import make_folder, plain, read_json, versions, write_json
+from stratagem.workspace import make_folder, parse_toml, plain, read_json, versions, write_json
 
 MADE_FROM = "made-from.json"  # in a pair's folder: what decides its result
 RUNS, REPORT, RESULT = "pairs.json", "report.html", "diagnosis.json"
@@ -93,10 +92,7 @@ def _csv(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _toml(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StratagemError(f"{path}: not TOML: {error}") from None
+    document = parse_toml(text, str(path))
     sections: Any = document.get("pairs")
     if set(document) != {"pairs"} or not isinstance(sections, dict):
         raise StratagemError(f"{path}: write each pair as a section [pairs.NAME] with before and after")

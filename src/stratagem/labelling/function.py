@@ -17,6 +17,7 @@ from stratagem.labelling.ruleset import Parts, RuleSet
 from stratagem.records import OTHER, TRUNCATED, StratagemError, content_id
 
 Kind = Literal["text", "frame"]
+MOST_LETTERS = 200  # of the name of a strategy
 KINDS: dict[str, Kind] = {"text": "text", "frame": "frame"}
 
 
@@ -68,7 +69,9 @@ def _import(name: str, source: str) -> Any:
         if "" not in sys.path:
             sys.path.insert(0, "")
         return importlib.import_module(name)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise StratagemError(f"--strategies {source}: cannot be imported: {_in_a_line(error)}") from None
 
 
@@ -88,7 +91,9 @@ def _by_text(function: Callable[[str], Any], source: str) -> Callable[[pl.DataFr
         for row, text in enumerate(frame["completion"].fill_null("")):
             try:
                 name = function(text)
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # sys.exit too: the user's function does not end our command
                 raise StratagemError(
                     f"{source}: row {row}: {_in_a_line(error)} (it was called with a text; for a function over a frame "
                     f"annotate its argument as pl.DataFrame, or write frame:{source})"
@@ -96,6 +101,10 @@ def _by_text(function: Callable[[str], Any], source: str) -> Callable[[pl.DataFr
             if name is not None and not isinstance(name, str):
                 raise StratagemError(
                     f"{source}: row {row}: gave {type(name).__name__}, has to give the name of a strategy or None"
+                )
+            if name is not None and not (0 < len(name) <= MOST_LETTERS and name.isprintable()):
+                raise StratagemError(
+                    f"{source}: row {row}: gave {name[:40]!r}, has to give 1 to {MOST_LETTERS} printable letters"
                 )
             names.append(name)
         strategy = pl.Series("strategy", names, pl.String)
@@ -111,7 +120,9 @@ def _by_frame(function: Callable[[pl.DataFrame], Any], source: str) -> Callable[
     def label(frame: pl.DataFrame) -> pl.DataFrame:
         try:
             given: Any = function(frame)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise StratagemError(f"{source}: {_in_a_line(error)}") from None
         if isinstance(given, pl.Series):
             given = given.alias("strategy").to_frame()
@@ -135,6 +146,9 @@ def _by_frame(function: Callable[[pl.DataFrame], Any], source: str) -> Callable[
             raise StratagemError(
                 f"{source}: gave labels of a wrong type: {str(error).splitlines()[0]}"
             ) from None
+        longest = chosen["strategy"].str.len_chars().max()
+        if isinstance(longest, int) and longest > MOST_LETTERS:
+            raise StratagemError(f"{source}: gave a name of {longest} letters, {MOST_LETTERS} at most")
         return _complete(frame, chosen)
 
     return label
@@ -151,6 +165,6 @@ def _complete(frame: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(labels.get_columns())
 
 
-def _in_a_line(error: Exception) -> str:
+def _in_a_line(error: BaseException) -> str:
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -16,7 +16,7 @@ _ASCII: dict[str, str] = {
     "s": r"[ \t\n\r\f\v]",
     "S": r"[^ \t\n\r\f\v]",
 }
-_TOKEN = re.compile(r"\\.|\[\^?\]?|\]|[^\\\[\]]+", re.S)
+_TOKEN = re.compile(r"\\b\{[a-z-]+\}|\\.|\[\^?\]?|\]|[^\\\[\]]+", re.S)
 
 
 @lru_cache(maxsize=1024)
@@ -31,6 +31,8 @@ def ascii_classes(pattern: str) -> str:
     for token in tokens:
         if token[0] == "\\":
             plain = _ASCII.get(token[1], token)
+            if len(token) > 2:  # such as \b{start}
+                plain = f"(?-u:{token})"
             if inside:
                 plain = plain[1:-1] if token[1] in "dws" else token
             parts.append(plain)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 import polars as pl
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError, content_id
+from stratagem.workspace import parse_toml
 
 STARTERS = Path(__file__).parent / "rulesets"
 RESERVED = (MIXED, OTHER, UNPARSED, TRUNCATED)
@@ -116,16 +116,11 @@ def read_rule_file(path: Path, name: str) -> RuleSet:
         if path.stat().st_size > MOST_BYTES:
             raise StratagemError(f"{path}: larger than {MOST_BYTES // 1_000_000} MB, not a file of rules")
         text = path.read_bytes().decode()
-        document: dict[str, Any] = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise StratagemError(f"{path}: not UTF-8 text at byte {error.start}") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        said = str(error).splitlines()[0]
-        hint = "; write a pattern between '...' , where \\ is itself" if "escape" in said else ""
-        raise StratagemError(f"{path}: not TOML: {said}{hint}") from None
     except OSError as error:
         raise StratagemError(f"{path}: cannot be read ({error.strerror})") from None
-    return replace(rule_set(document, name, str(path)), source=text)
+    return replace(rule_set(parse_toml(text, str(path)), name, str(path)), source=text)
 
 
 def rule_set(document: dict[str, Any], name: str, where: str) -> RuleSet:

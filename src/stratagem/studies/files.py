@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from stratagem.records import StratagemError
 from stratagem.studies.form import Values
+from stratagem.workspace import parse_toml
 
 HERE = Path(__file__).parent
 # What a study has from the one that it is `like`; values of its own file take their places.
@@ -62,11 +62,12 @@ def whole_file(path: Path, through: tuple[Path, ...] = ()) -> Values:
 
 def read_toml(path: Path) -> Values:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise StratagemError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise StratagemError(f"{path}: not TOML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise StratagemError(f"{path}: not UTF-8 text at byte {error.start}") from None
+    return parse_toml(text, str(path))
 
 
 def merged(whole: Values, given: Values) -> Values:
