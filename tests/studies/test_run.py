@@ -165,6 +165,27 @@ def test_killed_in_the_middle_it_ends_with_the_same_numbers(whole: Path, tiny: P
         assert (whole / place).read_bytes() == (out / place).read_bytes()
 
 
+def test_two_processes_on_one_folder(whole: Path, tiny: Path, tmp_path: Path) -> None:
+    """One of them goes on or both are refused in a line; the command after that ends with the same numbers."""
+    out = tmp_path / "both"
+    command = [sys.executable, "-m", "stratagem", "reproduce", str(tiny), "--out", str(out), "--workers", "1"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env, text=True)
+        for _ in "ab"
+    ]
+    said = [process.communicate(timeout=300)[1] for process in both]
+    for process, text in zip(both, said, strict=True):
+        assert process.returncode in (0, 2), text
+        assert "Traceback" not in text
+        if process.returncode:
+            assert "another process is working there; wait for it" in text
+    summary = reproduce(tiny, out).as_dict()
+    golden = json.loads((whole / "summary.json").read_text())
+    for name in ("cells", "gains", "claims", "forced", "greedy"):
+        assert json.loads(json.dumps(summary[name])) == golden[name]
+
+
 @pytest.mark.slow
 def test_table_1_has_the_numbers_that_it_had_as_code(tmp_path: Path) -> None:
     """To the bit on a processor with AVX-512, where the golden numbers were made; elsewhere sums round otherwise."""
