@@ -6,20 +6,30 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stratagem.curation.held import Form, Record, Rows
-from stratagem.curation.pool import Pool
+from stratagem.curation.held import Form, Held, Record, Rows
 from stratagem.records import StratagemError
 
 SUFFIX: Mapping[Form, str] = {"jsonl": ".jsonl", "parquet": ".parquet", "csv": ".csv", "dataset": ""}
 
 
+class Kept(Protocol):
+    """Rows with the name by which users know them, such as a `Pool`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def rows(self) -> Held: ...
+
+
 def write_rows(
-    pool: Pool,
+    pool: Kept,
     rows: Rows,
     folder: Path,
     stem: str,
@@ -37,11 +47,11 @@ def write_rows(
     """
     added = added or {}
     path = folder / f"{stem}{SUFFIX[form]}"
-    names = set(pool.rows.records([0])[0]) if len(pool) else set[str]()
+    names = set(pool.rows.records([0])[0]) if len(pool.rows) else set[str]()
     for column in added:
         if column in names:
             raise StratagemError(
-                f"{pool.name}: has a column {column!r} already, which --curriculum weights would write"
+                f"{pool.name}: has a column {column!r} already, in which weights would be written: rename it"
             )
     if form == "jsonl":
         lines = pool.rows.lines(rows)
