@@ -4,6 +4,7 @@ the speed of `curate demonstrations`.
     python benchmarks/curation.py counts COUNTS.jsonl [--draws 200]
     python benchmarks/curation.py pools [--pools 200]
     python benchmarks/curation.py speed [--prompts 1000000]
+    python benchmarks/curation.py effective [--pools 500]
     python benchmarks/curation.py demonstrations [--rows 1000000] [--forms jsonl parquet messages]
 
 COUNTS has a row a prompt: id, source, n (128) and c. So many of its samples are drawn at random, a quarter of the
@@ -30,6 +31,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import betaln, gammaln
 
+from stratagem.curation.demonstrations.diversity import effective_number, estimate
 from stratagem.curation.passrates import Floats, Posterior
 from stratagem.curation.profile import Frontier, Profile, profile
 from stratagem.curation.summary import prompt_set
@@ -266,6 +268,28 @@ def on_demonstrations(rows: int, forms: list[str]) -> None:
             print(f"{form:10} {size / 1e6:6.0f} {seconds:8.1f} {cpu:12.1f} {peak:8.0f}", flush=True)
 
 
+def on_effective(pools: int) -> None:
+    """How often the interval of the effective number of strategies holds the one that problems are drawn from."""
+    print(f"{pools} sets a row; problems lean to strategies by a Dirichlet distribution of strength 2")
+    print("shares                true  problems  traces  mean said  95% interval held")
+    for share in ((0.9, 0.08, 0.02), (0.5, 0.3, 0.2), (0.97, 0.01, 0.01, 0.01)):
+        truth = float(effective_number(np.array(share)))
+        for problems in (50, 200, 1000):
+            for traces in (1, 4):
+                rng = np.random.default_rng(0)
+                told: list[tuple[float, bool]] = []
+                for _ in range(pools):
+                    leaning = rng.dirichlet(2 * np.array(share), problems)
+                    counts = rng.multinomial(traces, leaning).astype(float)
+                    made = estimate(counts, 0.95, 500, rng)
+                    told.append((made.value, made.low <= truth <= made.high))
+                value, held = np.mean(told, axis=0)
+                print(
+                    f"{share!s:20} {truth:5.2f} {problems:9} {traces:7} {value:10.2f} {held:18.1%}",
+                    flush=True,
+                )
+
+
 def timed(words: list[object]) -> tuple[float, float, float]:
     """Seconds by the clock, seconds of processors and the peak of memory in MB of a command."""
     start = time.perf_counter()
@@ -281,7 +305,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("counts", "pools", "speed", "demonstrations"))
+    parser.add_argument("what", choices=("counts", "pools", "speed", "effective", "demonstrations"))
     parser.add_argument("counts", type=Path, nargs="?")
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--pools", type=int, default=200)
@@ -293,6 +317,8 @@ def main() -> None:
         on_counts(given.counts, given.draws)
     elif given.what == "pools":
         on_pools(given.pools)
+    elif given.what == "effective":
+        on_effective(given.pools)
     elif given.what == "demonstrations":
         on_demonstrations(given.rows, given.forms)
     else:

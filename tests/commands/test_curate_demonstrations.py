@@ -364,7 +364,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("", [], "sft.jsonl: is empty"),
     ('{"prompt": "p", "completion": "c"}\n', ["--holdout", "sft.jsonl"], "no demonstration is left: of 1, 1 held out"),
     ('{"prompt": "p", "completion": ""}\n', ["--strategies", "math"], "read; by rules math no answer is"),
-    ('{"prompt": "p", "completion": "So \\\\boxed{1}"}\n', ["--cover", "magic"], "--cover magic: no such strategy; there"),
+    ('{"prompt": "p", "completion": "So \\\\boxed{1}"}\n', ["--cover", "magic"], "--cover magic: no such strategy"),
     ('{"prompt": "p", "completion": "c"}\n', ["--size", "0"], "--size 0: must be from 1"),
     ('{"prompt": "p", "completion": "c"}\n', ["--near", "0"], "--near 0.0: must be from 0.3 to 1"),
     ('{"prompt": "p", "completion": "c"}\n', ["--rare", "2"], "--rare 2.0: must be from 0 to 1"),

@@ -114,10 +114,11 @@ def table_of(
         weight=np.ones(len(data)) if weight is None else weight,
     )
     decision = pl.col("decision")
-    of_kind = pl.format("{} on {}: {} of {} taken", "strategy", "kind", "_taken", "_there")
+    way = "strategy" if rows["kind"].n_unique() == 1 else pl.format("{} on {}", "strategy", "kind")
+    of_kind = pl.format("{}: {} of {} taken", way, "_taken", "_there")
     reasons = (
         ({CHOSEN, ENOUGH} if weight is None else set[str](), of_kind),
-        ({CHOSEN}, pl.format("{} on {}: one of {}", "strategy", "kind", "_there")),
+        ({CHOSEN}, pl.format("{}: one of {}", way, "_there")),
         ({HELD_OUT}, pl.lit(f"also a prompt of {evaluations}")),
         ({WRONG}, pl.lit("its answer is wrong, by its task")),
         ({UNREADABLE}, pl.col("strategy")),
