@@ -57,6 +57,7 @@ OTHERS = [
     ["probe", "--out", "out", "--model"],
     ["rl", "--out", "out", "--model"],
     ["sft", "--out", "out", "--model"],
+    ["sft", "--out", "out", "--data"],
 ]
 
 
