@@ -149,7 +149,7 @@ def _missing(missing: Sequence[Missing]) -> Table:
 
 def _table(first: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     return table
 
 
