@@ -1,11 +1,12 @@
-"""The sets of examples/curated-sft.toml: a pool of demonstrations with skewed strategies, and four subsets of equal size.
+"""The sets of examples/curated-sft.toml: a pool of demonstrations with skewed strategies, and four subsets of equal
+size.
 
     python examples/curated_sft.py
 
-writes, in the folder `pool`, pool.jsonl (32,768 lists of digits: 90% added up by mental arithmetic, 8% by a tally, 2% by a
-running total) and, by `stratagem curate demonstrations`, a subset that covers the strategies (curated/chosen.jsonl) with its
-random control (curated/control.jsonl), one in which the task writes what is missing (written/chosen.jsonl), and one of a
-third of the problems, each in all three ways (several.jsonl).
+writes, in the folder `pool`, pool.jsonl (32,768 lists of digits: 90% by mental arithmetic, 8% by a tally, 2% by a
+running total) and, by `stratagem curate demonstrations`, a subset that covers the strategies (curated/chosen.jsonl)
+with its random control (curated/control.jsonl), one in which the task writes what is missing (written/chosen.jsonl),
+and one of a third of the problems, each in all three ways (several.jsonl).
 """
 
 from __future__ import annotations

@@ -342,6 +342,12 @@ def test_wrong_demonstrations_of_a_task_are_left_out(curate: Curate, here: Path)
     assert made.labels == "the task's recogniser"
 
 
+def test_a_named_difficulty_counts_before_that_of_the_task(curate: Curate, here: Path) -> None:
+    lines(here / "sft.jsonl", [{**row, "difficulty": 70, "hard": 0.5} for row in lab()])
+    assert 3 <= result(curate("--json")[0]).everything.difficulty <= 5
+    assert result(curate("--difficulty", "hard", "--json")[0]).everything.difficulty == 0.5
+
+
 def test_a_column_of_strategies_is_taken(curate: Curate, here: Path) -> None:
     lines(here / "sft.jsonl", [{**row, "strategy": row["way"]} for row in world()])
     made = result(curate("--json")[0])
@@ -368,6 +374,8 @@ BAD: list[tuple[str, list[str], str]] = [
     ('{"prompt": "p", "completion": "c"}\n', ["--size", "0"], "--size 0: must be from 1"),
     ('{"prompt": "p", "completion": "c"}\n', ["--near", "0"], "--near 0.0: must be from 0.3 to 1"),
     ('{"prompt": "p", "completion": "c"}\n', ["--rare", "2"], "--rare 2.0: must be from 0 to 1"),
+    ('{"messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "So \\\\boxed{1}"}]}\n',
+     ["--size", "1", "--format", "csv", "--out", "o"], "--format csv: 'messages' holds lists or objects; take jsonl"),
     ('{"prompt": "p", "completion": "c"}\n', ["--write"], "--write: say with --size how many"),
     ('{"prompt": "p", "completion": "So \\\\boxed{1}"}\n', ["--write", "--size", "1"], "these prompts are of none"),
     ('{"prompt": "p", "completion": "c"}\n', ["--size", "1", "--choose", "weights"], "weights are for all"),

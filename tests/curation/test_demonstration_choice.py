@@ -134,7 +134,7 @@ def test_what_is_written_fills_what_is_missing() -> None:
     cells = world(600, 7)
     every = np.ones(600, bool)
     rng = np.random.default_rng(0)
-    pairs = lacking(cells, every, rng)
+    pairs = lacking(cells, every, cells.covered, rng)
     for row, s in zip(pairs.rows[:50], pairs.strategy[:50], strict=True):
         assert not ((cells.problem == cells.problem[row]) & (cells.strategy == s)).any()
     planned = plan(cells, every, 300, pairs.counts)
@@ -149,7 +149,7 @@ def test_what_is_written_fills_what_is_missing() -> None:
 
 def test_prompts_are_asked_for_as_wanted() -> None:
     cells = world(600, 8)
-    pairs = lacking(cells, np.ones(600, bool), np.random.default_rng(0))
+    pairs = lacking(cells, np.ones(600, bool), cells.covered, np.random.default_rng(0))
     wanted = np.array([[0, 5, 20], [0, 0, 10_000]])
     made = asked(cells, pairs, wanted)
     by_type = np.stack([made.counts[cells.kind == kind].sum(axis=0) for kind in range(KINDS)])

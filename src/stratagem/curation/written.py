@@ -103,6 +103,10 @@ def _csv(records: Sequence[Record], added: Mapping[str, Sequence[float]]) -> byt
     writer.writerow([*names, *added])
     for place, record in enumerate(records):
         values = [record.get(name) for name in names]
+        if nested := [
+            name for name, value in zip(names, values, strict=True) if isinstance(value, list | dict)
+        ]:
+            raise StratagemError(f"--format csv: {nested[0]!r} holds lists or objects; take jsonl or parquet")
         writer.writerow(
             ["" if value is None else value for value in values]
             + [column[place] for column in added.values()]

@@ -30,15 +30,15 @@ class Lacking:
     counts: Ints
 
 
-def lacking(cells: Cells, eligible: Bools, rng: np.random.Generator) -> Lacking:
-    """Every problem with every covered strategy that no eligible row shows of it."""
+def lacking(cells: Cells, eligible: Bools, strategies: Bools, rng: np.random.Generator) -> Lacking:
+    """Every problem with each of some strategies that no eligible row shows of it."""
     usable = np.flatnonzero(eligible & (cells.strategy >= 0))
     table = pl.DataFrame(
         {"row": usable, "problem": cells.problem[usable], "strategy": cells.strategy[usable]}
     )
     first = table.group_by("problem").agg(pl.col("row").min())
-    covered = pl.DataFrame({"strategy": np.flatnonzero(cells.covered)})
-    pairs = first.join(covered, how="cross").join(table, on=["problem", "strategy"], how="anti")
+    asked_for = pl.DataFrame({"strategy": np.flatnonzero(strategies)})
+    pairs = first.join(asked_for, how="cross").join(table, on=["problem", "strategy"], how="anti")
     pairs = pairs.sort("row", "strategy")
     order = rng.permutation(pairs.height)
     rows, strategy = (pairs[name].to_numpy()[order] for name in ("row", "strategy"))

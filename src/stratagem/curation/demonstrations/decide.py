@@ -88,7 +88,10 @@ def decide(data: Demonstrations, evaluated: Bools, settings: Settings) -> Decisi
     cells, kinds = _cells(data, names, covered)
     eligible = sifted.eligible
     size = int(eligible.sum()) if settings.size is None else settings.size
-    pairs = lacking(cells, eligible, np.random.default_rng([settings.seed, 2]))
+    wanted = _wanted(cells, eligible, size, len(kinds))
+    rare = _rare(cells, eligible, len(kinds), settings.rare)
+    short = cells.covered if settings.write else np.any(rare & (wanted > 0), axis=0)
+    pairs = lacking(cells, eligible, short, np.random.default_rng([settings.seed, 2]))
     if settings.write and data.labeller.task is None:
         raise StratagemError(
             "--write: a task of this package writes demonstrations; these prompts are of none"
@@ -101,8 +104,6 @@ def decide(data: Demonstrations, evaluated: Bools, settings: Settings) -> Decisi
             cells, eligible, planned, settings.problems, np.random.default_rng([settings.seed, 1])
         )
         write = first_of(cells, pairs, planned.written)
-    wanted = _wanted(cells, eligible, size, len(kinds))
-    rare = _rare(cells, eligible, len(kinds), settings.rare)
     ask = asked(cells, pairs, np.where(rare & (not settings.write), wanted, 0))
     rows = write.rows.tolist()
     strategies = [names[s] for s in write.strategy.tolist()]

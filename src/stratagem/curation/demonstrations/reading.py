@@ -93,7 +93,7 @@ def read_demonstrations(path: str, reading: Reading, say: Say | None = None) -> 
     usual = (name for name in LEVELS if any(naming.value_at(r, name) is not naming.MISSING for r in sample))
     difficulty = reading.difficulty or next(usual, None)
     if difficulty is not None:
-        beside["level"] = (difficulty, "--difficulty")
+        beside["difficulty"] = (difficulty, "--difficulty")
     has_column = reading.rules is None and any(isinstance(record.get(STRATEGY), str) for record in sample)
     if has_column:
         beside["strategy"] = (STRATEGY, "--strategies")
@@ -149,6 +149,9 @@ def _known(path: str, table: pl.DataFrame, words: Any, reading: Reading, start: 
         )
     elif "kind" in table.columns:
         kind = pl.col("kind")
+    known = [name for name in ("difficulty", "level") if name in table.columns]
+    if reading.difficulty is None:
+        known.reverse()  # what a task says of its problem comes before a column that happens to be there
     quality = pl.lit(None, pl.Float64)
     if reading.quality is not None:
         quality = pl.col("quality").cast(pl.Float64, strict=False)
@@ -162,7 +165,7 @@ def _known(path: str, table: pl.DataFrame, words: Any, reading: Reading, start: 
         pl.col("id").alias("problem_id"),
         pl.Series("by_normalised", normal, pl.String),
         kind.alias("kind"),
-        (pl.col("level") if "level" in table.columns else pl.lit(None, pl.String)).alias("difficulty"),
+        (pl.col(known[0]) if known else pl.lit(None, pl.String)).alias("difficulty"),
         quality.fill_nan(None).alias("quality"),
         "strategy",
         pl.Series("words", words, pl.Int64),
