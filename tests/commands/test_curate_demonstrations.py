@@ -335,11 +335,21 @@ def test_a_task_writes_what_is_missing(curate: Curate, here: Path, shape: str) -
 def test_wrong_demonstrations_of_a_task_are_left_out(curate: Curate, here: Path) -> None:
     rows = lab()
     rows[4]["completion"] = rows[4]["completion"][:-1] + str((int(rows[4]["completion"][-1]) + 1) % 10)
+    first, *steps = rows[9]["completion"].split()
+    steps[2] = str((int(steps[2]) + 1) % 10)  # a running total with a slip and the right answer
+    rows[9]["completion"] = " ".join([first, *steps])
     lines(here / "sft.jsonl", rows)
     made = result(curate("--json")[0])
-    assert made.dropped.wrong == 1
+    assert made.dropped.wrong == 2
     assert {lack.strategy for lack in made.missing} == {"mental", "tally"}
     assert made.labels == "the task's recogniser"
+
+
+def test_a_function_names_strategies(curate: Curate, here: Path) -> None:
+    (here / "ways.py").write_text("def way(text: str) -> str:\n    return text.split(':')[0][5:]\n")
+    made = result(curate("--strategies", "ways.py:way", "--json")[0])
+    true = Counter(SAID[row["way"]] for row in world())
+    assert {s.name: s.demonstrations for s in made.everything.strategies} == true
 
 
 def test_a_named_difficulty_counts_before_that_of_the_task(curate: Curate, here: Path) -> None:

@@ -49,6 +49,23 @@ def test_the_share_of_common_runs_is_estimated() -> None:
 
 
 @needs_library
+@pytest.mark.parametrize(("changed", "least", "most"), [(4, 0.97, 1), (7, 0.4, 0.8), (11, 0, 0.03)])
+def test_how_many_are_found(changed: int, least: float, most: float) -> None:
+    """Of pairs that share 89, 81 and 71% of their runs, as docs/curation.md says."""
+    rng = np.random.default_rng(0)
+    pairs: list[str] = []
+    for _ in range(200):
+        first = text(rng, 200)
+        second = list(first)
+        for place in rng.choice(np.arange(3, 196, 5), changed, replace=False):
+            second[place] = "other"
+        pairs += [" ".join(first), " ".join(second)]
+    signed, words = signatures(pl.Series(pairs))
+    same = np.zeros(len(pairs), np.int64)
+    assert least <= (doubles(signed, words, same, same, 0.8)[1::2] >= 0).mean() <= most
+
+
+@needs_library
 def test_short_and_empty_texts_are_told_apart() -> None:
     signed, words = signatures(pl.Series(["", "yes", "no", "yes it", "yes", "yes it is", None]))
     assert words.tolist() == [0, 1, 1, 2, 1, 3, 0]

@@ -107,7 +107,8 @@ def _recognised(table: pl.DataFrame) -> pl.DataFrame:
                 raise StratagemError(f"row {number} of them: {error}") from None
         task, problem = problems[prompt]
         label = task.label(problem, completion or "")
-        right = task.verify(problem, completion or "") == 1.0
+        slip = label.error is not None and label.error not in task.guesses
+        right = task.verify(problem, completion or "") == 1.0 and not slip
         made.append((label.strategy, problem.kind, str(problem.difficulty), right))
     columns = {"strategy": pl.String(), "kind": pl.String(), "level": pl.String(), "right": pl.Boolean()}
     return table.with_columns(pl.DataFrame(made, schema=columns, orient="row").get_columns())

@@ -33,7 +33,7 @@ def notes_of(
     notes: list[str] = []
     whys = {
         HELD_OUT: "left out: their prompts are also those of evaluations (--holdout)",
-        WRONG: "left out: wrong, by their task",
+        WRONG: "left out: their answer or a step is wrong, by their task",
         UNREADABLE: "left out: no answer was found in them",
         REPEAT: "left out: repeat another of the same problem (--duplicates keep takes them)",
         NEAR: f"left out: share {settings.near:.0%} or more with another of the same strategy (--near, --duplicates)",

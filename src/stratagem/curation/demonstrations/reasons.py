@@ -120,7 +120,7 @@ def table_of(
         ({CHOSEN, ENOUGH} if weight is None else set[str](), of_kind),
         ({CHOSEN}, pl.format("{}: one of {}", way, "_there")),
         ({HELD_OUT}, pl.lit(f"also a prompt of {evaluations}")),
-        ({WRONG}, pl.lit("its answer is wrong, by its task")),
+        ({WRONG}, pl.lit("its answer or a step is wrong, by its task")),
         ({UNREADABLE}, pl.col("strategy")),
         ({REPEAT}, pl.format("the same as row {}", "_double")),
         ({NEAR}, pl.format("nearly the same as row {}", "_double")),
