@@ -164,7 +164,7 @@ def test_the_same_command_takes_what_is_there_and_other_settings_are_refused(
     assert "made with other settings (rare was 0.05, now 0.5)" in said
     (here / "ways.toml").write_text(RULES.replace("sketch", "drawing"))
     _, said = curate(*words, code=2)
-    assert "made with other settings (rules was" in said
+    assert "made with other settings (labels was" in said
     config = json.loads((here / "chosen" / "config.json").read_text())
     assert config["settings"]["size"] == 80
     assert len(config["settings"]["inputs"]) == 1

@@ -72,11 +72,10 @@ def curate_demonstrations(
     evaluated = held_out(data.table, data.table["by_normalised"].null_count() < len(data), evaluations)
     if out is None:
         return _summed(decide(data, evaluated, settings), inputs, settings, files, signing)
-    rules = reading.rules
     recorded = asdict(settings) | {
         "cover": list(settings.cover),
         "inputs": list(files.values()),
-        "rules": None if rules is None else rules.fingerprint,
+        "labels": [data.labeller.source, data.labeller.fingerprint],
         "by": list(reading.by),
         "difficulty": reading.difficulty,
         "quality": reading.quality,

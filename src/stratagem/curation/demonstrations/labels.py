@@ -28,13 +28,14 @@ class Labeller:
         names: all that it may name; empty where only the data say which there are.
         label: adds `strategy` to a table as `columns.texts` gives it; of a task also `kind`, `level` (the problem's
             difficulty) and `right`.
-        task: whether a task's recogniser names them.
+        task: whose recogniser names them; fingerprint: of the rules that do.
     """
 
     source: str
     names: tuple[str, ...]
     label: Callable[[pl.DataFrame], pl.DataFrame]
     task: Task | None = None
+    fingerprint: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -63,6 +64,7 @@ def labeller(name: str, first: pl.DataFrame, rules: RuleSet | None, has_column: 
         f"rules {chosen.name}",
         names,
         lambda table: label_frame(table, chosen, evidence=False),
+        fingerprint=chosen.fingerprint,
         notes=tuple(notes),
     )
 
