@@ -250,13 +250,17 @@ def test_every_shape_of_a_demonstration_says_the_same(
     assert (first.problems, first.ways, first.effective) == (second.problems, second.ways, second.effective)
 
 
-def test_held_out_wrong_repeated_and_near_demonstrations_are_left_out(curate: Curate, here: Path) -> None:
+@pytest.mark.parametrize("chat", [False, True])
+def test_held_out_wrong_repeated_and_near_demonstrations_are_left_out(
+    curate: Curate, here: Path, chat: bool
+) -> None:
     rows = world(problems=60, traces=1)
     changed = [*rows[5]["completion"].split(), "indeed"]
     rows.append({**rows[5], "completion": " ".join(changed)})
     rows.append(rows[7])
     lines(here / "sft.jsonl", rows)
-    lines(here / "evaluation.jsonl", [{"question": row["prompt"].upper()} for row in rows[10:14]])
+    asked = [{"question": row["prompt"].upper()} for row in rows[10:14]]
+    lines(here / "evaluation.jsonl", conversations(rows[10:14]) if chat else asked)
     words = ["--strategies", "ways.toml", "--holdout", "evaluation.jsonl", "--size", "50", "--out", "chosen"]
     _, said = curate(*words)
     assert "4 demonstrations left out: their prompts are also those of evaluations (--holdout)" in said

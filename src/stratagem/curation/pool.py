@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stratagem.records import StratagemError
 from stratagem.rollouts.problems import local_keys, problem_rows
 from stratagem.rollouts.readers import naming
 from stratagem.rollouts.readers.files import find
-from stratagem.rollouts.readers.row import BadRecord, ReadOptions, identifier, prompt_text
+from stratagem.rollouts.readers.row import BadRecord, ReadOptions, identifier, messages_of, prompt_text
 
 PART = 100_000  # rows that are looked at together
 SAMPLED = 1_000  # records by which the columns of id and prompt are settled
@@ -91,7 +92,9 @@ def read_pool(
     except StratagemError as error:
         raise StratagemError(f"{path}: {error}") from None
     taken = {what: name for what, name in options.columns.items() if what in ("id", "prompt", "question")}
-    if "id" not in taken and "prompt" not in taken:
+    if "prompt" not in taken and "messages" in options.columns:
+        taken["messages"] = options.columns["messages"]
+    if not taken:
         there = ", ".join(dict.fromkeys(name for record in sample for name in record))
         raise StratagemError(
             f"{path}: neither a prompt nor an id; its columns are {there}: name one with --prompt COLUMN or --id COLUMN"
@@ -100,7 +103,9 @@ def read_pool(
         check_column(path, sample, column, "--by")
     problems = _problems(path, held, taken, columns, method)
     notes = tuple(f"{path}: {note}" for note in options.notes)
-    return Pool(path, files, held, problems, taken.get("prompt"), tuple(columns), notes)
+    return Pool(
+        path, files, held, problems, taken.get("prompt", taken.get("messages")), tuple(columns), notes
+    )
 
 
 def check_column(path: str, sample: Sequence[Record], column: str, option: str) -> None:
@@ -158,7 +163,7 @@ def _texts(
     for place, record in enumerate(held.records(part, wanted), part.start + 1):
         at = {what: value_of(record, name) for what, name in taken.items()}
         try:
-            prompt, question = prompt_text(at.get("prompt"), taken.get("prompt", "prompt"))
+            prompt, question = prompt_text(_asked(at), taken.get("prompt", "prompt"))
             key = identifier(at.get("id"), taken.get("id", "id"))
         except BadRecord as fault:
             raise StratagemError(f"{path}: row {place}: {fault}") from None
@@ -173,6 +178,18 @@ def _texts(
         )
     schema = dict.fromkeys(("id", "prompt", "question", *(f"_{name}" for name in columns)), pl.String())
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _asked(at: Record) -> Any:
+    """A prompt, or what stands in a conversation before the assistant's first turn.
+
+    Raises:
+        BadRecord: a conversation that is none.
+    """
+    if at.get("messages") is None:
+        return at.get("prompt")
+    turns = messages_of(at["messages"], "messages")
+    return list(takewhile(lambda turn: turn["role"] != "assistant", turns))
 
 
 def value_of(record: Record, name: str) -> Any:

@@ -56,9 +56,8 @@ def write_rows(
     if form == "jsonl":
         lines = pool.rows.lines(rows)
         if added:
-            records = [msgspec.json.decode(line) for line in lines]
             beside = [dict(zip(added, values, strict=True)) for values in zip(*added.values(), strict=True)]
-            lines = [msgspec.json.encode(record | more) for record, more in zip(records, beside, strict=True)]
+            lines = [_with_fields(line, more) for line, more in zip(lines, beside, strict=True)]
         with open(path, "wb") as file:
             file.writelines(line + b"\n" for line in lines)
     elif form == "csv":
@@ -72,6 +71,11 @@ def write_rows(
         else:
             _save_dataset(table, path)
     return path.name
+
+
+def _with_fields(line: bytes, more: Mapping[str, float]) -> bytes:
+    """A line of JSON with further fields at its end; all before them stays as it is, whatever is in it."""
+    return line.rstrip()[:-1] + b", " + msgspec.json.encode(more)[1:]
 
 
 def _with_column(table: pa.Table, name: str, values: Sequence[float]) -> pa.Table:
