@@ -1,8 +1,11 @@
-"""Prompts chosen by few samples, judged by the others: real counts, simulated pools with known pass rates, and speed.
+"""Prompts chosen by few samples, judged by the others: real counts, simulated pools with known pass rates, and speed;
+the speed of `curate demonstrations`.
 
     python benchmarks/curation.py counts COUNTS.jsonl [--draws 200]
     python benchmarks/curation.py pools [--pools 200]
     python benchmarks/curation.py speed [--prompts 1000000]
+    python benchmarks/curation.py effective [--pools 500]
+    python benchmarks/curation.py demonstrations [--rows 1000000] [--forms jsonl parquet messages]
 
 COUNTS has a row a prompt: id, source, n (128) and c. So many of its samples are drawn at random, a quarter of the
 prompts is chosen by them, and the other samples judge: `signal` is the share of groups of 8, drawn from these without
@@ -28,6 +31,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import betaln, gammaln
 
+from stratagem.curation.demonstrations.diversity import effective_number, estimate
 from stratagem.curation.passrates import Floats, Posterior
 from stratagem.curation.profile import Frontier, Profile, profile
 from stratagem.curation.summary import prompt_set
@@ -193,34 +197,130 @@ def on_speed(prompts: int) -> None:
                 out = folder / f"out-{log.name}-{pool}"
                 words = ["curate", "prompts", folder / pool, "--rollouts", log, "--by", "data_source"]
                 words += ["--size", prompts // 5, "--out", out, "--json"]
-                start = time.perf_counter()
-                command = [sys.executable, "-m", "stratagem", *map(str, words)]
-                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                _, status, used = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-                assert process.returncode == 0, words
-                seconds = time.perf_counter() - start
-                cpu = used.ru_utime + used.ru_stime
+                seconds, cpu, peak = timed(words)
                 print(
-                    f"{log.name:16} {pool:13} {seconds:8.1f} {cpu:12.1f} {used.ru_maxrss / 1024:8.0f}",
+                    f"{log.name:16} {pool:13} {seconds:8.1f} {cpu:12.1f} {peak:8.0f}",
                     flush=True,
                 )
+
+
+OPENINGS = {
+    "Working backward from the result, we undo each step. ": 0.08,
+    "There are two cases. Case 1: it is even. Case 2: it is odd. ": 0.02,
+    "Let $x$ be the unknown, so that $2x + 3 = 11$ and $x = 4$. ": 0.9,
+}
+
+
+def write_demonstrations(folder: Path, rows: int, form: str) -> Path:
+    """An SFT set of three strategies (90, 8 and 2%): responses of about 1,000 characters, two to a problem; 10% repeat
+    an earlier response but for three words, and 1% wholly."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"{'abcdefghij'[i % 10]}w{i:x}" for i in range(20_000)])
+    path = folder / ("sft.parquet" if form == "parquet" else f"{form}.jsonl")
+    parts: list[Path] = []
+    for start in range(0, rows, 50_000):
+        size = min(50_000, rows - start)
+        drawn = rng.integers(0, len(words), (size, 130)).astype(np.int32)
+        again = np.flatnonzero(rng.random(size) < 0.11)
+        again = again[again > 0]
+        drawn[again] = drawn[again - 1]
+        near = again[rng.random(len(again)) < 10 / 11]
+        drawn[near[:, None], rng.integers(0, 130, (len(near), 3))] = rng.integers(
+            0, len(words), (len(near), 3)
+        )
+        way = rng.choice(list(OPENINGS), size, p=list(OPENINGS.values()))
+        way[again] = way[again - 1]
+        numbers = [int(number) // 2 for number in range(start, start + size)]
+        rows_of = zip(way, drawn, numbers, strict=True)
+        texts = [f"{o}{' '.join(words[row])}. So \\boxed{{{n}}}." for o, row, n in rows_of]
+        table = pl.DataFrame(
+            {"prompt": [f"What comes of {n} and {n % 7}?" for n in numbers], "completion": texts}
+        )
+        if form == "messages":
+            turns = [
+                [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
+                for prompt, text in table.iter_rows()
+            ]
+            table = pl.DataFrame({"messages": turns})
+        if form == "parquet":
+            parts.append(folder / f"part-{start}.parquet")
+            table.write_parquet(parts[-1])
+        else:
+            with open(path, "ab") as file:
+                table.write_ndjson(file)
+    if parts:
+        (folder / "parts").mkdir()
+        for part in parts:
+            part.rename(folder / "parts" / part.name)
+        return folder / "parts"
+    return path
+
+
+def on_demonstrations(rows: int, forms: list[str]) -> None:
+    print(f"{rows:,} demonstrations of 1,000 characters; load of the machine {os.getloadavg()[0]:.1f}")
+    print("form           MB  seconds  CPU seconds  peak MB")
+    for form in forms:
+        with tempfile.TemporaryDirectory() as name:
+            path = write_demonstrations(Path(name), rows, form)
+            size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
+            words = ["curate", "demonstrations", path, "--strategies", "math", "--size", rows // 10]
+            seconds, cpu, peak = timed([*words, "--out", Path(name) / "out", "--json"])
+            print(f"{form:10} {size / 1e6:6.0f} {seconds:8.1f} {cpu:12.1f} {peak:8.0f}", flush=True)
+
+
+def on_effective(pools: int) -> None:
+    """How often the interval of the effective number of strategies holds the one that problems are drawn from."""
+    print(f"{pools} sets a row; problems lean to strategies by a Dirichlet distribution of strength 2")
+    print("shares                true  problems  traces  mean said  95% interval held")
+    for share in ((0.9, 0.08, 0.02), (0.5, 0.3, 0.2), (0.97, 0.01, 0.01, 0.01)):
+        truth = float(effective_number(np.array(share)))
+        for problems in (50, 200, 1000):
+            for traces in (1, 4):
+                rng = np.random.default_rng(0)
+                told: list[tuple[float, bool]] = []
+                for _ in range(pools):
+                    leaning = rng.dirichlet(2 * np.array(share), problems)
+                    counts = rng.multinomial(traces, leaning).astype(float)
+                    made = estimate(counts, 0.95, 500, rng)
+                    told.append((made.value, made.low <= truth <= made.high))
+                value, held = np.mean(told, axis=0)
+                print(
+                    f"{share!s:20} {truth:5.2f} {problems:9} {traces:7} {value:10.2f} {held:18.1%}",
+                    flush=True,
+                )
+
+
+def timed(words: list[object]) -> tuple[float, float, float]:
+    """Seconds by the clock, seconds of processors and the peak of memory in MB of a command."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "stratagem", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, words
+    return time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("counts", "pools", "speed"))
+    parser.add_argument("what", choices=("counts", "pools", "speed", "effective", "demonstrations"))
     parser.add_argument("counts", type=Path, nargs="?")
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--pools", type=int, default=200)
     parser.add_argument("--prompts", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--forms", nargs="+", default=["jsonl", "parquet", "messages"])
     given = parser.parse_args()
     if given.what == "counts":
         on_counts(given.counts, given.draws)
     elif given.what == "pools":
         on_pools(given.pools)
+    elif given.what == "effective":
+        on_effective(given.pools)
+    elif given.what == "demonstrations":
+        on_demonstrations(given.rows, given.forms)
     else:
         on_speed(given.prompts)
 

@@ -57,7 +57,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "curate": (
         "stratagem.commands.curate",
         "curate",
-        "Choose prompts for RL by the signal that rollouts say they have",
+        "Choose prompts for RL by their signal, or demonstrations for SFT by the strategies that they show",
     ),
     "rollouts": ("stratagem.commands.lens", "rollouts", "Show what logs of rollouts hold"),
     "passk": ("stratagem.commands.lens", "passk", "pass@k of a log, or of two and their difference"),

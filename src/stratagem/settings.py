@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import tyro
 
 from stratagem.limits import check_numbers
-from stratagem.records import StratagemError
+from stratagem.records import StratagemError, content_id
 from stratagem.tasks import DEFAULT, TASKS, Task, make_task, read_mix
 from stratagem.workspace import Stage
 
@@ -126,6 +127,9 @@ class SFTConfig:
 
     The study's values are size 2,048, 2-5 steps, 20 epochs, batch 16, AdamW at 2e-4 with LoRA; here all parameters
     are trained. `precision` ``bf16`` is the native engine's: its layers' products, where the machine is fast in it.
+
+    `data` names demonstrations that take the place of those that the task writes; `size` has to be theirs, and
+    `strategy` says which strategies they show.
     """
 
     task: TaskSpec = DEFAULT
@@ -142,6 +146,14 @@ class SFTConfig:
     weight_decay: float = 0.0
     precision: Precision = "fp32"
     seed: int = 0
+    data: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="FILE",
+            help="demonstrations in place of the task's own, as `curate demonstrations` writes them; --size is theirs",
+            help_behavior_hint="",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         task = checked_task(self)
@@ -332,9 +344,28 @@ def recorded(config: StageConfig) -> dict[str, Any]:
     settings, task = asdict(config), make_task(config.task)
     if "strategy" in settings:
         settings["strategy"] = ",".join(task.chosen(settings["strategy"]))
+    if settings.get("data") is not None:
+        settings["data"] = content_of(Path(settings["data"]))
     if settings.get("primitives") == "usual":
         settings["primitives"] = next(iter(task.primitives.VARIANTS)) if task.primitives else "usual"
     return settings
+
+
+def content_of(path: Path) -> str:
+    """A name for what a file holds, or a folder's files.
+
+    Raises:
+        StratagemError: no such thing.
+    """
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    hashes: list[str] = []
+    try:
+        for file in files:
+            with open(file, "rb") as content:
+                hashes.append(hashlib.file_digest(content, "sha256").hexdigest())
+        return content_id(*hashes)
+    except OSError as error:
+        raise StratagemError(f"--data {path}: cannot be read ({error.strerror})") from None
 
 
 def version_of(name: str, inputs: Mapping[str, Any]) -> int:

@@ -104,6 +104,14 @@ def test_messages_and_nested_columns(tmp_path: Path) -> None:
     assert read_pool(str(plain)).problems["by_normalised"][0] == first.problems["by_normalised"][0]
 
 
+def test_prompts_of_conversations(tmp_path: Path) -> None:
+    rows = [{"messages": row["prompt"]} for row in ROWS]
+    rows[2] = {"messages": [*ROWS[2]["prompt"], {"role": "assistant", "content": "4"}]}
+    pool = read_pool(str(lines(tmp_path / "pool.jsonl", rows)))
+    assert pool.prompt == "messages"
+    assert pool.problems.equals(read_pool(str(lines(tmp_path / "plain.jsonl"))).problems)
+
+
 def test_parquet_keeps_its_types_and_metadata(tmp_path: Path) -> None:
     table = pa.table({"id": pa.array(range(7), pa.int32()), "prompt": [f"p{i}" for i in range(7)]})
     table = table.replace_schema_metadata({"made by": "us", "huggingface": "{}"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -12,9 +13,14 @@ import polars as pl
 import pytest
 
 from stratagem.cli import run
+from stratagem.curation.demonstrations.near import available
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "curation.md").read_text(encoding="utf-8")
+PAGE, DEMONSTRATIONS = (
+    (ROOT / "docs" / "curation.md")
+    .read_text(encoding="utf-8")
+    .split("\n# Demonstrations for SFT", maxsplit=1)
+)
 
 
 def plain(text: str) -> list[str]:
@@ -25,13 +31,17 @@ def plain(text: str) -> list[str]:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    subprocess.run([sys.executable, ROOT / "examples" / "curation_world.py"], check=True, cwd=tmp_path)
-    return tmp_path
+    for name in ("curation_world.py", "demonstrations_world.py"):
+        (tmp_path / name).mkdir()
+        subprocess.run([sys.executable, ROOT / "examples" / name], check=True, cwd=tmp_path / name)
+    monkeypatch.chdir(tmp_path / "curation_world.py")
+    return tmp_path / "curation_world.py"
 
 
-def test_the_page_shows_what_is_printed(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = re.findall(r"^\$ stratagem (.*)\n((?:(?!```).*\n)*)", PAGE, re.MULTILINE)
-    assert len(commands) == 2
+def check_commands(page: str, number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command of a page prints what stands below it."""
+    commands = re.findall(r"^\$ stratagem (.*)\n((?:(?!```|\$).*\n)*)", page, re.MULTILINE)
+    assert len(commands) == number
     for words, shown in commands:
         assert run(shlex.split(words)) == 0
         said = capsys.readouterr()
@@ -40,8 +50,30 @@ def test_the_page_shows_what_is_printed(world: Path, capsys: pytest.CaptureFixtu
             rest = plain(shown)[plain(shown).index("…") + 1 :]
             printed = printed[printed.index(rest[0]) :][: len(rest)]
             assert printed == rest
-        else:
+        elif shown:
             assert printed == plain(shown)
+
+
+def test_the_page_shows_what_is_printed(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_commands(PAGE, 2, capsys)
+
+
+@pytest.mark.skipif(not available(), reason="needs the near extra")
+def test_the_page_shows_what_is_printed_of_demonstrations(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = world.parent / "demonstrations_world.py"
+    monkeypatch.chdir(here)
+    check_commands(DEMONSTRATIONS, 3, capsys)
+    table = pl.read_parquet(here / "chosen" / "demonstrations.parquet")
+    rows = re.findall(r"^\| (\d+) \| ([a-z -]+) \| ([^|]*) \|$", DEMONSTRATIONS, re.MULTILINE)
+    assert len(rows) == 5
+    for row, decision, reason in rows:
+        assert table.row(int(row) - 1, named=True)["decision"] == decision
+        assert table.row(int(row) - 1, named=True)["reason"] == reason
+    asked = json.loads((here / "chosen" / "ask.jsonl").read_text().splitlines()[0])
+    assert asked["strategy"] == "enumerate"
+    assert f'"row": {asked["row"]}}}' in DEMONSTRATIONS
 
 
 def test_the_reasons_on_the_page_are_those_of_the_table(world: Path) -> None:

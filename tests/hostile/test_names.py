@@ -45,6 +45,9 @@ OTHERS = [
     ["curate", "prompts", "log.jsonl", "--rollouts"],
     ["curate", "prompts", "log.jsonl", "--rollouts", "log.jsonl", "--again"],
     ["curate", "prompts", "log.jsonl", "--rollouts", "log.jsonl", "--holdout"],
+    ["curate", "demonstrations"],
+    ["curate", "demonstrations", "log.jsonl", "--strategies"],
+    ["curate", "demonstrations", "log.jsonl", "--holdout"],
     ["validate-labels"],
     ["annotate", "log.jsonl", "--out"],
     ["annotate", "log.jsonl", "--strategies"],
@@ -54,6 +57,7 @@ OTHERS = [
     ["probe", "--out", "out", "--model"],
     ["rl", "--out", "out", "--model"],
     ["sft", "--out", "out", "--model"],
+    ["sft", "--out", "out", "--data"],
 ]
 
 
@@ -116,6 +120,7 @@ def holds_logs(words: list[str], name: str) -> bool:
         "rollouts",
         "passk",
         "label",
+        "demonstrations",
         "log.jsonl",
         "--rollouts",
         "--again",
@@ -143,6 +148,7 @@ WRITERS = [
     ["diagnose", "log.jsonl", "log.jsonl"],
     ["label", "log.jsonl", "--strategies", "math"],
     ["curate", "prompts", "log.jsonl", "--rollouts", "log.jsonl"],
+    ["curate", "demonstrations", "log.jsonl"],
     ["problems"],
 ]
 NOWHERE = ["", ".", "..", "/", LONG, "\udcff", "pipe", "/proc/nothing/x", "log.jsonl", "log.jsonl/x"]

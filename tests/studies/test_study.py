@@ -354,6 +354,31 @@ def test_each_replicate_has_its_own_base_where_several_are_named(tmp_path: Path)
         reproduce(path, tmp_path / "out", replicates=3)
 
 
+def test_the_study_of_curated_demonstrations_can_be_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sets are made beforehand, and their content is part of a stage's address."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("curated/control", "curated/chosen", "written/chosen", "several"):
+        path = tmp_path / "pool" / f"{place}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(place)
+    study = read_study(Path(__file__).parents[2] / "examples" / "curated-sft.toml")
+
+    def addresses() -> dict[str, str]:
+        jobs = plan(study, "standard", 1, tmp_path / "out", [], {})
+        return {job.name: job.address for job in jobs if job.stage in ("sft", "rl")}
+
+    first = addresses()
+    assert len(set(first.values())) == 8
+    (tmp_path / "pool" / "several.jsonl").write_text("other")
+    changed = {name for name, address in addresses().items() if address != first[name]}
+    assert changed == {"several/SFT 0", "several/RL 0"}
+    (tmp_path / "pool" / "several.jsonl").unlink()
+    with pytest.raises(StratagemError, match=r"--data pool/several\.jsonl: cannot be read"):
+        addresses()
+
+
 def test_the_study_of_composition_can_be_planned(tmp_path: Path) -> None:
     """It does not ship, since no base does that it could start from; with one, its file runs as it stands."""
     study = read_study(Path(__file__).parents[2] / "examples" / "composition.toml")

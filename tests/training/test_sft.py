@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
+from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the lab extra")
 
 from stratagem.models.folder import load_model  # noqa: E402
+from stratagem.records import StratagemError  # noqa: E402
+from stratagem.settings import SFTConfig  # noqa: E402
+from stratagem.tasks import make_task  # noqa: E402
 from stratagem.training.packing import pack  # noqa: E402
-from stratagem.training.sft import cross_entropy  # noqa: E402
+from stratagem.training.sft import cross_entropy, train  # noqa: E402
 
 ROWS = [([5, 6, 7], [8, 9, 1]), ([10, 11], [12, 1]), ([5, 6, 7], [8, 13, 14, 1]), ([5, 6, 7], [8, 9, 1])]
 
@@ -51,3 +56,47 @@ def test_padding_that_bf16_adds_changes_nothing(random_model, monkeypatch) -> No
     model.bf16 = True
     torch.testing.assert_close(cross_entropy(model, part), plain, atol=1e-5, rtol=1e-6)
     assert lengths == [4 + 12]  # of 3 tokens of prompts and 9 of responses
+
+
+def lines(path: Path, split: str = "sft", task: str = "finite_field", size: int = 8) -> Path:
+    made = make_task(task)
+    problems = made.generate(split, size, (2, 3))
+    rows = [
+        {"prompt": problem.prompt, "completion": text}
+        for problem, text in zip(problems, made.demonstrations(problems, "all"), strict=True)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_file_of_the_tasks_own_demonstrations_trains_the_same_model(random_model, tmp_path) -> None:
+    data = lines(tmp_path / "sft.jsonl")
+    small = {"size": 8, "steps": (2, 3), "epochs": 2, "batch": 4}
+    weights = [
+        (train(SFTConfig(**small, data=given), tmp_path / name, random_model) / "model" / "model.safetensors")
+        for name, given in (("own", None), ("file", str(data)))
+    ]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    # The file's content decides the result, wherever it lies; another content is refused.
+    moved = data.rename(tmp_path / "moved.jsonl")
+    train(SFTConfig(**small, data=str(moved)), tmp_path / "file", random_model)
+    lines(moved, size=9)
+    with pytest.raises(StratagemError, match="made with other settings"):
+        train(SFTConfig(**small | {"size": 9}, data=str(moved)), tmp_path / "file", random_model)
+
+
+@pytest.mark.parametrize(
+    ("written", "size", "said"),
+    [
+        ({}, 9, "holds 8 demonstrations; say --size 8"),
+        ({"split": "eval"}, 8, "row 1: its problem is one of those that are held out"),
+        ({"task": "sums"}, 8, "sft.jsonl: row 1: "),
+        (None, 8, "cannot be read"),
+    ],
+)
+def test_files_that_cannot_be_trained_on(random_model, tmp_path, written, size, said) -> None:
+    if written is not None:
+        lines(tmp_path / "sft.jsonl", **written)
+    with pytest.raises(StratagemError, match=said) as error:
+        train(SFTConfig(size=size, data=str(tmp_path / "sft.jsonl")), tmp_path / "out", random_model)
+    assert "\n" not in str(error.value)

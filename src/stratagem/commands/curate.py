@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 
 from stratagem.commands.common import bars, console, read, warn
+from stratagem.commands.demonstrations import curate_sft
 from stratagem.commands.options import Reading, Right, columns_or_none, listed, paths
 from stratagem.curation.held import Form
 from stratagem.curation.prompts import Inputs, curate_prompts
@@ -18,7 +19,7 @@ from stratagem.curation.show import show_curation
 from stratagem.curation.tally import Reward, Same
 from stratagem.records import StratagemError
 
-WHAT = ("prompts",)
+WHAT = ("prompts", "demonstrations")
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,12 @@ class Prompts:
 def curate(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if not words or words[0] not in WHAT:
         if words[:1] and words[0] not in ("-h", "--help"):
-            raise StratagemError(f"no such thing as 'curate {words[0]}'; there is 'curate prompts'")
+            raise StratagemError(
+                f"no such thing as 'curate {words[0]}'; there is 'curate prompts' and 'curate demonstrations'"
+            )
         words = ["prompts", *(words or ["--help"])]
+    if words[0] == "demonstrations":
+        return curate_sft(words[1:], text, as_json)
     given = read(Prompts, "curate prompts", words[1:], text)
     if not given.rollouts:
         raise StratagemError(

@@ -109,7 +109,9 @@ class Arrow:
             if columns is None
             else self.held.select([c for c in columns if c in self.held.schema.names])
         )
-        return (table if len(rows) == len(self) else table.take(pa.array(rows))).to_pylist()
+        if isinstance(rows, range):
+            return table.slice(rows.start, len(rows)).to_pylist()
+        return table.take(pa.array(rows, pa.int64())).to_pylist()
 
     def texts(self, rows: range, taken: Mapping[str, str], columns: Sequence[str]) -> pl.DataFrame | None:
         """Some rows' id, prompt, question, and `columns`, each called "_NAME", as text; None where one holds more than

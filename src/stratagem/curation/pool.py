@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from stratagem.curation.held import NOTHING, Arrow, Held, Record, read_rows
 from stratagem.records import StratagemError
 from stratagem.rollouts.problems import local_keys, problem_rows
 from stratagem.rollouts.readers import naming
 from stratagem.rollouts.readers.files import find
-from stratagem.rollouts.readers.row import BadRecord, ReadOptions, identifier, prompt_text
+from stratagem.rollouts.readers.row import BadRecord, ReadOptions, identifier, messages_of, prompt_text
 
 PART = 100_000  # rows that are looked at together
 SAMPLED = 1_000  # records by which the columns of id and prompt are settled
@@ -49,6 +52,21 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_files(path: str) -> tuple[tuple[Path, ...], Held]:
+    """The files that a path names, and their rows.
+
+    Raises:
+        StratagemError: nothing there, a broken row, or several splits.
+    """
+    files = tuple(file.path for file in find([path]) if file.path.name not in BESIDE)
+    splits = {file.parent.name for file in files if (file.parent.parent / "dataset_dict.json").exists()}
+    if len(splits) > 1:
+        raise StratagemError(
+            f"{path}: holds several splits ({', '.join(sorted(splits))}); name one: {path}/train"
+        )
+    return files, read_rows(path, files)
+
+
 def read_pool(
     path: str,
     columns: Sequence[str] = (),
@@ -65,13 +83,7 @@ def read_pool(
     Raises:
         StratagemError: nothing there, a broken row, neither id nor prompt, or no such column.
     """
-    files = tuple(file.path for file in find([path]) if file.path.name not in BESIDE)
-    splits = {file.parent.name for file in files if (file.parent.parent / "dataset_dict.json").exists()}
-    if len(splits) > 1:
-        raise StratagemError(
-            f"{path}: holds several splits ({', '.join(sorted(splits))}); name one: {path}/train"
-        )
-    held = read_rows(path, files)
+    files, held = read_files(path)
     if not len(held):
         raise StratagemError(f"{path}: no prompt in it")
     sample = held.records(range(min(SAMPLED, len(held))))
@@ -80,18 +92,44 @@ def read_pool(
     except StratagemError as error:
         raise StratagemError(f"{path}: {error}") from None
     taken = {what: name for what, name in options.columns.items() if what in ("id", "prompt", "question")}
-    if "id" not in taken and "prompt" not in taken:
+    if "prompt" not in taken and "messages" in options.columns:
+        taken["messages"] = options.columns["messages"]
+    if not taken:
         there = ", ".join(dict.fromkeys(name for record in sample for name in record))
         raise StratagemError(
             f"{path}: neither a prompt nor an id; its columns are {there}: name one with --prompt COLUMN or --id COLUMN"
         )
     for column in columns:
-        if all(naming.value_at(record, column) is naming.MISSING for record in sample):
-            there = ", ".join(dict.fromkeys(name for record in sample for name in record))
-            raise StratagemError(f"--by {column}: no such column in {path}; there are {there}")
+        check_column(path, sample, column, "--by")
     problems = _problems(path, held, taken, columns, method)
     notes = tuple(f"{path}: {note}" for note in options.notes)
-    return Pool(path, files, held, problems, taken.get("prompt"), tuple(columns), notes)
+    return Pool(
+        path, files, held, problems, taken.get("prompt", taken.get("messages")), tuple(columns), notes
+    )
+
+
+def check_column(path: str, sample: Sequence[Record], column: str, option: str) -> None:
+    """
+    Raises:
+        StratagemError: no record of the sample has the column.
+    """
+    if all(naming.value_at(record, column) is naming.MISSING for record in sample):
+        there = ", ".join(dict.fromkeys(name for record in sample for name in record))
+        raise StratagemError(f"{option} {column}: no such column in {path}; there are {there}")
+
+
+def held_out(problems: pl.DataFrame, prompts: bool, evaluations: Sequence[Pool]) -> NDArray[np.bool_]:
+    """Which rows are problems of an evaluation: by the text where both have it, else by id.
+
+    Args:
+        problems: a row each, with problem_id and by_normalised.
+        prompts: whether they have prompts.
+    """
+    held = np.zeros(problems.height, bool)
+    for other in evaluations:
+        key = "by_normalised" if prompts and other.prompt is not None else "problem_id"
+        held |= problems[key].is_in(other.problems[key].drop_nulls().implode()).fill_null(False).to_numpy()
+    return held
 
 
 def _problems(
@@ -123,9 +161,9 @@ def _texts(
     wanted = [name.split(".")[0] for name in (*taken.values(), *columns)]
     rows: list[tuple[str | None, ...]] = []
     for place, record in enumerate(held.records(part, wanted), part.start + 1):
-        at = {what: _value(record, name) for what, name in taken.items()}
+        at = {what: value_of(record, name) for what, name in taken.items()}
         try:
-            prompt, question = prompt_text(at.get("prompt"), taken.get("prompt", "prompt"))
+            prompt, question = prompt_text(_asked(at), taken.get("prompt", "prompt"))
             key = identifier(at.get("id"), taken.get("id", "id"))
         except BadRecord as fault:
             raise StratagemError(f"{path}: row {place}: {fault}") from None
@@ -135,21 +173,34 @@ def _texts(
                 key,
                 prompt,
                 asked if isinstance(asked, str) else question,
-                *(_text(_value(record, name)) for name in columns),
+                *(as_text(value_of(record, name)) for name in columns),
             )
         )
     schema = dict.fromkeys(("id", "prompt", "question", *(f"_{name}" for name in columns)), pl.String())
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _value(record: Record, name: str) -> Any:
+def _asked(at: Record) -> Any:
+    """A prompt, or what stands in a conversation before the assistant's first turn.
+
+    Raises:
+        BadRecord: a conversation that is none.
+    """
+    if at.get("messages") is None:
+        return at.get("prompt")
+    turns = messages_of(at["messages"], "messages")
+    return list(takewhile(lambda turn: turn["role"] != "assistant", turns))
+
+
+def value_of(record: Record, name: str) -> Any:
+    """A field by name or path; None where there is none."""
     if name in record:
         return record[name]
     value = naming.value_at(record, name)
     return None if value is naming.MISSING else value
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A stratum's value; 3.0 and 3 are the same."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

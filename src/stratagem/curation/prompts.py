@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from stratagem.curation.choose import Chosen, Wanted, choose
-from stratagem.curation.pool import Pool, read_pool, sha256
-from stratagem.curation.profile import Bools, Frontier, Ints, Matched, Profile, match, profile
+from stratagem.curation.pool import Pool, held_out, read_pool, sha256
+from stratagem.curation.profile import Frontier, Ints, Matched, Profile, match, profile
 from stratagem.curation.reasons import Decided, decided
 from stratagem.curation.result import Curation, LogFacts, decode
 from stratagem.curation.settings import Settings
@@ -149,7 +149,7 @@ def _curated(
     strata = strata_of(pool)
     frontier = Frontier(settings.group, settings.min_signal)
     twice = _again_in_pool(pool)
-    held_out = _held_out(pool, evaluations)
+    evaluated = held_out(pool.problems, pool.prompt is not None, evaluations)
     counted = twice < 0
 
     def profiled(tallies: Sequence[Tally]) -> tuple[Matched, Profile]:
@@ -160,7 +160,7 @@ def _curated(
 
     before = profiled(logs)
     matched, now = profiled(again) if again else before
-    eligible = ~held_out
+    eligible = ~evaluated
     if settings.duplicates == "drop":
         eligible &= counted
     if settings.unseen == "drop":
@@ -181,7 +181,7 @@ def _curated(
         dict(enumerate(strata.names)),
     )
     decision = decided(
-        pool, now, strata.names, strata.home, chosen, settings, twice, held_out, flat, evaluations
+        pool, now, strata.names, strata.home, chosen, settings, twice, evaluated, flat, evaluations
     )
     if again:
         decision = decision.with_earlier(before[1])
@@ -225,18 +225,6 @@ def _again_in_pool(pool: Pool) -> Ints:
     rows = pool.problems.select(key=key).with_row_index("row")
     first = rows.select(first=pl.col("row").min().over("key"))["first"].to_numpy().astype(np.int64)
     return np.where(first == np.arange(len(pool)), -1, first)
-
-
-def _held_out(pool: Pool, evaluations: Sequence[Pool]) -> Bools:
-    """Which rows are prompts of an evaluation: by the text where both have it, else by id."""
-    held = np.zeros(len(pool), bool)
-    for other in evaluations:
-        texts = pool.prompt is not None and other.prompt is not None
-        key = "by_normalised" if texts else "problem_id"
-        held |= (
-            pool.problems[key].is_in(other.problems[key].drop_nulls().implode()).fill_null(False).to_numpy()
-        )
-    return held
 
 
 def _write(pool: Pool, settings: Settings, decision: Decided, chosen: Chosen, folder: Path) -> dict[str, str]:

@@ -53,8 +53,8 @@ def headline(curation: Curation) -> str:
             f"random choice of this size {_plain(control.signal.value)}."
         )
     return (
-        f"{sets}: {_percent(chosen.signal.value)} of their groups of {curation.group} should hold right and wrong "
-        f"responses, {_percent(control.signal.value)} of the random control's."
+        f"{sets}: {percent(chosen.signal.value)} of their groups of {curation.group} should hold right and wrong "
+        f"responses, {percent(control.signal.value)} of the random control's."
     )
 
 
@@ -81,7 +81,7 @@ def _sets(curation: Curation) -> Table:
 def _rate(part: PromptSet, share: bool) -> str:
     if math.isnan(part.rate):
         return "–"
-    return _percent(part.rate) if share else _plain(part.rate)
+    return percent(part.rate) if share else _plain(part.rate)
 
 
 def _left(curation: Curation) -> list[str]:
@@ -117,9 +117,9 @@ def _strata(curation: Curation) -> Table:
             Text(stratum.name, overflow="ellipsis", no_wrap=True),
             f"{stratum.prompts:,}",
             f"{stratum.chosen:,}",
-            _percent(stratum.share),
-            _percent(stratum.prompts / max(curation.eligible, 1)),
-            "–" if math.isnan(stratum.mean) else _percent(stratum.mean),
+            percent(stratum.share),
+            percent(stratum.prompts / max(curation.eligible, 1)),
+            "–" if math.isnan(stratum.mean) else percent(stratum.mean),
         )
     if len(ordered) > MOST_STRATA:
         table.add_row(f"… and {len(ordered) - MOST_STRATA} more", "", "", "", "", "")
@@ -150,13 +150,13 @@ def _moves(moves: Moves) -> Table:
 
 
 def _interval(estimate: Estimate, share: bool) -> str:
-    form = _percent if share else _plain
+    form = percent if share else _plain
     if math.isnan(estimate.value):
         return "–"
     return f"{form(estimate.value)} [{form(estimate.low)}, {form(estimate.high)}]"
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
     return f"{100 * value:.1f}%"
 
 

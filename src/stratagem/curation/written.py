@@ -6,20 +6,30 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stratagem.curation.held import Form, Record, Rows
-from stratagem.curation.pool import Pool
+from stratagem.curation.held import Form, Held, Record, Rows
 from stratagem.records import StratagemError
 
 SUFFIX: Mapping[Form, str] = {"jsonl": ".jsonl", "parquet": ".parquet", "csv": ".csv", "dataset": ""}
 
 
+class Kept(Protocol):
+    """Rows with the name by which users know them, such as a `Pool`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def rows(self) -> Held: ...
+
+
 def write_rows(
-    pool: Pool,
+    pool: Kept,
     rows: Rows,
     folder: Path,
     stem: str,
@@ -37,18 +47,17 @@ def write_rows(
     """
     added = added or {}
     path = folder / f"{stem}{SUFFIX[form]}"
-    names = set(pool.rows.records([0])[0]) if len(pool) else set[str]()
+    names = set(pool.rows.records([0])[0]) if len(pool.rows) else set[str]()
     for column in added:
         if column in names:
             raise StratagemError(
-                f"{pool.name}: has a column {column!r} already, which --curriculum weights would write"
+                f"{pool.name}: has a column {column!r} already, in which weights would be written: rename it"
             )
     if form == "jsonl":
         lines = pool.rows.lines(rows)
         if added:
-            records = [msgspec.json.decode(line) for line in lines]
             beside = [dict(zip(added, values, strict=True)) for values in zip(*added.values(), strict=True)]
-            lines = [msgspec.json.encode(record | more) for record, more in zip(records, beside, strict=True)]
+            lines = [_with_fields(line, more) for line, more in zip(lines, beside, strict=True)]
         with open(path, "wb") as file:
             file.writelines(line + b"\n" for line in lines)
     elif form == "csv":
@@ -62,6 +71,11 @@ def write_rows(
         else:
             _save_dataset(table, path)
     return path.name
+
+
+def _with_fields(line: bytes, more: Mapping[str, float]) -> bytes:
+    """A line of JSON with further fields at its end; all before them stays as it is, whatever is in it."""
+    return line.rstrip()[:-1] + b", " + msgspec.json.encode(more)[1:]
 
 
 def _with_column(table: pa.Table, name: str, values: Sequence[float]) -> pa.Table:
@@ -93,6 +107,10 @@ def _csv(records: Sequence[Record], added: Mapping[str, Sequence[float]]) -> byt
     writer.writerow([*names, *added])
     for place, record in enumerate(records):
         values = [record.get(name) for name in names]
+        if nested := [
+            name for name, value in zip(names, values, strict=True) if isinstance(value, list | dict)
+        ]:
+            raise StratagemError(f"--format csv: {nested[0]!r} holds lists or objects; take jsonl or parquet")
         writer.writerow(
             ["" if value is None else value for value in values]
             + [column[place] for column in added.values()]

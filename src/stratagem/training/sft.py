@@ -17,6 +17,7 @@ from stratagem.records import Report
 from stratagem.settings import SFTConfig, stage
 from stratagem.tasks import make_task
 from stratagem.training import loop
+from stratagem.training.data import demonstrations
 from stratagem.training.packing import Part, pack
 from stratagem.workspace import write_json
 
@@ -37,13 +38,12 @@ def train(config: SFTConfig, out: Path, model: Path | None = None, report: Repor
     """
     task = make_task(config.task)
     base = model_folder(model or shipped_base(task))
-    problems = task.generate("sft", config.size, config.steps, seed=config.seed)
     folder = stage("sft", config, out, model=fingerprint(base))
     if folder.done:
         return out
+    problems, texts = demonstrations(config, task)
     policy, tokenizer = load_model(base)
     loop.set_precision((policy,), config.precision)
-    texts = task.demonstrations(problems, config.strategy, config.seed)
     rows = [
         (encode(tokenizer, problem.prompt), [*encode(tokenizer, text), EOS_ID])
         for problem, text in zip(problems, texts, strict=True)

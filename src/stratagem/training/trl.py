@@ -45,6 +45,7 @@ from stratagem.sampling.answer import Answer
 from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine, stage
 from stratagem.tasks import Task, make_task, read_mix
 from stratagem.training import loop
+from stratagem.training.data import demonstrations
 from stratagem.training.trl_checks import check_machine, processes, sharded, state
 from stratagem.training.trl_log import Log, grpo_metrics, sft_metrics
 from stratagem.workspace import Stage, read_json, write_json
@@ -67,8 +68,7 @@ def sft(
     folder = stage("sft", config, out, **inputs(task, source, llm))
     if folder.done:
         return out
-    problems = task.generate("sft", config.size, config.steps, seed=config.seed)
-    texts = task.demonstrations(problems, config.strategy, config.seed)
+    problems, texts = demonstrations(config, task)
     tokenizer = load_tokenizer(source, llm)
     form = prompting(tokenizer, task)
     rows = [

@@ -20,11 +20,11 @@ from stratagem.rollouts.readers.row import (
     ReadOptions,
     Row,
     completion_text,
+    conversation_parts,
     extras,
     finish,
     identifier,
     in_think_marks,
-    messages_of,
     number,
     prompt_text,
     whole,
@@ -105,7 +105,7 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     if "messages" not in options.columns and naming.value_at(record, where) is naming.MISSING:
         raise BadRecord("completion: missing")
     if isinstance(values.get("messages"), list):
-        asked, last, said = _conversation(values["messages"])
+        asked, last, said = conversation_parts(values["messages"])
         completion = said if "completion" not in options.columns else completion
         prompt, question = (asked, last) if prompt is None else (prompt, question or last)
     yield {
@@ -150,15 +150,6 @@ def _finish(values: Mapping[str, Any]) -> Any:
     if cut is not None and number(cut, "truncated"):
         return "length"
     return finish(values.get("finish_reason"))
-
-
-def _conversation(messages: Any) -> tuple[str | None, str | None, list[Any]]:
-    """A whole conversation: what comes before the assistant's first turn is the prompt."""
-    messages = messages_of(messages, "messages")
-    first = next((i for i, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
-    if first == len(messages):
-        raise BadRecord("messages: no turn of the assistant")
-    return *prompt_text(messages[:first], "messages"), list(messages[first:])
 
 
 def frame(table: pl.DataFrame, options: ReadOptions) -> pl.DataFrame | None:

@@ -235,6 +235,20 @@ def completion_text(
     return "\n\n".join(message_text(message, where) for message in spoken)
 
 
+def conversation_parts(messages: Any) -> tuple[str | None, str | None, list[Any]]:
+    """The parts of a whole conversation: what comes before the assistant's first turn is the prompt, as `prompt_text`
+    gives it; the turns from there on.
+
+    Raises:
+        BadRecord: no messages, or no turn of the assistant.
+    """
+    messages = messages_of(messages, "messages")
+    first = next((i for i, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
+    if first == len(messages):
+        raise BadRecord("messages: no turn of the assistant")
+    return *prompt_text(messages[:first], "messages"), list(messages[first:])
+
+
 def identifier(value: Any, where: str = "id") -> str | None:
     """An id as text: 3, 3.0 and "3" are the same.
 

@@ -1,0 +1,1 @@
+"""Demonstrations for SFT chosen by the strategies that they show."""
