@@ -31,6 +31,20 @@ LIBRARIES = (
 )
 
 
+@contextlib.contextmanager
+def reported(path: Path) -> Generator[None]:
+    """
+    Raises:
+        StratagemError: what is done inside fails since the file cannot be written, as where a disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StratagemError(
+            f"{path}: cannot be written ({error.strerror or error}); nothing else was lost"
+        ) from None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file that is whole or absent, whenever the machine stops.
 
@@ -38,17 +52,18 @@ def write_bytes(path: Path, content: bytes) -> None:
         StratagemError: the disk is full or the folder cannot be written.
     """
     aside = aside_of(path)
-    try:
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise StratagemError(f"{path}: cannot be written ({error.strerror}); nothing else was lost") from None
+    with reported(path):
+        try:
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+            sync_folder(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            raise
 
 
 def check_name(path: Path) -> None:

@@ -22,6 +22,7 @@ from stratagem.curation.summary import summary
 from stratagem.curation.tally import Reward, Tally, tally
 from stratagem.curation.written import write_rows
 from stratagem.records import StratagemError
+from stratagem.rollouts.store import write_table
 from stratagem.workspace import Stage, write_json
 
 STAGE, VERSION = "curate-prompts", 1
@@ -240,5 +241,5 @@ def _write(pool: Pool, settings: Settings, decision: Decided, chosen: Chosen, fo
         for number in np.unique(stage_x).tolist():
             rows = chosen.rows[stage_x == number]
             written[f"stage {number}"] = write_rows(pool, rows, folder, f"stage-{number}", form)
-    decision.table(pool).write_parquet(folder / TABLE, compression="zstd")
+    write_table(folder / TABLE, decision.table(pool))
     return written | {"every prompt with its reason": TABLE}

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from stratagem.curation.held import Form, Held, Record, Rows
 from stratagem.records import StratagemError
+from stratagem.workspace import reported
 
 SUFFIX: Mapping[Form, str] = {"jsonl": ".jsonl", "parquet": ".parquet", "csv": ".csv", "dataset": ""}
 
@@ -53,24 +54,29 @@ def write_rows(
             raise StratagemError(
                 f"{pool.name}: has a column {column!r} already, in which weights would be written: rename it"
             )
+    with reported(path):
+        _write(pool.rows, rows, path, form, added)
+    return path.name
+
+
+def _write(held: Held, rows: Rows, path: Path, form: Form, added: Mapping[str, Sequence[float]]) -> None:
     if form == "jsonl":
-        lines = pool.rows.lines(rows)
+        lines = held.lines(rows)
         if added:
             beside = [dict(zip(added, values, strict=True)) for values in zip(*added.values(), strict=True)]
             lines = [_with_fields(line, more) for line, more in zip(lines, beside, strict=True)]
         with open(path, "wb") as file:
             file.writelines(line + b"\n" for line in lines)
     elif form == "csv":
-        path.write_bytes(_csv(pool.rows.records(rows.tolist()), added))
+        path.write_bytes(_csv(held.records(rows.tolist()), added))
     else:
-        table = pool.rows.table(rows)
+        table = held.table(rows)
         for column, values in added.items():
             table = _with_column(table, column, values)
         if form == "parquet":
             pq.write_table(table, path, compression="zstd")
         else:
             _save_dataset(table, path)
-    return path.name
 
 
 def _with_fields(line: bytes, more: Mapping[str, float]) -> bytes:

@@ -61,8 +61,16 @@ def frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
 def write_rollouts(
     path: Path, rows: Iterable[dict[str, Any]] | pl.DataFrame, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write Parquet that is whole or absent."""
-    table = rows if isinstance(rows, pl.DataFrame) else frame(rows)
+    """Write rows as a table (`write_table`)."""
+    write_table(path, rows if isinstance(rows, pl.DataFrame) else frame(rows), metadata)
+
+
+def write_table(path: Path, table: pl.DataFrame, metadata: dict[str, str] | None = None) -> None:
+    """Write Parquet that is whole or absent.
+
+    Raises:
+        StratagemError: it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd", metadata=metadata)

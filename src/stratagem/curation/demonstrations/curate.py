@@ -29,6 +29,7 @@ from stratagem.curation.demonstrations.writing import extended
 from stratagem.curation.pool import held_out, read_pool, sha256
 from stratagem.curation.written import write_rows
 from stratagem.records import Progress
+from stratagem.rollouts.store import write_table
 from stratagem.workspace import Stage, write_bytes, write_json
 
 STAGE, VERSION = "curate-demonstrations", 1
@@ -221,7 +222,7 @@ def _write(decision: Decision, settings: Settings, folder: Path, evaluations: st
         write_bytes(folder / ASK, _asking(decision))
         written["prompts to ask for"] = ASK
     table = table_of(data, decision.cells, decision.names, decision.sifted, chosen, weight, evaluations)
-    table.write_parquet(folder / TABLE, compression="zstd")
+    write_table(folder / TABLE, table)
     return written | {"every demonstration with its reason": TABLE}
 
 
