@@ -34,6 +34,7 @@ ORDER = (
     "curation",
     "watch",
     "annotate",
+    "discovery",
     "models",
     "sampling",
     "integrations",

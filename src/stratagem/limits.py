@@ -20,6 +20,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "samples": (1, 100_000),
     "max_new": (1, 1_000_000),
     "temperature": (0.001, 100),
+    "most": (2, 8),
     # of training
     "updates": (0, 10_000_000),
     "tokens": (256, 10_000_000),
