@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -117,3 +119,18 @@ def test_texts_stay_texts(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "[bold]" in out
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    code = page.partition("```python make_logs.py\n")[2].partition("\n```")[0]
+    Path("make_logs.py").write_text(code, encoding="utf-8")
+    subprocess.run([sys.executable, "make_logs.py"], check=True)
+    assert run(["discover", "before.jsonl", "after.jsonl"]) == 0
+    shown = page.partition("$ stratagem discover before.jsonl after.jsonl\n")[2].partition("…\n```")[0]
+    assert " ".join(shown.split()) in " ".join(capsys.readouterr().out.split())

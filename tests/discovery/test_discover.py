@@ -156,3 +156,12 @@ def test_explained_is_free_of_chance() -> None:
     assert np.mean([explained(value_r, rng.integers(0, 100, 400)) for _ in range(20)]) < 0.05
     assert explained(value_r, value_r.astype(np.int64)) == 1.0
     assert explained(np.ones(5), np.arange(5)) == 0.0
+
+
+def test_two_texts_are_two_proposals() -> None:
+    rng = np.random.default_rng(8)
+    texts = ["begin at the start and go on", "work from its far end back"]
+    log = worlds.written([[texts[int(rng.random() < 0.4)] for _ in range(4)] for _ in range(40)])
+    discovery = discover(log, ["a"])
+    assert len(discovery.proposals) == 2
+    assert {proposal.sides[0].examples for proposal in discovery.proposals} == {(text,) for text in texts}

@@ -58,6 +58,7 @@ def test_an_estimate_first(brain: Brain, url: str, capsys: pytest.CaptureFixture
     assert "nothing was sent" in line
     assert brain.bodies == []
     assert not Path("diagnosis").exists()
+    assert not Path("judge.jsonl").exists()
 
 
 def test_a_diagnosis_by_a_judge(brain: Brain, url: str, capsys: pytest.CaptureFixture[str]) -> None:

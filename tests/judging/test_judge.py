@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from stratagem.judging.judge import Judge, JudgeConfig
-from stratagem.judging.judgement import place
+from stratagem.judging.judgement import Judgement, judgement, place
 from stratagem.judging.rubric import Rubric, read_rubric
 from stratagem.records import StratagemError
 from tests.judging.stand_in import MODEL, Brain, StandIn
@@ -294,7 +294,7 @@ def test_a_quotation_stands_where_its_words_do() -> None:
             f'[strategies.a]\ndescription = "{"x" * 70_000}"\n[strategies.b]\ndescription = "y"',
             "characters of descriptions and examples",
         ),
-        ("nonsense", "not a readable TOML file"),
+        ("nonsense", "not TOML"),
     ],
 )
 def test_a_rubric_that_cannot_be_used(content: str, said: str, tmp_path: Path) -> None:
@@ -303,3 +303,12 @@ def test_a_rubric_that_cannot_be_used(content: str, said: str, tmp_path: Path) -
     with pytest.raises(StratagemError, match=said) as error:
         read_rubric(file)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_reply_without_end_is_read_in_time() -> None:
+    reply = {"choices": [{"message": {"content": '{"strategy": ' * 50_000}}]}
+    start = time.monotonic()
+    assert judgement(reply, RUBRIC.names, "tally 7 x1 7") == Judgement(why="no JSON")
+    assert judgement({"choices": {"a": 1}}, RUBRIC.names, "x").why == "no JSON"
+    assert judgement({"choices": ["x"]}, RUBRIC.names, "x").why == "no JSON"
+    assert time.monotonic() - start < 30

@@ -12,6 +12,7 @@ Statistical Science 6, 15. Suffixes: r responses, d directions, p problems, k cl
 from __future__ import annotations
 
 import importlib
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +112,13 @@ def fit_clusters(point_rd: Floats, problem_r: Ints, number: int, seed: int = 0) 
     problems = int(problem_r.max()) + 1
     number_p = np.bincount(problem_r)
     mean_pd = sums(point_rd, problem_r, problems) / number_p[:, None]
-    first = _kmeans()(n_clusters=number, n_init=STARTS, random_state=seed).fit(point_rd - mean_pd[problem_r])
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # fewer different points than clusters: some are empty, which is seen later
+        first = _kmeans()(n_clusters=number, n_init=STARTS, random_state=seed).fit(
+            point_rd - mean_pd[problem_r]
+        )
     centre_kd = np.asarray(first.cluster_centers_, dtype=np.float64)
     clusters = Clusters(
         centre_kd - centre_kd.mean(axis=0) + point_rd.mean(axis=0), np.arange(number, dtype=np.int64), 1.0

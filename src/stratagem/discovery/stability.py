@@ -59,7 +59,7 @@ class Trial:
         if self.agreement < STABLE:
             return f"halves of the problems agree on them by {self.agreement:.2f}, less than {STABLE}"
         if self.least < LEAST_SHARE:
-            return f"one holds {self.least:.1%} of the responses, less than {LEAST_SHARE:.0%}"
+            return f"the smallest holds {self.least:.1%} of the responses, less than {LEAST_SHARE:.0%}"
         if self.valley > VALLEY:
             return "nothing lies between them but a continuum"
         return ""

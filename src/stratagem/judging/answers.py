@@ -77,4 +77,7 @@ class Answers:
             self.known[key] = judgement
 
     def close(self) -> None:
+        """Let the file go; one that holds nothing is not left behind."""
+        if not self._file.closed and not self.known and self.path.is_file() and not self.path.stat().st_size:
+            self.path.unlink()
         self._file.close()

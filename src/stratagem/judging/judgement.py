@@ -14,6 +14,7 @@ from stratagem.records import OTHER
 
 MOST_CHARACTERS = 12_000  # of a prompt and of a response: two thirds from the start, one from the end
 MOST_TOKENS = 1_000  # of a reply
+MOST_REPLY = 20_000  # characters of a reply that are read, from its end
 TEMPERATURE = 0.7  # where there are several votes; a single one has 0
 # What a server may refuse to take; the question stands without it.
 OPTIONAL = ("response_format", "seed", "temperature", "max_tokens")
@@ -93,17 +94,19 @@ def judgement(reply: dict[str, Any], names: Sequence[str], completion: str) -> J
 
 def _objects(text: str) -> list[dict[str, Any]]:
     """The JSON objects in a text that name a strategy."""
-    decoder, found, at = json.JSONDecoder(), [], text.find("{")
+    text = text[-MOST_REPLY:]
+    decoder, at = json.JSONDecoder(), text.find("{")
+    named: list[dict[str, Any]] = []
     while at >= 0:
         end = at + 1
         try:
             value, end = decoder.raw_decode(text, at)
             if isinstance(value, dict) and "strategy" in value:
-                found.append(value)
+                named.append(value)
         except (ValueError, RecursionError):
             pass
         at = text.find("{", end)
-    return found
+    return named
 
 
 def place(quotation: str, completion: str) -> tuple[int, int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from stratagem.annotate.names import read_names
 from stratagem.records import OTHER, StratagemError, content_id
+from stratagem.workspace import parse_toml
 
 MOST_STRATEGIES, MOST_CHARACTERS = 32, 60_000
 TASK = """\
@@ -63,7 +63,7 @@ def read_rubric(path: Path) -> Rubric:
     if path.suffix.lower() != ".toml":
         raise StratagemError(f"judge:{path}: a rubric is a TOML file with sections [strategies.NAME]")
     described = read_names(str(path))
-    sections: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))["strategies"]
+    sections: dict[str, Any] = parse_toml(path.read_text(encoding="utf-8"), str(path))["strategies"]
     examples: dict[str, tuple[str, ...]] = {}
     for name, description in described.items():
         if not description.strip():
