@@ -90,10 +90,16 @@ def table_of(table: pl.DataFrame, labels: list[str]) -> tuple[list[pl.DataFrame]
     return [tally(whole.filter(side=side), by, str(side)) for side in (0, 1)], by
 
 
-def error(table: pl.DataFrame, pool: Pool, labels: list[str], number: int, seed: int) -> list[float]:
-    """Selection in points by the learned labels of `number` questions: as labelled, corrected with its interval, and by
-    the known labels."""
-    rows = list(asked(pool, labels, number).why.items())
+def error(
+    table: pl.DataFrame, pool: Pool, labels: list[str], questions: dict[int, str], seed: int
+) -> list[float]:
+    """Selection in points by what the answers to questions teach: as labelled, corrected with its interval, and by the
+    known labels.
+
+    Args:
+        questions: the rows that were asked, each with why.
+    """
+    rows = list(questions.items())
     places = np.array([row for row, _ in rows])
     which = pl.when(pl.col("score") >= 0.5).then(pl.lit("right")).otherwise(pl.lit("wrong"))
     hand = table[places].select(
@@ -126,7 +132,7 @@ def show_error(table: pl.DataFrame, texts: Texts, labels: list[str], number: int
         order = np.random.default_rng([seed, 2]).permutation(len(labels))
         right_r = (table["score"].to_numpy() >= 0.5).astype(np.float64)
         pool = Pool(texts, table["side"].to_numpy().astype(np.int64), right_r, order)
-        plain, value, low, high, true = error(table, pool, labels, number, seed)
+        plain, value, low, high, true = error(table, pool, labels, asked(pool, labels, number).why, seed)
         print(
             f"seed {seed}: as labelled {plain:+.1f}, corrected {value:+.1f} ({low:+.1f} to {high:+.1f}), "
             f"true {true:+.1f}",

@@ -61,6 +61,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "rollouts": ("stratagem.commands.lens", "rollouts", "Show what logs of rollouts hold"),
     "passk": ("stratagem.commands.lens", "passk", "pass@k of a log, or of two and their difference"),
+    "discover": (
+        "stratagem.commands.discover",
+        "discover",
+        "Propose strategies that nobody has named yet, for a person to name",
+    ),
     "annotate": (
         "stratagem.commands.annotate",
         "annotate",

@@ -22,6 +22,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "temperature": (0.001, 100),
     "near": (0.3, 1),
     "rare": (0, 1),
+    "most": (2, 8),
     # of training
     "updates": (0, 10_000_000),
     "tokens": (256, 10_000_000),
@@ -42,6 +43,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "vllm_memory": (0.01, 1),
     "parallel": (1, 10_000),
     "timeout": (0.001, 1_000_000),
+    "votes": (1, 25),
+    "max_requests": (0, 100_000_000),
+    "per_minute": (0.1, 1_000_000),
     "port": (0, 65_535),
     "workers": (1, 1_024),
     "ray_gpus": (0, 1_024),

@@ -51,6 +51,8 @@ OTHERS = [
     ["validate-labels"],
     ["annotate", "log.jsonl", "--out"],
     ["annotate", "log.jsonl", "--strategies"],
+    ["discover"],
+    ["discover", "log.jsonl", "--out"],
     ["report"],
     ["reproduce"],
     ["rollout", "--out", "out", "--model"],

@@ -15,8 +15,9 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the lab extra")
 
+from stratagem.endpoint import Refusal
 from stratagem.records import StratagemError
-from stratagem.sampling.server import NEUTRAL, Refusal, Server, rollout, token_budget
+from stratagem.sampling.server import NEUTRAL, Server, rollout, token_budget
 from stratagem.settings import RolloutConfig, ServerConfig
 from stratagem.tasks import FiniteField
 from stratagem.tasks.finite_field.answer import find_prompt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,8 @@ import tyro
 from rich.markup import escape
 
 from stratagem.commands.common import console, read, warn
-from stratagem.commands.options import Reading, Right, checked_rules, columns_or_none, paths
+from stratagem.commands.judged import Judging, labeller
+from stratagem.commands.options import Reading, Right, columns_or_none, paths
 from stratagem.decomposition.decompose import decompose as split
 from stratagem.diagnosis.match import KNOWN, usable_strata
 from stratagem.diagnosis.notes import ordered, pooled, reading_notes, unread_notes
@@ -85,11 +86,12 @@ class LabelOptions:
         str | None,
         tyro.conf.arg(
             metavar="RULES",
-            help="math, word-problems, code, a TOML file of rules, or module:function; not needed for "
-            "tasks of this package and for logs with a column 'strategy'",
+            help="math, word-problems, code, a TOML file of rules, module:function, or judge:FILE.toml; not needed "
+            "for tasks of this package and for logs with a column 'strategy'",
             help_behavior_hint="",
         ),
     ] = None
+    judging: Judging = field(default_factory=Judging)
     right: Right = field(default_factory=Right)
     join: Annotated[
         str,
@@ -187,7 +189,6 @@ def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if out.resolve() == Path(log).resolve():
         raise StratagemError(f"--out {out}: is the log itself; choose another")
     look = Look(
-        rules=None if given.strategies is None else checked_rules(given.strategies),
         score=given.right.score,
         correct=given.right.correct,
         join=given.join,
@@ -197,7 +198,8 @@ def label(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     plain = given.strategies is None and given.right == Right() and given.reading == Reading()
     lab = lab_table(Path(log)) if plain else None
     if lab is None:
-        table, score, notes = label_log(log, look, out)
+        with labeller(given.strategies, given.judging, [paths(log)], look) as rules:
+            table, score, notes = label_log(log, replace(look, rules=rules), out)
         keys = ["strategy"]
     else:
         make_folder(out.parent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +11,11 @@ from rich.console import Console
 
 from stratagem.commands.common import bars, console, read, warn
 from stratagem.commands.condition import Condition
+from stratagem.commands.judged import Judging, labeller
 from stratagem.commands.options import (
+    JUDGE,
     Reading,
     Right,
-    checked_rules,
     columns_or_none,
     hand_labels,
     listed,
@@ -61,8 +62,8 @@ class Diagnose:
         str | None,
         tyro.conf.arg(
             metavar="RULES",
-            help="math, word-problems, code, a TOML file of rules, or module:function (default: math, or word-problems "
-            "where math would say the same of most responses)",
+            help="math, word-problems, code, a TOML file of rules, module:function, or judge:FILE.toml (default: math, "
+            "or word-problems where math would say the same of most responses)",
             help_behavior_hint="",
         ),
     ] = None
@@ -84,6 +85,7 @@ class Diagnose:
         ),
     ] = None
     right: Right = field(default_factory=Right)
+    judging: Judging = field(default_factory=Judging)
     join: Annotated[
         str,
         tyro.conf.arg(
@@ -200,7 +202,6 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Diagnose, "diagnose", words, text)
     condition = None if given.fail_if is None else Condition.parse(given.fail_if)
     look = Look(
-        rules=None if given.strategies is None else checked_rules(given.strategies),
         by=columns_or_none(given.by),
         score=given.right.score,
         correct=given.right.correct,
@@ -211,6 +212,15 @@ def diagnose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         refine=columns_or_none(given.refine),
         read=given.reading.options(),
     )
+    if given.pairs is not None and (given.strategies or "").startswith(JUDGE):
+        raise StratagemError("--pairs: a judge labels one pair at a time; give BEFORE AFTER")
+    logs = [] if given.pairs is not None else [paths(log) for log in given.logs]
+    with labeller(given.strategies, given.judging, logs, look) as rules:
+        return diagnosed(given, replace(look, rules=rules), condition, as_json)
+
+
+def diagnosed(given: Diagnose, look: Look, condition: Condition | None, as_json: bool) -> dict[str, Any]:
+    """What was asked for, of one pair or of several."""
     quality = None if given.labels is None else hand_labels(given.labels, given.level)
     if given.pairs is not None:
         return diagnose_several(given, look, quality, condition, as_json)
@@ -243,7 +253,7 @@ def diagnose_several(
         raise StratagemError("--pairs names the logs: give it without BEFORE AFTER and without --checkpoint")
     pairs = read_pairs(given.pairs)
     claim(given.out, RUNS)
-    beside = ("logs", "out", "pairs", "fail_if", "strategies", "labels")
+    beside = ("logs", "out", "pairs", "fail_if", "strategies", "labels", "judging")
     settings = {name: value for name, value in asdict(given).items() if name not in beside}
     settings["strategies"] = None if look.rules is None else look.rules.fingerprint
     settings["labels"] = None if given.labels is None else content_id("sheet", given.labels.read_text())

@@ -16,6 +16,8 @@ from stratagem.learned.sheet import is_learned
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers.row import ReadOptions
 
+JUDGE = "judge:"  # before the file of a rubric
+
 
 @dataclass(frozen=True)
 class Right:
@@ -109,8 +111,13 @@ def checked_rules(source: str) -> RuleSet:
     """How to label responses: rules, a function, or what a sheet of `annotate` teaches (a name that ends in .csv).
 
     Raises:
-        StratagemError: a rule gets one of its own examples wrong, or too few labels to learn from.
+        StratagemError: a rule gets one of its own examples wrong, or too few labels to learn from; or a judge is named,
+            which labels whole logs (`judged.labeller`).
     """
+    if source.startswith(JUDGE):
+        raise StratagemError(
+            f"--strategies {source}: a judge labels logs: `stratagem label LOG` or `stratagem diagnose BEFORE AFTER`"
+        )
     if Path(source).suffix.lower() == ".csv":
         return LearnedLabels.read(Path(source)).rules
     rules = read_rules(source)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import logging
-import os
 import re
 import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from stratagem.endpoint import Refusal, ask
 from stratagem.records import Problem, Report, StratagemError, content_id
 from stratagem.sampling.answer import Answer
 from stratagem.sampling.rollout import write_answers
@@ -26,21 +21,10 @@ from stratagem.tasks.base import token_budget as budget_of
 
 log = logging.getLogger(__name__)
 
-TRIES = 6  # of one request, with waits of 1, 2, 4, 8 and 16 seconds between them
-BUSY = (408, 409, 425, 429, 500, 502, 503, 504)
-KEY = "OPENAI_API_KEY"
 # What a server would else fill in from the model's generation_config: measured is the model's own distribution.
 # OpenAI's protocol has no such fields; vLLM and SGLang take them, where -1 is no top-k.
 NEUTRAL: dict[str, Any] = {"top_k": -1, "repetition_penalty": 1.0, "min_p": 0.0}
 TOKEN = re.compile(r"[a-z]+|[0-9]|[^\w\s]")
-
-
-class Refusal(StratagemError):
-    """A server refuses a request; `fields` are those of the request that its message names."""
-
-    def __init__(self, message: str, fields: Collection[str]) -> None:
-        super().__init__(message)
-        self.fields = frozenset(fields)
 
 
 def rollout(
@@ -162,54 +146,5 @@ class Server:
         return Answer(text, len(text.split()), reason)
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One request, tried again where the server is busy or the line breaks.
-
-        Raises:
-            Refusal: it does not take the request.
-            StratagemError: it gives no JSON, or stays out of reach.
-        """
-        url = f"{self.config.url.rstrip('/')}/{path}"
-        headers = {"Content-Type": "application/json"}
-        if os.environ.get(KEY):
-            headers["Authorization"] = f"Bearer {os.environ[KEY]}"
-        data = None if body is None else json.dumps(body).encode()
-        problem = ""
-        for number in range(TRIES):
-            request = urllib.request.Request(url, data, headers, method=method)
-            wait = self.pause * 2**number
-            try:
-                with urllib.request.urlopen(request, timeout=self.config.timeout) as reply:
-                    content = json.loads(reply.read())
-                if not isinstance(content, dict):
-                    raise ValueError("no JSON object")
-                return content
-            except urllib.error.HTTPError as error:
-                with error:
-                    message = message_of(error.read())
-                    after = error.headers.get("Retry-After", "")
-                problem = f"{error.code} {message[:200]}"
-                if error.code not in BUSY:
-                    hint = f" (its key is read from {KEY})" if error.code in (401, 403) else ""
-                    fields = [name for name in body or {} if re.search(rf"\b{re.escape(name)}\b", message)]
-                    raise Refusal(f"{url}: {problem}{hint}", fields) from None
-                wait = max(wait, float(after) if after.isdigit() else 0.0)
-            except ValueError as error:
-                raise StratagemError(f"{url}: does not answer in JSON ({error})") from None
-            except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-                problem = str(getattr(error, "reason", None) or error or type(error).__name__)
-                if method == "GET":  # the first question of all: nobody is there
-                    break
-            if number + 1 < TRIES:
-                time.sleep(wait)
-        raise StratagemError(f"{url}: {problem}; is the server running? (vllm serve MODEL)")
-
-
-def message_of(content: bytes) -> str:
-    """A server's error message in one line."""
-    try:
-        reply = json.loads(content)
-        error = reply.get("error", reply)
-        text = error.get("message") or error if isinstance(error, dict) else error
-    except (ValueError, AttributeError):
-        text = content.decode(errors="replace")
-    return " ".join(str(text).split())
+        """One request, as `endpoint.ask`."""
+        return ask(self.config.url, method, path, body, timeout=self.config.timeout, pause=self.pause)

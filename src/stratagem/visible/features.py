@@ -125,7 +125,7 @@ def wording(
     rank = min(components, min(tfidf_rt.shape) - 1)
     if rank < 1:
         return Wording(np.zeros((len(texts), 0)), terms, np.zeros((0, len(terms))), tfidf_rt)
-    centred = _centred(tfidf_rt, problem_r)
+    centred = less_problem_means(tfidf_rt, problem_r)
     if min(tfidf_rt.shape) <= DENSE:
         # Of few different words the table may be of low rank, for which ARPACK takes random vectors of its own.
         whole = np.linalg.svd(centred @ np.eye(tfidf_rt.shape[1]), full_matrices=False)
@@ -169,7 +169,7 @@ def _tfidf(tokens: pl.DataFrame, responses: int) -> tuple[Sparse, list[str]]:
     return sparse.csr_array(sparse.diags_array(scale_r) @ tfidf_rt), useful["term"].to_list()
 
 
-def _centred(tfidf_rt: Sparse, problem_r: NDArray[np.int64]) -> Any:
+def less_problem_means(tfidf_rt: Sparse, problem_r: NDArray[np.int64]) -> Any:
     """The table less the mean of each problem's responses, never written out."""
     size_p = np.bincount(problem_r)
     home_rp = sparse.csr_array((np.ones(len(problem_r)), (np.arange(len(problem_r)), problem_r)))

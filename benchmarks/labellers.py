@@ -1,0 +1,138 @@
+"""Every way to get strategies, on the real rollouts that have labels by hand: agreement, kappa, bias of selection.
+
+    python benchmarks/labellers.py --data FOLDER             # rules, learned labels, discovery
+    python benchmarks/labellers.py --data FOLDER --seeds 5
+
+FOLDER holds algebra-rl and gsm8k-rl. Agreement and kappa are with the hand labels, of responses that were not asked.
+Learned labels come from responses that the rules label, in the page's order; the bias is that of selection against what
+the rules' labels of all responses say, in points, as labelled and corrected. No model judges here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+
+from benchmarks.learned import asked, error  # noqa: E402
+
+from stratagem.discovery.discover import group  # noqa: E402
+from stratagem.discovery.space import numbered  # noqa: E402
+from stratagem.discovery.stability import rand_index  # noqa: E402
+from stratagem.label_error.quality import validate  # noqa: E402
+from stratagem.labelling.aliases import renamed  # noqa: E402
+from stratagem.labelling.rules import label_frame, read_rules  # noqa: E402
+from stratagem.learned.asking import Pool  # noqa: E402
+from stratagem.learned.features import read_texts  # noqa: E402
+from stratagem.learned.model import fit  # noqa: E402
+
+HAND = ROOT / "tests" / "labelling" / "fixtures"
+NUMBERS = (50, 100, 200, 400)
+
+
+def algebra(data: Path) -> pl.DataFrame:
+    """Both sides with the labels of the math rules, and those by hand where there are some."""
+    hand = pl.read_csv(HAND / "algebra_hand_labels.csv", glob=False).rename({"strategy": "by_hand"})
+    hand = hand.with_columns(pl.col("by_hand").replace(renamed(hand["by_hand"])))
+    tables = [
+        pl.read_parquet(data / "algebra-rl" / f"{name}.parquet", glob=False).with_columns(
+            file=pl.lit(name), side=pl.lit(side), problem_id="prompt_id"
+        )
+        for side, name in enumerate(("before", "after_algorithmic"))
+    ]
+    keys = ["file", "prompt_id", "sample"]
+    table = pl.concat(tables).join(
+        hand.select(*keys, "by_hand").unique(keys), on=keys, how="left", maintain_order="left"
+    )
+    return label_frame(table, read_rules("math"), evidence=False)
+
+
+def gsm8k(data: Path) -> pl.DataFrame:
+    """The same of word problems, by their rules and their two readers."""
+    hand = pl.read_csv(HAND / "word_problem_labels.csv", glob=False).select("side", "idx", by_hand="strategy")
+    tables: list[pl.DataFrame] = []
+    for side, name in enumerate(("before", "after")):
+        with gzip.open(data / "gsm8k-rl" / f"{name}.jsonl.gz", "rt") as lines:
+            rows = [json.loads(line) for line in lines]
+        table = pl.DataFrame(
+            {
+                "idx": [row["idx"] for row in rows],
+                "prompt": [row["question"] for row in rows],
+                "completion": [row["code"][0] for row in rows],
+                "score": [float(row["score"][0]) for row in rows],
+            }
+        )
+        table = table.join(hand.filter(side=name).drop("side"), on="idx", how="left", maintain_order="left")
+        tables.append(
+            table.with_columns(side=pl.lit(side), sample=0, problem_id=pl.col("idx").cast(pl.String))
+        )
+    return label_frame(pl.concat(tables), read_rules("word-problems"), evidence=False)
+
+
+def against_hand(given: pl.Series, table: pl.DataFrame) -> tuple[float, float]:
+    """Agreement in % and kappa with the hand labels of the rows that have one."""
+    rows = table.select("by_hand").with_columns(strategy=given).drop_nulls()
+    whole = validate(rows.rename({"by_hand": "true_strategy"})).overall
+    return 100 * whole.agreement.value, whole.kappa.value
+
+
+def show(name: str, table: pl.DataFrame, seeds: int) -> None:
+    labels = table["strategy"].to_list()
+    agreement, kappa = against_hand(table["strategy"], table)
+    print(f"{name}: {table.height} responses, {table['by_hand'].drop_nulls().len()} labelled by hand")
+    print(f"rules: agreement {agreement:.1f}, kappa {kappa:.2f}", flush=True)
+    texts = read_texts(table["completion"].to_list(), table["prompt"].to_list())
+    right_r = (table["score"].to_numpy() >= 0.5).astype(np.float64)
+    figures: dict[int, list[list[float]]] = {number: [] for number in NUMBERS}
+    for seed in range(seeds):
+        order = np.random.default_rng([seed, 2]).permutation(len(labels))
+        pool = Pool(texts, table["side"].to_numpy().astype(np.int64), right_r, order)
+        questions = list(asked(pool, labels, max(NUMBERS)).why.items())
+        for number in NUMBERS:
+            rows = [row for row, _ in questions[:number]]
+            model = fit(texts.of(np.array(rows)), [labels[row] for row in rows])
+            left = table.with_row_index().filter(
+                ~pl.col("index").is_in(rows) & pl.col("by_hand").is_not_null()
+            )
+            given = pl.Series(model.label(texts.of(left["index"].to_numpy().astype(np.int64))))
+            plain, corrected, low, high, true = error(table, pool, labels, dict(questions[:number]), seed)
+            held = float(low <= true <= high)
+            figures[number].append([*against_hand(given, left), plain - true, corrected - true, held])
+    for number, values in figures.items():
+        mean = np.mean(values, axis=0)
+        print(
+            f"learned from {number}: agreement {mean[0]:.1f}, kappa {mean[1]:.2f}; selection off by {mean[2]:+.1f} as "
+            f"labelled and {mean[3]:+.1f} corrected, held in {values and sum(v[4] for v in values):.0f} of {seeds}",
+            flush=True,
+        )
+    grouping, trials = group(table.with_columns(key="problem_id"))
+    if grouping is None:
+        print(f"discovery: none of {len(trials)} numbers of clusters holds")
+        return
+    given = pl.Series(grouping.label(table.with_columns(key="problem_id")))
+    rows = table.select("by_hand").with_columns(given=given).drop_nulls()
+    index = rand_index(numbered(rows["by_hand"].to_list()), rows["given"].to_numpy())
+    print(
+        f"discovery: {grouping.clusters.groups} proposals, adjusted Rand index with the hand labels {index:.2f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    show("algebra", algebra(given.data), given.seeds)
+    show("gsm8k", gsm8k(given.data), given.seeds)
+
+
+if __name__ == "__main__":
+    main()
