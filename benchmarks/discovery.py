@@ -3,6 +3,7 @@
     python benchmarks/discovery.py                  # masked logs of the lab, strategies and seeds
     python benchmarks/discovery.py --none           # logs of one strategy: none should be proposed
     python benchmarks/discovery.py --data FOLDER    # real rollouts: what is proposed, and what it follows
+    python benchmarks/discovery.py --lab runs/before --without forward,backward   # rollouts of a trained model
 
 Half of the problems are held out; proposals are fitted to the other half, and label the responses to those held out.
 """
@@ -104,6 +105,24 @@ def show_data(folder: Path) -> None:
         print(f"{proposal.name}: {shares}; follows {proposal.follows}; marks {proposal.marks}; {phrases}")
 
 
+def show_lab(folder: Path, without: list[str], seeds: int) -> None:
+    """Sampled responses that `stratagem label` has named, without some words."""
+    table = pl.read_parquet(folder / "labelled.parquet", glob=False).filter(mode="sampled")
+    words = pl.element().filter(~pl.element().is_in(without))
+    text = pl.col("completion").str.split(" ").list.eval(words).list.join(" ")
+    table = table.with_columns(completion=text, key="problem_id", side=pl.lit("0"))
+    print(dict(table["strategy"].value_counts(sort=True).iter_rows()))
+    for seed in range(seeds):
+        held = worlds.held_out(table, seed)
+        grouping, _ = group(table.filter(~held), seed)
+        rest = table.filter(held)
+        if grouping is None:
+            print(f"seed {seed}: none")
+            continue
+        index = rand_index(numbered(rest["strategy"].to_list()), grouping.label(rest))
+        print(f"seed {seed}: {grouping.clusters.groups} proposals, index {index:.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
@@ -112,9 +131,13 @@ def main() -> None:
     parser.add_argument("--none", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--lab", type=Path, help="a rollout that `stratagem label` has labelled")
+    parser.add_argument("--without", default="", metavar="WORD,…", help="words taken out of --lab's texts")
     given = parser.parse_args()
     if given.data is not None:
         show_data(given.data)
+    elif given.lab is not None:
+        show_lab(given.lab, given.without.split(","), given.seeds)
     elif given.none:
         show_alone(given.seeds, given.problems, given.samples)
     else:
