@@ -29,6 +29,7 @@ ORDER = (
     "result",
     "study_result",
     "report",
+    "samplers",
     "settings",
     "diagnosis",
     "curation",
