@@ -236,7 +236,7 @@ class GRPOConfig:
 
 @dataclass(frozen=True, slots=True)
 class RolloutConfig:
-    """Which held-out problems are answered, and how.
+    """Which held-out problems are answered, and how. With `split` ``rl`` it is RL's own problems, of the same seed.
 
     `samples` completions a problem are drawn at `temperature`; with `greedy`, one more is taken greedily. `force`
     names a strategy whose opening each completion begins with: the probe for accuracy under a chosen strategy.
@@ -246,6 +246,7 @@ class RolloutConfig:
 
     task: TaskSpec = DEFAULT
     steps: Steps = (6, 9)
+    split: Literal["eval", "rl"] = "eval"
     size: int = 480
     samples: int = 8
     temperature: float = 0.7
@@ -256,6 +257,7 @@ class RolloutConfig:
     max_new: int | None = None
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_numbers(self)
         task = checked_task(self)
         if self.force is not None and self.force not in task.strategies:
@@ -400,7 +402,7 @@ def defaults(config: StageConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
     The task is the default one, whatever this stage's is: it is what most decides a result.
     """
-    plain = {"keep_rollouts": False} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
+    plain = {"keep_rollouts": False, "only": None} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
     # The usual difficulties may not be of this task, and then no config has them.
     usual = {field.name: field.default for field in fields(config) if field.name == "steps"}
     given = {name: getattr(config, name) for name in usual}

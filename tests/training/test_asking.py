@@ -15,7 +15,8 @@ pytest.importorskip("torch", reason="needs the lab extra")
 from stratagem.cli import run
 from stratagem.records import StratagemError
 from stratagem.sampling.native import Generation
-from stratagem.settings import GRPOConfig, check_engine
+from stratagem.sampling.rollout import rollout
+from stratagem.settings import GRPOConfig, RolloutConfig, check_engine
 from stratagem.tasks import make_task
 from stratagem.training import grpo, loop
 from stratagem.training.asking import Asking, Response
@@ -160,3 +161,48 @@ def test_what_trl_cannot_do_is_said() -> None:
     for given in ({"sampler": "dapo"}, {"budget": 5}):
         with pytest.raises(StratagemError, match="not with --engine trl"):
             check_engine(GRPOConfig(tune="lora", **given), "trl")
+
+
+def test_only_the_named_problems_are_asked(taught_model: Path, tmp_path: Path) -> None:
+    config = GRPOConfig(**SMALL, updates=5)
+    problems = make_task(config.task).generate("rl", config.prompts, config.steps)
+    ids = [problem.id for problem in problems][::3]
+    file = tmp_path / "chosen.jsonl"
+    file.write_text("".join(json.dumps({"problem_id": name, "prompt": ""}) + "\n" for name in ids))
+    out = grpo.train(config, tmp_path / "out", taught_model, keep_rollouts=True, only=file)
+    asked = pl.concat(
+        pl.read_parquet(path, glob=False) for path in sorted((out / "rollouts").glob("*.parquet"))
+    )
+    assert set(asked["problem_id"]) <= set(ids)
+    assert json.loads((out / "trained_on.json").read_text()) == ids
+    grpo.train(config, tmp_path / "out", taught_model, keep_rollouts=True, only=file)
+    with pytest.raises(StratagemError, match="only was"):
+        grpo.train(config, tmp_path / "out", taught_model, keep_rollouts=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"id": "x"}], "a row has no problem_id"),
+        ([{"problem_id": "x"}], "1 of its 1 problems are none of the --prompts 24"),
+        ([], "fewer than --batch 6"),
+    ],
+)
+def test_problems_that_cannot_be_asked_are_said(
+    rows: list[dict[str, str]], said: str, taught_model: Path, tmp_path: Path
+) -> None:
+    config = GRPOConfig(**SMALL, updates=1)
+    if not rows:
+        first = make_task(config.task).generate("rl", config.prompts, config.steps)[0]
+        rows = [{"problem_id": first.id}]
+    file = tmp_path / "chosen.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(StratagemError, match=said):
+        grpo.train(config, tmp_path / "out", taught_model, only=file)
+
+
+def test_a_rollout_of_rls_problems(taught_model: Path, tmp_path: Path) -> None:
+    config = RolloutConfig(steps=(1, 3), size=24, samples=2, greedy=False, split="rl")
+    table = pl.read_parquet(rollout(config, tmp_path / "pool", taught_model) / "rollouts.parquet", glob=False)
+    problems = make_task(config.task).generate("rl", 24, (1, 3))
+    assert set(table["problem_id"]) == {problem.id for problem in problems}

@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stratagem.records import Problem
+from stratagem.curation.held import read_rows
+from stratagem.records import Problem, StratagemError
 from stratagem.samplers import Frontier, Pools, Random, Sampler, State
 from stratagem.sampling.native import Generation
 from stratagem.settings import GRPOConfig
@@ -126,3 +128,27 @@ def sampler_of(config: GRPOConfig, problems: Sequence[Problem]) -> Sampler:
             return Pools(len(problems), config.seed)
         case "random" | "dapo":
             return Random(len(problems), config.batch, config.seed)
+
+
+def named(problems: Sequence[Problem], file: Path, config: GRPOConfig) -> list[Problem]:
+    """Those of a run's problems whose ``problem_id`` a file has, such as `curate prompts` wrote, in their own order.
+
+    Raises:
+        StratagemError: the file names others, or fewer than an update asks, or cannot be read.
+    """
+    if not file.exists():
+        raise StratagemError(f"--only {file}: no such file")
+    rows = read_rows(str(file), [file])
+    records = rows.records(range(len(rows)), ["problem_id"])
+    if not all(record.get("problem_id") for record in records):
+        raise StratagemError(f"--only {file}: a row has no problem_id, which `stratagem problems` writes")
+    ids = {record["problem_id"] for record in records}
+    chosen = [problem for problem in problems if problem.id in ids]
+    if len(chosen) < len(ids):
+        raise StratagemError(
+            f"--only {file}: {len(ids) - len(chosen):,} of its {len(ids):,} problems are none of the "
+            f"--prompts {config.prompts:,} of these --steps, --mix and --seed"
+        )
+    if len(chosen) < config.batch:
+        raise StratagemError(f"--only {file}: {len(chosen)} problems are fewer than --batch {config.batch}")
+    return chosen

@@ -29,13 +29,13 @@ from torch import Tensor
 from stratagem.models.folder import fingerprint, load_model, model_folder, save_model
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import encode
-from stratagem.records import Problem, Report
+from stratagem.records import Problem, Report, content_id
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import GRPOConfig, stage
 from stratagem.tasks import make_task, read_mix
 from stratagem.training import loop
-from stratagem.training.asking import Asking, Response
+from stratagem.training.asking import Asking, Response, named
 from stratagem.training.packing import Part, pack
 from stratagem.workspace import write_json
 
@@ -106,17 +106,22 @@ def train(
     model: Path,
     keep_rollouts: bool = False,
     report: Report = loop.quiet,
+    only: Path | None = None,
 ) -> Path:
     """RL from `model`, which is the reference too; writes ``out/model`` and ``out/metrics.jsonl``.
 
     Resumes, or returns at once when done. With `keep_rollouts` each update's rollouts are kept, labelled, in
-    ``out/rollouts/``.
+    ``out/rollouts/``. `only` is a file of those of the problems that are asked (`asking.named`).
     """
     start = model_folder(model)
     task = make_task(config.task)
     weights = read_mix(config.mix, task)
     problems = task.generate("rl", config.prompts, config.steps, seed=config.seed, weights=weights)
-    folder = stage("rl", config, out, model=fingerprint(start), keep_rollouts=keep_rollouts)
+    inputs: dict[str, Any] = {"keep_rollouts": keep_rollouts}
+    if only is not None:
+        problems = named(problems, only, config)
+        inputs["only"] = content_id(*(problem.id for problem in problems))
+    folder = stage("rl", config, out, model=fingerprint(start), **inputs)
     if folder.done:
         return out
     policy, tokenizer = load_model(start)
