@@ -2,8 +2,8 @@
 
 A group of G responses to one prompt teaches GRPO nothing where all of them are right or all are wrong. With pass rate
 p it has signal with chance 1 - p^G - (1 - p)^G. `Frontier` holds a Beta posterior of every prompt's pass rate, whose
-counts fade since the model changes; it draws a pass rate from each (Thompson, Biometrika 1933) and then prompts with
-probabilities in proportion to the signal that these would have.
+counts fade since the model changes; it draws a pass rate from each and asks the prompts that would have most signal at
+these rates (Thompson, Biometrika 1933), so that what is hardly known is tried too.
 
 A draw's randomness comes from (seed, update, attempt) and from what was observed before, so that processes with the
 same observations draw the same prompts, and a run that resumes from `state` goes on with the same ones.
@@ -29,7 +29,6 @@ LIKE_ALL = 2.0  # the pass rate of all prompts counts as so many responses in ea
 # The correlation of two responses to one prompt, beyond what its stratum says, where nothing is known, as if it had
 # been learnt from so many prompts; and its limits.
 CORRELATION, LEARNT_FROM, LIMITS = 0.2, 10, (0.02, 0.95)
-TINY = 1e-9  # the weight of a prompt without signal: drawn only where nothing else is left
 
 
 def signal(pass_rates: ArrayLike, group: int) -> Floats:
@@ -135,7 +134,7 @@ class Pools(Sampler):
 
 
 class Frontier(Sampler):
-    """Draws for expected signal.
+    """Asks for expected signal.
 
     Args:
         prompts: how many there are.
@@ -157,7 +156,7 @@ class Frontier(Sampler):
         strata: Sequence[int] | None = None,
         explore: float = 0.1,
         floor: float = 0.25,
-        half_life: float = 20,
+        half_life: float = 30,
     ) -> None:
         self.group, self.seed = group, seed
         self.explore, self.floor, self.half_life = explore, floor, half_life
@@ -188,16 +187,18 @@ class Frontier(Sampler):
     def draw(self, update: int, size: int, attempt: int = 0, without: Sequence[int] = ()) -> list[int]:
         rng = np.random.default_rng([self.seed, 3, update, attempt])
         a, b = self.posterior()
-        drawn_for = keys(rng, signal(rng.beta(a, b), self.group) + TINY, without)
-        size = min(size, int(np.isfinite(drawn_for).sum()))
+        ties = 1e-9 * rng.random(len(a))  # prompts that are surely flat are all alike
+        lacking = 1 - signal(rng.beta(a, b), self.group) + ties
+        lacking[list(without)] = np.inf
+        size = min(size, int(np.isfinite(lacking).sum()))
         chosen = smallest(keys(rng, np.ones(len(a)), without), ceil(self.explore * size))
-        drawn_for[chosen] = np.inf
+        lacking[chosen] = np.inf
         mean = a / (a + b)
         easy = mean >= min(0.5, float(np.median(mean)))
         least = ceil(self.floor * (size - len(chosen)))
-        chosen += smallest(np.where(easy, drawn_for, np.inf), least)
-        drawn_for[chosen] = np.inf
-        return chosen + smallest(drawn_for, size - len(chosen))
+        chosen += smallest(np.where(easy, lacking, np.inf), least)
+        lacking[chosen] = np.inf
+        return chosen + smallest(lacking, size - len(chosen))
 
     def observe(self, update: int, asked: Sequence[int], right: Sequence[float], responses: int) -> None:
         share = 0.5 ** (max(0, update - self.updated) / self.half_life)

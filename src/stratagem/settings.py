@@ -218,7 +218,7 @@ class GRPOConfig:
     redraw: int = 3
     explore: float = 0.1
     floor: float = 0.25
-    half_life: float = 20
+    half_life: float = 30
     budget: int | None = None
     seed: int = 0
 

@@ -55,7 +55,7 @@ class FrontierSampling:
         correct: Callable[[float], float] | None = None,
         explore: float = 0.1,
         floor: float = 0.25,
-        half_life: float = 20,
+        half_life: float = 30,
         **named: Any,
     ) -> None:
         for name, value in (("explore", explore), ("floor", floor), ("half_life", half_life)):

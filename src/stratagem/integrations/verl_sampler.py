@@ -25,7 +25,7 @@ from stratagem.records import StratagemError
 from stratagem.samplers import Frontier
 
 ROW = "frontier_row"  # of extra_info: which row of the data set was drawn
-OPTIONS = {"folder": "", "group": 8, "by": (), "explore": 0.1, "floor": 0.25, "half_life": 20.0}
+OPTIONS = {"folder": "", "group": 8, "by": (), "explore": 0.1, "floor": 0.25, "half_life": 30.0}
 
 
 def reporting(
