@@ -70,7 +70,7 @@ def test_it_learns_where_the_signal_is_and_logs_it(tiny: str, tmp_path: Path) ->
         assert 0 <= line["sampler/flat_tokens"] <= 1
         if 1 in {row % 3 for row in each["asked"]}:
             assert 0 <= line["sampler/pass_rate/1"] <= 1
-    assert all(line["sampler/own_time"] < 0.2 for line in logs[1:])
+    assert all(0 < line["sampler/own_time"] < 1 for line in logs[1:])
 
 
 def test_a_resumed_run_asks_what_it_would_have_asked(tiny: str, tmp_path: Path) -> None:
