@@ -30,6 +30,7 @@ ORDER = (
     "result",
     "study_result",
     "report",
+    "samplers",
     "settings",
     "diagnosis",
     "curation",

@@ -119,6 +119,9 @@ def test_the_key_is_what_differs_from_the_defaults() -> None:
     assert essence(recorded(other), defaults(other, {})) == {"lr": 1e-3, "task": "finite_field:p=13"}
     parts = GRPOConfig(task="composition", steps=(3, 5))  # whose problems never have the usual 6-9 steps
     assert essence(recorded(parts), defaults(parts, {})) == {"task": "composition", "steps": (3, 5)}
+    assert essence(recorded(GRPOConfig(sampler="dapo")), defaults(GRPOConfig(), {})) == {"sampler": "dapo"}
+    rollouts = RolloutConfig(split="rl")
+    assert essence(recorded(rollouts), defaults(rollouts, {})) == {"split": "rl"}
     llm = {"llm": LLMConfig(rank=8).key()}
     assert essence(recorded(config) | llm, defaults(config, llm)) == {"lr": 1e-3, "llm": {"rank": 8}}
 

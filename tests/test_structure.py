@@ -23,6 +23,7 @@ WORDS = {
     "all": "every kind of problem, every weight",
     "difficulty": "a column of every table of responses",
     "figures": "a key of a study's file",
+    "frontier": "a sampler of prompts",
     "guess": "where curation has the noise of pass rates from",
 }
 

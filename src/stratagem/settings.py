@@ -12,6 +12,7 @@ import tyro
 
 from stratagem.limits import check_numbers
 from stratagem.records import StratagemError, content_id
+from stratagem.samplers import SamplerName
 from stratagem.tasks import DEFAULT, TASKS, Task, make_task, read_mix
 from stratagem.workspace import Stage
 
@@ -66,6 +67,16 @@ def check_engine(config: SFTConfig | GRPOConfig, engine: Literal["native", "trl"
     if config.tune == cannot:
         others = ", ".join(name for name in get_args(Tune) if name != cannot)
         raise StratagemError(f"--tune {config.tune}: not with --engine {engine}, which trains {others}")
+    if isinstance(config, GRPOConfig) and engine == "trl":
+        if config.sampler != "random":
+            raise StratagemError(
+                f"--sampler {config.sampler}: not with --engine trl; in a script of your own use "
+                "stratagem.integrations.trl_sampler.FrontierTrainer"
+            )
+        if config.budget is not None:
+            raise StratagemError(
+                f"--budget {config.budget}: not with --engine trl, which makes all --updates"
+            )
     if engine == "trl" and config.precision != "fp32":
         raise StratagemError(f"--precision {config.precision}: not with --engine trl, which has --dtype")
 
@@ -175,6 +186,11 @@ class GRPOConfig:
     The study's values are 1,024 prompts, batch 32, group 8, beta 0.05, temperature 0.7, lr 1e-5 with LoRA and 500-1,000
     updates; here all parameters are trained, at a higher rate for fewer updates. `precision` as in SFT; samples are
     always drawn in fp32. `mix` weighs the kinds of problem (`tasks.read_mix`); they are equal by default.
+
+    `sampler` says which problems are asked (docs/samplers.md): each once an epoch (``random``), so that flat groups,
+    all right or wrong, are drawn anew up to `redraw` times (``dapo``), for expected signal (``frontier``), both, or by
+    pools of difficulty. `explore`, `floor` and `half_life`, in updates, are of the frontier. With a `budget` RL ends
+    after the update that completes so many tokens of responses, flat groups' too; `updates` are the most it makes.
     """
 
     task: TaskSpec = DEFAULT
@@ -198,6 +214,12 @@ class GRPOConfig:
         ),
     ] = ""
     precision: Precision = "fp32"
+    sampler: SamplerName = "random"
+    redraw: int = 3
+    explore: float = 0.1
+    floor: float = 0.25
+    half_life: float = 30
+    budget: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -214,7 +236,7 @@ class GRPOConfig:
 
 @dataclass(frozen=True, slots=True)
 class RolloutConfig:
-    """Which held-out problems are answered, and how.
+    """Which held-out problems are answered, and how. With `split` ``rl`` it is RL's own problems, of the same seed.
 
     `samples` completions a problem are drawn at `temperature`; with `greedy`, one more is taken greedily. `force`
     names a strategy whose opening each completion begins with: the probe for accuracy under a chosen strategy.
@@ -224,6 +246,7 @@ class RolloutConfig:
 
     task: TaskSpec = DEFAULT
     steps: Steps = (6, 9)
+    split: Literal["eval", "rl"] = "eval"
     size: int = 480
     samples: int = 8
     temperature: float = 0.7
@@ -234,6 +257,7 @@ class RolloutConfig:
     max_new: int | None = None
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_numbers(self)
         task = checked_task(self)
         if self.force is not None and self.force not in task.strategies:
@@ -378,7 +402,7 @@ def defaults(config: StageConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
     The task is the default one, whatever this stage's is: it is what most decides a result.
     """
-    plain = {"keep_rollouts": False} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
+    plain = {"keep_rollouts": False, "only": None} | ({"llm": LLMConfig().key()} if "llm" in inputs else {})
     # The usual difficulties may not be of this task, and then no config has them.
     usual = {field.name: field.default for field in fields(config) if field.name == "steps"}
     given = {name: getattr(config, name) for name in usual}

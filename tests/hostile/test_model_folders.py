@@ -118,7 +118,7 @@ def test_a_saved_state_of_something_else_is_refused(damage: str, random_model: P
     path = tmp_path / "run.partial" / "state.safetensors"
     path.parent.mkdir()
     save_state(path, model, optimizer, 3, 100)
-    assert load_state(path, model, optimizer) == (3, 100)
+    assert load_state(path, model, optimizer) == (3, 100, {})
     held = safetensors.torch.load_file(path)
     STATES[damage](held)
     safetensors.torch.save_file(held, path)

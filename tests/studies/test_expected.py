@@ -53,6 +53,12 @@ def test_what_is_done_takes_no_time(tmp_path: Path) -> None:
     assert expected.seconds(all_jobs, 1, 1e11) == 0
 
 
+def test_a_budget_bounds_the_cost() -> None:
+    whole = expected.cost(GRPOConfig(updates=100))
+    assert expected.cost(GRPOConfig(updates=100, budget=10**9)) == whole
+    assert expected.cost(GRPOConfig(updates=10_000, budget=1000)) < whole / 100
+
+
 @given(st.integers(1, 5))
 def test_cost_is_proportional(times: int) -> None:
     for config, name in (

@@ -77,12 +77,19 @@ class RL:
     """Examples:
     stratagem rl --model runs/FB --steps 6-9 --out runs/FB-hard
     stratagem rl --model runs/FB --steps 2-5 --updates 20 --keep-rollouts --out runs/FB-easy
+    stratagem rl --model runs/FB --steps 2-15 --sampler frontier --budget 365000 --updates 400 --out runs/FB-frontier
     """
 
     config: GRPOConfig
     model: Annotated[Path, tyro.conf.arg(help="folder of the model to train, such as sft's --out")]
     out: Out
     keep_rollouts: Annotated[bool, tyro.conf.arg(help="keep every rollout of every update, labelled")] = False
+    only: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="FILE", help="ask only those of the --prompts that it names, as curate chose them"
+        ),
+    ] = None
     engine: Engine = "native"
 
 
@@ -238,7 +245,10 @@ def rl(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     one_thread()
     run = grpo.train
     return finish(
-        in_bars("rl", lambda r: run(given.config, given.out, given.model, given.keep_rollouts, r)), as_json
+        in_bars(
+            "rl", lambda r: run(given.config, given.out, given.model, given.keep_rollouts, r, given.only)
+        ),
+        as_json,
     )
 
 

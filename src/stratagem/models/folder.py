@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ BASES = Path(__file__).parent / "bases"
 # The base model of each task that has one.
 SHIPPED = {"finite_field": Path(__file__).parent / "base"}
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+CARRIED = "carried."  # of names in a training state
 
 
 def shipped_base(task: Task) -> Path:
@@ -193,13 +194,21 @@ def opened(path: Path) -> Generator[Any]:
 
 
 def save_state(
-    path: Path, model: Transformer, optimizer: torch.optim.AdamW, done: int, log_bytes: int
+    path: Path,
+    model: Transformer,
+    optimizer: torch.optim.AdamW,
+    done: int,
+    log_bytes: int,
+    carried: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
     """A training state after `done` updates, in one file that is whole or absent.
 
-    `log_bytes` is how long the logs were then, so that a resumed run cuts off what was written after.
+    `log_bytes` is how long the logs were then, so that a resumed run cuts off what was written after; `carried` are
+    numbers that updates depend on beside the weights.
     """
     tensors: dict[str, Tensor] = {"done": torch.tensor(done), "log_bytes": torch.tensor(log_bytes)}
+    for name, numbers in (carried or {}).items():
+        tensors[f"{CARRIED}{name}"] = torch.tensor(numbers, dtype=torch.float64)
     for name, parameter in model.named_parameters():
         tensors[f"model.{name}"] = parameter.detach()
         if parameter.requires_grad:
@@ -208,8 +217,10 @@ def save_state(
     write_bytes(path, safetensors.torch.save(tensors))
 
 
-def load_state(path: Path, model: Transformer, optimizer: torch.optim.AdamW) -> tuple[int, int]:
-    """Put a saved state back; returns (updates done, bytes of log).
+def load_state(
+    path: Path, model: Transformer, optimizer: torch.optim.AdamW
+) -> tuple[int, int, dict[str, list[float]]]:
+    """Put a saved state back; returns (updates done, bytes of log, what it carried beside the weights).
 
     Raises:
         StratagemError: it is not the state of this training.
@@ -230,4 +241,9 @@ def load_state(path: Path, model: Transformer, optimizer: torch.optim.AdamW) -> 
         raise StratagemError(
             f"{path}: not the saved state of this training; remove {path.parent} to begin again"
         ) from None
-    return done, log_bytes
+    carried = {
+        name.removeprefix(CARRIED): numbers.tolist()
+        for name, numbers in tensors.items()
+        if name.startswith(CARRIED)
+    }
+    return done, log_bytes, carried

@@ -57,7 +57,7 @@ def answers(
 ) -> pl.DataFrame:
     """The table of `write_answers`. What an interrupted run answered is read from `parts` and not asked again."""
     task = make_task(config.task)
-    problems = task.generate("eval", config.size, config.steps, seed=config.seed)
+    problems = task.generate(config.split, config.size, config.steps, seed=config.seed)
     problems.sort(key=lambda problem: problem.difficulty)  # rows of like length share a batch
     opening = task.strategies[config.force].OPENING if config.force else ""
     modes = [("sampled", config.samples, config.temperature)] + [("greedy", 1, 0.0)] * config.greedy

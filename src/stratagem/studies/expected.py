@@ -32,7 +32,8 @@ def cost(config: StageConfig) -> float:
         case SFTConfig():
             return config.size * config.epochs * words * SFT
         case GRPOConfig():
-            return config.updates * config.batch * config.group * words * RL * (1 + config.inner) / 2
+            most = config.updates * config.batch * config.group * words
+            return min(most, config.budget or most) * RL * (1 + config.inner) / 2
         case RolloutConfig():
             return config.size * (config.samples + config.greedy) * words * ROLLOUT
         case ValidationConfig():  # forward alone: a third of training

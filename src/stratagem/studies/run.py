@@ -19,7 +19,7 @@ from stratagem.models.folder import WEIGHTS, fingerprint, model_folder, shipped_
 from stratagem.records import Progress, StratagemError, content_id
 from stratagem.report import study as page
 from stratagem.rollouts.store import write_rollouts
-from stratagem.settings import LLMConfig
+from stratagem.settings import GRPOConfig, LLMConfig, SFTConfig, check_engine
 from stratagem.studies import expected, graph
 from stratagem.studies.executors.local import Local
 from stratagem.studies.executors.ray import Cluster
@@ -106,6 +106,9 @@ def reproduce(
         )
     start = start_of(study, engine, model, llm)
     jobs = plan(study, preset, replicates, out, start.bases, start.inputs)
+    for job in jobs:
+        if isinstance(job.config, SFTConfig | GRPOConfig):
+            check_engine(job.config, engine)
     claim_folder(out, name, start.disk_space(jobs))
     refuse_others(jobs, start.bases, start.inputs)
     write_plan(out, name, study, preset, replicates, jobs)

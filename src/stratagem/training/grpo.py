@@ -23,19 +23,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from stratagem.models.folder import fingerprint, load_model, model_folder, save_model
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import encode
-from stratagem.records import Problem, Report
+from stratagem.records import Problem, Report, content_id
 from stratagem.rollouts.store import rollout_row, write_rollouts
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import GRPOConfig, stage
 from stratagem.tasks import make_task, read_mix
 from stratagem.training import loop
+from stratagem.training.asking import Asking, Response, named
 from stratagem.training.packing import Part, pack
 from stratagem.workspace import write_json
 
@@ -106,17 +106,22 @@ def train(
     model: Path,
     keep_rollouts: bool = False,
     report: Report = loop.quiet,
+    only: Path | None = None,
 ) -> Path:
     """RL from `model`, which is the reference too; writes ``out/model`` and ``out/metrics.jsonl``.
 
     Resumes, or returns at once when done. With `keep_rollouts` each update's rollouts are kept, labelled, in
-    ``out/rollouts/``.
+    ``out/rollouts/``. `only` is a file of those of the problems that are asked (`asking.named`).
     """
     start = model_folder(model)
     task = make_task(config.task)
     weights = read_mix(config.mix, task)
     problems = task.generate("rl", config.prompts, config.steps, seed=config.seed, weights=weights)
-    folder = stage("rl", config, out, model=fingerprint(start), keep_rollouts=keep_rollouts)
+    inputs: dict[str, Any] = {"keep_rollouts": keep_rollouts}
+    if only is not None:
+        problems = named(problems, only, config)
+        inputs["only"] = content_id(*(problem.id for problem in problems))
+    folder = stage("rl", config, out, model=fingerprint(start), **inputs)
     if folder.done:
         return out
     policy, tokenizer = load_model(start)
@@ -124,67 +129,88 @@ def train(
     reference.requires_grad_(False)
     loop.set_precision((policy, reference), config.precision)
     prompts = [encode(tokenizer, problem.prompt) for problem in problems]
+    asking = Asking(config, problems)
     optimizer = loop.optimizer_for(policy, config.lr, tune=config.tune)
     max_new = token_limit(task, config.steps[1])
 
     def update(number: int, step: Callable[[], float]) -> dict[str, Any]:
         started = time.perf_counter()
-        # 1. This update's problems.
-        chosen = loop.asked(config, number)
-
-        # 2. A group of completions each, at the temperature.
+        # 1. This update's problems, and a group of completions each with their outcome reward.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
-        generations = generate(
-            policy,
-            [prompts[i] for i in chosen],
-            samples=config.group,
-            max_new=max_new,
-            temperature=config.temperature,
-            generator=generator,
-        )
+
+        def answer(chosen: list[int]) -> list[Response]:
+            generations = generate(
+                policy,
+                [prompts[i] for i in chosen],
+                samples=config.group,
+                max_new=max_new,
+                temperature=config.temperature,
+                generator=generator,
+            )
+            asked = [i for i in chosen for _ in range(config.group)]
+            texts = [tokenizer.decode(g.ids, skip_special_tokens=True) for g in generations]
+            return [
+                Response(i, g, text, task.verify(problems[i], text))
+                for i, g, text in zip(asked, generations, texts, strict=True)
+            ]
+
+        asked = asking.ask(number, answer)
         sampled = time.perf_counter() - started
 
-        # 3. The outcome reward, relative to the group.
-        asked = [problems[i] for i in chosen for _ in range(config.group)]
-        texts = [tokenizer.decode(g.ids, skip_special_tokens=True) for g in generations]
-        scores = [task.verify(problem, text) for problem, text in zip(asked, texts, strict=True)]
-        scores_BG = torch.tensor(scores).view(config.batch, config.group)
+        # 2. Rewards relative to the group.
+        trained = asked.trained_on(config.batch)
+        scores_BG = torch.tensor([response.score for response in trained]).view(config.batch, config.group)
         advantages_B = advantages(scores_BG, config.scale).flatten()
 
-        # 4. One step of the policy, or several on the same completions.
-        rows = [
-            (prompts[i], g.ids) for i, g in zip(np.repeat(chosen, config.group), generations, strict=True)
-        ]
+        # 3. One step of the policy, or several on the same completions.
+        rows = [(prompts[response.problem], response.generation.ids) for response in trained]
         learnt = optimise(config, policy, reference, rows, advantages_B, max_new, step)
 
-        # 5. What happened, by problem type, number of steps and strategy.
+        # 4. What happened, by problem type, number of steps and strategy: all that was asked.
+        every = asked.responses
         labels = [
-            task.label(problem, text, g.finish_reason)
-            for problem, text, g in zip(asked, texts, generations, strict=True)
+            task.label(problems[response.problem], response.text, response.generation.finish_reason)
+            for response in every
         ]
         if keep_rollouts:
             kept = [
-                rollout_row(problem, f"update {number}", k % config.group, text, g, score, label)
-                | {"group": k // config.group, "update": number}
-                for k, (problem, text, g, score, label) in enumerate(
-                    zip(asked, texts, generations, scores, labels, strict=True)
+                rollout_row(
+                    problems[response.problem],
+                    f"update {number}",
+                    k % config.group,
+                    response.text,
+                    response.generation,
+                    response.score,
+                    label,
                 )
+                | {"group": k // config.group, "update": number}
+                for k, (response, label) in enumerate(zip(every, labels, strict=True))
             ]
             write_rollouts(work / "rollouts" / f"update_{number:05d}.parquet", kept)
+        tokens = asked.tokens()
         return {
-            "reward": round(scores_BG.mean().item(), 6),
-            "no_signal": round((scores_BG.std(1) == 0).float().mean().item(), 6),
+            "reward": round(sum(response.score for response in every) / len(every), 6),
+            "no_signal": round(float(asked.flat_C.mean()), 6),
             **learnt,
-            "length": round(sum(len(g.ids) for g in generations) / len(generations), 3),
-            "truncated": sum(g.finish_reason == "length" for g in generations),
-            "cells": cells(asked, [label.strategy for label in labels], scores),
+            "length": round(tokens / len(every), 3),
+            "truncated": sum(response.generation.finish_reason == "length" for response in every),
+            "cells": cells(
+                [problems[response.problem] for response in every],
+                [label.strategy for label in labels],
+                [response.score for response in every],
+            ),
+            "response_tokens": tokens,
+            "flat_tokens": asked.tokens(flat=True),
+            "choosing_s": round(asked.own_s, 6),
             "sampling_s": round(sampled, 3),
             "seconds": round(time.perf_counter() - started, 3),
         }
 
     with folder.open() as work:
         rate = loop.constant(config.lr, warmup=min(5, config.updates))
-        loop.run(work, policy, optimizer, config.updates, update, rate, save_every=25, report=report)
+        loop.run(
+            work, policy, optimizer, config.updates, update, rate, save_every=25, report=report, kept=asking
+        )
         save_model(policy, tokenizer, work / "model")
         write_json(work / "trained_on.json", [problem.id for problem in problems])
     return out

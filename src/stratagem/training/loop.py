@@ -7,14 +7,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from stratagem.models.folder import load_state, save_state
 from stratagem.models.transformer import Transformer
 from stratagem.records import Metrics, Report, StratagemError
+from stratagem.samplers import State, in_epochs
 from stratagem.settings import GRPOConfig
 
 STATE, METRICS = "state.safetensors", "metrics.jsonl"
@@ -22,9 +22,19 @@ STATE, METRICS = "state.safetensors", "metrics.jsonl"
 
 def asked(config: GRPOConfig, number: int) -> list[int]:
     """The problems of an update of RL: each once an epoch, in an order of the epoch's own."""
-    epoch, index = divmod(number, config.prompts // config.batch)
-    order = np.random.default_rng([config.seed, 1, epoch]).permutation(config.prompts)
-    return order[index * config.batch : (index + 1) * config.batch].tolist()
+    return in_epochs(config.seed, config.prompts, config.batch, number * config.batch, config.batch)
+
+
+class Kept(Protocol):
+    """What a training carries from update to update beside its weights."""
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+    def enough(self) -> bool:
+        """Whether training ends here, before all updates are made."""
+        ...
 
 
 def quiet(done: int, total: int, metrics: Metrics) -> None:
@@ -52,16 +62,18 @@ def run(
     save_every: int,
     report: Report = quiet,
     max_norm: float = 1.0,
+    kept: Kept | None = None,
 ) -> None:
-    """Make updates until `updates` are done, from the last saved state on.
+    """Make updates until `updates` are done or `kept` has enough, from the last saved state on.
 
     Args:
         update: makes update `number` and returns its metrics. It accumulates gradients and calls `step()`, which
             applies them and returns their norm, once or for each inner step. All its randomness comes from
-            `number`, so that a run killed at any moment and started again ends with the same bits.
+            `number` and from `kept`, so that a run killed at any moment and started again ends with the same bits.
         rate: learning rate of an update.
         save_every: updates between two saved states.
         max_norm: gradients are clipped to this norm.
+        kept: is saved with the weights, and told of what was saved.
     """
 
     def step() -> float:
@@ -71,10 +83,14 @@ def run(
         return float(norm)
 
     state, log = work / STATE, work / METRICS
-    done, log_bytes = load_state(state, model, optimizer) if state.exists() else (0, 0)
+    done, log_bytes, carried = load_state(state, model, optimizer) if state.exists() else (0, 0, {})
+    if kept is not None and carried:  # states of before runs carried anything have none
+        kept.restore(carried)
     with open(log, "ab") as file:
         file.truncate(log_bytes)
         for number in range(done, updates):
+            if kept is not None and kept.enough():
+                break
             for group in optimizer.param_groups:
                 group["lr"] = rate(number)
             metrics = {"update": number, **update(number, step)}
@@ -82,7 +98,8 @@ def run(
             file.flush()  # whoever watches sees each update
             if (number + 1) % save_every == 0 and number + 1 < updates:
                 os.fsync(file.fileno())
-                save_state(state, model, optimizer, number + 1, file.tell())
+                carried = {} if kept is None else kept.state()
+                save_state(state, model, optimizer, number + 1, file.tell(), carried)
             report(number + 1, updates, metrics)
     state.unlink(missing_ok=True)
 
