@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -149,3 +152,13 @@ def test_bad_fractions_are_refused() -> None:
         course(np.ones((1, 1)), np.full((1, 1), 2.0), np.ones(1), np.eye(1), UPDATES, group=8, rate=1)
     with pytest.raises(StratagemError, match="add up to 1"):
         course(np.full((1, 2), 0.4), np.full((1, 2), 0.5), np.ones(1), np.eye(1), UPDATES, group=8, rate=1)
+
+
+def test_the_example_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "forecast.md").read_text()
+    code = re.findall(r"```(?:python)?\n(.*?)```", text, re.S)
+    exec(code[0], {})
+    assert capsys.readouterr().out.strip() == code[1].strip()
+    exec(code[0].replace("np.array([0.9, 0.1])", "np.array([0.5, 0.5])"), {})
+    even = capsys.readouterr().out.split("\n")[3]
+    assert [float(share) > 0.9 for share in even.strip(" []").split()] == [True, False]
