@@ -11,13 +11,11 @@ from typing import Annotated, Any
 import tyro
 
 from stratagem.annotate.names import read_names
-from stratagem.annotate.pool import read_pool
 from stratagem.annotate.server import AnnotateServer
 from stratagem.annotate.session import Session
 from stratagem.commands.common import bars, console, read
-from stratagem.commands.options import Reading, Right, columns_or_none, paths
-from stratagem.diagnosis.match import distinct_names
-from stratagem.diagnosis.side import Look
+from stratagem.commands.options import Reading, Right
+from stratagem.commands.pooled import sampled
 from stratagem.records import StratagemError
 from stratagem.workspace import make_folder
 
@@ -71,22 +69,8 @@ def annotate(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     if given.out.suffix.lower() != ".csv":
         raise StratagemError(f"--out {given.out}: a sheet is CSV; choose a name that ends in .csv")
     described = read_names(given.strategies)
-    look = Look(
-        by=columns_or_none(given.by),
-        score=given.right.score,
-        correct=given.right.correct,
-        where=given.reading.where,
-        read=given.reading.options(),
-    )
-    sources = [paths(log) for log in given.logs]
     with bars() as show:
-        responses = read_pool(
-            sources,
-            look,
-            distinct_names([list(source) for source in sources]),
-            given.seed,
-            progress=lambda name, rows: show(f"read {name}", rows, 0, {}),
-        )
+        responses = sampled(given.logs, given.by, given.right, given.reading, given.seed, show)
     make_folder(given.out.parent)
     session = Session(responses, described, given.out, given.seed)
     try:

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from stratagem.annotate.pool import MOST, read_pool
+from stratagem.annotate.pool import MOST
 from stratagem.commands.common import bars, console, read
-from stratagem.commands.options import Reading, Right, columns_or_none, paths
-from stratagem.diagnosis.match import distinct_names
-from stratagem.diagnosis.side import Look
+from stratagem.commands.options import Reading, Right
+from stratagem.commands.pooled import sampled
 from stratagem.discovery.discover import discover as discover_strategies
 from stratagem.discovery.show import show_discovery
 from stratagem.discovery.written import as_toml
@@ -66,23 +65,8 @@ def discover(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     aside_of(given.out)
     if given.out.exists():
         raise StratagemError(f"{given.out}: exists, and may hold names; choose another --out or remove it")
-    look = Look(
-        by=columns_or_none(given.by),
-        score=given.right.score,
-        correct=given.right.correct,
-        where=given.reading.where,
-        read=given.reading.options(),
-    )
-    sources = [paths(log) for log in given.logs]
     with bars() as show:
-        pool = read_pool(
-            sources,
-            look,
-            distinct_names([list(source) for source in sources]),
-            given.seed,
-            given.size,
-            progress=lambda name, rows: show(f"read {name}", rows, 0, {}),
-        )
+        pool = sampled(given.logs, given.by, given.right, given.reading, given.seed, show, given.size)
         discovery = discover_strategies(
             pool.table,
             [shlex.quote(log) for log in given.logs],
