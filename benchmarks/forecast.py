@@ -31,6 +31,7 @@ from stratagem.tasks import Task, make_task, read_mix
 from stratagem.workspace import read_json, write_json
 
 PROBLEMS, SAMPLES, PROBED, WINDOW, LEAST_SHARE = 480, 8, 48, 10, 0.02
+LR = 3e-4  # to which the rate belongs; steps of Adam grow with the learning rate
 Floats = NDArray[np.float64]
 Cells = list[list[Any]]  # kind, difficulty, strategy, responses, right ones
 
@@ -61,7 +62,7 @@ class Run:
             self.coupling_tt,
             (np.arange(windows, dtype=np.float64) + 0.5) * WINDOW,
             group=self.settings["group"],
-            rate=rate,
+            rate=rate * self.settings["lr"] / LR,
             beta=self.settings["beta"],
             scale=self.settings["scale"],
         )
