@@ -36,7 +36,7 @@ from stratagem.workspace import read_json, write_json
 
 PROBLEMS, SAMPLES, LENGTHS = 480, 4, ((2, 5), (6, 9), (10, 15))
 PARTS = ((1, 1), (2, 2), (3, 5), (6, 8))
-UPDATES, MOST_SEEDS = 5000, 24
+UPDATES, MOST_SEEDS = 6000, 24
 RESULT = "calibration.json"
 Rows = Mapping[str, float]
 

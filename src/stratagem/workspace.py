@@ -302,12 +302,15 @@ class Stage:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StratagemError(f"{self.work}: another process is working there; wait for it") from None
+            if self._matches(self.out):
+                shutil.rmtree(self.work, ignore_errors=True)
+                raise StratagemError(f"{self.out}: another process has just made it; give the command again")
             for torn in self.work.rglob(".*.aside"):  # a process was killed while it wrote
                 torn.unlink()
             write_json(self.work / CONFIG, self.config | {"versions": versions()})
             yield self.work
-            (self.work / ".lock").unlink()
             os.replace(self.work, self.out)
+            (self.out / ".lock").unlink()  # behind the rename: until then nobody else may begin
             sync_folder(self.out.parent)
         self.done = True
 

@@ -163,7 +163,7 @@ def results(out: Path) -> dict[str, Any]:
         elif path.name == "metrics.jsonl":
             lines = [json.loads(line) for line in path.read_text().splitlines()]
             contents[name] = [
-                {k: v for k, v in line.items() if k not in ("sampling_s", "seconds")} for line in lines
+                {k: v for k, v in line.items() if not k.endswith("_s") and k != "seconds"} for line in lines
             ]
     return contents
 
