@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,3 +163,31 @@ def test_the_example_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(code[0].replace("np.array([0.9, 0.1])", "np.array([0.5, 0.5])"), {})
     even = capsys.readouterr().out.split("\n")[3]
     assert [float(share) > 0.9 for share in even.strip(" []").split()] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"rate": np.nan}, "finite"),
+        ({"beta": np.inf}, "finite"),
+        ({"coupling_tt": np.array([[np.nan]])}, "finite"),
+        ({"coupling_tt": np.eye(2)}, "coupling: has the shape"),
+        ({"accuracies_tk": np.ones((1, 3))}, "accuracies: has the shape"),
+        ({"updates_u": np.array([3.0, 1.0])}, "updates: begin at 0"),
+        ({"updates_u": np.array([])}, "updates: begin at 0"),
+        ({"updates_u": np.array([-1.0])}, "updates: begin at 0"),
+        ({"updates_u": np.array([np.nan])}, "updates: begin at 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(changed: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {
+        "shares_tk": np.array([[0.4, 0.6]]),
+        "accuracies_tk": np.array([[0.5, 0.2]]),
+        "weights_t": np.ones(1),
+        "coupling_tt": np.eye(1),
+        "updates_u": UPDATES,
+        "group": 8,
+        "rate": 1.0,
+    }
+    with pytest.raises(StratagemError, match=message):
+        course(**given | changed)

@@ -27,6 +27,21 @@ class Refusal(StratagemError):
         self.fields, self.status = frozenset(fields), status
 
 
+class _SameServer(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address of its own, with the key; to another server without it."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and (following.type, following.host) != (req.type, req.host):
+            following.remove_header("Authorization")
+        return following
+
+
+_opener = urllib.request.build_opener(_SameServer)
+
+
 def ask(
     server: str,
     method: str,
@@ -48,19 +63,21 @@ def ask(
     """
     url = f"{server.rstrip('/')}/{path}"
     headers = {"Content-Type": "application/json"}
-    if os.environ.get(KEY):
-        headers["Authorization"] = f"Bearer {os.environ[KEY]}"
+    if key := os.environ.get(KEY, "").strip():
+        if not key.isascii() or not key.isprintable():
+            raise StratagemError(f"{KEY}: holds characters that no key has")
+        headers["Authorization"] = f"Bearer {key}"
     data = None if body is None else json.dumps(body).encode()
+    try:
+        request = urllib.request.Request(url, data, headers, method=method)
+    except ValueError as error:
+        raise StratagemError(f"{url}: no address of a server ({error})") from None
     problem = ""
     for number in range(TRIES):
-        request = urllib.request.Request(url, data, headers, method=method)
         wait = pause * 2**number
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as reply:
-                content = json.loads(reply.read())
-            if not isinstance(content, dict):
-                raise ValueError("no JSON object")
-            return content  # pyright: ignore[reportUnknownVariableType]
+            with _opener.open(request, timeout=timeout) as reply:
+                return _object(url, reply.read())
         except urllib.error.HTTPError as error:
             with error:
                 message = message_of(error.read())
@@ -72,7 +89,7 @@ def ask(
                 raise Refusal(f"{url}: {problem}{hint}", fields, error.code) from None
             wait = max(wait, float(after) if after.isdigit() else 0.0)
         except ValueError as error:
-            raise StratagemError(f"{url}: does not answer in JSON ({error})") from None
+            raise StratagemError(f"{url}: no address of a server ({error})") from None
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             problem = str(getattr(error, "reason", None) or error or type(error).__name__)
             if method == "GET":  # the first question of all: nobody is there
@@ -80,6 +97,16 @@ def ask(
         if number + 1 < TRIES:
             time.sleep(wait)
     raise StratagemError(f"{url}: {problem}; is the server running? (vllm serve MODEL)")
+
+
+def _object(url: str, content: bytes) -> dict[str, Any]:
+    try:
+        reply = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise StratagemError(f"{url}: does not answer in JSON ({error})") from None
+    if not isinstance(reply, dict):
+        raise StratagemError(f"{url}: does not answer in JSON (no JSON object)")
+    return reply  # pyright: ignore[reportUnknownVariableType]
 
 
 def message_of(content: bytes) -> str:

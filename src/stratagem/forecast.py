@@ -71,11 +71,25 @@ def course(
         beta: of the KL term, as GRPO has it.
 
     Raises:
-        StratagemError: shares or weights that do not add up to 1, or fractions outside 0 to 1.
+        StratagemError: shares or weights that do not add up to 1, fractions outside 0 to 1, numbers that are not
+            finite, updates that do not grow, or arrays whose shapes do not fit.
     """
-    for name, values in (("shares", shares_tk), ("accuracies", accuracies_tk), ("weights", weights_t)):
-        if not ((values >= 0) & (values <= 1)).all():
+    strata, strategies = shares_tk.shape
+    shapes = {
+        "shares": (shares_tk, (strata, strategies)),
+        "accuracies": (accuracies_tk, (strata, strategies)),
+        "weights": (weights_t, (strata,)),
+        "coupling": (coupling_tt, (strata, strata)),
+    }
+    for name, (values, shape) in shapes.items():
+        if values.shape != shape:
+            raise StratagemError(f"{name}: has the shape {values.shape}, and the shares ask for {shape}")
+        if name != "coupling" and not ((values >= 0) & (values <= 1)).all():
             raise StratagemError(f"{name}: must be from 0 to 1")
+    if not np.isfinite([*coupling_tt.ravel(), rate, beta]).all():
+        raise StratagemError("coupling, rate and beta have to be finite numbers")
+    if not updates_u.size or not np.isfinite(updates_u).all() or (np.diff(updates_u, prepend=0.0) < 0).any():
+        raise StratagemError("updates: begin at 0 or later and grow")
     if not np.allclose(shares_tk.sum(-1), 1) or not np.isclose(weights_t.sum(), 1):
         raise StratagemError("shares of a stratum and weights of strata have to add up to 1")
     used_tk = shares_tk > 0

@@ -193,3 +193,14 @@ def test_without_new_strategies_there_is_one_reading() -> None:
         assert getattr(found.new_or_rare, name).bounds is UNSET
         assert getattr(found.new_or_rare, name).value == pytest.approx(getattr(found, name).value, abs=1e-12)
     assert "over both readings" not in str(found)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_an_interval_holds_its_estimate_where_all_are_alike(right: int) -> None:
+    """All wrong, or all right, before and after: draws of the old accuracies lie on one side."""
+    before = side([[1, 1]] * 24, [[right, right]] * 24)
+    after = side([[2, 0]] * 12 + [[0, 2]] * 12, [[2 * right, 0]] * 12 + [[0, 2 * right]] * 12)
+    split = decompose(before, after, by=(), rng=np.random.default_rng(0), draws=500)
+    for name in ("gain", "selection", "improvement", "new_strategy"):
+        term = getattr(split, name)
+        assert term.low <= term.value <= term.high, name

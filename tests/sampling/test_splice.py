@@ -94,3 +94,8 @@ def test_the_command(stratagem: Run, taught_model: Path, tmp_path: Path) -> None
 def test_force_is_refused(taught_model: Path, tmp_path: Path) -> None:
     with pytest.raises(StratagemError, match="--force"):
         splice(RolloutConfig(force="forward"), tmp_path, (taught_model, taught_model), silent)
+
+
+def test_a_models_own_folder_is_not_written_to(forward_model: Path) -> None:
+    with pytest.raises(StratagemError, match="holds a stage's result"):
+        splice(RolloutConfig(), forward_model.parent, (forward_model, forward_model), silent)

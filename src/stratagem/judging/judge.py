@@ -146,7 +146,9 @@ class Judge:
             if refusal.status in (401, 403):
                 raise
             return
-        listed = [str(entry.get("id")) for entry in reply.get("data") or [] if isinstance(entry, dict)]
+        models = reply.get("data")
+        models = models if isinstance(models, list) else []
+        listed = [str(entry.get("id")) for entry in models if isinstance(entry, dict)]
         if listed and self.config.model not in listed:
             raise StratagemError(
                 f"{self.config.url}: serves no {self.config.model!r}, only {', '.join(listed[:5])}"

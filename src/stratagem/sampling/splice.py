@@ -25,6 +25,7 @@ from stratagem.sampling.rollout import TABLE, Native, rollout, write_answers
 from stratagem.settings import RolloutConfig
 from stratagem.stats.uncertainty import mean_estimate, within
 from stratagem.tasks.table import label_table
+from stratagem.workspace import CONFIG
 
 SIDES = ("before", "after")
 DRAWS, SEED = 2_000, 2606  # of the bootstrap behind the split by accounting
@@ -98,8 +99,10 @@ def splice(config: RolloutConfig, out: Path, models: tuple[Path, Path], progress
     Resumes; what is done already is not sampled again.
 
     Raises:
-        StratagemError: a strategy is to be forced.
+        StratagemError: a strategy is to be forced, or `out` holds something else.
     """
+    if (out / CONFIG).exists():
+        raise StratagemError(f"{out}: holds a stage's result; choose another --out")
     if config.force is not None:
         raise StratagemError("--force: in a splice a model opens; `stratagem probe` forces strategies")
     folders: dict[str, Path] = dict(zip(SIDES, map(model_folder, models), strict=True))
