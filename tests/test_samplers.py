@@ -6,7 +6,6 @@ import itertools
 import json
 import time
 from collections.abc import Callable
-from math import ceil
 
 import numpy as np
 import pytest
@@ -109,10 +108,32 @@ def test_the_floor_holds(seed: int, explore: float, floor: float, size: int) -> 
     sampler = Frontier(60, GROUP, seed=seed, strata=[0] * 30 + [1] * 30, explore=explore, floor=floor)
     sampler.observe(0, range(60), [2.0] * 30 + [8.0] * 30, GROUP)
     drawn = sampler.draw(1, size)
-    explored = ceil(explore * size)
-    least = min(30, ceil(floor * (size - explored)))
-    assert sum(prompt >= 30 for prompt in drawn[explored:]) >= least - sum(p >= 30 for p in drawn[:explored])
+    explored = int(explore * size) + 1  # at most: shares are rounded at random
+    least = int(floor * (size - explored))
+    assert sum(prompt >= 30 for prompt in drawn) >= min(30, least)
     assert len(drawn) == size
+
+
+@pytest.mark.parametrize(
+    ("explore", "floor", "easy"), [(0.0, 0.25, 0.25), (0.2, 0.0, 0.1), (0.1, 0.25, 0.275)]
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_shares_hold_in_the_mean_of_small_draws(explore: float, floor: float, easy: float, size: int) -> None:
+    """Half of the prompts are at the frontier, half are solved, which only exploring and the floor ask for."""
+    sampler = Frontier(60, GROUP, seed=0, strata=[0] * 30 + [1] * 30, explore=explore, floor=floor)
+    sampler.observe(0, range(60), [200.0] * 30 + [800.0] * 30, 800)
+    drawn = [prompt for attempt in range(1500) for prompt in sampler.draw(1, size, attempt)]
+    assert sum(prompt >= 30 for prompt in drawn) / len(drawn) == pytest.approx(easy, abs=0.04)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
+def test_a_small_draw_asks_for_signal_as_a_large_one_does(size: int) -> None:
+    """A tenth of the prompts has signal, and that is known well; a tenth of a draw explores."""
+    rates = np.tile([0.0] * 5 + [0.5] + [1.0] * 4, 40)
+    sampler = Frontier(400, GROUP, seed=0)
+    sampler.observe(0, range(400), (48 * rates).tolist(), 48)
+    drawn = np.array([prompt for attempt in range(300) for prompt in sampler.draw(1, size, attempt)])
+    assert (rates[drawn] == 0.5).mean() == pytest.approx(0.91, abs=0.05)
 
 
 def test_counts_fade_by_half() -> None:
@@ -121,6 +142,7 @@ def test_counts_fade_by_half() -> None:
     sampler.observe(5, [1], [4], GROUP)
     assert sampler.right.tolist() == [4, 5, 0]
     assert sampler.wrong.tolist() == [0, 7, 0]
+    assert sampler.squares.tolist() == [2, 10, 0]
 
 
 def test_what_is_not_known_of_a_prompt_comes_from_its_stratum() -> None:
@@ -145,6 +167,25 @@ def test_the_spread_of_pass_rates_is_learnt() -> None:
     assert alike_a[39] + alike_b[39] > 10
 
 
+@pytest.mark.parametrize("age", [0, 15, 30])
+def test_the_spread_is_still_known_when_counts_have_faded(age: int) -> None:
+    """Pass rates from Beta(2, 2): two responses to a prompt have the correlation 1 / (2 + 2 + 1)."""
+    rng = np.random.default_rng(0)
+    sampler = Frontier(2000, GROUP, seed=0, half_life=30)
+    sampler.observe(0, range(2000), rng.binomial(GROUP, rng.beta(2, 2, 2000)).tolist(), GROUP)
+    sampler.observe(age, [], [], GROUP)
+    a, b = sampler.posterior()
+    strength = (a + b - sampler.right - sampler.wrong)[0]
+    assert 1 / (strength + 1) == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_state_without_squares_is_refused() -> None:
+    state = dict(Frontier(8, GROUP, seed=0).state())
+    del state["squares"]
+    with pytest.raises(StratagemError, match="squares: it is another sampler's or an earlier version's"):
+        Frontier(8, GROUP, seed=0).restore(state)
+
+
 def test_no_prompt_is_given_up() -> None:
     sampler = Frontier(50, GROUP, seed=1, strata=list(range(50)), explore=0.2)
     sampler.observe(0, range(50), [0.0] * 49 + [4.0], GROUP)
@@ -157,7 +198,7 @@ def test_a_state_of_another_sampler_is_refused(name: str) -> None:
     if name == "random":
         state = {"latest": [1.0]}
     else:
-        state = {key: [70.0] for key in ("updated", "prompts", "right", "wrong", "latest")}
+        state = {key: [70.0] for key in ("updated", "prompts", "right", "wrong", "squares", "latest")}
     with pytest.raises(StratagemError, match="a sampler's state"):
         MAKERS[name](8, 0).restore(state)
 

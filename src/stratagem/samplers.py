@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -143,7 +142,8 @@ class Frontier(Sampler):
             taken from those like it. None: all are alike.
         explore: share of an update drawn without regard to signal, so that no prompt is given up for good.
         floor: of the rest, the least share from the easier prompts: expected to be right half of the time or more, or
-            in the easier half of all. Drawing for the hardest alone can break a run (LOG.md).
+            in the easier half of all. Drawing for the hardest alone can break a run (LOG.md). Both shares are of many
+            draws: in each they are rounded up or down at random.
         half_life: updates after which a response counts half.
     """
 
@@ -162,6 +162,7 @@ class Frontier(Sampler):
         self.explore, self.floor, self.half_life = explore, floor, half_life
         self.strata = np.zeros(prompts, np.int64) if strata is None else np.asarray(strata, np.int64)
         self.right, self.wrong = np.zeros(prompts), np.zeros(prompts)
+        self.squares = np.zeros(prompts)  # the sum of the squared weights of a prompt's responses, which fade
         self.updated = 0  # the update that the counts are of
 
     def posterior(self) -> tuple[Floats, Floats]:
@@ -170,6 +171,8 @@ class Frontier(Sampler):
         Before its own counts, a prompt has the mean of its stratum, and as much spread about it as prompts are seen to
         have: by the method of moments, with equal weights, for the correlation of responses to one prompt (Ridout,
         Demetrio and Firth, Biometrics 55, 1999). So a pool of hopeless and solved prompts is taken for what it is.
+        With weights w, sum n, and correlation r, the weighted sum of what was right has the variance
+        p (1 - p) (sum w^2 + r (n^2 - sum w^2)).
         """
         right, wrong = (
             np.bincount(self.strata, counts, self.strata.max() + 1) for counts in (self.right, self.wrong)
@@ -178,8 +181,8 @@ class Frontier(Sampler):
         mean = ((right + LIKE_ALL * overall) / (right + wrong + LIKE_ALL))[self.strata]
         responses = self.right + self.wrong
         several = responses >= 2
-        n, p = responses[several], mean[several]
-        each = ((self.right[several] - n * p) ** 2 / (p * (1 - p)) - n) / (n * (n - 1))
+        n, squares, p = responses[several], self.squares[several], mean[several]
+        each = ((self.right[several] - n * p) ** 2 / (p * (1 - p)) - squares) / (n**2 - squares)
         correlation = (each.sum() + LEARNT_FROM * CORRELATION) / (len(each) + LEARNT_FROM)
         strength = 1 / min(max(correlation, LIMITS[0]), LIMITS[1]) - 1
         return self.right + strength * mean, self.wrong + strength * (1 - mean)
@@ -191,11 +194,11 @@ class Frontier(Sampler):
         lacking = 1 - signal(rng.beta(a, b), self.group) + ties
         lacking[list(without)] = np.inf
         size = min(size, int(np.isfinite(lacking).sum()))
-        chosen = smallest(keys(rng, np.ones(len(a)), without), ceil(self.explore * size))
+        chosen = smallest(keys(rng, np.ones(len(a)), without), rounded(rng, self.explore * size))
         lacking[chosen] = np.inf
         mean = a / (a + b)
         easy = mean >= min(0.5, float(np.median(mean)))
-        least = ceil(self.floor * (size - len(chosen)))
+        least = rounded(rng, self.floor * (size - len(chosen)))
         chosen += smallest(np.where(easy, lacking, np.inf), least)
         lacking[chosen] = np.inf
         return chosen + smallest(lacking, size - len(chosen))
@@ -204,10 +207,12 @@ class Frontier(Sampler):
         share = 0.5 ** (max(0, update - self.updated) / self.half_life)
         self.right *= share
         self.wrong *= share
+        self.squares *= share**2
         self.updated = max(update, self.updated)
         # A prompt may be asked twice in an update.
         np.add.at(self.right, list(asked), np.asarray(right, np.float64))
         np.add.at(self.wrong, list(asked), responses - np.asarray(right, np.float64))
+        np.add.at(self.squares, list(asked), responses)
 
     def state(self) -> State:
         seen = np.flatnonzero(self.right + self.wrong)
@@ -216,14 +221,22 @@ class Frontier(Sampler):
             "prompts": seen.tolist(),
             "right": self.right[seen].tolist(),
             "wrong": self.wrong[seen].tolist(),
+            "squares": self.squares[seen].tolist(),
         }
 
     def restore(self, state: State) -> None:
-        updated, seen, right, wrong = columns(state, "updated", "prompts", "right", "wrong")
+        updated, seen, right, wrong, squares = columns(
+            state, "updated", "prompts", "right", "wrong", "squares"
+        )
         rows = within(seen, len(self.right))
         self.updated = int(updated[0])
-        self.right[:], self.wrong[:] = 0.0, 0.0
-        self.right[rows], self.wrong[rows] = right, wrong
+        self.right[:], self.wrong[:], self.squares[:] = 0.0, 0.0, 0.0
+        self.right[rows], self.wrong[rows], self.squares[rows] = right, wrong, squares
+
+
+def rounded(rng: np.random.Generator, number: float) -> int:
+    """Up or down at random, so that the mean is `number`."""
+    return int(number) + (rng.random() < number % 1)
 
 
 def keys(rng: np.random.Generator, weight: Floats, without: Sequence[int]) -> Floats:
@@ -248,7 +261,9 @@ def columns(state: State, *names: str) -> list[Floats]:
     try:
         return [np.asarray(state[name], np.float64) for name in names]
     except (KeyError, TypeError, ValueError):
-        raise StratagemError(f"a sampler's state needs {', '.join(names)}: it is another sampler's") from None
+        raise StratagemError(
+            f"a sampler's state needs {', '.join(names)}: it is another sampler's or an earlier version's"
+        ) from None
 
 
 def within(seen: Floats, prompts: int) -> NDArray[np.int64]:

@@ -115,6 +115,18 @@ def test_a_state_goes_on_and_later_responses_are_not_read_again(tmp_path: Path) 
     assert (resumed.sampler.right <= before).all()  # pyright: ignore
 
 
+def test_a_run_that_resumes_knows_the_last_update(tmp_path: Path) -> None:
+    """Saved after an update's responses and before the next draw, which is that of the straight run."""
+    straight, score = made(tmp_path), reporting(is_right, tmp_path)
+    for number in range(3):
+        step(straight, score, number)
+    saved = json.loads(json.dumps(copy.deepcopy(straight).state_dict()))
+    drawn = step(straight, score, 3)  # the copy was saved, so the straight run has taken nothing in early
+    resumed = made(tmp_path)
+    resumed.load_state_dict(saved)
+    assert step(resumed, score, 3) == drawn
+
+
 def test_a_line_that_is_under_way_waits(tmp_path: Path) -> None:
     prompts = made(tmp_path)
     path = tmp_path / "host-1.jsonl"

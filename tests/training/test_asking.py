@@ -183,13 +183,14 @@ def test_only_the_named_problems_are_asked(taught_model: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"id": "x"}], "a row has no problem_id"),
+        ([{"problem_id": "x"}, {"id": "x"}], r"chosen\.jsonl: row 2 has no problem_id"),
+        ([{"problem_id": "x"}, {"problem_id": ["x"]}], r"chosen\.jsonl: row 2: problem_id has to be a text"),
         ([{"problem_id": "x"}], "1 of its 1 problems are none of the --prompts 24"),
         ([], "fewer than --batch 6"),
     ],
 )
 def test_problems_that_cannot_be_asked_are_said(
-    rows: list[dict[str, str]], said: str, taught_model: Path, tmp_path: Path
+    rows: list[dict[str, Any]], said: str, taught_model: Path, tmp_path: Path
 ) -> None:
     config = GRPOConfig(**SMALL, updates=1)
     if not rows:

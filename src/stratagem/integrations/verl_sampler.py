@@ -81,8 +81,8 @@ class FrontierRows:
     of `samplers.Frontier`; an update is ``data.train_batch_size`` prompts). Set ``data.dataloader_num_workers=0``:
     copies of the data set in other processes would not know what was drawn.
 
-    verl saves the state with its data loader's. A run that resumes goes on with what was known then; responses that
-    were written after that are not read again.
+    verl saves the state with its data loader's. A run that resumes goes on with the responses that had been written
+    then; those that were written after that are not read again.
 
     Raises:
         StratagemError: an option is missing, unknown or out of its limits, or there are workers.
@@ -160,7 +160,8 @@ class FrontierRows:
         """What StatefulDataLoader saves of a data set."""
         if self.sampler is None:
             return {}
-        return {"sampler": dict(self.sampler.state()), "update": self.update, "drawn": self.drawn}
+        self.take_in(self.sampler)
+        return {"sampler": dict(self.sampler.state()), "update": self.update, "drawn": list(self.drawn)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if self.sampler is None or not state:

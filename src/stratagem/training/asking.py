@@ -140,8 +140,14 @@ def named(problems: Sequence[Problem], file: Path, config: GRPOConfig) -> list[P
         raise StratagemError(f"--only {file}: no such file")
     rows = read_rows(str(file), [file])
     records = rows.records(range(len(rows)), ["problem_id"])
-    if not all(record.get("problem_id") for record in records):
-        raise StratagemError(f"--only {file}: a row has no problem_id, which `stratagem problems` writes")
+    for number, record in enumerate(records, 1):
+        name = record.get("problem_id")
+        if not name:
+            raise StratagemError(
+                f"--only {file}: row {number} has no problem_id, which `stratagem problems` writes"
+            )
+        if not isinstance(name, str):
+            raise StratagemError(f"--only {file}: row {number}: problem_id has to be a text")
     ids = {record["problem_id"] for record in records}
     chosen = [problem for problem in problems if problem.id in ids]
     if len(chosen) < len(ids):
