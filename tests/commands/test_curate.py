@@ -176,6 +176,26 @@ def test_what_else_is_in_a_pool_is_said(curate: Curate, pool: Path) -> None:
     assert json.loads(kept.stdout)["eligible"] == 202
 
 
+@pytest.mark.parametrize("shape", ["plain", "Alpaca", "ShareGPT", "turns"])
+def test_evaluations_of_any_shape_are_held_out(curate: Curate, pool: Path, shape: str) -> None:
+    def shaped(asked: str) -> dict[str, Any]:
+        turns = [("human", "Hello"), ("gpt", "Hi!"), ("human", asked)]
+        return {
+            "plain": {"question": asked},
+            "Alpaca": {"instruction": "Solve this.", "input": asked, "output": "x"},
+            "ShareGPT": {"conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": "x"}]},
+            "turns": {"conversations": [{"from": who, "value": text} for who, text in turns]},
+        }[shape]
+
+    lines(pool / "eval.jsonl", [shaped(row["prompt"]) for row in rows(pool / "pool.jsonl")[80:90]])
+    lines(pool / "other.jsonl", [shaped("Hello there")])
+    words = ("--size", "60", "--holdout", "eval.jsonl", "other.jsonl", "--json")
+    result = json.loads(curate(*words).stdout)
+    assert result["dropped"]["held_out"] == 10
+    assert "--holdout other.jsonl: none of its problems is in pool.jsonl" in result["notes"]
+    assert not any("--holdout eval.jsonl" in note for note in result["notes"])
+
+
 def test_a_target_moves_the_shares(curate: Curate, pool: Path) -> None:
     result = json.loads(curate("--size", "40", "--by", "domain", "--target", "code=0.5", "--json").stdout)
     assert {stratum["name"]: stratum["chosen"] for stratum in result["strata"]} == {"code": 20, "math": 20}

@@ -9,9 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from stratagem.curation.held import NOTHING, Arrow, Held, Record, read_rows
 from stratagem.records import StratagemError
@@ -87,8 +85,25 @@ def read_pool(
     if not len(held):
         raise StratagemError(f"{path}: no prompt in it")
     sample = held.records(range(min(SAMPLED, len(held))))
+    taken, notes = prompt_columns(path, sample, named or {})
+    for column in columns:
+        check_column(path, sample, column, "--by")
+    problems = _problems(path, held, taken, columns, method)
+    return Pool(
+        path, files, held, problems, taken.get("prompt", taken.get("messages")), tuple(columns), notes
+    )
+
+
+def prompt_columns(
+    path: str, sample: Sequence[Record], named: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Which columns hold id, prompt, question and, without a prompt, messages; and what there is to say of it.
+
+    Raises:
+        StratagemError: neither id nor prompt, or no column that is named.
+    """
     try:
-        options = naming.plan(sample, ReadOptions(columns=dict(named or {})), texts=False)
+        options = naming.plan(sample, ReadOptions(columns=dict(named)), texts=False)
     except StratagemError as error:
         raise StratagemError(f"{path}: {error}") from None
     taken = {what: name for what, name in options.columns.items() if what in ("id", "prompt", "question")}
@@ -99,13 +114,7 @@ def read_pool(
         raise StratagemError(
             f"{path}: neither a prompt nor an id; its columns are {there}: name one with --prompt COLUMN or --id COLUMN"
         )
-    for column in columns:
-        check_column(path, sample, column, "--by")
-    problems = _problems(path, held, taken, columns, method)
-    notes = tuple(f"{path}: {note}" for note in options.notes)
-    return Pool(
-        path, files, held, problems, taken.get("prompt", taken.get("messages")), tuple(columns), notes
-    )
+    return taken, tuple(f"{path}: {note}" for note in options.notes)
 
 
 def check_column(path: str, sample: Sequence[Record], column: str, option: str) -> None:
@@ -116,20 +125,6 @@ def check_column(path: str, sample: Sequence[Record], column: str, option: str) 
     if all(naming.value_at(record, column) is naming.MISSING for record in sample):
         there = ", ".join(dict.fromkeys(name for record in sample for name in record))
         raise StratagemError(f"{option} {column}: no such column in {path}; there are {there}")
-
-
-def held_out(problems: pl.DataFrame, prompts: bool, evaluations: Sequence[Pool]) -> NDArray[np.bool_]:
-    """Which rows are problems of an evaluation: by the text where both have it, else by id.
-
-    Args:
-        problems: a row each, with problem_id and by_normalised.
-        prompts: whether they have prompts.
-    """
-    held = np.zeros(problems.height, bool)
-    for other in evaluations:
-        key = "by_normalised" if prompts and other.prompt is not None else "problem_id"
-        held |= problems[key].is_in(other.problems[key].drop_nulls().implode()).fill_null(False).to_numpy()
-    return held
 
 
 def _problems(

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from stratagem.curation.choose import Chosen, Wanted, choose
-from stratagem.curation.pool import Pool, held_out, read_pool, sha256
+from stratagem.curation.holdout import Evaluation, held_out, read_evaluation, unmatched
+from stratagem.curation.pool import Pool, read_pool, sha256
 from stratagem.curation.profile import Frontier, Ints, Matched, Profile, match, profile
 from stratagem.curation.reasons import Decided, decided
 from stratagem.curation.result import Curation, LogFacts, decode
@@ -25,7 +26,7 @@ from stratagem.records import StratagemError
 from stratagem.rollouts.store import write_table
 from stratagem.workspace import Stage, write_json
 
-STAGE, VERSION = "curate-prompts", 1
+STAGE, VERSION = "curate-prompts", 2
 RESULT, TABLE = "curation.json", "prompts.parquet"
 WEIGHT = "weight"
 Progress = Callable[[str, int, int, dict[str, Any]], None]
@@ -63,7 +64,7 @@ def curate_prompts(
     logs = _tallies(inputs.rollouts, inputs.reward, settings.seed, progress)
     again = _tallies(inputs.again, inputs.reward, settings.seed, progress)
     _check_apart(logs, again)
-    evaluations = [read_pool(path, (), {}, "auto") for path in inputs.holdout]
+    evaluations = [read_evaluation(path) for path in inputs.holdout]
     files = {str(path): sha256(Path(path)) for path in _files(pool, evaluations, (*logs, *again))}
     if out is None:
         return _curated(inputs, settings, pool, logs, again, evaluations, files)[0]
@@ -119,7 +120,7 @@ def _check_apart(logs: Sequence[Tally], again: Sequence[Tally]) -> None:
             )
 
 
-def _files(pool: Pool, evaluations: Sequence[Pool], logs: Sequence[Tally]) -> list[Path]:
+def _files(pool: Pool, evaluations: Sequence[Evaluation], logs: Sequence[Tally]) -> list[Path]:
     named = [*pool.files, *(path for one in evaluations for path in one.files)]
     # A file inside an archive is called ARCHIVE/MEMBER.
     inside = [Path(name) for log in logs for name in log.files]
@@ -144,13 +145,15 @@ def _curated(
     pool: Pool,
     logs: Sequence[Tally],
     again: Sequence[Tally],
-    evaluations: Sequence[Pool],
+    evaluations: Sequence[Evaluation],
     files: dict[str, str],
 ) -> tuple[Curation, Decided, Chosen]:
     strata = strata_of(pool)
     frontier = Frontier(settings.group, settings.min_signal)
     twice = _again_in_pool(pool)
-    evaluated = held_out(pool.problems, pool.prompt is not None, evaluations)
+    asked = [] if pool.prompt is None else [pool.prompt]
+    of_evaluations = held_out(pool.name, pool.rows, asked, pool.problems, evaluations)
+    evaluated = np.any(of_evaluations, axis=0)
     counted = twice < 0
 
     def profiled(tallies: Sequence[Tally]) -> tuple[Matched, Profile]:
@@ -199,7 +202,12 @@ def _curated(
         _facts(logs, before[0]),
         _facts(again, matched) if again else [],
         files,
-        [*pool.notes, *before[0].notes, *(note for log in (*logs, *again) for note in log.notes)],
+        [
+            *pool.notes,
+            *unmatched(pool.name, evaluations, of_evaluations),
+            *before[0].notes,
+            *(note for log in (*logs, *again) for note in log.notes),
+        ],
     )
     return curation, decision, chosen
 

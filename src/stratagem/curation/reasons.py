@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from stratagem.curation.choose import Chosen, stages
+from stratagem.curation.holdout import Evaluation
 from stratagem.curation.passrates import Floats
 from stratagem.curation.pool import Pool
 from stratagem.curation.profile import Bools, Ints, Profile
@@ -96,7 +97,7 @@ def decided(
     twice: Ints,
     held_out: Bools,
     flat: Bools,
-    evaluations: Sequence[Pool],
+    evaluations: Sequence[Evaluation],
 ) -> Decided:
     """What was decided of every row, and why.
 
@@ -128,7 +129,7 @@ def decided(
 
 
 def _reasons(
-    now: Profile, why: Ints, twice: Ints, settings: Settings, evaluations: Sequence[Pool]
+    now: Profile, why: Ints, twice: Ints, settings: Settings, evaluations: Sequence[Evaluation]
 ) -> pl.Series:
     percent = lambda name: (100 * pl.col(name)).round(0).cast(pl.Int64).cast(pl.String)  # noqa: E731
     table = pl.DataFrame(

@@ -26,13 +26,14 @@ from stratagem.curation.demonstrations.result import (
 from stratagem.curation.demonstrations.settings import Settings
 from stratagem.curation.demonstrations.summary import Facts
 from stratagem.curation.demonstrations.writing import extended
-from stratagem.curation.pool import held_out, read_pool, sha256
+from stratagem.curation.holdout import held_out, read_evaluation, unmatched
+from stratagem.curation.pool import sha256
 from stratagem.curation.written import write_rows
 from stratagem.records import Progress
 from stratagem.rollouts.store import write_table
 from stratagem.workspace import Stage, write_bytes, write_json
 
-STAGE, VERSION = "curate-demonstrations", 1
+STAGE, VERSION = "curate-demonstrations", 2
 RESULT, TABLE, ASK = "curation.json", "demonstrations.parquet", "ask.jsonl"
 WEIGHT = "weight"
 
@@ -67,10 +68,13 @@ def curate_demonstrations(
             progress(f"read {inputs.data}", done, total, {})
 
     data = read_demonstrations(inputs.data, reading, say)
-    evaluations = [read_pool(path, (), {}, "auto") for path in inputs.holdout]
-    named = [*data.files, *(path for pool in evaluations for path in pool.files)]
+    evaluations = [read_evaluation(path) for path in inputs.holdout]
+    named = [*data.files, *(path for one in evaluations for path in one.files)]
     files = {str(path): sha256(path) for path in dict.fromkeys(named)}
-    evaluated = held_out(data.table, data.table["by_normalised"].null_count() < len(data), evaluations)
+    asked = [data.columns.named[what] for what in ("prompt", "messages") if what in data.columns.named]
+    of_evaluations = held_out(data.name, data.rows, asked, data.table, evaluations)
+    evaluated = np.any(of_evaluations, axis=0)
+    data = replace(data, notes=(*data.notes, *unmatched(data.name, evaluations, of_evaluations)))
     if out is None:
         return _summed(decide(data, evaluated, settings), inputs, settings, files, signing)
     recorded = asdict(settings) | {
@@ -180,7 +184,10 @@ def _summed(
         ess=ess,
         files={},
         inputs=files,
-        notes=(*data.notes, *notes_of(data, sifted, settings, decision.names, cells, taken, signing)),
+        notes=(
+            *data.notes,
+            *notes_of(data, sifted, settings, decision.names, cells, taken, control, signing),
+        ),
     )
 
 

@@ -22,12 +22,14 @@ def notes_of(
     names: Sequence[str],
     cells: Cells,
     taken: Ints | None,
+    control: Ints | None,
     signing: bool,
 ) -> list[str]:
     """Lines for the user.
 
     Args:
         taken: the rows that were chosen, and those that were written.
+        control: the rows of the random control.
         signing: whether near-duplicates were to be looked for.
     """
     notes: list[str] = []
@@ -59,4 +61,9 @@ def notes_of(
         notes.append(f"never shown: {', '.join(never)}; with --cover they are asked for")
     if settings.size is not None and taken is not None and len(taken) < settings.size:
         notes.append(f"--size {settings.size}: only {len(taken):,} demonstrations are left to choose from")
+    if taken is not None and control is not None and len(control) < len(taken):
+        notes.append(
+            f"the random control has {len(control):,} demonstrations, not {len(taken):,}: the set has no more that may "
+            f"be taken; --size {len(control)} makes both equally large"
+        )
     return notes

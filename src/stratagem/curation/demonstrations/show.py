@@ -54,10 +54,11 @@ def headline(curation: DemonstrationCuration) -> str:
             f"{said}, weighted {_number(curation.weighted)}; the weights cost as much as leaving "
             f"{whole.demonstrations - round(curation.ess):,} of them out."
         )
-    written = f", {curation.written:,} of them written by the task" if curation.written else ""
+    chosen, new = curation.chosen.demonstrations, curation.written
+    written = f" and {new:,} written by the task, {chosen:,} in all" if new else ""
     return (
-        f"{curation.chosen.demonstrations:,} of {curation.demonstrations:,} demonstrations are chosen{written}: they "
-        f"show {_number(curation.chosen.effective.value)} of {strategies} strategies in effect, the random control "
+        f"{chosen - new:,} of {curation.demonstrations:,} demonstrations are chosen{written}: they show "
+        f"{_number(curation.chosen.effective.value)} of {strategies} strategies in effect, the random control "
         f"{_number(curation.control.effective.value)}."
     )
 
