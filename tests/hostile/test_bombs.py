@@ -67,8 +67,11 @@ def flood(head: bytes, byte: bytes, gib: int) -> bytes:
     return b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + begun + block * (gib << 8)
 
 
-@pytest.mark.parametrize("byte", [b"\0", b" ", b"\n", b"a"])
-@pytest.mark.parametrize("head", [b"", lines(40), lines(2_000)])
+@pytest.mark.parametrize(
+    ("head", "byte"),
+    [(b"", b"\0"), (lines(40), b"\0"), (lines(40), b" "), (lines(2_000), b"\n"), (lines(40), b"a")],
+    ids=["zeros alone", "zeros", "spaces", "newlines", "one text"],
+)
 def test_ten_gigabytes_in_a_few_megabytes(tmp_path: Path, head: bytes, byte: bytes) -> None:
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(flood(head, byte, 10))
