@@ -89,28 +89,29 @@ def held_out(
     """
     prompts = problems["by_normalised"].null_count() < len(problems)
     matched = np.zeros((len(evaluations), len(rows)), bool)
-    for found, one in zip(matched, evaluations, strict=True):
-        by_text = prompts and bool(one.asked)
-        column, known = ("by_normalised", one.asked | one.inputs) if by_text else ("problem_id", one.ids)
+    for of_rows, evaluation in zip(matched, evaluations, strict=True):
+        by_text = prompts and bool(evaluation.asked)
+        texts = evaluation.asked | evaluation.inputs
+        column, known = ("by_normalised", texts) if by_text else ("problem_id", evaluation.ids)
         among = pl.Series(list(known), dtype=pl.String).implode()
-        found[:] = problems[column].is_in(among).fill_null(False).to_numpy()
-    if prompts and any(one.asked for one in evaluations):
+        of_rows[:] = problems[column].is_in(among).fill_null(False).to_numpy()
+    if prompts and any(evaluation.asked for evaluation in evaluations):
         for row, record in enumerate(_records(rows, (*names, "prompt", "instruction", "input"))):
             try:
                 keys = _keys(*_texts(record, names))
             except BadRecord as fault:
                 raise StratagemError(f"{path}: row {row + 1}: {fault}") from None
-            for found, one in zip(matched, evaluations, strict=True):
-                found[row] |= not keys.isdisjoint(one.asked)
+            for of_rows, evaluation in zip(matched, evaluations, strict=True):
+                of_rows[row] |= not keys.isdisjoint(evaluation.asked)
     return matched
 
 
 def unmatched(path: str, evaluations: Sequence[Evaluation], matched: Bools) -> list[str]:
     """A line for each evaluation of which no problem was found in what `path` names."""
     return [
-        f"--holdout {one.name}: none of its problems is in {path}"
-        for one, found in zip(evaluations, matched, strict=True)
-        if not found.any()
+        f"--holdout {evaluation.name}: none of its problems is in {path}"
+        for evaluation, of_rows in zip(evaluations, matched, strict=True)
+        if not of_rows.any()
     ]
 
 
