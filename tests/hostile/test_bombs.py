@@ -151,6 +151,17 @@ def test_a_value_that_a_table_holds_once_for_many_rows(tmp_path: Path) -> None:
     assert "unpacks to more than 200 times" in read(path)
 
 
+def test_a_damaged_header_of_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    table = {"prompt": ["a", "b"] * 50, "completion": ["c"] * 100, "reward": [0, 1] * 50}
+    pq.write_table(pa.table(table), path)
+    start = pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    assert "not a readable Parquet file (a damaged header of a page)" in read(path)
+
+
 def test_tables_of_many_columns(tmp_path: Path) -> None:
     wide = pl.DataFrame({"prompt": ["a"], "completion": ["b"], "reward": [1]}).with_columns(
         pl.lit(1).alias(f"c{number}") for number in range(10_000)

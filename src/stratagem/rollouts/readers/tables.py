@@ -143,6 +143,8 @@ def _unpacked_size(header: bytes) -> int:
         place += 1  # a byte that says: the next field, an integer of 32 bits
         number = shift = 0
         while True:
+            if place >= len(header):
+                raise ValueError("a damaged header of a page")
             byte = header[place]
             number |= (byte & 127) << shift
             place, shift = place + 1, shift + 7
