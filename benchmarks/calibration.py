@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from stratagem.models.folder import load_model, model_folder, shipped_base
+from stratagem.models.folder import load_model, model_folder, shipped_bases
 from stratagem.models.vocabulary import encode
 from stratagem.sampling.native import generate, token_limit
 from stratagem.settings import BaseConfig, SFTConfig
@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("base", nargs="?", type=Path, default=shipped_base(make_task("finite_field")))
+    parser.add_argument("base", nargs="?", type=Path, default=shipped_bases(make_task("finite_field"))[0])
     parser.add_argument("--out", type=Path, default=Path("runs/calibration"))
     parser.add_argument("--further", action="store_true")
     parser.add_argument("--train", type=Path)

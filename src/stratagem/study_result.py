@@ -91,6 +91,14 @@ class CurveResult(Result, frozen=True):
     lines: tuple[Line, ...]
 
 
+class PathResult(Result, frozen=True):
+    """When an arm of RL selected and when it improved: each term summed up from the first part of its updates to each
+    of its parts, which end at the updates `x`, over the responses that it was trained on."""
+
+    arm: str
+    lines: tuple[Line, ...]
+
+
 class Deviation(Result, frozen=True):
     """A setting that is not the reference's."""
 
@@ -108,6 +116,17 @@ class Asked(Result, frozen=True):
     temperature: float
 
 
+class Replicates(Result, frozen=True, kw_only=True):
+    """Replicates of a study that were run before and ship with it: when, by which command, from which bases, and pass@1
+    of each in the first evaluation, by arm and column."""
+
+    date: str
+    command: str
+    preset: str
+    bases: tuple[str, ...]
+    cells: dict[str, dict[str, tuple[Real, ...]]]
+
+
 class Summary(Result, frozen=True, kw_only=True):
     """A study that has been run.
 
@@ -116,9 +135,13 @@ class Summary(Result, frozen=True, kw_only=True):
         columns: of the table: all, and kinds of problem.
         cells: pass@1 of the first evaluation from sampled responses; `greedy` from greedy ones; `others` of other
             evaluations, by name.
+        by_replicate: pass@1 of each replicate, where `cells` has the mean.
+        shipped: replicates of this study and preset that ship with it.
         forced: by arm, strategy and kind.
         losses: by arm: cross-entropy on held-out demonstrations, in nats a token.
         seeds: of the replicates.
+        bases: names of the small models that replicates started from, in turn; none where each made its own, or where
+            a language model was trained.
         study: numbers of a publication, in percent, by arm and column.
         settings: what the file says of stages, evaluation and probe.
         elapsed_s: seconds of all calls together.
@@ -138,14 +161,18 @@ class Summary(Result, frozen=True, kw_only=True):
     source: str = ""
     text: str = ""
     preset: str = ""
+    bases: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     greedy: Cells = msgspec.field(default_factory=dict)
     others: dict[str, Cells] = msgspec.field(default_factory=dict)
+    by_replicate: dict[str, dict[str, tuple[Real, ...]]] = msgspec.field(default_factory=dict)
+    shipped: Replicates | None = None
     gains: dict[str, ArmGain] = msgspec.field(default_factory=dict)
     forced: dict[str, dict[str, dict[str, Forced]]] = msgspec.field(default_factory=dict)
     losses: dict[str, Estimate] = msgspec.field(default_factory=dict)
     claims: tuple[ClaimResult, ...] = ()
     curves: tuple[CurveResult, ...] = ()
+    paths: tuple[PathResult, ...] = ()
     study: dict[str, dict[str, Real]] = msgspec.field(default_factory=dict)
     deviations: tuple[Deviation, ...] = ()
     settings: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -112,7 +112,7 @@ def summary(rng: np.random.Generator, seeds: list[int]) -> dict[str, Any]:
         "columns": list(columns),
         "arms": arms,
         "others": {},
-        "figures": ["training", "strata", "errors", "attempts", "traces"],
+        "figures": ["training", "path", "strata", "errors", "attempts", "traces"],
         "answer": "RL on harder problems did both: FB RL(6-9) gained 48.7 points, 29.6 of them by selecting "
         "the strategy that suits the problem and 18.1 by executing it better.",
         "preset": "quick",
@@ -146,6 +146,34 @@ def summary(rng: np.random.Generator, seeds: list[int]) -> dict[str, Any]:
                 ],
             },
         ],
+        "paths": [
+            {
+                "arm": run,
+                "lines": [
+                    {
+                        "name": term,
+                        "x": [12, 24, 36],
+                        "y": [estimate(part * GAINS[run][i] / 200, 0.02, 3) for part in range(3)],
+                    }
+                    for i, term in enumerate(("selection", "improvement", "new_strategy"))
+                ],
+            }
+            for run in RUNS
+        ],
+        "shipped": {
+            "date": "2026-11-30",
+            "command": "stratagem reproduce table1 --replicates 2",
+            "preset": "quick",
+            "bases": ["one-0", "one-1"],
+            "cells": {
+                cell: {
+                    name: (values["value"] - 0.02, values["value"] + 0.01) for name, values in columns.items()
+                }
+                if cell != "F/SFT"
+                else dict.fromkeys(columns, (0.99, 1.0))
+                for cell, columns in cells.items()
+            },
+        },
         "deviations": [
             {
                 "setting": "model",

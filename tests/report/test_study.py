@@ -74,8 +74,10 @@ def test_the_answer_comes_first_and_every_part_is_there(page: str, inputs: Input
         inputs.summary["answer"],
         "Select or improve",
         "Table 1, ours beside",
+        "24 of this run's 27 accuracies lie within the range of the 2 replicates",
         "The study’s claims",
         "While RL ran",
+        "When it selected, when it improved",
         "Where the gain came from",
         "Every way to account for the gain",
         "Which errors went away",
@@ -116,6 +118,19 @@ def test_curves_of_the_file_and_cross_entropies_are_shown(page: str) -> None:
     point, chart = drawn["longer"]
     assert point == {"line": "longer", "x": "FB/RL(6-9)", "value": 95.7, "low": 92.7, "high": 98.7}
     assert [layer["mark"]["type"] for layer in chart["layer"]] == ["rule", "line"]
+
+
+def test_paths_are_on_one_scale_and_end_at_their_sums(page: str, inputs: Inputs) -> None:
+    drawn = [chart for chart in specs(page).values() if "up to update" in json.dumps(chart)]
+    assert len(drawn) == len(inputs.summary["paths"])
+    domains = {
+        json.dumps(layer["encoding"]["y"]["scale"]["domain"])
+        for chart in drawn
+        for layer in chart["layer"][2:]
+    }
+    assert len(domains) == 1
+    last = drawn[-1]["layer"][2]["data"]["values"][2]  # of FB/RL(6-9): selection after all updates
+    assert (last["term"], last["update"], last["value"], last["low"]) == ("Selection", 36, 29.6, 27.6)
 
 
 def test_every_chart_has_a_place_and_values(page: str) -> None:
@@ -211,7 +226,9 @@ def test_cells_and_gains_may_be_missing_altogether() -> None:
     summary["cells"]["FB/RL(6-9)"] = {}
     del summary["cells"]["F/SFT"]
     summary["gains"] = {"FB/RL(6-9)": {}}
-    summary["claims"], summary["deviations"], summary["curves"] = [], [], []
+    for part in ("claims", "deviations", "curves", "paths"):
+        summary[part] = []
+    summary["shipped"] = None
     html = study.render(typed(summary), data.rollouts.clear(), data.curves.clear(), data.metrics.clear())
     assert "study 57.0 <span>(–)" in html
     assert len(specs(html)) == 1

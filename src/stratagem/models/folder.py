@@ -21,16 +21,17 @@ from stratagem.records import StratagemError
 from stratagem.tasks.base import Task
 from stratagem.workspace import partial_of, read_json, write_bytes, write_json
 
-# Further base models that ship, by the names of their folders; `model_folder` takes a name.
+# The base models that ship, in folders by their names; `model_folder` takes a name.
 BASES = Path(__file__).parent / "bases"
-# The base model of each task that has one.
-SHIPPED = {"finite_field": Path(__file__).parent / "base"}
+# The bases of each task that has some, in the order in which they were tried (`bases/README.md`). The first one is the
+# default; replicate i of a study starts from number i.
+SHIPPED = {"finite_field": ("chains-3",)}
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 CARRIED = "carried."  # of names in a training state
 
 
-def shipped_base(task: Task) -> Path:
-    """The folder of the task's base model.
+def shipped_bases(task: Task) -> list[Path]:
+    """The folders of the task's base models, the default one first.
 
     Raises:
         StratagemError: none ships for this task.
@@ -40,7 +41,7 @@ def shipped_base(task: Task) -> Path:
             f"no base model ships for {task.name}: make one with `stratagem base train --task {task.spec} --out BASE`, "
             'and give --model BASE; in a study, base = "BASE", or base = {} for one of its own'
         )
-    return SHIPPED[task.name]
+    return [BASES / name for name in SHIPPED[task.name]]
 
 
 def save_model(

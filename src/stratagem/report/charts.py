@@ -229,6 +229,35 @@ def tips_of(*names: str) -> list[alt.Tooltip]:
     ]
 
 
+def among(summary: Summary, column: str) -> Spec:
+    """Accuracies of all arms on a column of the table: a tick a replicate that ships, a dot this run, in %."""
+    rows = [row for row in view.beside_replicates(summary) if row[1] == column]
+    arms = [arm for arm, _, _, _ in rows]
+    ticks = [
+        {"arm": arm, "value": round(100 * value, 2), "replicate": number}
+        for arm, _, _, values in rows
+        for number, value in enumerate(values)
+    ]
+    dots = [{"arm": arm, "value": round(100 * value, 2)} for arm, _, value, _ in rows]
+    y = alt.Y("arm:N", title=None, sort=arms).axis(labelColor=INK, ticks=False, domain=False)
+    x = alt.X("value:Q", title="% right", scale=alt.Scale(domain=[0, 100])).axis(tickCount=5)
+    shipped = (
+        alt.Chart(data(ticks))
+        .mark_tick(color=MUTED, thickness=2, size=14)
+        .encode(
+            x=x,
+            y=y,
+            tooltip=["arm:N", alt.Tooltip("replicate:Q"), alt.Tooltip("value:Q", title="%", format=".1f")],
+        )
+    )
+    ours = (
+        alt.Chart(data(dots))
+        .mark_circle(color=PALETTE[0], size=60, opacity=0.8)
+        .encode(x=x, y=y, tooltip=["arm:N", alt.Tooltip("value:Q", title="this run, %", format=".1f")])
+    )
+    return spec(24 * len(arms) + 10, shipped, ours)
+
+
 # -- over updates ------------------------------------------------------------------------------------------
 
 
@@ -270,6 +299,29 @@ def rates(
             0, line.mark_rule(color=MUTED, strokeDash=[3, 3], strokeWidth=1).encode(y=alt.Y("chance:Q"))
         )
     return spec(150, *layers)
+
+
+def so_far(rows: Rows, x: alt.X, *tips: alt.Tooltip, domain: tuple[float, float] | None = None) -> Spec:
+    """The terms of a gain summed up along a run: rows with term, value and what `x` and `tips` name, in points.
+
+    Args:
+        domain: of the values, where several such charts are to be compared. Rows then have low and high too.
+    """
+    scale = alt.Undefined if domain is None else alt.Scale(domain=list(domain), nice=False)
+    base = alt.Chart(data(rows)).encode(
+        x=x,
+        color=alt.Color("term:N", legend=None, scale=term_scale()),
+        tooltip=[alt.Tooltip("term:N"), alt.Tooltip("value:Q", title="points so far", format=".1f"), *tips],
+    )
+    lines = base.mark_line(point=True, strokeWidth=2).encode(
+        y=alt.Y("value:Q", title="points of accuracy gained so far", scale=scale)
+    )
+    layers = [zero(vertical=False), lines]
+    if any(row.get("low") is not None for row in rows):
+        layers.insert(
+            1, base.mark_area(opacity=0.18, clip=True).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
+        )
+    return spec(200, *layers)
 
 
 def metric(frame: pl.DataFrame, scale: dict[str, str]) -> Spec:

@@ -62,18 +62,13 @@ def path(steps: Sequence[Step]) -> Spec:
             sums[term] += 100 * (middle or 0.0)
             row = {"at": at + 1, "checkpoint": short(step.after, 20), "term": title}
             rows.append({**row, "value": round(sums[term], 2), "middle": "yes" if shown.bounds else "no"})
-    base = alt.Chart(charts.data(rows)).encode(
-        x=alt.X("at:Q", title="checkpoints, in order").axis(tickMinStep=1, grid=False),
-        y=alt.Y("value:Q", title="points of accuracy gained so far"),
-        color=alt.Color("term:N", legend=None, scale=charts.term_scale()),
-        tooltip=[
-            alt.Tooltip("checkpoint:N", title="up to"),
-            alt.Tooltip("term:N"),
-            alt.Tooltip("value:Q", title="points so far", format=".1f"),
-            alt.Tooltip("middle:N", title="middle of a range"),
-        ],
+    x = alt.X("at:Q", title="checkpoints, in order").axis(tickMinStep=1, grid=False)
+    return charts.so_far(
+        rows,
+        x,
+        alt.Tooltip("checkpoint:N", title="up to"),
+        alt.Tooltip("middle:N", title="middle of a range"),
     )
-    return charts.spec(220, charts.zero(vertical=False), base.mark_line(point=True, strokeWidth=2))
 
 
 def dumbbells(changes: Sequence[Change], title: str) -> Spec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import altair as alt
 import polars as pl
 
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED
@@ -55,6 +56,8 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         "terms": [(view.TERMS[term], colour) for term, colour in charts.TERM_COLOURS.items()],
         "rows": view.table(summary),
         "others": [(name, view.table(summary, name)) for name in summary.others],
+        "among": view.among(summary),
+        "replicates": _replicates(kept, summary),
         "claims": view.claims(summary),
         "gains": gains,
         "orders": {gain.cell: view.orders(gain.result) for gain in gains},
@@ -64,6 +67,7 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         if gains
         else None,
         "strata": _strata(kept, gains, domain, kinds, task.unit) if "strata" in figures else None,
+        "paths": _paths(kept, summary) if "path" in figures else None,
         "training": _training(kept, curves, finite(summary.chance), kinds, colours, task.unit)
         if "training" in figures
         else None,
@@ -106,6 +110,40 @@ def _strata(
         if panels:
             runs.append({"cell": gain.cell, "panels": panels})
     return runs
+
+
+def _replicates(kept: Charts, summary: Summary) -> list[Placed]:
+    """A chart for each column of the table, where replicates ship with the study."""
+    there = {column for _, column, _, _ in view.beside_replicates(summary)}
+    return [
+        kept.add(charts.among(summary, column), f"{name}: this run among replicates", name)
+        for column, name in view.columns(summary).items()
+        if column in there
+    ]
+
+
+def _paths(kept: Charts, summary: Summary) -> list[dict[str, Any]]:
+    """A chart for each arm that was trained by RL, all on one scale."""
+    named = {
+        path.arm: [
+            {"update": update, **charts.bar(line.name, format.number(estimate))}
+            for line in path.lines
+            for update, estimate in zip(line.x, line.y, strict=True)
+        ]
+        for path in summary.paths
+    }
+    domain = charts.extent([row for rows in named.values() for row in rows])
+    x = alt.X("update:Q", title="update").axis(tickCount=4, grid=False)
+    tip = alt.Tooltip("update:Q", title="up to update")
+    return [
+        {
+            "arm": arm,
+            "panel": kept.add(
+                charts.so_far(rows, x, tip, domain=domain), f"{arm}: terms summed up over updates", arm
+            ),
+        }
+        for arm, rows in named.items()
+    ]
 
 
 def _training(

@@ -65,6 +65,8 @@ def show(summary: Summary, console: Console) -> None:
         put(Text(note, style="dim"))
     put()
     put(Text(view.one_run_note(summary), style="dim"))
+    if among := view.among(summary):
+        put(Text(among, style="dim"))
     claims = view.claims(summary)
     if claims:
         put(Text("The study's claims:", style="dim"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from stratagem.decomposition.leading import lead_sentence, terms_of
@@ -179,9 +180,43 @@ def shares_of(result: ArmGain) -> list[Shares]:
     return [(name, before, after) for name, (before, after) in shares.items()]
 
 
+def beside_replicates(summary: Summary) -> list[tuple[str, str, float, tuple[float, ...]]]:
+    """Arm, column, this run's accuracy, and those of the replicates that ship with the study, where both are known."""
+    shipped = {} if summary.shipped is None else summary.shipped.cells
+    return [
+        (arm, column, summary.cells[arm][column].value, values)
+        for arm, columns in shipped.items()
+        for column, values in columns.items()
+        if values
+        and column in summary.cells.get(arm, {})
+        and all(map(math.isfinite, (summary.cells[arm][column].value, *values)))
+    ]
+
+
+def among(summary: Summary) -> str:
+    """How this run's accuracies lie among those of the replicates that ship with the study; empty where none do."""
+    rows = beside_replicates(summary)
+    if not rows or summary.shipped is None:
+        return ""
+    inside = sum(min(values) - 1e-4 <= value <= max(values) + 1e-4 for _, _, value, values in rows)
+    made = f"{summary.shipped.command}, {summary.shipped.date}, bases {', '.join(summary.shipped.bases)}"
+    return (
+        f"{inside} of this run's {len(rows)} accuracies lie within the range of the {len(rows[0][3])} replicates that "
+        f"ship with the study ({made})."
+    )
+
+
 def one_run_note(summary: Summary) -> str:
     """What the replicates allow one to say."""
     replicates = len(summary.seeds)
     if replicates == 1:
         return "One replicate: each verdict holds in this run. Intervals cover the choice of problems only."
-    return f"{replicates} replicates, each with a training seed of its own; intervals are over replicates."
+    bases = len(summary.bases[:replicates])
+    over = {
+        0: "",
+        1: ", all from one base model, over which the intervals say nothing",
+        replicates: " and a base model of its own",
+    }.get(bases, f", from {bases} base models in turn, so that the intervals say little of other base models")
+    return (
+        f"{replicates} replicates, each with a training seed of its own{over}; intervals are over replicates."
+    )

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from stratagem.records import StratagemError
 from stratagem.studies.form import Values
+from stratagem.study_result import Replicates
 from stratagem.workspace import parse_toml
 
 HERE = Path(__file__).parent
+REPLICATES = (
+    HERE / "replicates"
+)  # of studies that ship, as `benchmarks/replicates.py` cuts them out of a summary
 # What a study has from the one that it is `like`; values of its own file take their places.
 LIKE = ("source", "task", "base", "sft", "rl", "presets", "evaluations", "reference", "reasons", "llm", "trl")
 
@@ -16,6 +22,13 @@ LIKE = ("source", "task", "base", "sft", "rl", "presets", "evaluations", "refere
 def shipped() -> dict[str, Path]:
     """The studies that come with the package, by name."""
     return {path.stem: path for path in sorted(HERE.glob("*.toml"))}
+
+
+def shipped_replicates(name: str, preset: str) -> Replicates | None:
+    """The replicates that ship with a study, where they were run at this preset."""
+    path = REPLICATES / f"{name}.json"
+    replicates = msgspec.json.decode(path.read_bytes(), type=Replicates) if path.is_file() else None
+    return replicates if replicates is not None and replicates.preset == preset else None
 
 
 def study_file(source: str | Path) -> tuple[str, Path]:

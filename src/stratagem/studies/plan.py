@@ -46,7 +46,7 @@ def plan(
     """Every stage of the study. Long ones come first, so that no core waits for them at the end.
 
     Args:
-        bases: the model that all arms start from, or one for each replicate; none where the study makes its own.
+        bases: the models that replicates start from, in turn; none where the study makes its own.
         inputs: what stages read beside a model and their config, as an LLM is held.
     """
     jobs: list[Job] = []
@@ -64,7 +64,7 @@ def plan(
         first = None if own is None else add(f"base {replicate}", "base", own, home / BASE, None, None)
         for arm in sorted(study.tree.values(), key=lambda arm: arm.depth):
             if arm.start is None:
-                given = bases[replicate if len(bases) > 1 else 0][0] if bases else None
+                given = bases[replicate % len(bases)][0] if bases else None
                 model, needs = (given, None) if first is None else (first.out, first.name)
             else:
                 model, needs = home / arm.start.folder, f"{arm.start.name} {replicate}"

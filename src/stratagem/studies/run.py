@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import polars as pl
 
-from stratagem.models.folder import WEIGHTS, fingerprint, model_folder, shipped_base
+from stratagem.models.folder import WEIGHTS, fingerprint, model_folder, shipped_bases
 from stratagem.records import Progress, StratagemError, content_id
 from stratagem.report import study as page
 from stratagem.rollouts.store import write_rollouts
@@ -24,7 +24,7 @@ from stratagem.studies import expected, graph
 from stratagem.studies.executors.local import Local
 from stratagem.studies.executors.ray import Cluster
 from stratagem.studies.executors.trl import REST, TRL, disk_space
-from stratagem.studies.files import study_file
+from stratagem.studies.files import shipped, shipped_replicates, study_file
 from stratagem.studies.form import Values
 from stratagem.studies.graph import Executor, Job
 from stratagem.studies.plan import Base, elsewhere, home_of, plan, refuse_others, rollouts_of, validation_of
@@ -142,6 +142,9 @@ def reproduce(
         text=text,
         versions=versions(),
         elapsed_s=round(before + time.monotonic() - started, 1),
+        shipped=shipped_replicates(name, preset)
+        if settings is None and engine == "native" and name in shipped()
+        else None,
         **about(study, preset, start),
     )
     for table_name, table in (("rollouts", rollouts), ("curves", curves), ("metrics", metrics)):
@@ -154,11 +157,11 @@ def reproduce(
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The model that all arms start from.
+    """The models that arms start from.
 
     Attributes:
-        bases: its folder, or the id of a language model, with its fingerprint; or one for each replicate; none where
-            the study trains its own.
+        bases: folders of small models, or the id of a language model, each with its fingerprint; replicates take them
+            in turn. None where each replicate trains its own.
         inputs: what stages read beside a model and their settings: how a language model is held.
         name, llm, source: of a language model.
         parameters: of a small one.
@@ -200,8 +203,11 @@ def start_of(study: Study, engine: Engine, model: str | None, llm: LLMConfig | N
         raise StratagemError("--model: the native engine trains small models alone; add --engine trl")
     if isinstance(study.base, dict):
         return Start()
-    named = study.base if isinstance(study.base, list) else [study.base]
-    folders = [model_folder(shipped_base(study.asked) if name is None else Path(name)) for name in named]
+    if study.base is None:
+        folders = shipped_bases(study.asked)
+    else:
+        named = study.base if isinstance(study.base, list) else [study.base]
+        folders = [model_folder(Path(name)) for name in named]
     bases = tuple((folder, fingerprint(folder)) for folder in folders)
     return Start(bases, parameters=sum(tensor_sizes(folders[0])))
 
@@ -217,6 +223,9 @@ def about(study: Study, preset: str, start: Start) -> Values:
         settings["llm"] = {"model": start.name} | asdict(start.llm)
     return {
         "preset": preset,
+        "bases": ()
+        if start.llm is not None
+        else tuple(name_of(folder) for folder, _ in start.bases if folder),
         "about": study.about,
         "source": study.source,
         "figures": tuple(study.figures),
@@ -227,6 +236,11 @@ def about(study: Study, preset: str, start: Start) -> Values:
         "settings": settings | {"evaluation": study.evaluations[study.main], "probe": study.probe or {}},
         "evaluation": Asked(evaluation.size, evaluation.samples, evaluation.temperature),
     }
+
+
+def name_of(base: Path) -> str:
+    """A base's name: its folder's, or its stage's."""
+    return base.parent.name if base.name == "model" else base.name
 
 
 def study_dict(study: Study) -> Values:

@@ -28,7 +28,7 @@ from stratagem.studies.quantities import Quantity
 from stratagem.tasks import DEFAULT, Task, make_task
 
 Engine = Literal["native", "trl"]
-Figure = Literal["training", "strata", "errors", "attempts", "traces"]
+Figure = Literal["training", "path", "strata", "errors", "attempts", "traces"]
 # What a study is about: a file of --settings cannot change it.
 FIXED = ("title", "task", "arms", "claims", "published", "reference")
 

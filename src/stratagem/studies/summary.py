@@ -21,6 +21,7 @@ from stratagem.stats.uncertainty import mean_estimate, t_interval, within
 from stratagem.studies.arm import Arm
 from stratagem.studies.claims import judge
 from stratagem.studies.curves import drawn
+from stratagem.studies.paths import paths
 from stratagem.studies.quantities import ENDS, Name, Quantity, Vector
 from stratagem.studies.study import Study
 from stratagem.study_result import ArmGain, ArmResult, Cells, Forced, Summary
@@ -115,6 +116,16 @@ class Results:
 
         return {arm: {kind: estimate(arm, kind) for kind in self.study.columns} for arm in self.study.tree}
 
+    @property
+    def by_replicate(self) -> dict[str, dict[str, tuple[float, ...]]]:
+        """pass@1 of each arm and replicate in the first evaluation, by column of the table."""
+
+        def values(arm: str, kind: str) -> tuple[float, ...]:
+            name = Name("accuracy", arm, kind=kind)
+            return tuple(float(self.problems(name, replicate).mean()) for replicate in range(self.replicates))
+
+        return {arm: {kind: values(arm, kind) for kind in self.study.columns} for arm in self.study.tree}
+
     # -- gains ---------------------------------------------------------------------------------------------
 
     @cached_property
@@ -173,6 +184,7 @@ class Results:
             arms=tuple(msgspec.convert(arm.as_dict(), ArmResult) for arm in study.tree.values()),
             cells=table,
             greedy=self.cells(greedy, study.main) if len(greedy) else {},
+            by_replicate=self.by_replicate,
             others={name: self.cells(self.sampled, name) for name in others},
             gains=self.gains,
             forced=forced_table(self.probes),
@@ -182,6 +194,7 @@ class Results:
             },
             claims=judge(study.claims, self),
             curves=tuple(drawn(curve, list(study.evaluations), self) for curve in study.curves),
+            paths=paths(self.curves, BY),
             seeds=tuple(self.seeds),
             **about,
         )

@@ -10,7 +10,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from stratagem.models.folder import fingerprint, load_model, model_folder, save_model, shipped_base
+from stratagem.models.folder import fingerprint, load_model, model_folder, save_model, shipped_bases
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import EOS_ID, encode
 from stratagem.records import Report
@@ -32,12 +32,12 @@ def cross_entropy(model: Transformer, part: Part) -> Tensor:
 
 
 def train(config: SFTConfig, out: Path, model: Path | None = None, report: Report = loop.quiet) -> Path:
-    """Train `model`, by default the base that ships for the task, and write ``out/model``.
+    """Train `model`, by default the first base that ships for the task, and write ``out/model``.
 
     Resumes, or returns at once when done.
     """
     task = make_task(config.task)
-    base = model_folder(model or shipped_base(task))
+    base = model_folder(model or shipped_bases(task)[0])
     folder = stage("sft", config, out, model=fingerprint(base))
     if folder.done:
         return out
