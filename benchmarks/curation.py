@@ -61,19 +61,25 @@ def groups_with_signal(n: Floats, right: Floats) -> Floats:
     return 1 - np.exp(log_choose(right) - log_choose(n)) - np.exp(log_choose(n - right) - log_choose(n))
 
 
-def predicted(n: int, known: Profile, home: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """The ends of the 95% interval of how many of `n` further samples are right."""
-    kinds = pl.DataFrame({"home": home, "n": known.n, "right": known.right}).unique(maintain_order=True)
-    posterior = Posterior.after(known.priors, *(kinds[name].to_numpy() for name in kinds.columns))
+def ends_of(n: int, posterior: Posterior) -> tuple[Floats, Floats]:
+    """The ends of the 95% interval of how many of `n` further samples are right, for each entry of a posterior."""
     k = np.arange(n + 1)[None, :, None]
     alpha, beta = posterior.alpha[:, None, :], posterior.beta[:, None, :]
     choices = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     chance = np.exp(choices + betaln(k + alpha, n - k + beta) - betaln(alpha, beta))
     below = np.cumsum((chance * posterior.weight[:, None, :]).sum(axis=2), axis=1)
-    kinds = kinds.with_columns(low=(below < 0.025).sum(axis=1), high=(below < 0.975).sum(axis=1))
+    return (below < 0.025).sum(axis=1).astype(float), (below < 0.975).sum(axis=1).astype(float)
+
+
+def predicted(n: int, known: Profile, home: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """The ends of the 95% interval of how many of `n` further samples are right."""
+    kinds = pl.DataFrame({"home": home, "n": known.n, "right": known.right}).unique(maintain_order=True)
+    posterior = Posterior.after(known.priors, *(kinds[name].to_numpy() for name in kinds.columns))
+    low, high = ends_of(n, posterior)
+    kinds = kinds.with_columns(low=pl.Series(low), high=pl.Series(high))
     rows = pl.DataFrame({"home": home, "n": known.n, "right": known.right})
     table = rows.join(kinds, on=["home", "n", "right"], how="left", maintain_order="left")
-    return table["low"].to_numpy().astype(float), table["high"].to_numpy().astype(float)
+    return table["low"].to_numpy(), table["high"].to_numpy()
 
 
 def signal(rate: Floats) -> Floats:
