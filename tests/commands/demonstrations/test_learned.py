@@ -63,7 +63,7 @@ def test_sheets_that_teach_nothing_are_said_in_a_line(curate: Curate, here: Path
     (here / "other.csv").write_text("id,strategy\na,b\n")
     for name, said in (
         ("few.csv", "too few labels to learn from"),
-        ("other.csv", "annotate"),
+        ("other.csv", "no column 'true_strategy'"),
         ("none.csv", "none.csv"),
     ):
         _, error = curate("--strategies", name, code=2)
