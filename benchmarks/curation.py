@@ -3,7 +3,7 @@ the speed of `curate demonstrations`.
 
     python benchmarks/curation.py counts COUNTS.jsonl [--draws 200]
     python benchmarks/curation.py pools [--pools 200]
-    python benchmarks/curation.py speed [--prompts 1000000]
+    python benchmarks/curation.py speed [--prompts 1000000] [--logs counts.jsonl rewards.jsonl scores.parquet]
     python benchmarks/curation.py effective [--pools 500]
     python benchmarks/curation.py demonstrations [--rows 1000000] [--forms jsonl parquet messages]
 
@@ -26,8 +26,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import betaln, gammaln
 
@@ -59,19 +61,25 @@ def groups_with_signal(n: Floats, right: Floats) -> Floats:
     return 1 - np.exp(log_choose(right) - log_choose(n)) - np.exp(log_choose(n - right) - log_choose(n))
 
 
-def predicted(n: int, known: Profile, home: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """The ends of the 95% interval of how many of `n` further samples are right."""
-    kinds = pl.DataFrame({"home": home, "n": known.n, "right": known.right}).unique(maintain_order=True)
-    posterior = Posterior.after(known.priors, *(kinds[name].to_numpy() for name in kinds.columns))
+def ends_of(n: int, posterior: Posterior) -> tuple[Floats, Floats]:
+    """The ends of the 95% interval of how many of `n` further samples are right, for each entry of a posterior."""
     k = np.arange(n + 1)[None, :, None]
     alpha, beta = posterior.alpha[:, None, :], posterior.beta[:, None, :]
     choices = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     chance = np.exp(choices + betaln(k + alpha, n - k + beta) - betaln(alpha, beta))
     below = np.cumsum((chance * posterior.weight[:, None, :]).sum(axis=2), axis=1)
-    kinds = kinds.with_columns(low=(below < 0.025).sum(axis=1), high=(below < 0.975).sum(axis=1))
+    return (below < 0.025).sum(axis=1).astype(float), (below < 0.975).sum(axis=1).astype(float)
+
+
+def predicted(n: int, known: Profile, home: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """The ends of the 95% interval of how many of `n` further samples are right."""
+    kinds = pl.DataFrame({"home": home, "n": known.n, "right": known.right}).unique(maintain_order=True)
+    posterior = Posterior.after(known.priors, *(kinds[name].to_numpy() for name in kinds.columns))
+    low, high = ends_of(n, posterior)
+    kinds = kinds.with_columns(low=pl.Series(low), high=pl.Series(high))
     rows = pl.DataFrame({"home": home, "n": known.n, "right": known.right})
     table = rows.join(kinds, on=["home", "n", "right"], how="left", maintain_order="left")
-    return table["low"].to_numpy().astype(float), table["high"].to_numpy().astype(float)
+    return table["low"].to_numpy(), table["high"].to_numpy()
 
 
 def signal(rate: Floats) -> Floats:
@@ -184,24 +192,38 @@ def write(folder: Path, prompts: int) -> dict[str, Path]:
     return {name: folder / name for name in ("counts.jsonl", "rewards.jsonl", "scores.parquet")}
 
 
-def on_speed(prompts: int) -> None:
+def on_speed(prompts: int, names: list[str]) -> None:
+    """Seconds of the command, and as a limit those of decoding the same bytes (msgspec, pyarrow) right before it."""
     print(
         f"{prompts:,} prompts of 200 characters, 16 samples each; load of the machine {os.getloadavg()[0]:.1f}"
     )
-    print("rollouts         prompts        seconds  CPU seconds  peak MB")
+    print("rollouts         prompts        seconds  CPU seconds  decoding alone  times it  peak MB")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         logs = write(folder, prompts)
-        for log in logs.values():
+        for log in (logs[one] for one in names):
             for pool in ("pool.jsonl", "pool.parquet"):
                 out = folder / f"out-{log.name}-{pool}"
                 words = ["curate", "prompts", folder / pool, "--rollouts", log, "--by", "data_source"]
                 words += ["--size", prompts // 5, "--out", out, "--json"]
+                limit = decoding(log) + decoding(folder / pool)
                 seconds, cpu, peak = timed(words)
                 print(
-                    f"{log.name:16} {pool:13} {seconds:8.1f} {cpu:12.1f} {peak:8.0f}",
+                    f"{log.name:16} {pool:13} {seconds:8.1f} {cpu:12.1f} {limit:15.1f} {cpu / limit:9.1f} {peak:8.0f}",
                     flush=True,
                 )
+
+
+def decoding(path: Path) -> float:
+    """Processor seconds in which a file's bytes become values, by the libraries that read them."""
+    start = time.process_time()
+    if path.suffix == ".parquet":
+        pq.read_table(path)
+    else:
+        with open(path, "rb") as file:
+            while lines := file.readlines(1 << 22):
+                msgspec.json.decode(b"[" + b",".join(lines) + b"]")
+    return time.process_time() - start
 
 
 OPENINGS = {
@@ -310,6 +332,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--pools", type=int, default=200)
     parser.add_argument("--prompts", type=int, default=1_000_000)
+    logs = ["counts.jsonl", "rewards.jsonl", "scores.parquet"]
+    parser.add_argument("--logs", nargs="+", choices=logs, default=logs)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--forms", nargs="+", default=["jsonl", "parquet", "messages"])
     given = parser.parse_args()
@@ -322,7 +346,7 @@ def main() -> None:
     elif given.what == "demonstrations":
         on_demonstrations(given.rows, given.forms)
     else:
-        on_speed(given.prompts)
+        on_speed(given.prompts, given.logs)
 
 
 if __name__ == "__main__":

@@ -335,3 +335,20 @@ def test_a_target_that_is_none(text: str) -> None:
 
 def test_a_target_in_words() -> None:
     assert read_target("math=0.6, a = b=0.4") == {"math": 0.6, "a = b": 0.4}
+
+
+def test_a_pool_of_conversations_is_chosen_from_as_its_prompts_are(curate: Curate, pool: Path) -> None:
+    """ShareGPT's shape; its rows come out as they went in."""
+    curate("--size", "40", "--out", "plain")
+    talks = [
+        {
+            "id": row["id"],
+            "conversations": [{"from": "human", "value": row["prompt"]}, {"from": "gpt", "value": "?"}],
+        }
+        for row in rows(pool / "pool.jsonl")
+    ]
+    lines(pool / "pool.jsonl", talks)
+    curate("--size", "40", "--out", "talks")
+    chosen = rows(pool / "talks" / "chosen.jsonl")
+    assert [row["id"] for row in chosen] == [row["id"] for row in rows(pool / "plain" / "chosen.jsonl")]
+    assert all(row in talks for row in chosen)

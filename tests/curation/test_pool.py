@@ -112,6 +112,34 @@ def test_prompts_of_conversations(tmp_path: Path) -> None:
     assert pool.problems.equals(read_pool(str(lines(tmp_path / "plain.jsonl"))).problems)
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_pools_in_the_shapes_of_sft_sets(tmp_path: Path, form: Form) -> None:
+    """ShareGPT's turns up to the first answer, Alpaca's instruction with its input; rows come out as they were."""
+    asked = [f"What is {i} + {i}?" for i in range(7)]
+    shapes = {
+        "plain": [{"prompt": f"Add.\n\n{text}"} for text in asked],
+        "Alpaca": [{"instruction": "Add.", "input": text, "level": 1} for text in asked],
+    }
+    turns = [[{"from": "human", "value": text}, {"from": "gpt", "value": "x"}] for text in asked]
+    shapes |= {
+        "asked": [{"prompt": text} for text in asked],
+        "ShareGPT": [{"conversations": said, "level": 1} for said in turns],
+    }
+    pools = {}
+    for shape, rows in shapes.items():
+        path = tmp_path / f"{shape}{SUFFIX[form]}"
+        if form == "jsonl":
+            lines(path, rows)
+        else:
+            pl.DataFrame(rows).write_parquet(path)
+        pools[shape] = read_pool(str(path), ["level"] if "level" in rows[0] else [])
+        write_rows(pools[shape], CHOSEN, tmp_path, f"chosen-{shape}", "jsonl")
+        written = (tmp_path / f"chosen-{shape}.jsonl").read_text().splitlines()
+        assert [json.loads(line) for line in written] == [rows[i] for i in CHOSEN]
+    for plain, shape in (("plain", "Alpaca"), ("asked", "ShareGPT")):
+        assert pools[shape].problems.drop("level").equals(pools[plain].problems)
+
+
 def test_parquet_keeps_its_types_and_metadata(tmp_path: Path) -> None:
     table = pa.table({"id": pa.array(range(7), pa.int32()), "prompt": [f"p{i}" for i in range(7)]})
     table = table.replace_schema_metadata({"made by": "us", "huggingface": "{}"})

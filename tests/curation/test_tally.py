@@ -85,6 +85,35 @@ def test_lists_single_scores_and_counts_say_the_same(
         assert of(read(path)) == expected
 
 
+REWARD = st.one_of(st.booleans(), st.integers(-3, 3), st.floats(-1e6, 1e6), st.none(), st.just("0.5"))
+
+
+@settings(max_examples=40)
+@given(st.lists(st.lists(REWARD, max_size=6) | st.none(), min_size=1, max_size=12))
+def test_lists_by_columns_and_record_by_record_say_the_same(
+    tmp_path_factory: pytest.TempPathFactory, lists: list[list[Any] | None]
+) -> None:
+    """Lines are read by columns where they can be; a document of the same rows never is."""
+    rows = [
+        {"id": "first", "rewards": [0.5, 1]},
+        *({"id": f"p{i}", "rewards": r} for i, r in enumerate(lists)),
+    ]
+    folder = tmp_path_factory.mktemp("lists")
+    (folder / "document.json").write_text(json.dumps(rows))
+    by_columns = read(jsonl(folder / "lines.jsonl", rows), reward="rewards")
+    by_records = read(folder / "document.json", reward="rewards")
+    assert by_columns.sums.equals(by_records.sums)
+    assert [note.split(": ", 1)[1] for note in by_columns.notes] == [
+        note.split(": ", 1)[1] for note in by_records.notes
+    ]
+
+
+def test_lists_of_numbers_in_lines_make_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"id": f"p{i}", "rewards": [i % 2, 0.5, True], "meta": {"seed": i}} for i in range(50)]
+    monkeypatch.setattr("stratagem.curation.numbers._of_records", None)
+    assert of(read(jsonl(tmp_path / "lines.jsonl", rows)))["p1"] == (3.0, 2.5, 2.25)
+
+
 def test_responses_say_the_same_as_their_counts(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [

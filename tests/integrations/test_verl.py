@@ -20,12 +20,21 @@ import pytest
 from stratagem.integrations.verl import RESERVED, Lines, Together, labelled
 from stratagem.records import UNPARSED, StratagemError
 from stratagem.tasks import FiniteField
-from tests.integrations.verl_calls import HERE, REAL, STAND_IN, Characters, dumped, validation
+from tests.integrations.verl_calls import (
+    INSTALLED,
+    QUIET,
+    REAL,
+    STAND_IN,
+    Characters,
+    dumped,
+    response,
+    validation,
+)
 
 TASK = FiniteField(11)
 CALLS = [
     pytest.param(STAND_IN, id="stand-in"),
-    pytest.param(REAL, id="verl", marks=pytest.mark.skipif(not HERE, reason="verl is not installed")),
+    pytest.param(REAL, id="verl", marks=(INSTALLED, QUIET)),
 ]
 
 
@@ -185,12 +194,11 @@ def test_texts_stay_out_of_validation_metrics_and_shares_come_in(calls: Any) -> 
         assert means[f"field/right/{name}/mean@4"] / share == pytest.approx(np.mean(own))
 
 
-@pytest.mark.skipif(not HERE, reason="verl is not installed")
+@INSTALLED
+@QUIET
 def test_verl_loads_the_example_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a run does: config, `load_reward_manager`, and a response's reward."""
-    import torch
     from omegaconf import OmegaConf
-    from verl import DataProto
     from verl.trainer.ppo.reward import load_reward_manager
 
     monkeypatch.chdir(tmp_path)
@@ -199,15 +207,8 @@ def test_verl_loads_the_example_by_its_path(tmp_path: Path, monkeypatch: pytest.
     manager = {"source": "register", "name": "naive"}
     config = OmegaConf.create({"reward": {"custom_reward_function": own, "reward_manager": manager}})
     text = "Let x be the number. Then 2x = 8, so x = 4. Check: 2 * 4 = 8. \\boxed{4}"
-    ids = torch.tensor([[ord(c) for c in text]])
-    data = DataProto.from_dict(
-        tensors={"responses": ids, "attention_mask": torch.ones_like(ids)},
-        non_tensors={
-            "data_source": np.array(["d"], dtype=object),
-            "reward_model": np.array([{"ground_truth": "4"}], dtype=object),
-            "extra_info": np.array([{"index": 0, "level": 3}], dtype=object),
-        },
-    )
+    row = {"data_source": "d", "ground_truth": "4", "extra_info": {"index": 0, "level": 3}}
+    data = response(row, [ord(c) for c in text])
 
     async def run() -> dict[str, Any]:
         reward: dict[str, Any] = await load_reward_manager(config, Characters()).run_single(data)

@@ -1,5 +1,5 @@
-"""verl's data set whose rows are drawn for signal, against a stand-in of RLHFDataset and of the trainer's loop: verl
-itself is not run here."""
+"""verl's data set whose rows are drawn for signal, against a stand-in of RLHFDataset and of the trainer's loop; verl
+itself is run in test_verl_trainer.py."""
 
 from __future__ import annotations
 
@@ -19,17 +19,26 @@ from stratagem.records import StratagemError
 GROUP, BATCH, ROWS = 4, 6, 60
 
 
+class Rows(list[dict[str, Any]]):
+    """What FrontierRows uses of a `datasets.Dataset`."""
+
+    column_names = ("prompt", "extra_info")
+
+    def select_columns(self, name: str) -> list[dict[str, Any]]:
+        return [{name: row[name]} for row in self]
+
+
 class RLHFDataset:
     """What FrontierRows uses of verl's: how it is made, its rows, and that each item is built anew."""
 
     def __init__(
         self, data_files: Any, tokenizer: Any, config: Any, processor: Any = None, max_samples: int = -1
     ):
-        self.data_files = copy.deepcopy(data_files if isinstance(data_files, list) else [data_files])
+        self.original_data_files = copy.deepcopy(data_files if isinstance(data_files, list) else [data_files])
         self.config = config
-        self.dataframe = [
+        self.dataframe = Rows(
             {"prompt": f"p{i}", "extra_info": {"index": i, "level": i % 3}} for i in range(ROWS)
-        ]
+        )
 
     def __len__(self) -> int:
         return len(self.dataframe)
@@ -193,6 +202,12 @@ def test_the_data_set_can_be_sent_to_another_process(tmp_path: Path) -> None:
 def test_wrong_options_are_said(tmp_path: Path, own: dict[str, Any], said: str) -> None:
     with pytest.raises(StratagemError, match=said):
         made(tmp_path, **own)
+
+
+def test_validation_on_the_files_of_training_is_refused(tmp_path: Path) -> None:
+    config = {"train_files": ["a"], "val_files": "a", "frontier": {"folder": "x"}}
+    with pytest.raises(StratagemError, match=r"data.val_files: are the files of training"):
+        Prompts("a", None, config)
 
 
 def test_workers_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How verl 0.9.0 calls a reward function and writes what comes of it.
+"""How verl calls a reward function and writes what comes of it, read off 0.9.0 and run with 0.8.0 and 0.9.1.
 
 `STAND_IN` does the same as its sources and is run everywhere; `REAL` drives its own NaiveRewardManager,
 process_validation_metrics and the writers of both trainers, where it is installed.
@@ -17,10 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 Function = Callable[..., Any]
 Row = dict[str, Any]  # data_source, ground_truth, extra_info, solution
 HERE = find_spec("verl") is not None
+INSTALLED = pytest.mark.skipif(not HERE, reason="verl is not installed")
+QUIET = pytest.mark.filterwarnings(
+    "ignore"
+)  # verl and what it imports warn, of parts that are not installed too
 
 
 def bound(function: Function) -> Function:
@@ -89,30 +94,47 @@ class Characters:
         return "".join(chr(int(one)) for one in ids)
 
 
+def response(row: Row, ids: Sequence[int]) -> Any:
+    """A response as verl hands it to a reward manager, a DataProto; `row` is as in its data set or as a `Row` here."""
+    import torch
+    from verl import DataProto
+
+    tokens = torch.tensor([list(ids)])
+    fields = {
+        "data_source": row["data_source"],
+        "reward_model": row.get("reward_model") or {"ground_truth": row["ground_truth"]},
+        "extra_info": dict(row["extra_info"]),
+    }
+    return DataProto.from_dict(
+        tensors={"responses": tokens, "attention_mask": torch.ones_like(tokens)},
+        non_tensors={name: np.array([value], dtype=object) for name, value in fields.items()},
+    )
+
+
+def trainer(which: str) -> Any:
+    """The class of verl's older trainer, v0, or of v1, which 0.9 has beside it."""
+    if which == "v0":
+        from verl.trainer.ppo.ray_trainer import RayPPOTrainer
+
+        return RayPPOTrainer
+    return pytest.importorskip(
+        "verl.trainer.ppo.v1.trainer_sync", reason="verl before 0.9 has no v1 trainer"
+    ).PPOTrainerSync
+
+
 class REAL:
     """verl itself."""
 
     @staticmethod
     def extra(function: Function, rows: Sequence[Row]) -> list[tuple[float, dict[str, Any]]]:
-        import torch
         from omegaconf import OmegaConf
-        from verl import DataProto
         from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
         async def every() -> list[tuple[float, dict[str, Any]]]:
             manager = NaiveRewardManager(OmegaConf.create({}), Characters(), bound(function))
             rewarded = []
             for row in rows:
-                ids = torch.tensor([[ord(c) for c in row["solution"]]])
-                data = DataProto.from_dict(
-                    tensors={"responses": ids, "attention_mask": torch.ones_like(ids)},
-                    non_tensors={
-                        "data_source": np.array([row["data_source"]], dtype=object),
-                        "reward_model": np.array([{"ground_truth": row["ground_truth"]}], dtype=object),
-                        "extra_info": np.array([dict(row["extra_info"])], dtype=object),
-                    },
-                )
-                result = await manager.run_single(data)
+                result = await manager.run_single(response(row, [ord(c) for c in row["solution"]]))
                 rewarded.append((result["reward_score"], result["reward_extra_info"]))
             return rewarded
 
@@ -122,13 +144,11 @@ class REAL:
     def write(
         folder: Path, step: int, rows: Sequence[Row], scores: Sequence[float], extra: dict[str, list[Any]]
     ) -> None:
-        from verl.trainer.ppo.ray_trainer import RayPPOTrainer
-        from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
         inputs, outputs = [row["extra_info"]["question"] for row in rows], [row["solution"] for row in rows]
         gts = [row["ground_truth"] for row in rows]
-        writer = PPOTrainer if "uid" in extra else RayPPOTrainer
-        writer._write_generations(inputs, outputs, gts, list(scores), extra, str(folder), step)
+        write = trainer("v1" if "uid" in extra else "v0")._write_generations
+        write(inputs, outputs, gts, list(scores), extra, str(folder), step)
 
 
 def dumped(extra: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

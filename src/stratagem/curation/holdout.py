@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stratagem.curation.demonstrations.columns import usual
 from stratagem.curation.held import Held, Record
 from stratagem.curation.pool import PART, SAMPLED, prompt_columns, read_files, value_of
 from stratagem.curation.profile import Bools
+from stratagem.curation.shapes import usual
 from stratagem.records import StratagemError, content_id
 from stratagem.rollouts.problems import normalise
 from stratagem.rollouts.readers.row import (

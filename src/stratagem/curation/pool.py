@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from stratagem.curation.held import NOTHING, Arrow, Held, Record, read_rows
+from stratagem.curation.shapes import usual
 from stratagem.records import StratagemError
 from stratagem.rollouts.problems import local_keys, problem_rows
 from stratagem.rollouts.readers import naming
@@ -85,10 +86,12 @@ def read_pool(
     if not len(held):
         raise StratagemError(f"{path}: no prompt in it")
     sample = held.records(range(min(SAMPLED, len(held))))
-    taken, notes = prompt_columns(path, sample, named or {})
+    in_words = [usual(record) for record in sample]
+    taken, notes = prompt_columns(path, in_words, named or {})
     for column in columns:
         check_column(path, sample, column, "--by")
-    problems = _problems(path, held, taken, columns, method)
+    changed = any(new is not old for new, old in zip(in_words, sample, strict=True))
+    problems = _problems(path, held, taken, columns, method, changed)
     return Pool(
         path, files, held, problems, taken.get("prompt", taken.get("messages")), tuple(columns), notes
     )
@@ -128,15 +131,19 @@ def check_column(path: str, sample: Sequence[Record], column: str, option: str) 
 
 
 def _problems(
-    path: str, held: Held, taken: Mapping[str, str], columns: Sequence[str], method: str
+    path: str, held: Held, taken: Mapping[str, str], columns: Sequence[str], method: str, changed: bool
 ) -> pl.DataFrame:
-    """The problem of every row, with `columns` as text."""
+    """The problem of every row, with `columns` as text.
+
+    Args:
+        changed: whether rows have to be put into usual words first (`shapes.usual`).
+    """
     made: list[pl.DataFrame] = []
     for start in range(0, len(held), PART):
         part = range(start, min(start + PART, len(held)))
-        batch = held.texts(part, taken, columns) if isinstance(held, Arrow) else None
+        batch = held.texts(part, taken, columns) if isinstance(held, Arrow) and not changed else None
         if batch is None:
-            batch = _texts(path, held, part, taken, columns)
+            batch = _texts(path, held, part, taken, columns, changed)
         bare = batch.select(
             (pl.col("id").is_null() & (pl.col("prompt").fill_null("") == "")).arg_true()
         ).to_series()
@@ -150,12 +157,13 @@ def _problems(
 
 
 def _texts(
-    path: str, held: Held, part: range, taken: Mapping[str, str], columns: Sequence[str]
+    path: str, held: Held, part: range, taken: Mapping[str, str], columns: Sequence[str], changed: bool
 ) -> pl.DataFrame:
     """Some rows' id, prompt, question, and `columns`, each called "_NAME", as text."""
     wanted = [name.split(".")[0] for name in (*taken.values(), *columns)]
     rows: list[tuple[str | None, ...]] = []
-    for place, record in enumerate(held.records(part, wanted), part.start + 1):
+    records = map(usual, held.records(part)) if changed else held.records(part, wanted)
+    for place, record in enumerate(records, part.start + 1):
         at = {what: value_of(record, name) for what, name in taken.items()}
         try:
             prompt, question = prompt_text(_asked(at), taken.get("prompt", "prompt"))
@@ -171,8 +179,9 @@ def _texts(
                 *(as_text(value_of(record, name)) for name in columns),
             )
         )
-    schema = dict.fromkeys(("id", "prompt", "question", *(f"_{name}" for name in columns)), pl.String())
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    names = ("id", "prompt", "question", *(f"_{name}" for name in columns))
+    values = zip(*rows, strict=True)  # Polars takes columns of Python values faster than rows
+    return pl.DataFrame(dict(zip(names, values, strict=True)), dict.fromkeys(names, pl.String()))
 
 
 def _asked(at: Record) -> Any:

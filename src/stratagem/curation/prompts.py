@@ -26,7 +26,7 @@ from stratagem.records import StratagemError
 from stratagem.rollouts.store import write_table
 from stratagem.workspace import Stage, write_json
 
-STAGE, VERSION = "curate-prompts", 2
+STAGE, VERSION = "curate-prompts", 3
 RESULT, TABLE = "curation.json", "prompts.parquet"
 WEIGHT = "weight"
 Progress = Callable[[str, int, int, dict[str, Any]], None]

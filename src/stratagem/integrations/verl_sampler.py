@@ -3,11 +3,11 @@
     class Prompts(FrontierRows, RLHFDataset): ...                          # the file of data.custom_cls.path
     compute_score = reporting(compute_score, "/shared/run/frontier")       # the file of the reward function
 
-verl 0.8 took custom samplers away, and its v1 trainer tells a data set nothing. So what the data loader asks for is
+verl 0.8 has no custom samplers, and the v1 trainer tells a data set nothing. So what the data loader asks for is
 replaced by the row that the sampler draws, and how responses did comes from the reward function, which sees every one,
-those of groups that verl filters too: by files in a folder that all its processes reach. Read off verl 0.9.0:
-trainer/ppo/v1/trainer_base.py and trainer/ppo/utils.py (how the data set is made, iterated and saved),
-utils/dataset/rl_dataset.py (a row and its ``extra_info``).
+those of groups that verl filters too: by files in a folder that all its processes reach. Run with verl 0.8.0 and 0.9.1
+up to what needs a GPU (`tests/integrations/test_verl_trainer.py`): trainer/ppo/v1/trainer_base.py, ray_trainer.py and
+utils.py (how the data set is made, iterated and saved), utils/dataset/rl_dataset.py (a row and its ``extra_info``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class FrontierRows:
     copies of the data set in other processes would not know what was drawn.
 
     verl saves the state with its data loader's. A run that resumes goes on with the responses that had been written
-    then; those that were written after that are not read again.
+    then; those that were written after that, before it was started again, are not read.
 
     Raises:
         StratagemError: an option is missing, unknown or out of its limits, or there are workers.
@@ -93,13 +93,18 @@ class FrontierRows:
         rows: Any = self
         config = rows.config
         self.sampler: Frontier | None = None
-        if names(rows.data_files) != names(config.get("train_files")):
+        # The files as they were named: of remote ones, and with use_shm, `data_files` has the local copies.
+        if names(rows.original_data_files) != names(config.get("train_files")):
             return
         own = {**OPTIONS, **(config.get("frontier") or {})}
         if unknown := sorted(own.keys() - OPTIONS.keys()):
             raise StratagemError(f"data.frontier.{unknown[0]}: there are {', '.join(OPTIONS)}")
         if not own["folder"]:
             raise StratagemError("data.frontier.folder: name the folder that `reporting` writes to")
+        if names(config.get("val_files")) == names(config.get("train_files")):
+            raise StratagemError(
+                "data.val_files: are the files of training, and a data set is not told which it is; name a copy"
+            )
         if config.get("dataloader_num_workers", 0):
             raise StratagemError(
                 "data.dataloader_num_workers: has to be 0, since prompts are drawn as the run goes"
@@ -107,12 +112,11 @@ class FrontierRows:
         for name in ("group", "explore", "floor", "half_life"):
             check_number(name, own[name])
         self.batch = int(config.get("train_batch_size"))
-        numbers: dict[tuple[str, ...], int] = {}
         self.sampler = Frontier(
             len(rows),
             int(own["group"]),
             seed=int(config.get("seed") or 0),
-            strata=[numbers.setdefault(self.stratum(i, own["by"]), len(numbers)) for i in range(len(rows))],
+            strata=strata(rows.dataframe, own["by"]) if own["by"] else None,
             explore=own["explore"],
             floor=own["floor"],
             half_life=own["half_life"],
@@ -121,11 +125,6 @@ class FrontierRows:
         self.update = 0
         self.drawn: list[int] = []  # of this update, still to be handed out
         self.read = lengths(self.folder)
-
-    def stratum(self, row: int, by: Any) -> tuple[str, ...]:
-        """The values of a row's fields."""
-        rows: Any = self
-        return tuple(str(field_of(rows.dataframe[row].get("extra_info") or {}, name)) for name in by)
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         """A row of the data set: in training the next one that was drawn, whichever is asked for."""
@@ -168,7 +167,22 @@ class FrontierRows:
             return
         self.sampler.restore(state["sampler"])
         self.update, self.drawn = int(state["update"]), list(state["drawn"])
-        self.read = lengths(self.folder)
+
+
+def strata(rows: Any, by: Sequence[str]) -> list[int]:
+    """The number of each row's stratum: rows that are alike in these fields of ``extra_info``.
+
+    Args:
+        rows: a `datasets.Dataset`.
+    """
+    if "extra_info" not in rows.column_names:
+        raise StratagemError(f"data.frontier.by {by[0]!r}: the rows have no extra_info, which is to have it")
+    numbers: dict[tuple[str, ...], int] = {}
+    # That column alone, since reading rows whole would decode their images.
+    infos = (row["extra_info"] or {} for row in rows.select_columns("extra_info"))
+    return [
+        numbers.setdefault(tuple(str(field_of(info, name)) for name in by), len(numbers)) for info in infos
+    ]
 
 
 def names(files: Any) -> list[str]:

@@ -10,6 +10,7 @@ import polars as pl
 
 from stratagem.curation.held import Arrow, Held, Record
 from stratagem.curation.pool import as_text, check_column, value_of
+from stratagem.curation.shapes import usual
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import naming, plain
 from stratagem.rollouts.readers.row import (
@@ -26,8 +27,6 @@ from stratagem.rollouts.readers.row import (
 WANTED = ("id", "prompt", "question", "completion", "reasoning", "messages", "finish_reason")
 TEXTS = ("id", "prompt", "question", "completion", "finish_reason")
 STRATEGY = "strategy"  # the column that names strategies where no rules are given
-SPEAKERS = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
-CONVERSATIONS = ("conversations", "conversation", "messages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +36,13 @@ class Columns:
     Attributes:
         named: which column is what, of `WANTED`.
         beside: further columns, read as text, by what they are called here.
-        changed: whether rows have to be put into usual words first (`usual`).
+        changed: whether rows have to be put into usual words first (`shapes.usual`).
     """
 
     named: Mapping[str, str]
     beside: Mapping[str, str]
     changed: bool
     notes: tuple[str, ...] = ()
-
-
-def usual(record: Record) -> Record:
-    """A record whose conversation has turns with `role` and `content`, and whose instruction and input are one prompt;
-    the record itself where nothing is to be done."""
-    for name in CONVERSATIONS:
-        turns = record.get(name)
-        if isinstance(turns, list) and turns and all(isinstance(t, Mapping) and "from" in t for t in turns):
-            record = record | {
-                name: [
-                    {"role": SPEAKERS.get(turn["from"], turn["from"]), "content": turn.get("value")}
-                    for turn in turns
-                ]
-            }
-    asked, given = record.get("instruction"), record.get("input")
-    if isinstance(asked, str) and isinstance(given, str) and "prompt" not in record:
-        record = record | {"prompt": f"{asked}\n\n{given}" if given else asked}
-    return record
 
 
 def settle(

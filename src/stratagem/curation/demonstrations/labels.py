@@ -61,7 +61,7 @@ def labeller(name: str, first: pl.DataFrame, rules: RuleSet | None, has_column: 
     chosen = rules
     names = tuple(rule.name for rule in chosen.strategies)
     return Labeller(
-        f"rules {chosen.name}",
+        f"rules {chosen.name}" if names else chosen.name,  # a function, or a sheet that a model learned from
         names,
         lambda table: label_frame(table, chosen, evidence=False),
         fingerprint=chosen.fingerprint,

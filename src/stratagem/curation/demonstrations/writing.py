@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from stratagem.curation.demonstrations.columns import SPEAKERS, STRATEGY, Columns
+from stratagem.curation.demonstrations.columns import STRATEGY, Columns
 from stratagem.curation.held import Arrow, Held, Lines, Record, Records
+from stratagem.curation.shapes import SPEAKERS
 from stratagem.records import StratagemError
 
 ASSISTANT = "assistant"

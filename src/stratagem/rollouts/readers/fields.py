@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from stratagem.rollouts.readers.row import QUESTION, BadRecord, ReadOptions, completion_text, prompt_text
@@ -50,8 +52,8 @@ class Tabulator:
         """Decoded lines with a column a field; None where one holds values of several types.
 
         Prompts and completions that are lists of messages become text, and the users' last messages the column
-        `QUESTION`. Of nested objects the scalars become columns "name.field"; any other column of lists only says
-        that there were lists.
+        `QUESTION`. Lists of rewards are kept as numbers. Of nested objects the scalars become columns "name.field";
+        any other column of lists only says that there were lists.
         """
         made: list[pl.Series | None] = []
         for i, (name, known) in enumerate(self.types.items()):
@@ -145,7 +147,21 @@ def _lists(name: str, values: Sequence[Any], options: ReadOptions) -> list[pl.Se
             ]
     except BadRecord:
         return [None]
+    if name == columns.get("rewards"):
+        return [_rewards(name, values)]
     return [pl.Series(name, [[]] * len(values), pl.List(pl.Null))]
+
+
+def _rewards(name: str, values: Sequence[Any]) -> pl.Series | None:
+    """Lists of numbers; None where one is missing, holds anything else or a number too large."""
+    if None in values or not set(map(type, chain.from_iterable(values))) <= {bool, int, float}:
+        return None
+    try:
+        flat = np.fromiter(chain.from_iterable(values), np.float64)
+    except OverflowError:
+        return None
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int64)
+    return pl.Series(name, pa.LargeListArray.from_arrays(ends, flat))
 
 
 def _series(name: str, values: Sequence[Any], types: set[type]) -> pl.Series | None:
