@@ -4,7 +4,8 @@
 
 Writes two logs (JSONL, 1,000 characters a response, 16 responses a problem) of worked mathematics put together from
 sentences that the math rules know, and diagnoses them with 10,000 bootstrap draws in a process of its own, whose peak
-memory is measured. The parts are timed apart in a second pass over the log before. Run it on a quiet machine.
+memory (VmHWM, of Linux) is measured. The parts are timed apart in a second pass over the log before. Run it on a quiet
+machine.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def whole(folder: Path, draws: int) -> None:
     )
     seconds = time.perf_counter() - start
     cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 2**20
     gain = result["gain"]["value"]
     print(
         json.dumps(

@@ -146,7 +146,9 @@ def _side(table: pl.DataFrame, ids: list[str], names: list[str]) -> tuple[Floats
     """Of a problem's responses the part with a behaviour (p x b), the part with it and right, the accuracy, and their
     number."""
     rows = pl.DataFrame({"problem_id": ids}, schema={"problem_id": table.schema["problem_id"]})
-    columns = pl.DataFrame({"behaviour": names}, schema={"behaviour": pl.String}).with_row_index("b")
+    columns = pl.DataFrame(
+        {"behaviour": names}, schema={"behaviour": table.schema["behaviour"]}
+    ).with_row_index("b")
     here = table.join(rows.with_row_index("p"), on="problem_id")
     whole = here.filter(pl.col("behaviour").is_null())
     n_p = np.bincount(whole["p"], whole["n"], minlength=len(ids))

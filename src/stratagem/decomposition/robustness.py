@@ -8,6 +8,7 @@ one bootstrap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -17,7 +18,8 @@ from stratagem.decomposition.counterfactuals import matrix
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.parts import Lead
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Estimate, Result, StratagemError
-from stratagem.stats.pairs import Floats, Pairs, pair
+from stratagem.stats.counts import halves
+from stratagem.stats.pairs import Floats, Pairs, pair, side
 
 # Values that are no named strategy.
 UNNAMED = (MIXED, OTHER, UNPARSED, TRUNCATED)
@@ -86,7 +88,7 @@ def regroupings(
         for name, groups in _groups(pairs, least, most)
     ]
     for column in refine:
-        name, finer = _refined(*fine, pairs.by, column)
+        name, finer = _refined(pairs, *fine, column)
         changes.append(_change(name, matrix(finer, None), finer, level, stratified))
     return tuple(changes)
 
@@ -122,14 +124,21 @@ def _merge(width: int, group: list[int]) -> Floats:
     return np.asarray(np.kron(np.eye(4), merged), dtype=np.float64)
 
 
-def _refined(before: pl.DataFrame, after: pl.DataFrame, by: Sequence[str], column: str) -> tuple[str, Pairs]:
+def _refined(pairs: Pairs, before: pl.DataFrame, after: pl.DataFrame, column: str) -> tuple[str, Pairs]:
     for name, table in (("before", before), ("after", after)):
         if column not in table.columns:
             raise StratagemError(f"{name}: no column {column!r}; there are {', '.join(table.columns)}")
     values = pl.concat([table.select("problem_id", column).unique() for table in (before, after)]).unique()
     if values.height == values["problem_id"].n_unique():
-        return f"strata also by {column}", pair(before, after, list(dict.fromkeys([*by, column])))
+        return f"strata also by {column}", pair(before, after, list(dict.fromkeys([*pairs.by, column])))
     value = pl.col(column).cast(pl.String).fill_null("null")
-    split = pl.concat_str([pl.col("strategy"), value], separator=" / ")
-    parts = [table.with_columns(strategy=split) for table in (before, after)]
-    return f"split strategies by {column}", pair(parts[0], parts[1], by)
+    split = pl.concat_str([pl.col("strategy"), value], separator=" / ").cast(before.schema["strategy"])
+    # Problems and strata stay those of `pairs`, so that large tables need not be paired again.
+    parts = [
+        halves(table.with_columns(strategy=split), pairs.by, name)
+        for table, name in ((before, "before"), (after, "after"))
+    ]
+    strategies = sorted({*parts[0]["strategy"].unique(), *parts[1]["strategy"].unique()})
+    sides = [side(part, pairs.ids, strategies) for part in parts]
+    split_pairs = replace(pairs, strategies=tuple(strategies), before=sides[0], after=sides[1])
+    return f"split strategies by {column}", split_pairs

@@ -40,9 +40,8 @@ def unparsed_in(before: pl.DataFrame, after: pl.DataFrame) -> Unparsed:
     names = sorted({*tables[0]["strategy"], *tables[1]["strategy"]})
     sides: list[tuple[Floats, Floats]] = []
     for table in tables:
-        whole = pl.DataFrame({"strategy": names}).join(
-            table, on="strategy", how="left", maintain_order="left"
-        )
+        every = pl.DataFrame({"strategy": names}, schema={"strategy": table.schema["strategy"]})
+        whole = every.join(table, on="strategy", how="left", maintain_order="left")
         n_s, right_s = (whole[name].fill_null(0).cast(pl.Float64).to_numpy() for name in ("n", "right"))
         total = max(float(n_s.sum()), 1.0)
         sides.append((n_s / total, right_s / total))

@@ -22,12 +22,13 @@ from stratagem.diagnosis.compare import compare
 from stratagem.diagnosis.finer import with_finer_rules
 from stratagem.diagnosis.notes import pooled
 from stratagem.diagnosis.side import Look, Side, open_side, read_side, strata
-from stratagem.diagnosis.table import TableWriter, read_rows, sample_rows, without_texts
+from stratagem.diagnosis.table import TableWriter, read_rows, without_texts
 from stratagem.diagnosis.visible import paired_rows
 from stratagem.label_error.quality import LabelQuality
 from stratagem.labelling.rules import RuleSet
 from stratagem.learned.labels import LearnedLabels
 from stratagem.records import Progress, StratagemError, part_of
+from stratagem.report.sample import sample_for_browser
 from stratagem.result import Compared, Comparison, Findings, StrategyName
 from stratagem.rollouts.problems import NONE, join
 from stratagem.stats.min_sample import drop_small_intervals
@@ -140,12 +141,14 @@ def diagnose(
             progress=progress,
         )
         writer.finish()
-        chosen, shift = None, None
+        chosen, shift, note = None, None, None
         if texts and writer.rows:
             strata_kept = [name for name in findings.by if name in kept_by]
             ends = _ends(findings, look, len(sides))
-            chosen, shift = _of_texts(place, keys, sample, ends, strata_kept, seed, level, progress)
-    findings = with_command(msgspec.structs.replace(findings, visible_shift=shift), sources[-1], look)
+            chosen, shift, note = _of_texts(place, keys, sample, ends, strata_kept, seed, level, progress)
+    warnings = (*findings.warnings, *([] if note is None else [note]))
+    findings = msgspec.structs.replace(findings, visible_shift=shift, warnings=warnings)
+    findings = with_command(findings, sources[-1], look)
     return Diagnosis(**msgspec.structs.asdict(findings), sample=chosen, rules=sides[0].rules)
 
 
@@ -158,27 +161,30 @@ def _of_texts(
     seed: int,
     level: float,
     progress: Progress | None,
-) -> tuple[pl.DataFrame | None, VisibleShift | None]:
-    """What needs texts of the labelled table, which are read once: responses for the browser, and the visible shift."""
-    rows = without_texts(path, keys)
-    sampled = np.zeros(0, np.int64)
-    if sample:
-        sampled = sample_rows(rows, sample, np.random.default_rng([seed, 1])).astype(np.int64)
+) -> tuple[pl.DataFrame | None, VisibleShift | None, str | None]:
+    """What needs texts of the labelled table, which are read once: responses for the browser, and the visible shift;
+    and what there is to say of how they were chosen."""
+    rows, note = without_texts(path, keys, ends, seed)
+    sampled = sample_for_browser(rows, sample, np.random.default_rng([seed, 1]))
     rng = np.random.default_rng([seed, 3])
-    paired = None if ends is None else paired_rows(rows, ends, rng)
-    wanted = np.union1d(sampled, [] if paired is None else paired["row"].to_numpy()).astype(np.int64)
+    paired = rows.clear() if ends is None else paired_rows(rows, ends, rng)
+    wanted = np.union1d(sampled["row"], paired["row"])
     texts = read_rows(path, wanted)
-    chosen = texts[np.searchsorted(wanted, sampled)].with_columns(rows["problem_id"].gather(sampled))
-    if paired is None:
-        return (chosen if sample else None), None
+
+    def of(chosen: pl.DataFrame, *columns: str) -> pl.DataFrame:
+        """Responses with their texts, by the problems' common keys."""
+        places = np.searchsorted(wanted, chosen["row"].to_numpy())
+        return texts[places].with_columns(chosen["problem_id"].cast(pl.String), *chosen.select(columns))
+
+    shown = of(sampled) if sample else None
+    if ends is None:
+        return shown, None, note
     if progress is not None:
         progress("how answers are written", 0, 1, {})
-    responses = texts[np.searchsorted(wanted, paired["row"].to_numpy())]
-    responses = responses.with_columns(paired["problem_id"], paired["after"])
-    shift = visible_shift(responses, by=by, rng=rng, level=level)
+    shift = visible_shift(of(paired, "after"), by=by, rng=rng, level=level)
     if progress is not None:
         progress("how answers are written", 1, 1, {})
-    return (chosen if sample else None), shift
+    return shown, shift, note
 
 
 def _ends(findings: Findings, look: Look, sides: int) -> tuple[pl.Expr, pl.Expr] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from stratagem.diagnosis.columns import coded
 from stratagem.diagnosis.notes import ordered, unread_notes
 from stratagem.diagnosis.side import Opened, Side
 from stratagem.records import UNPARSED, StratagemError
@@ -69,6 +70,8 @@ def check_grades(before: Side, after: Side) -> None:
 
 def rekey(side: Side, keys: pl.DataFrame) -> Side:
     """The side with the problems' common keys as their ids; problems without a key keep their own."""
+    if (keys["key"] == keys["problem_id"]).all():
+        return side
 
     def moved(table: pl.DataFrame) -> pl.DataFrame:
         joined = table.join(keys, on="problem_id", how="left", maintain_order="left")
@@ -83,8 +86,8 @@ def rekey(side: Side, keys: pl.DataFrame) -> Side:
 
 def own_keys(side: Side) -> pl.DataFrame:
     """Keys that no other side has, for sides whose problems are not the same whatever their ids."""
-    key = pl.lit(f"{side.number}\x1f") + pl.col("problem_id")
-    return side.problems.select("problem_id", key=key).unique()
+    key = pl.lit(f"{side.number}\x1f") + pl.col("problem_id").cast(pl.String)
+    return coded(side.problems.select("problem_id", key=key).unique())
 
 
 def by_checkpoint(side: Side, window: int | None = None) -> list[Side]:
@@ -149,7 +152,7 @@ def comparable(before: Side, after: Side, by: Sequence[str], most: bool = False)
         most: problem by problem only where half of either side's problems or more are those of the other, as
             checkpoints of one log, which may repeat a few.
     """
-    sides = [set(side.counts["problem_id"]) for side in (before, after)]
+    sides = [set(side.counts["problem_id"].unique()) for side in (before, after)]
     common = len(sides[0] & sides[1])
     if common and (not most or 2 * common >= max(map(len, sides))):
         return True

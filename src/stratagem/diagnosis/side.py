@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from stratagem.decomposition.behaviours import count_behaviours
-from stratagem.diagnosis.columns import refining, strata_types, typed
+from stratagem.diagnosis.columns import coded, refining, strata_types, typed
 from stratagem.diagnosis.notes import examples, ordered, reading_notes, reasons
 from stratagem.labelling.aliases import renamed
 from stratagem.labelling.fit import unfit_notes
@@ -93,7 +93,8 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What is kept of a log: counts by checkpoint, its problems, counts of behaviours, and facts about it.
+    """What is kept of a log: counts by checkpoint, its problems, counts of behaviours, and facts about it. Texts of
+    these tables are numbers (`columns.coded`).
 
     `number` is its place among the logs, as in the labelled table's column `side`.
 
@@ -287,16 +288,19 @@ def read_side(
     keys = list(types)
     for batch in opened.batches(types):
         rows += batch.height
-        problems.append(problem_rows(batch, keys))
+        problems.append(coded(problem_rows(batch, keys)))
         if opened.counted:
-            tables.append(batch.select("checkpoint", "problem_id", *keys, "strategy", "half", *MEASURES))
+            tables.append(
+                coded(batch.select("checkpoint", "problem_id", *keys, "strategy", "half", *MEASURES))
+            )
         else:
             unscored += batch["score"].null_count()
             batch = batch.filter(pl.col("score").is_not_null())
             if batch.height:
-                finer = batch.with_columns(refining(name, batch) for name in fine)
-                tables.append(count(finer, [*by, *fine]))
-                behaviours += [count_behaviours(batch)] if "behaviours" in batch.columns else []
+                tables.append(
+                    coded(count(batch.with_columns(refining(name, batch) for name in fine), [*by, *fine]))
+                )
+                behaviours += [coded(count_behaviours(batch))] if "behaviours" in batch.columns else []
                 keep(batch)
         if len(tables) >= MERGE_AT:
             tables = [merge(tables)]
@@ -397,15 +401,12 @@ def numbered(batch: pl.DataFrame, seen: dict[str, int]) -> pl.DataFrame:
     """The batch with a `sample` number for every response; `seen` counts each problem's responses so far."""
     if batch["sample"].null_count() == 0:
         return batch
-    known = pl.DataFrame(
-        {"problem_id": list(seen), "_seen": list(seen.values())},
-        schema={"problem_id": pl.String, "_seen": pl.Int64},
+    known = batch.select(pl.col("problem_id").unique())
+    known = known.with_columns(
+        _seen=pl.Series([seen.get(name, 0) for name in known["problem_id"]], dtype=pl.Int64)
     )
-    present = batch.select("problem_id").unique()
-    batch = batch.join(
-        known.join(present, on="problem_id", how="semi"), on="problem_id", how="left", maintain_order="left"
-    )
-    number = pl.int_range(pl.len()).over("problem_id") + pl.col("_seen").fill_null(0)
+    batch = batch.join(known, on="problem_id", how="left", maintain_order="left")
+    number = pl.int_range(pl.len()).over("problem_id") + pl.col("_seen")
     batch = batch.with_columns(sample=number.cast(pl.Int32)).drop("_seen")
     seen.update(batch.group_by("problem_id").agg(pl.col("sample").max() + 1).iter_rows())
     return batch

@@ -12,8 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stratagem.records import StratagemError
-from stratagem.report.sample import sample_for_browser
+from stratagem.records import StratagemError, content_id
 from stratagem.workspace import aside_of
 
 COLUMNS: dict[str, Any] = {
@@ -31,6 +30,11 @@ COLUMNS: dict[str, Any] = {
     "length": pl.Int32,
 }
 TEXTS = ("prompt", "completion", "evidence")
+GROUP_ROWS = 2_048  # of the file's row groups: those of a few responses are found without unpacking the rest
+MOST_ROWS = 1_000_000  # of which responses are chosen whose texts are read: some 100 MB
+LEAST_ROWS = 64  # of a problem that is among them, on a side at a checkpoint
+# A number in [0, 1) a row; those of rows in a row are spread evenly (multiples of the golden ratio, Knuth 1973, 6.4).
+EVENLY = (pl.col("row").cast(pl.UInt64) * 2_654_435_769 % 2**32) / 2**32
 
 
 class TableWriter:
@@ -69,7 +73,7 @@ class TableWriter:
                     self._writer = pq.ParquetWriter(
                         self.aside, arrow.schema, compression="zstd", compression_level=1
                     )
-                self._writer.write_table(arrow)
+                self._writer.write_table(arrow, row_group_size=GROUP_ROWS)
             except OSError as error:
                 raise StratagemError(f"{self.path}: cannot be written ({error.strerror})") from None
             self.rows += batch.height
@@ -89,24 +93,48 @@ class TableWriter:
         self.aside.unlink(missing_ok=True)
 
 
-def without_texts(path: Path, keys: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Every row of a labelled table, numbered (`row`), with what rows are chosen by.
+def without_texts(
+    path: Path, keys: Sequence[pl.DataFrame], ends: tuple[pl.Expr, pl.Expr] | None, seed: int
+) -> tuple[pl.DataFrame, str | None]:
+    """Rows of a labelled table, numbered (`row`), with what responses are chosen by, texts as numbers; and what there
+    is to say of a table of which they are a part.
+
+    Of a table of more than `MOST_ROWS` they are those of a part of the problems, by a hash of their ids, whatever
+    their order, and of a problem with very many responses a part.
 
     Args:
         keys: for each side, problem_id and the key that the sides share, which takes its place.
+        ends: which rows are before and which after, by the columns `side` and `checkpoint`: problems of both come
+            first.
     """
-    names = ["side", "checkpoint", "problem_id", "strategy", "score"]
-    rows = pl.read_parquet(path, columns=names, glob=False).with_row_index("row")
     common = pl.concat(
         [table.select("problem_id", "key", side=pl.lit(i, pl.Int32)) for i, table in enumerate(keys)]
     )
-    rows = rows.join(common, on=["side", "problem_id"], how="left", maintain_order="left")
-    return rows.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
-
-
-def sample_rows(rows: pl.DataFrame, size: int, rng: np.random.Generator) -> NDArray[np.integer]:
-    """The numbers of a stratified sample of the rows, ascending."""
-    return np.sort(sample_for_browser(rows, size, rng)["row"].to_numpy())
+    table = pl.scan_parquet(path, glob=False).select("side", "checkpoint", "problem_id", "strategy", "score")
+    rows = table.with_row_index("row").with_columns(pl.col(pl.String).cast(pl.Categorical()))
+    rows = rows.join(common.lazy(), on=["side", "problem_id"], how="left")
+    rows = rows.with_columns(problem_id=pl.coalesce("key", "problem_id")).drop("key")
+    total = pq.read_metadata(path).num_rows
+    if total <= MOST_ROWS:
+        return rows.sort("row").collect(engine="streaming"), None
+    of = ["problem_id", "side", "checkpoint"]
+    sizes = rows.group_by(of).len().collect(engine="streaming")
+    most = max(LEAST_ROWS, MOST_ROWS // sizes.height)
+    both = pl.lit(True) if ends is None else ends[0].any() & ends[1].any()
+    kept = pl.min_horizontal("len", most).sum()
+    problems = sizes.group_by("problem_id").agg(both=both, kept=kept)
+    hashes = [content_id(seed, name) for name in problems["problem_id"]]
+    problems = problems.with_columns(hash=pl.Series(hashes, dtype=pl.String))
+    problems = problems.sort("both", "hash", descending=[True, False])
+    chosen = problems.filter(pl.col("kept").cum_sum() - pl.col("kept") < MOST_ROWS)
+    part = sizes.join(chosen, on="problem_id", how="semi").lazy()
+    rows = rows.join(part, on=of, nulls_equal=True).filter(EVENLY * pl.col("len") <= most).drop("len")
+    rows = rows.sort("row").collect(engine="streaming")
+    note = (
+        f"the responses of the page and those that the visible shift rests on are chosen from {rows.height:,} of "
+        f"{total:,}, of {chosen.height:,} of the {problems.height:,} problems, by a hash of their ids"
+    )
+    return rows, note
 
 
 def read_rows(path: Path, rows: NDArray[np.integer]) -> pl.DataFrame:

@@ -145,7 +145,9 @@ class LearnedLabels:
 
 def _cells(table: pl.DataFrame, side: str) -> pl.DataFrame:
     """How many responses of a log lie in each cell: side, outcome, strategy, responses."""
-    sums = table.group_by("strategy").agg(pl.col("n").sum().cast(pl.Float64), pl.col("right").sum())
+    sums = table.group_by(pl.col("strategy").cast(pl.String)).agg(
+        pl.col("n").sum().cast(pl.Float64), pl.col("right").sum()
+    )
     counts = [("right", pl.col("right")), ("wrong", pl.col("n") - pl.col("right"))]
     return pl.concat(
         [

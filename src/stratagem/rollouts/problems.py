@@ -180,12 +180,15 @@ def _keys(side: pl.DataFrame, method: str) -> pl.DataFrame:
             key = pl.col("by_normalised")
         case _:
             key = _named(named_columns(method))
-    return side.select("problem_id", key=key).drop_nulls().unique("problem_id", maintain_order=True)
+    keys = side.select("problem_id", key=key.cast(side.schema["problem_id"]))
+    return keys.drop_nulls().unique("problem_id", maintain_order=True)
 
 
 def _joined(sides: Sequence[pl.DataFrame], method: str) -> int:
-    keys = [set(_keys(side, method)["key"]) for side in sides]
-    return len(set.intersection(*keys))
+    common, *others = (_keys(side, method).select(pl.col("key").unique()) for side in sides)
+    for keys in others:
+        common = common.join(keys, on="key", how="semi")
+    return common.height
 
 
 def _doubt(sides: Sequence[pl.DataFrame]) -> str | None:

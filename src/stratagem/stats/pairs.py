@@ -134,14 +134,16 @@ def arrange(homes: pl.DataFrame, by: Sequence[str]) -> tuple[list[str], pl.DataF
 
 
 def side(table: pl.DataFrame, ids: Sequence[str], strategies: Sequence[str]) -> Side:
-    """Arrays of one checkpoint for these problems; a problem without responses gets NaN."""
+    """Arrays of one checkpoint for these problems; a problem without responses gets NaN. Rows of `table` that have a
+    problem and a strategy in common add up."""
     rows = pl.DataFrame(
         {"problem_id": ids}, schema={"problem_id": table.schema["problem_id"]}
     ).with_row_index("p")
     columns = pl.DataFrame(
         {"strategy": strategies}, schema={"strategy": table.schema["strategy"]}
     ).with_row_index("s")
-    cells = table.join(rows, on="problem_id").join(columns, on="strategy")
+    cells = table.select("problem_id", "strategy", "n", "right", "length")
+    cells = cells.join(rows, on="problem_id").join(columns, on="strategy")
     p, s = cells["p"].to_numpy(), cells["s"].to_numpy()
     shape = (len(ids), len(strategies))
     n, right, length = np.zeros(shape), np.zeros(shape), np.zeros(len(ids))
