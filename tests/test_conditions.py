@@ -36,6 +36,7 @@ def values(text: str) -> list[bool | None]:
         ("score == 1 and length<15", [True, False, False]),
         ("NOT (score > 0 OR length >= 30)", [False, True, False]),
         ("score IS NULL or score = .0", [False, True, True]),
+        ("score > NULL", [None, None, None]),
         ("length BETWEEN 15 AND 3e1", [False, True, True]),
         ("name IN ('x', 'it''s')", [True, True, None]),
         ("LOWER(name) LIKE 'i%'", [False, True, None]),
@@ -128,3 +129,7 @@ def test_anything_is_a_condition_or_one_line(text: str) -> None:
     except StratagemError as error:
         said = str(error).replace(repr(text), "")
     assert "\n" not in said
+
+
+def test_null_alone_takes_no_row() -> None:
+    assert TABLE.filter(condition("NULL", TABLE.schema, "--where")).is_empty()

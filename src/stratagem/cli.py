@@ -124,6 +124,11 @@ def run(argv: list[str]) -> int:
     return call(name, rest, as_json=as_json, debug=debug)
 
 
+def one_line(text: str) -> str:
+    """A message with what names and values may hold of line ends and of marks that a terminal obeys as escapes."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def silent() -> TextIO:
     return open(os.devnull, "w")
 
@@ -146,7 +151,7 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
     except StratagemError as error:
         if debug:
             raise
-        print(f"stratagem {name}: {error}", file=sys.stderr)
+        print(f"stratagem {name}: {one_line(str(error))}", file=sys.stderr)
         if place := os.environ.get("STRATAGEM_ERROR_FILE"):
             with open(place, "w") as file:
                 file.write(str(error))
@@ -167,7 +172,7 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
     except OSError as error:
         if debug:
             raise
-        where = f"{str(error.filename)[:200]}: " if error.filename else ""
+        where = f"{one_line(str(error.filename))[:200]}: " if error.filename else ""
         full = name in RESUMABLE and error.errno in (errno.ENOSPC, errno.EDQUOT)
         saved = "; what was saved is good: the same command goes on" if full else ""
         print(f"stratagem {name}: {where}{error.strerror or error}{saved}", file=sys.stderr)

@@ -81,7 +81,7 @@ def condition(text: str, columns: Mapping[str, pl.DataType], option: str, noun: 
         raise StratagemError(f"{where}: not a condition such as {_example(columns)}: {said}") from None
     if dtype not in (pl.Boolean, pl.Null):
         raise StratagemError(f"{where}: gives {dtype}, it has to be a condition such as {_example(columns)}")
-    return expression
+    return expression.cast(pl.Boolean)  # NULL alone has no type
 
 
 def _tokens(text: str, columns: Mapping[str, pl.DataType], where: str, noun: str) -> list[str]:

@@ -188,18 +188,29 @@ def finite(value: Any) -> Any:
 
 
 def read_table(path: Path, columns: Sequence[str] = tuple(ROLLOUT_SCHEMA)) -> pl.DataFrame:
-    """A rollout table from Parquet, with its columns checked.
+    """A rollout table from Parquet, with its columns checked: those of the schema hold text or numbers, as it says.
+
+    Args:
+        columns: those that have to be there.
 
     Raises:
-        StratagemError: no such file, not Parquet, or a column of the schema is missing.
+        StratagemError: no such file, not Parquet, or a column is missing or holds something else.
     """
     try:
         table = pl.read_parquet(path, glob=False)
     except FileNotFoundError:
         raise StratagemError(f"{path}: no such file") from None
-    except (pl.exceptions.ComputeError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise StratagemError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise StratagemError(f"{path}: no column {missing[0]!r}; a rollout table has {', '.join(columns)}")
-    return table
+        raise StratagemError(f"{path}: no column {missing[0]!r}; such a table has {', '.join(columns)}")
+    for name, dtype in table.schema.items():
+        text = ROLLOUT_SCHEMA.get(name) == pl.String
+        fits = dtype == pl.String if text else dtype.is_numeric() or dtype == pl.Boolean
+        if name in ROLLOUT_SCHEMA and not fits and dtype != pl.Null:
+            raise StratagemError(
+                f"{path}: column {name!r} holds {dtype} and no {'text' if text else 'numbers'}"
+            )
+    empty = [name for name, dtype in table.schema.items() if name in ROLLOUT_SCHEMA and dtype == pl.Null]
+    return table.cast({name: ROLLOUT_SCHEMA[name] for name in empty})

@@ -186,12 +186,16 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 def read_json(path: Path) -> Any:
     """
     Raises:
-        StratagemError: no such file, or it is not JSON.
+        StratagemError: no such file, or it is not JSON in text that can be written again.
     """
     if not path.is_file():  # a pipe would be waited for
         raise StratagemError(f"{path}: no such file")
     try:
-        return json.loads(path.read_text())
+        text = path.read_text()
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half of a surrogate pair is no text, and would fail where it is written
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except OSError as error:
         raise StratagemError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:

@@ -105,3 +105,50 @@ def test_a_folder_that_cannot_be_made_is_one_line(stratagem: Run, tmp_path: Path
         assert "cannot be made" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
+def test_a_mistake_is_said_whatever_the_output_is_encoded_in(
+    stratagem: Run, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done = stratagem("passk", "a.jsonl", "--level", "much")
+    assert "Error parsing --level: could not convert string to float: 'much'" in done.stderr
+    done = stratagem("passk", "a.jsonl", "--levle", "0.9")
+    assert "--levle" in done.stderr
+    assert "erhaps you meant" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_line_ends_and_marks_of_a_terminal_in_a_value_are_shown_as_escapes(stratagem: Run) -> None:
+    done = stratagem("rollouts", "a.jsonl", "--columns", "a\n\x1b[31m\u202eb")
+    shown = "stratagem rollouts: --columns a\\n\\x1b[31m\\u202eb: write our name=the log's name, "
+    assert done.stderr == f"{shown}such as completion=response\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("problem_id", [1, 2], "column 'problem_id' holds Int64 and no text"),
+        ("strategy", [["a"], ["b"]], "column 'strategy' holds List(String) and no text"),
+        ("score", ["right", "wrong"], "column 'score' holds String and no numbers"),
+        ("completion", [None, None], ""),
+    ],
+)
+def test_a_labelled_table_with_a_column_of_another_type_is_refused(
+    stratagem: Run, tmp_path: Path, column: str, values: list[object], said: str
+) -> None:
+    whole = pl.DataFrame(
+        {"problem_id": ["p", "p"], "checkpoint": ["a", "a"], "sample": [0, 1], "score": [0.0, 1.0]}
+    )
+    whole = whole.with_columns(strategy=pl.lit("s"), length=pl.lit(3), completion=pl.lit("c"))
+    whole.write_parquet(tmp_path / "whole.parquet")
+    whole.with_columns(pl.Series(column, values)).write_parquet(tmp_path / "odd.parquet")
+    for words in (
+        ["decompose", "whole.parquet", "odd.parquet"],
+        ["validate-labels", "odd.parquet", "--out", "s.csv"],
+    ):
+        done = stratagem(*words)
+        assert done.returncode == (2 if said or words[0] == "decompose" else 0), done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

@@ -72,7 +72,8 @@ def test_what_no_stage_left_is_refused_and_stays(left: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "content", ["[" * 100_000, "1" * 5_000, "\ud800".encode("utf-8", "surrogatepass"), b"\xff"]
+    "content",
+    ["[" * 100_000, "1" * 5_000, "\ud800".encode("utf-8", "surrogatepass"), b"\xff", '["a", {"\\uD800": 1}]'],
 )
 def test_json_that_python_cannot_read(content: str | bytes, tmp_path: Path) -> None:
     path = tmp_path / "config.json"

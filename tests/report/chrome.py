@@ -119,3 +119,16 @@ def tab(profile: Path) -> Iterator[Tab]:
         process.wait()
         os.close(ours_out)
         os.close(ours_in)
+
+
+def runs_nothing_of_texts(page: Tab, title: str) -> None:
+    """Assert that the page has its own title still, no element that only markup in a text could have made, and has
+    fetched nothing but data of its own server."""
+    made = "document.querySelectorAll('img, iframe, object, embed, [onerror], [onload], b > u > i').length"
+    fetched = (
+        "performance.getEntriesByType('resource').filter(e => new URL(e.name).pathname !== '/data').length"
+    )
+    assert page.value("document.title") == title
+    assert page.value("window.taken ?? 0") == 0
+    assert (page.value(made), page.value(fetched)) == (0, 0)
+    assert page.problems == []

@@ -32,23 +32,27 @@ def _line(record: Any) -> Rows:
     assert prompt is None or isinstance(prompt, str)
     assert identity is None or isinstance(identity, str | int | float)
     assert prompt is not None or identity is not None
-    score, sample = _number(record.get("score")), _number(record.get("sample"))
+    score, sample = number(record.get("score")), number(record.get("sample"))
     assert sample is None or (sample.is_integer() and abs(sample) < 2**31)
     texts = completion if isinstance(completion, list) else [completion]
     assert texts
+    if (
+        texts == [None] and score is not None and "completion" in record
+    ):  # nothing came back in time, and it was scored
+        texts = [""]
     assert all(isinstance(text, str) for text in texts)
     if isinstance(identity, float) and identity.is_integer():
         identity = int(identity)
-    name = None if identity is None else _clean(str(identity))
-    return [(name, None if prompt is None else _clean(prompt), _clean(text), score) for text in texts]
+    name = None if identity is None else clean(str(identity))
+    return [(name, None if prompt is None else clean(prompt), clean(text), score) for text in texts]
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Halves of surrogate pairs cannot be stored as UTF-8: each becomes U+FFFD."""
     return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
@@ -70,7 +74,9 @@ def log(rng: random.Random) -> list[bytes]:
         record = {
             "problem_id": f"p{i // 3}",
             "prompt": f"What is {i // 3} plus 1? é",
-            "completion": rng.choice(["It is 2.\n\nSo 2.", "“Zwei” 😀", "\\boxed{3} \\", "", "a\tb\u2028c"]),
+            "completion": rng.choice(["It is 2.\n\nSo 2.", "“Zwei” 😀", "\\boxed{3} \\", "", "a\tb\u2028c"])
+            if i % 3  # a text that is the same in all responses to a problem would be none
+            else "First.",
             "score": rng.choice([0, 1, 0.0, 1.0, True, False, None]),
             "sample": i % 3,
             "level": rng.randrange(3),

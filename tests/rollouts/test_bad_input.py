@@ -130,6 +130,48 @@ def test_a_column_with_a_damaged_name(tmp_path: Path) -> None:
         read_rollouts(path)
 
 
+def test_a_broken_record_at_the_start_settles_no_format(tmp_path: Path) -> None:
+    """Without its response it looks like a score alone, of a table of counts."""
+    path = tmp_path / "log"
+    lines = [{"problem_id": f"p{i // 3}", "completion": f"c{i}", "score": i % 2} for i in range(9)]
+    lines[0]["complextion"] = lines[0].pop("completion")
+    path.write_text("\n".join(map(json.dumps, lines)))
+    log = read_rollouts(path)
+    assert log.format == "plain"
+    assert log.read()["completion"].to_list() == [f"c{i}" for i in range(1, 9)]
+    assert log.left_out == {"completion: missing": 1}
+
+
+def test_a_text_of_one_record_is_not_the_response_of_all(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    lines = [{"prompt": f"q{i // 3}", "completion": f"c{i}", "score": i % 2} for i in range(9)]
+    lines[4]["raw response"] = "a text much longer than the others " * 20
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert read_rollouts(path).read()["completion"].to_list() == [f"c{i}" for i in range(9)]
+
+
+@pytest.mark.parametrize("broken", [{"scores": 1.5}, {"scores": None, "was scores": [1, 0]}, {"scores": []}])
+def test_the_lists_of_most_records_go_together(tmp_path: Path, broken: dict[str, object]) -> None:
+    """The first record is broken; what it has in place of its scores is nothing that the others lack."""
+    path = tmp_path / "log"
+    lines = [{"prompt": f"q{i}", "responses": [f"a{i}", f"b{i}"], "scores": [1, 0]} for i in range(8)]
+    path.write_text("\n".join(map(json.dumps, [lines[0] | broken, *lines[1:]])))
+    table = read_rollouts(path).read().filter(pl.col("prompt") != "q0")
+    assert table["scores"].to_list() == [1, 0] * 7
+    assert table["completion"].to_list() == [f"{x}{i}" for i in range(1, 8) for x in "ab"]
+
+
+@pytest.mark.parametrize("rollouts", [5, "text", ["text"], [[1]], 1.5, True])
+def test_records_of_another_shape_cost_no_more_than_themselves(tmp_path: Path, rollouts: object) -> None:
+    path = tmp_path / "log"
+    lines = [{"question": f"q{i}", "rollouts": [{"text": f"c{i}", "correct": i % 2}] * 2} for i in range(6)]
+    lines[3]["rollouts"] = rollouts
+    path.write_text("\n".join(map(json.dumps, lines)))
+    log = read_rollouts(path)
+    assert log.read()["prompt"].unique(maintain_order=True).to_list() == ["q0", "q1", "q2", "q4", "q5"]
+    assert log.left_out.total() == 1
+
+
 def test_fields_with_odd_names(tmp_path: Path) -> None:
     path = tmp_path / "log"
     odd = {"": 1, "\t": 2, '"': 3, "\\": 4, "\ud800": 5, "id": None, "_question": "x", "row": [1]}

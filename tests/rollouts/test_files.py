@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import bz2
+import decimal
 import gzip
 import lzma
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stratagem.records import StratagemError
@@ -160,3 +163,53 @@ def test_one_side_is_of_one_format(tmp_path: Path) -> None:
         StratagemError, match=r"b.jsonl: is counts, but .*a.jsonl is plain: give logs of one format"
     ):
         read_rollouts(tmp_path)
+
+
+def arrow_log(path: Path, columns: dict[str, pa.Array], size: int = 3) -> pl.DataFrame:
+    """The rows of a log of eight responses to two problems with further columns, in parts of three rows."""
+    plain = {"prompt": pa.array(list("aaaabbbb")), "completion": pa.array(list("12345678"))}
+    table = pa.table(plain | {"score": pa.array([0, 1] * 4)} | columns)
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=size)
+    return rows(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        (pa.binary(), b"\xff\xfe", None),  # such as pictures beside a prompt
+        (pa.binary(), b"text", "text"),
+        (pa.binary(2), b"\xff\xfe", None),
+        (pa.duration("s"), 77, "PT1M17S"),
+        (pa.decimal256(60, 3), decimal.Decimal("1.500"), "1.500"),
+        (pa.month_day_nano_interval(), (1, 2, 3), "MonthDayNano(months=1, days=2, nanoseconds=3)"),
+        (pa.float16(), 0.5, 0.5),
+        (pa.uint64(), 2**64 - 1, str(2**64 - 1)),
+        (pa.uint64(), 7, 7),
+        (pa.list_(pa.float32(), 3), [1.0, 2.0, 3.0], None),
+        (pa.list_view(pa.int8()), [1], "[1]"),
+    ],
+    ids=str,
+)
+def test_a_column_of_a_rare_type_costs_no_row(
+    tmp_path: Path, kind: pa.DataType, value: Any, read: Any
+) -> None:
+    read_rows = arrow_log(tmp_path / "log", {"more": pa.array([value, None] * 4, kind)})
+    assert read_rows["completion"].to_list() == list("12345678")
+    assert read_rows["score"].to_list() == [0, 1] * 4
+    if read is not None:
+        assert read_rows["more"].to_list() == [read, None] * 4
+
+
+def test_ids_beyond_63_bits_tell_problems_apart(tmp_path: Path) -> None:
+    """As hashes have them; and here the prompts do not tell."""
+    ids = [2**64 - 1 - i // 2 for i in range(8)]
+    read_rows = arrow_log(
+        tmp_path / "log", {"prompt": pa.array(["q"] * 8), "problem_id": pa.array(ids, pa.uint64())}
+    )
+    assert read_rows["id"].to_list() == [str(identity) for identity in ids]
+    table = pa.table(
+        {"problem_id": pa.array(ids, pa.uint64()), "completion": list("12345678"), "score": [0, 1] * 4}
+    )
+    pq.write_table(table, tmp_path / "parquet")
+    assert rows(tmp_path / "parquet")["id"].n_unique() == 4

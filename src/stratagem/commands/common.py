@@ -52,13 +52,20 @@ def read(options: type[T], name: str, words: list[str], text: str) -> T:
 
 
 def first_sentence(box: str) -> str:
-    """What a box of tyro's says, without its frame and its advice, in one line."""
-    lines = [line.strip("│ ") for line in box.splitlines() if line[:1] == "│"]
-    parts = [part.strip() for part in " ".join(lines).split("─") if part.strip()]
-    text = parts[0] if parts else "not understood"
-    if len(parts) > 1 and parts[1].startswith("Perhaps you meant:"):
-        text += f"; {parts[1][0].lower()}{parts[1][1:]}"
-    return " ".join(text.split()).rstrip(".")
+    """What a box of tyro's says, without its frame and its advice, in one line. Where standard output is not in UTF-8
+    the box has no frame, and lines of hyphens."""
+    parts: list[list[str]] = [[]]
+    for line in box.splitlines()[1:]:  # the first one is its title
+        text = line.strip("│╰╯ ")
+        if text and set(text) <= {"─", "-"}:
+            parts.append([])
+        else:
+            parts[-1].append(text)
+    said = [" ".join(" ".join(part).split()) for part in parts if any(part)]
+    text = said[0] if said else "not understood"
+    if len(said) > 1 and said[1].startswith("Perhaps you meant:"):
+        text += f"; {said[1][0].lower()}{said[1][1:]}"
+    return text.rstrip(".")
 
 
 def console() -> Console:

@@ -287,7 +287,10 @@ def decompose(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     asked = columns_or_none(given.by)
     by = usable_strata(tables, usual_strata(tables)) if asked is None else asked
     rng = np.random.default_rng(given.seed)
-    decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=False)
+    try:
+        decomposition = split(*tables, by=by, rng=rng, draws=given.draws, stratified=False)
+    except StratagemError as error:
+        raise StratagemError(f"{given.before} and {given.after}: {error}") from None
     result = decomposition.as_dict() | {"strata": decomposition.strata.to_dicts()}
     corrected, quality = None, None
     if given.labels is not None:

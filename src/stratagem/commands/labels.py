@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import polars as pl
 import tyro
 
 from stratagem.commands.common import console, read
@@ -16,7 +15,7 @@ from stratagem.label_error.sheet import read_sheet, sheet, write_sheet
 from stratagem.learned.labels import LearnedLabels
 from stratagem.learned.merge import merge, write_merged
 from stratagem.learned.sheet import is_learned
-from stratagem.records import StratagemError
+from stratagem.records import StratagemError, read_table
 from stratagem.workspace import make_folder
 
 TABLE, SHEET = "labelled.parquet", ".csv"
@@ -77,17 +76,14 @@ def validate_labels(words: list[str], text: str, as_json: bool) -> dict[str, Any
         raise StratagemError(f"--out {given.out}: a sheet is CSV; name it {given.out.with_suffix(SHEET)}")
     if given.out.exists():
         raise StratagemError(f"{given.out}: exists, and may be filled in; choose another --out or remove it")
-    try:
-        table = pl.read_parquet(source, glob=False)
-    except FileNotFoundError:
-        raise StratagemError(f"{source}: no such file; `stratagem diagnose` writes it") from None
-    except (pl.exceptions.ComputeError, OSError):
-        raise StratagemError(f"{source}: neither a labelled table in Parquet nor a sheet in CSV") from None
+    if not source.exists():
+        raise StratagemError(f"{source}: no such file; `stratagem diagnose` writes it")
+    table = read_table(source, ())
     if "completion" not in table.columns:
         raise StratagemError(
             f"{source}: holds no completions to label; run `stratagem diagnose` without --no-text"
         )
-    made = sheet(table, given.size, np.random.default_rng(given.seed))
+    made = sheet(table, given.size, np.random.default_rng(given.seed), str(source))
     make_folder(given.out.parent)
     write_sheet(made, given.out)
     console().print(

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from stratagem.commands.common import bars, console, read
 from stratagem.commands.train import Engine, engine_of, need_llm
-from stratagem.records import StratagemError
+from stratagem.records import ROLLOUT_SCHEMA, StratagemError, read_table
 from stratagem.settings import LLMConfig
 from stratagem.studies.files import shipped, study_file
 from stratagem.workspace import read_json, write_bytes
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from stratagem.studies.executors.ray import Cluster
     from stratagem.study_result import Summary
 
+# The tables of a finished study, with columns that each has.
+TABLES: dict[str, tuple[str, ...]] = {
+    "rollouts": (*ROLLOUT_SCHEMA, "seed", "mode", "error"),
+    "curves": ("cell", "seed", "update", "kind", "difficulty", "strategy", "n", "right"),
+    "metrics": ("cell", "seed", "update"),
+}
 Source = Annotated[
     str | None,
     tyro.conf.Positional,
@@ -272,12 +278,12 @@ def report(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     from stratagem.study_result import decode
 
     summary = decode(read_json(given.study / "summary.json"), str(given.study / "summary.json"))
-    tables = {}
-    for name in ("rollouts", "curves", "metrics"):
+    tables: dict[str, pl.DataFrame] = {}
+    for name, columns in TABLES.items():
         path = given.study / f"{name}.parquet"
         if not path.exists():
             raise StratagemError(f"{path}: no such file; finish the study with `stratagem reproduce` first")
-        tables[name] = pl.read_parquet(path, glob=False)
+        tables[name] = read_table(path, columns)
     out = given.out or given.study / "report.html"
     write_bytes(out, page.render(summary, **tables).encode())
     if not as_json:

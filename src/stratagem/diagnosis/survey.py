@@ -239,7 +239,7 @@ def attempts_of(
         ]
     else:
         tables = [sides[0].counts]
-    counts = [problem_counts(table) for table in tables]
+    counts = [problem_counts(table, side.name) for side, table in zip(sides, tables, strict=True)]
     both = counts[0] if len(counts) == 1 else counts[0].join(counts[1], on="problem_id", suffix="_after")
     columns = [("c", "n"), ("c_after", "n_after")][: len(counts)]
     rows = attempts([(both[c].to_numpy(), both[n].to_numpy()) for c, n in columns], level, ks)

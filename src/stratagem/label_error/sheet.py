@@ -26,7 +26,9 @@ FORMULA = r"^[=+\-@\t\r]"  # how a text begins that a spreadsheet would run
 SEALED = ("side", "problem_id", "sample", "score", "strategy", "weight")
 
 
-def sheet(labelled: pl.DataFrame, size: int, rng: np.random.Generator) -> pl.DataFrame:
+def sheet(
+    labelled: pl.DataFrame, size: int, rng: np.random.Generator, name: str = "labelled"
+) -> pl.DataFrame:
     """A stratified random sample of responses to label by hand.
 
     Args:
@@ -36,6 +38,7 @@ def sheet(labelled: pl.DataFrame, size: int, rng: np.random.Generator) -> pl.Dat
         size: rows of the sheet. Every cell gets 2 (or all it has); the rest goes to cells in proportion to the
             root of their size, between equal shares, which serve the strategies, and proportional ones, which
             serve the totals.
+        name: what the table is called in messages.
 
     Returns:
         Rows in random order: id, true_strategy (empty, to be filled), prompt, completion, then what the
@@ -46,9 +49,9 @@ def sheet(labelled: pl.DataFrame, size: int, rng: np.random.Generator) -> pl.Dat
 
     Source: power allocation with exponent 1/2, Bankier 1988, American Statistician 42, 174.
     """
-    for name in ("problem_id", "sample", "strategy", "score"):
-        if name not in labelled.columns:
-            raise StratagemError(f"labelled: no column {name!r}; there are {', '.join(labelled.columns)}")
+    for column in ("problem_id", "sample", "strategy", "score"):
+        if column not in labelled.columns:
+            raise StratagemError(f"{name}: no column {column!r}; there are {', '.join(labelled.columns)}")
     side = next((name for name in ("side", "checkpoint") if name in labelled.columns), None)
     rows = labelled.with_columns(
         side=pl.col(side).cast(pl.String) if side else pl.lit(""),
@@ -56,7 +59,7 @@ def sheet(labelled: pl.DataFrame, size: int, rng: np.random.Generator) -> pl.Dat
         weight=pl.col("weight").cast(pl.Float64) if "weight" in labelled.columns else pl.lit(1.0),
     )
     if not rows["score"].is_between(0.0, 1.0).fill_null(False).all() or rows["strategy"].null_count():
-        raise StratagemError("labelled: every row needs a strategy and a score in [0, 1]")
+        raise StratagemError(f"{name}: every row needs a strategy and a score in [0, 1]")
     cells = rows.group_by(CELL).agg(available=pl.len(), _whole=pl.col("weight").sum()).sort(CELL)
     wanted = _allocate(cells["available"].to_numpy(), cells["_whole"].to_numpy(), size)
     cells = cells.with_columns(wanted=pl.Series(wanted)).drop("_whole")

@@ -18,7 +18,7 @@ from stratagem.rollouts.readers.choose import choose, first_records, open_files
 from stratagem.rollouts.readers.chunk import Chunk, Record, Source
 from stratagem.rollouts.readers.fields import Tabulator, tabulator
 from stratagem.rollouts.readers.files import Found, find
-from stratagem.rollouts.readers.row import SESSION, BadRecord, ReadOptions, Row
+from stratagem.rollouts.readers.row import FAULTS, SESSION, BadRecord, ReadOptions, Row
 from stratagem.rollouts.repeats import Repeats
 
 EXAMPLES = 20
@@ -38,7 +38,6 @@ FACTS = (
 )
 MAX_FACTS = 20
 FILE = "file"  # the column that names the file of a row, in a log of several
-_FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +281,7 @@ def flat_records(
         return
     try:
         flat = reader.unfold(record, options)
-    except (BadRecord, *_FAULTS) as fault:
+    except (BadRecord, *FAULTS) as fault:
         said = (
             fault
             if isinstance(fault, BadRecord)
@@ -305,7 +304,7 @@ def checked_rows(reader: Reader, record: Record | Mapping[str, Any], options: Re
     assert record is not None
     try:
         rows = list(reader.rows(record, options))
-    except _FAULTS as error:
+    except FAULTS as error:
         raise BadRecord(f"record: not as {reader.name} writes it ({type(error).__name__})") from None
     for row in rows:
         assemble.usable(row)
@@ -380,5 +379,5 @@ def _facts(reader: Reader, source: Source) -> Mapping[str, str]:
         return {}
     try:
         return reader.facts(source.path, first)
-    except (*_FAULTS, OSError):
+    except (*FAULTS, OSError):
         return {}

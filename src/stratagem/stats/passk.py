@@ -46,15 +46,18 @@ def passk(counts_c: ArrayLike, counts_n: ArrayLike, ks: Sequence[int]) -> Floats
     return passk_pk
 
 
-def problem_counts(table: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+def problem_counts(table: pl.DataFrame | pl.LazyFrame, name: str = "table") -> pl.DataFrame:
     """Rollouts or counts of one checkpoint as (problem_id, c, n), a row a problem.
+
+    Args:
+        name: what the table is called in messages.
 
     Raises:
         StratagemError: a score is a fraction; right and wrong are needed here.
     """
     counts = tally(table, ()).group_by("problem_id").agg(c=pl.col("right").sum(), n=pl.col("n").sum())
     if (counts["c"] % 1 != 0).any():
-        raise StratagemError("column 'score' holds fractions: pass@k needs right (1) and wrong (0)")
+        raise StratagemError(f"{name}: grades are fractions: pass@k needs right (1) and wrong (0)")
     return counts.sort("problem_id")
 
 

@@ -66,15 +66,16 @@ class MetricsLog:
     def poll(self, path: Path) -> None:
         """Read what was added."""
         void, lines = self.tail.read(path)
-        if void:
-            self.clear()
+        self.damaged = 0 if void else self.damaged
         entries: list[Entry] = []
         for line in lines.split(b"\n"):
             entry = read_line(line)
             if entry is None:
                 self.damaged += bool(line.strip())
                 continue
-            if entry.update <= self.last:  # the run went back to an earlier state: what came after is void
+            # The run went back to an earlier state, or the log begins anew: what came after is void. A log that was
+            # rotated goes on with later updates.
+            if entry.update <= self.last:
                 self.add(entries)
                 entries = []
                 self.cut(entry.update)
@@ -99,11 +100,6 @@ class MetricsLog:
         self.scalars = self.scalars.filter(pl.col("update") < update)
         self.gains = {at: gain for at, gain in self.gains.items() if at < update}
         self.rewound += 1
-
-    def clear(self) -> None:
-        """Begin again."""
-        self.cut(-1)
-        self.damaged, self.last = 0, -1
 
 
 def scalar_table(entries: list[Entry]) -> pl.DataFrame:

@@ -147,6 +147,12 @@ class Responses:
             self._table, self._curve = pl.DataFrame(schema=BY_PROBLEM), Curve(split_problems, self._window)
             self._new = [counts for parts in self._counts.values() for counts in parts]
 
+    def rename(self, path: Path, new: Path) -> None:
+        """Take what a file held for what it holds under another name."""
+        self.left_out[new] = self.left_out.pop(path, 0)
+        if path in self._counts:
+            self._counts[new] = self._counts.pop(path)
+
     @property
     def scored(self) -> bool:
         """Whether it is known what is right."""

@@ -37,13 +37,24 @@ class VerlRun:
 
     def poll(self) -> Run:
         """Read what is new."""
-        changed = self._changes.look(self.out)
+        changed = [path for path in self._changes.look(self.out) if not self._is_read_elsewhere(path)]
         for path in changed:
             self._read(path)
         if changed:
             self._describe()
         self.run.status = status_of(self._times)
         return self.run
+
+    def _is_read_elsewhere(self, path: Path) -> bool:
+        """Whether a name is one more of a file that is read. Where the other name is gone, the file goes on here."""
+        file = self._changes.files[path.name]
+        names = [name for name, tail in self._tails.items() if tail.has_read(path, file)]
+        for other in (name for name in names if name != path):
+            if self._changes.files.get(other.name) == file:
+                return True
+            self._tails[path] = self._tails.pop(other)
+            self._responses.rename(other, path)
+        return False
 
     def _read(self, path: Path) -> None:
         void, lines = self._tails.setdefault(path, Tail()).read(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -115,6 +116,15 @@ def _recognise(record: Mapping[str, Any], source: Source, options: ReadOptions, 
     return next((reader for reader in READERS.values() if reader.recognises(record)), None)
 
 
+def _reader_of_most(
+    records: Sequence[Mapping[str, Any]], source: Source, options: ReadOptions, asked: bool
+) -> Reader | None:
+    """The reader of most records: a broken one may look like one of another format."""
+    readers = [_recognise(record, source, options, asked) for record in records]
+    names = Counter(reader.name for reader in readers if reader is not None)
+    return READERS[names.most_common(1)[0][0]] if names else None
+
+
 def choose(
     opened: Sequence[tuple[Source, Found]], options: ReadOptions
 ) -> tuple[Reader, list[tuple[Source, str | None]], list[dict[str, Any]], list[tuple[str, str]]]:
@@ -145,8 +155,7 @@ def choose(
         if chosen and chosen.recognises(records[0]):
             reader = chosen
         else:
-            readers = (_recognise(record, source, options, file.named) for record in records[:20])
-            reader = next(filter(None, readers), None)
+            reader = _reader_of_most(records[:SAMPLED_LATER], source, options, file.named)
         if reader is None:
             if file.named and chosen:
                 raise StratagemError(

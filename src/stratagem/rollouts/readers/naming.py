@@ -203,6 +203,10 @@ def _response(
             for name, values in texts.items()
             if mostly(isinstance(value, str) or is_text(value) for value in values if value is not None)
         }
+        held_by = {name: sum(value is not None for value in values) for name, values in texts.items()}
+        most = max((held_by[name] for name in texts if responses.names_response(name)), default=0)
+        # A text of a few records, such as one whose field has a damaged name, is no response of the others.
+        texts = {name: values for name, values in texts.items() if 2 * held_by[name] >= most}
         if (
             "messages" in columns
         ):  # the response stands there, unless a name says that it stands elsewhere too

@@ -12,6 +12,8 @@ Scalar: TypeAlias = str | int | float | bool
 INT32 = 2**31 - 1
 SESSION = "_session"  # the column of `Row.session` in a reader's own table
 QUESTION = "_question"  # the last messages of users, beside prompts that were lists of messages
+# What code for records of one form may raise at a record of another.
+FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
 USERS = ("user", "human", "HUMAN")  # the last as OpenCompass writes it
 _STOPPED = {"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "tool_use", "completed", "complete"}
 _CUT = {

@@ -112,7 +112,19 @@ def _table(name: str, batch: pa.RecordBatch) -> pl.DataFrame:
     batch.validate(full=True)
     names = [*map(str, batch.schema.names)]  # a damaged one is an error here, in Polars a panic
     check_names(name, names)
-    return _simple(pl.DataFrame(dict(zip(names, map(pl.from_arrow, batch.columns), strict=True))))
+    return _simple(pl.DataFrame(dict(zip(names, map(_column, batch.columns), strict=True))))
+
+
+def _column(values: pa.Array) -> pl.Series | pl.DataFrame:
+    """A column as Polars has it; of a type that Polars has not, its values as text."""
+    kind = values.type
+    if pa.types.is_fixed_size_list(kind):  # where one is null, Polars cannot take a part of them
+        values = values.cast(pa.list_(kind.value_type))
+    if "decimal256" not in str(kind):  # nested too: Polars would panic
+        with contextlib.suppress(*_POLARS_FAULTS, pa.ArrowNotImplementedError):
+            return pl.from_arrow(values)
+    texts = [None if value is None else str(value) for value in values.to_pylist()]
+    return pl.Series(texts, dtype=pl.String)
 
 
 def _first_line(error: Exception) -> str:
@@ -155,15 +167,34 @@ def _unpacked_size(header: bytes) -> int:
 
 
 def _simple(table: pl.DataFrame) -> pl.DataFrame:
-    """With text, numbers and truth values of the plain kinds; times become text."""
-    casts: list[pl.Expr] = []
+    """With text, numbers and truth values of the plain kinds; times become text, and so do whole numbers beyond 64
+    bits. Bytes that are no UTF-8 are no value."""
+    casts: list[pl.Expr | pl.Series] = []
     for column, dtype in table.schema.items():
-        if dtype.is_decimal() or dtype == pl.Float32:
+        if dtype.is_decimal() or dtype in (pl.Float16, pl.Float32):
             casts.append(pl.col(column).cast(pl.Float64))
         elif dtype.is_integer() and dtype != pl.Int64:
-            casts.append(pl.col(column).cast(pl.Int64, strict=False))
+            values = table[column]
+            cast = values.cast(pl.Int64, strict=False)
+            casts.append(cast if cast.null_count() == values.null_count() else values.cast(pl.String))
+        elif dtype == pl.Duration:
+            casts.append(pl.col(column).dt.to_string("iso"))
         elif dtype.is_temporal() or dtype in (pl.Categorical, pl.Enum):
             casts.append(pl.col(column).cast(pl.String))
         elif dtype == pl.Binary:
-            casts.append(pl.col(column).cast(pl.String, strict=False))
+            casts.append(_decoded(table[column]))
     return table.with_columns(casts)
+
+
+def _decoded(column: pl.Series) -> pl.Series:
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return pl.Series(column.name, [_utf8(value) for value in column], pl.String)
+
+
+def _utf8(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stratagem.rollouts.readers import harnesses, responses
-from stratagem.rollouts.readers.row import BadRecord, Shape
+from stratagem.rollouts.readers.row import FAULTS, BadRecord, Shape
 from stratagem.rollouts.readers.scores import MAX_DEPTH, leaves, names_grade
 
 SAMPLE = "_sample"  # the place of a response in its list
@@ -41,10 +41,16 @@ def shape_of(records: Sequence[Mapping[str, Any]], completion: str | None = None
     place = next(i for i, names in enumerate(ways) if tuple(names[:1]) == way)
     record, named = records[place], ways[place]
     if _lists(record, completion) == named:
+        alike = [names for names in ways if tuple(names[:1]) == way]
+        times_of = Counter(name for names in alike for name in names)
+        listed = [
+            name for name in times_of if 2 * times_of[name] >= len(alike)
+        ]  # by most of them, not the first
         kept = tuple(
-            n for n in named if names_grade(n) or all(_as_long(r, n, named[0]) for r in records[:SHAPED])
+            n for n in listed if names_grade(n) or all(_as_long(r, n, named[0]) for r in records[:SHAPED])
         )
-        return Shape((), kept, tuple(name for name in record if name not in kept))
+        others = dict.fromkeys(name for r in records[:SHAPED] for name in r if name not in kept)
+        return Shape((), kept, tuple(others))
     first = next(_rows(record, named), {})
     return Shape(named, (), tuple(name for name in first if name not in (SAMPLE, *_item(record, named))))
 
@@ -59,10 +65,18 @@ def unfolded(record: Mapping[str, Any], shape: Shape | None) -> list[dict[str, A
     """The flat records of one.
 
     Raises:
-        BadRecord: lists that belong together are not as long as each other, or there is nothing in them.
+        BadRecord: lists that belong together are not as long as each other, there is nothing in them, or the record is
+            of another shape.
     """
     if shape is None:
         return [dict(record)]
+    try:
+        return _unfolded(record, shape)
+    except FAULTS as fault:
+        raise BadRecord(f"record: not as the first ones ({type(fault).__name__})") from None
+
+
+def _unfolded(record: Mapping[str, Any], shape: Shape) -> list[dict[str, Any]]:
     if shape.harness:
         return harnesses.HARNESSES[shape.harness].flat(record)
     if shape.lists:
