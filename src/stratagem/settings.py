@@ -108,7 +108,7 @@ class BaseConfig:
     """How the base model is trained.
 
     `primitives` names what it learns, the task's usual curriculum by default; others are ablations. A task without
-    primitives has a base that stays as it was drawn: SFT teaches all. The defaults make the first base that ships.
+    primitives has a base that stays as it was drawn: SFT teaches all. Seed 3 makes the base that ships.
     """
 
     task: TaskSpec = DEFAULT
@@ -117,7 +117,7 @@ class BaseConfig:
     tokens: int = 4096
     lr: float = 3e-3
     weight_decay: float = 0.01
-    seed: int = 3
+    seed: int = 1
 
     def __post_init__(self) -> None:
         primitives = checked_task(self).primitives
