@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from polars import selectors
 
 from stratagem.decomposition.path import path
 from stratagem.records import Estimate
@@ -58,7 +59,7 @@ def sums(run: pl.DataFrame, ends: Sequence[int], by: Sequence[str]) -> dict[str,
     counted = pl.concat(outcomes).filter(pl.col("times") > 0)
     responses = (
         counted.select(pl.exclude("times").repeat_by("times"))
-        .explode(pl.all())
+        .explode(selectors.all())
         .with_row_index("problem_id")
         .with_columns(pl.col("problem_id").cast(pl.String), n=pl.lit(1))
     )
