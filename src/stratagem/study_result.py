@@ -93,10 +93,13 @@ class CurveResult(Result, frozen=True):
 
 class PathResult(Result, frozen=True):
     """When an arm of RL selected and when it improved: each term summed up from the first part of its updates to each
-    of its parts, which end at the updates `x`, over the responses that it was trained on."""
+    of its parts, which end at these updates, over the responses that it was trained on."""
 
     arm: str
-    lines: tuple[Line, ...]
+    updates: tuple[int, ...]
+    selection: tuple[Estimate, ...]
+    improvement: tuple[Estimate, ...]
+    new_strategy: tuple[Estimate, ...]
 
 
 class Deviation(Result, frozen=True):

@@ -149,14 +149,11 @@ def summary(rng: np.random.Generator, seeds: list[int]) -> dict[str, Any]:
         "paths": [
             {
                 "arm": run,
-                "lines": [
-                    {
-                        "name": term,
-                        "x": [12, 24, 36],
-                        "y": [estimate(part * GAINS[run][i] / 200, 0.02, 3) for part in range(3)],
-                    }
+                "updates": [12, 24, 36],
+                **{
+                    term: [estimate(part * GAINS[run][i] / 200, 0.02, 3) for part in range(3)]
                     for i, term in enumerate(("selection", "improvement", "new_strategy"))
-                ],
+                },
             }
             for run in RUNS
         ],

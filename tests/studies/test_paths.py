@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from stratagem.studies.paths import PARTS, paths
+from stratagem.studies.paths import PARTS, TERMS, paths
 from stratagem.study_result import PathResult
 
 UPDATES, ASKED = 20, 1000  # responses of each kind at every update
@@ -26,7 +26,7 @@ def run(course: list[tuple[float, float, float]], seed: int = 0, arm: str = "RL"
 
 
 def lines(path: PathResult) -> dict[str, list[float]]:
-    return {line.name: [estimate.value for estimate in line.y] for line in path.lines}
+    return {term: [estimate.value for estimate in getattr(path, term)] for term in TERMS}
 
 
 def test_first_it_selects_then_it_improves() -> None:
@@ -37,7 +37,7 @@ def test_first_it_selects_then_it_improves() -> None:
     (path,) = paths(run(course), ["kind"])
     terms = lines(path)
     assert path.arm == "RL"
-    assert path.lines[0].x == tuple(range(1, UPDATES, UPDATES // PARTS))
+    assert path.updates == tuple(range(1, UPDATES, UPDATES // PARTS))
     first = sum(share for share, _, _ in course[:2]) / 2  # the start is the mean of the first part
     selected = 0.5 * 0.6 * (course[half - 2][0] / 2 + course[half - 1][0] / 2 - first)
     assert terms["selection"][half // 2 - 1] == pytest.approx(selected, abs=2e-3)
@@ -72,7 +72,7 @@ def test_several_replicates_have_an_interval_over_them() -> None:
         for seed, gain in enumerate(gains)
     ]
     (path,) = paths(pl.concat(runs), ["kind"])
-    last = {line.name: line.y[-1] for line in path.lines}["improvement"]
+    last = path.improvement[-1]
     assert last.value == pytest.approx(0.5 * 0.5 * 0.2)
     assert last.n == 3
     assert last.high - last.value == pytest.approx(

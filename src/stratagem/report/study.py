@@ -126,9 +126,9 @@ def _paths(kept: Charts, summary: Summary) -> list[dict[str, Any]]:
     """A chart for each arm that was trained by RL, all on one scale."""
     named = {
         path.arm: [
-            {"update": update, **charts.bar(line.name, format.number(estimate))}
-            for line in path.lines
-            for update, estimate in zip(line.x, line.y, strict=True)
+            {"update": update, **charts.bar(term, format.number(estimate))}
+            for term in view.TERMS
+            for update, estimate in zip(path.updates, getattr(path, term), strict=True)
         ]
         for path in summary.paths
     }

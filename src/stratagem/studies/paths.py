@@ -11,7 +11,7 @@ from polars import selectors
 from stratagem.decomposition.path import path
 from stratagem.records import Estimate
 from stratagem.stats.uncertainty import t_interval
-from stratagem.study_result import Line, PathResult
+from stratagem.study_result import PathResult
 
 PARTS = 10  # of a run
 TERMS = ("selection", "improvement", "new_strategy")
@@ -38,11 +38,11 @@ def paths(curves: pl.DataFrame, by: Sequence[str]) -> tuple[PathResult, ...]:
         if len(ends) < 2 or throughout["seed"].n_unique() < runs["seed"].n_unique():
             continue
         replicates = [sums(run, ends, by) for _, run in runs.group_by("seed", maintain_order=True)]
-        lines = tuple(
-            Line(term, tuple(ends), tuple(_over_replicates(values) for values in zip(*of_term, strict=True)))
-            for term, of_term in ((term, [replicate[term] for replicate in replicates]) for term in TERMS)
-        )
-        results.append(PathResult(str(arm), lines))
+        terms = {
+            term: tuple(map(_over_replicates, zip(*(sums_of[term] for sums_of in replicates), strict=True)))
+            for term in TERMS
+        }
+        results.append(PathResult(str(arm), tuple(ends), **terms))
     return tuple(results)
 
 
