@@ -198,10 +198,10 @@ def on_speed(prompts: int, names: list[str]) -> None:
         f"{prompts:,} prompts of 200 characters, 16 samples each; load of the machine {os.getloadavg()[0]:.1f}"
     )
     print("rollouts         prompts        seconds  CPU seconds  decoding alone  times it  peak MB")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         logs = write(folder, prompts)
-        for log in (logs[one] for one in names):
+        for log in (logs[name] for name in names):
             for pool in ("pool.jsonl", "pool.parquet"):
                 out = folder / f"out-{log.name}-{pool}"
                 words = ["curate", "prompts", folder / pool, "--rollouts", log, "--by", "data_source"]

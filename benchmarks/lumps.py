@@ -59,8 +59,8 @@ def of_three_parts(n: Floats, right: Floats) -> tuple[Posterior, NDArray[np.int6
         def unlikely(x: Floats, own: Floats = weight[:, 2]) -> float:
             return float(0.02 * (x**2).sum() - own @ marginal(n_k, right_k, np.exp(x)[None])[:, 0])
 
-        found = minimize(unlikely, np.log(between), method="L-BFGS-B", bounds=[(-4, 7)] * 2).x
-        moved, between = np.abs(found - np.log(between)).max(), np.exp(found)
+        fitted = minimize(unlikely, np.log(between), method="L-BFGS-B", bounds=[(-4, 7)] * 2).x
+        moved, between = np.abs(fitted - np.log(between)).max(), np.exp(fitted)
         if moved < 1e-3 and step > 10:
             break
     parts, weight = responsible()
