@@ -1,6 +1,6 @@
 """A made-up study in the form of Table 1: plausible numbers in the shape of the report's inputs, no training needed.
 
-`python tests/report/synthetic_study.py page.html` writes a page to look at.
+`python -m tests.report.synthetic_study page.html` writes a page to look at.
 """
 
 from __future__ import annotations
