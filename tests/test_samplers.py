@@ -20,6 +20,9 @@ MAKERS: dict[str, Callable[[int, int], Sampler]] = {
     "random": lambda prompts, seed: Random(prompts, min(prompts, 4), seed),
     "pools": lambda prompts, seed: Pools(prompts, seed),
     "frontier": lambda prompts, seed: Frontier(prompts, GROUP, seed=seed),
+    "kept kinds": lambda prompts, seed: Frontier(
+        prompts, GROUP, seed=seed, kinds=[min(i % 4, 2) for i in range(prompts)]
+    ),
 }
 made = st.sampled_from(sorted(MAKERS))
 
@@ -134,6 +137,35 @@ def test_a_small_draw_asks_for_signal_as_a_large_one_does(size: int) -> None:
     sampler.observe(0, range(400), (48 * rates).tolist(), 48)
     drawn = np.array([prompt for attempt in range(300) for prompt in sampler.draw(1, size, attempt)])
     assert (rates[drawn] == 0.5).mean() == pytest.approx(0.91, abs=0.05)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(0, 9), st.data())
+def test_kinds_keep_their_shares(counts: list[int], seed: int, data) -> None:
+    kinds = np.repeat(np.arange(len(counts)), counts)
+    size = data.draw(st.integers(1, len(kinds)))
+    sampler = Frontier(len(kinds), GROUP, seed=seed, kinds=kinds.tolist())
+    sampler.observe(0, range(len(kinds)), np.where(kinds == 0, 4.0, 0.0).tolist(), GROUP)
+    asked = np.bincount(kinds[sampler.draw(1, size)], minlength=len(counts))
+    assert (abs(asked - size * np.array(counts) / len(kinds)) < 1).all()
+
+
+def test_shares_of_kinds_hold_in_the_mean_and_signal_decides_within_a_kind() -> None:
+    """A quarter of the prompts is of kind 1, where only every second one has signal, and less of it than kind 0 has."""
+    kinds = np.repeat([0, 1], [60, 20])
+    right = np.where(kinds == 0, 40, np.tile([0, 10], 40))
+    sampler = Frontier(80, GROUP, seed=0, kinds=kinds.tolist(), explore=0, floor=0, half_life=1e9)
+    for _ in range(20):
+        sampler.observe(0, range(80), right.tolist(), 80)
+    drawn = np.array([prompt for attempt in range(400) for prompt in sampler.draw(1, 6, attempt)])
+    assert (kinds[drawn] == 1).mean() == pytest.approx(0.25, abs=0.01)
+    assert (right[drawn] > 0).all()
+
+
+def test_where_a_kind_is_used_up_the_others_fill_the_draw() -> None:
+    sampler = Frontier(10, GROUP, seed=0, kinds=[0] * 5 + [1] * 5)
+    drawn = sampler.draw(0, 6, without=[0, 1, 2, 3])
+    assert sorted(drawn) == [4, 5, 6, 7, 8, 9]
 
 
 def test_counts_fade_by_half() -> None:

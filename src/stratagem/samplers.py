@@ -140,6 +140,9 @@ class Frontier(Sampler):
         group: responses to a prompt in an update.
         strata: the number of each prompt's stratum, 0, 1, …, such as its difficulty: what is not known of a prompt is
             taken from those like it. None: all are alike.
+        kinds: the number of each prompt's kind, 0, 1, …: every draw has as large a share of each kind as the pool has.
+            Signal alone follows the kind that has more of it, and RL then moves the model to that kind's strategy
+            (docs/samplers.md). None: kinds are not told apart.
         explore: share of an update drawn without regard to signal, so that no prompt is given up for good.
         floor: of the rest, the least share from the easier prompts: expected to be right half of the time or more, or
             in the easier half of all. Drawing for the hardest alone can break a run (LOG.md). Both shares are of many
@@ -154,6 +157,7 @@ class Frontier(Sampler):
         *,
         seed: int,
         strata: Sequence[int] | None = None,
+        kinds: Sequence[int] | None = None,
         explore: float = 0.1,
         floor: float = 0.25,
         half_life: float = 30,
@@ -161,6 +165,7 @@ class Frontier(Sampler):
         self.group, self.seed = group, seed
         self.explore, self.floor, self.half_life = explore, floor, half_life
         self.strata = np.zeros(prompts, np.int64) if strata is None else np.asarray(strata, np.int64)
+        self.kinds = np.zeros(prompts, np.int64) if kinds is None else np.asarray(kinds, np.int64)
         self.right, self.wrong = np.zeros(prompts), np.zeros(prompts)
         self.squares = np.zeros(prompts)  # the sum of the squared weights of a prompt's responses, which fade
         self.updated = 0  # the update that the counts are of
@@ -194,10 +199,23 @@ class Frontier(Sampler):
         lacking = 1 - signal(rng.beta(a, b), self.group) + ties
         lacking[list(without)] = np.inf
         size = min(size, int(np.isfinite(lacking).sum()))
-        chosen = smallest(keys(rng, np.ones(len(a)), without), rounded(rng, self.explore * size))
+        chosen: list[int] = []
+        for kind, part in enumerate(divided(rng, size, np.bincount(self.kinds))):
+            chosen += self._of_kind(rng, lacking, a / (a + b), self.kinds == kind, part)
         lacking[chosen] = np.inf
-        mean = a / (a + b)
-        easy = mean >= min(0.5, float(np.median(mean)))
+        return chosen + smallest(lacking, size - len(chosen))  # where a kind has too few
+
+    def _of_kind(
+        self, rng: np.random.Generator, lacking: Floats, mean: Floats, members: NDArray[np.bool_], size: int
+    ) -> list[int]:
+        """At most `size` of the members that may be drawn: some at random, some easy ones, the rest by `lacking`."""
+        lacking = np.where(members, lacking, np.inf)
+        drawable = np.isfinite(lacking)
+        size = min(size, int(drawable.sum()))
+        key = np.where(drawable, keys(rng, np.ones(len(mean)), ()), np.inf)
+        chosen = smallest(key, rounded(rng, self.explore * size))
+        lacking[chosen] = np.inf
+        easy = mean >= min(0.5, float(np.median(mean[members])))
         least = rounded(rng, self.floor * (size - len(chosen)))
         chosen += smallest(np.where(easy, lacking, np.inf), least)
         lacking[chosen] = np.inf
@@ -232,6 +250,14 @@ class Frontier(Sampler):
         self.updated = int(updated[0])
         self.right[:], self.wrong[:], self.squares[:] = 0.0, 0.0, 0.0
         self.right[rows], self.wrong[rows], self.squares[rows] = right, wrong, squares
+
+
+def divided(rng: np.random.Generator, size: int, counts: NDArray[np.int64]) -> list[int]:
+    """`size` in proportion to the counts, each part rounded up or down at random so that its mean is its share."""
+    if len(counts) == 1:
+        return [size]
+    ends = np.floor(counts.cumsum() / counts.sum() * size + rng.random()).astype(np.int64)
+    return np.diff(ends, prepend=0).tolist()
 
 
 def rounded(rng: np.random.Generator, number: float) -> int:

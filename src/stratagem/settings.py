@@ -188,8 +188,9 @@ class GRPOConfig:
 
     `sampler` says which problems are asked (docs/samplers.md): each once an epoch (``random``), so that flat groups,
     all right or wrong, are drawn anew up to `redraw` times (``dapo``), for expected signal (``frontier``), both, or by
-    pools of difficulty. `explore`, `floor` and `half_life`, in updates, are of the frontier. With a `budget` RL ends
-    after the update that completes so many tokens of responses, flat groups' too; `updates` are the most it makes.
+    pools of difficulty. `explore`, `floor`, `half_life`, in updates, and `keep_kinds`, by which each kind of problem
+    keeps its share of every update, are of the frontier. With a `budget` RL ends after the update that completes so
+    many tokens of responses, flat groups' too; `updates` are the most it makes.
     """
 
     task: TaskSpec = DEFAULT
@@ -218,6 +219,7 @@ class GRPOConfig:
     explore: float = 0.1
     floor: float = 0.25
     half_life: float = 30
+    keep_kinds: bool = False
     budget: int | None = None
     seed: int = 0
 
@@ -227,6 +229,10 @@ class GRPOConfig:
         check_numbers(self)
         if self.updates < 1:
             raise StratagemError(f"--updates {self.updates}: must be at least 1")
+        if self.keep_kinds and "frontier" not in self.sampler:
+            raise StratagemError(
+                f"--keep-kinds: not with --sampler {self.sampler}, only with frontier or dapo-frontier"
+            )
         if self.batch > self.prompts:
             raise StratagemError(f"--batch {self.batch}: larger than --prompts {self.prompts}")
         read_mix(self.mix, task)

@@ -108,14 +108,14 @@ UNFINISHED = ".unfinished"
 
 def claim(out: Path, result: str) -> None:
     """See that `out` is ours to write to, before anything long is done: new, empty, with an earlier `result`, or with
-    what a process that was killed left.
+    what a process left that was killed, at the latest while it moved its files to their names, or is at work.
 
     Raises:
         StratagemError: it holds something else, or cannot be made.
     """
     check_name(out)
     held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
-    if (out.exists() and not out.is_dir()) or (held - {UNFINISHED} and result not in held):
+    if (out.exists() and not out.is_dir()) or (held and not held & {UNFINISHED, result}):
         raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
     make_folder(out)
 

@@ -57,6 +57,13 @@ def test_groups_keep_their_repeats(
         assert each["rows"] == [row for row in each["asked"] for _ in range(GROUP)]
 
 
+def test_levels_keep_their_shares(tiny: str, tmp_path: Path) -> None:
+    given = {"per_device_train_batch_size": 12, "save_strategy": "no"}
+    made = trainer(tiny, tmp_path, given, keep=("level",))
+    made.train()
+    assert [sorted(row % 3 for row in each["asked"]) for each in made.seen] == [[0, 1, 2]] * 6
+
+
 def test_it_learns_where_the_signal_is_and_logs_it(tiny: str, tmp_path: Path) -> None:
     made = trainer(tiny, tmp_path, {"save_strategy": "no", "max_steps": 30}, explore=0)
     made.train()
@@ -123,6 +130,8 @@ def test_two_processes_ask_the_same_and_share_it(tiny: str, tmp_path: Path) -> N
 def test_what_cannot_be_is_said(tiny: str, tmp_path: Path) -> None:
     with pytest.raises(StratagemError, match="no column 'grade'; it has prompt, level, row"):
         trainer(tiny, tmp_path, by=("grade",))
+    with pytest.raises(StratagemError, match="no column 'grade'"):
+        trainer(tiny, tmp_path, keep=("grade",))
     with pytest.raises(StratagemError, match=r"explore 2: must be from 0 to 1"):
         trainer(tiny, tmp_path, explore=2)
     args = GRPOConfig(

@@ -98,6 +98,12 @@ def test_it_finds_the_signal(tmp_path: Path, by: list[str]) -> None:
     assert late.count(1) > (0.6 if by else 0.45) * len(late)
 
 
+def test_levels_keep_their_shares(tmp_path: Path) -> None:
+    prompts, score = made(tmp_path, by=["level"], keep=["level"]), reporting(is_right, tmp_path)
+    for number in range(10):
+        assert sorted(row % 3 for row in step(prompts, score, number)) == [0, 0, 1, 1, 2, 2]
+
+
 def test_rows_are_those_of_the_data_set_with_their_number(tmp_path: Path) -> None:
     prompts = made(tmp_path)
     row = prompts[0]

@@ -55,6 +55,23 @@ def test_random_asks_once_in_the_order_of_its_epochs() -> None:
         assert asked.tokens() == asked.tokens(flat=True) == 6 * 4 * 3
 
 
+def test_kinds_keep_their_shares() -> None:
+    """Only one kind has signal, which an update of the frontier asks more of where shares are not kept."""
+    kinds = [problem.kind for problem in make_task(GRPOConfig(**SMALL).task).generate("rl", 24, (1, 3))]
+    rates = [0.5 if kind == kinds[0] else 0.0 for kind in kinds]
+    shares = dict[bool, float]()
+    for keep in (True, False):
+        frontier = asking(sampler="frontier", keep_kinds=keep, explore=0, floor=0)
+        chosen = [
+            response.problem
+            for number in range(30)
+            for response in frontier.ask(number, graded(rates)).responses
+        ]
+        shares[keep] = float(np.mean([kinds[i] == kinds[0] for i in chosen]))
+    assert shares[True] == pytest.approx(kinds.count(kinds[0]) / 24, abs=0.01)
+    assert shares[False] > 0.7
+
+
 def test_flat_groups_are_drawn_anew_until_the_update_is_full() -> None:
     rates = [0.0, 1.0, 0.5] * 8
     dapo = asking(sampler="dapo", redraw=50)
@@ -145,6 +162,7 @@ def spending(out: Path) -> list[int]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--keep-kinds"], "--keep-kinds: not with --sampler random, only with frontier"),
         (["--explore", "1.5"], "--explore 1.5: must be from 0 to 1"),
         (["--floor", "-1"], "--floor -1.0: must be from 0 to 1"),
         (["--half-life", "0"], "--half-life 0.0: must be from 0.01"),

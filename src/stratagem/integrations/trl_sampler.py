@@ -36,6 +36,7 @@ class FrontierSampling:
 
     Args:
         by: columns of the data set; prompts alike in them are a stratum, from which comes what is not known of one.
+        keep: columns, such as the domain, whose values keep their shares of the data set in every generation.
         correct: from a reward (the weighted sum, where there are several functions) to correctness in [0, 1].
         explore, floor, half_life: as of `Frontier`; an update is one generation of completions.
 
@@ -52,6 +53,7 @@ class FrontierSampling:
         self,
         *given: Any,
         by: Sequence[str] = (),
+        keep: Sequence[str] = (),
         correct: Callable[[float], float] | None = None,
         explore: float = 0.1,
         floor: float = 0.25,
@@ -72,20 +74,18 @@ class FrontierSampling:
             raise StratagemError(
                 f"FrontierTrainer: {len(data)} prompts; a generation asks {self.asked_at_once} different ones"
             )
-        if missing := [name for name in by if name not in data.column_names]:
+        if missing := [name for name in (*by, *keep) if name not in data.column_names]:
             raise StratagemError(
                 f"FrontierTrainer: the data set has no column {missing[0]!r}; it has {', '.join(data.column_names)}"
             )
-        numbers: dict[str, int] = {}
-        rows = zip(*(data[name] for name in by), strict=True) if by else [()] * len(data)
-        strata = [numbers.setdefault("/".join(map(str, row)), len(numbers)) for row in rows]
-        self.strata = list(numbers)
+        strata, self.strata = grouped(data, by)
         self.correct = correct
         self.sampler = Frontier(
             len(data),
             trainer.num_generations,
             seed=args.seed,
             strata=strata,
+            kinds=grouped(data, keep)[0],
             explore=explore,
             floor=floor,
             half_life=half_life,
@@ -158,6 +158,14 @@ class FrontierSampling:
 
 class FrontierTrainer(FrontierSampling, GRPOTrainer):
     """A GRPOTrainer whose prompts are drawn for expected signal: `FrontierSampling` has its further arguments."""
+
+
+def grouped(data: Any, columns: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The number of each row's group, of those alike in some columns, and the groups' names."""
+    numbers: dict[str, int] = {}
+    rows = zip(*(data[name] for name in columns), strict=True) if columns else [()] * len(data)
+    of = [numbers.setdefault("/".join(map(str, row)), len(numbers)) for row in rows]
+    return of, list(numbers)
 
 
 class Saved(TrainerCallback):

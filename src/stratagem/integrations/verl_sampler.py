@@ -25,7 +25,7 @@ from stratagem.records import StratagemError
 from stratagem.samplers import Frontier
 
 ROW = "frontier_row"  # of extra_info: which row of the data set was drawn
-OPTIONS = {"folder": "", "group": 8, "by": (), "explore": 0.1, "floor": 0.25, "half_life": 30.0}
+OPTIONS = {"folder": "", "group": 8, "by": (), "keep": (), "explore": 0.1, "floor": 0.25, "half_life": 30.0}
 
 
 def reporting(
@@ -77,9 +77,10 @@ class FrontierRows:
     """To be mixed into verl's RLHFDataset, before it. Validation files are left as they are.
 
     Its options stand in the config: ``+data.frontier.folder=FOLDER``, and besides ``group`` (samples of a prompt, 8),
-    ``by`` (fields of ``extra_info``; prompts alike in them are a stratum), ``explore``, ``floor`` and ``half_life`` (as
-    of `samplers.Frontier`; an update is ``data.train_batch_size`` prompts). Set ``data.dataloader_num_workers=0``:
-    copies of the data set in other processes would not know what was drawn.
+    ``by`` (fields of ``extra_info``; prompts alike in them are a stratum), ``keep`` (fields whose values keep their
+    shares of every update), ``explore``, ``floor`` and ``half_life`` (as of `samplers.Frontier`; an update is
+    ``data.train_batch_size`` prompts). Set ``data.dataloader_num_workers=0``: copies of the data set in other processes
+    would not know what was drawn.
 
     verl saves the state with its data loader's. A run that resumes goes on with the responses that had been written
     then; those that were written after that, before it was started again, are not read.
@@ -116,7 +117,8 @@ class FrontierRows:
             len(rows),
             int(own["group"]),
             seed=int(config.get("seed") or 0),
-            strata=strata(rows.dataframe, own["by"]) if own["by"] else None,
+            strata=strata(rows.dataframe, "by", own["by"]) if own["by"] else None,
+            kinds=strata(rows.dataframe, "keep", own["keep"]) if own["keep"] else None,
             explore=own["explore"],
             floor=own["floor"],
             half_life=own["half_life"],
@@ -169,14 +171,16 @@ class FrontierRows:
         self.update, self.drawn = int(state["update"]), list(state["drawn"])
 
 
-def strata(rows: Any, by: Sequence[str]) -> list[int]:
+def strata(rows: Any, option: str, by: Sequence[str]) -> list[int]:
     """The number of each row's stratum: rows that are alike in these fields of ``extra_info``.
 
     Args:
         rows: a `datasets.Dataset`.
     """
     if "extra_info" not in rows.column_names:
-        raise StratagemError(f"data.frontier.by {by[0]!r}: the rows have no extra_info, which is to have it")
+        raise StratagemError(
+            f"data.frontier.{option} {by[0]!r}: the rows have no extra_info, which is to have it"
+        )
     numbers: dict[tuple[str, ...], int] = {}
     # That column alone, since reading rows whole would decode their images.
     infos = (row["extra_info"] or {} for row in rows.select_columns("extra_info"))

@@ -254,13 +254,17 @@ def claim_folder(out: Path, name: str, needed: int) -> None:
     Raises:
         StratagemError: it holds another study or something that is not ours, cannot be written, or is too small.
     """
+    # Listed before the plan is looked for: another process writes the plan first, then the rest.
+    unplanned = out.exists() and (
+        not out.is_dir() or any(not name.startswith(f".{STUDY}.") for name in os.listdir(out))
+    )
     if (out / STUDY).exists():
         there = read_json(out / STUDY)
         was = there.get("name", there.get("stage")) if isinstance(there, dict) else None
         if was != name:
             raise StratagemError(f"{out}: holds another study ({was}); choose another --out")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if unplanned:
         raise StratagemError(f"{out}: not empty and not a study of ours; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)

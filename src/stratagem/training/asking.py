@@ -115,11 +115,13 @@ def sampler_of(config: GRPOConfig, problems: Sequence[Problem]) -> Sampler:
         case "frontier" | "dapo-frontier":
             strata: dict[tuple[str, int], int] = {}
             numbers = [strata.setdefault((each.kind, each.difficulty), len(strata)) for each in problems]
+            kinds = sorted({each.kind for each in problems})
             return Frontier(
                 len(problems),
                 config.group,
                 seed=config.seed,
                 strata=numbers,
+                kinds=[kinds.index(each.kind) for each in problems] if config.keep_kinds else None,
                 explore=config.explore,
                 floor=config.floor,
                 half_life=config.half_life,
