@@ -10,6 +10,7 @@ date.
 from __future__ import annotations
 
 import argparse
+import datetime
 import re
 from pathlib import Path
 
@@ -27,9 +28,9 @@ def shown(part: Part) -> str:
     return f"{VERDICT_SIGNS[part.verdict]} {part.statement}: {numbers}"
 
 
-def row(study: str, claim: ClaimResult) -> str:
+def row(study: str, claim: ClaimResult, run: str) -> str:
     parts = "<br>".join(map(shown, claim.parts))
-    return f"| `{study}` | {claim.id} | {claim.statement} | **{claim.verdict}** | {parts} |"
+    return f"| `{study}` | {claim.id} | {claim.statement} | **{claim.verdict}** | {parts} | {run} |"
 
 
 def main() -> None:
@@ -43,7 +44,9 @@ def main() -> None:
         path = folder / name / "summary.json"
         if not path.is_file():
             continue
-        rows = [row(name, claim) for claim in decode(read_json(path), str(path)).claims]
+        summary = decode(read_json(path), str(path))
+        made = datetime.date.fromtimestamp(path.stat().st_mtime)
+        rows = [row(name, claim, f"{len(summary.seeds)}, {made}") for claim in summary.claims]
         old = re.compile(rf"(^\| `{name}` \| .*\n)+", re.MULTILINE)
         if not old.search(page):
             raise SystemExit(f"{PAGE}: no row of {name} to replace; put one in its place first")

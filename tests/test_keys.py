@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 
 from stratagem.records import StratagemError
 from stratagem.settings import (
-    BaseConfig,
     GRPOConfig,
     LLMConfig,
     RolloutConfig,
@@ -60,17 +59,12 @@ def test_folders_of_before_tasks_had_names_are_recognised(
         stage(kind, config, out, model="another", **inputs)
 
 
-def test_old_words_for_the_field_the_mix_and_the_directions(tmp_path: Path) -> None:
+def test_old_words_for_the_field_and_the_mix(tmp_path: Path) -> None:
     old = OLD["rl"]
     changed = old | {"settings": old["settings"] | {"p": 13, "inversion": 0.25}}
     config = GRPOConfig(task="finite_field:p=13", lr=3e-4, mix="evaluation=0.75,inversion=0.25")
     out = folder(tmp_path, changed)
     assert stage("rl", config, out, model=old["settings"]["model"], keep_rollouts=False).done
-    base = {"stage": "base", "version": 5, "settings": asdict(BaseConfig()) | {"directions": "forward"}}
-    del base["settings"]["primitives"], base["settings"]["task"]
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "config.json").write_text(json.dumps(base))
-    assert stage("base", BaseConfig(primitives="forward"), tmp_path / "base").done
 
 
 def test_a_new_option_leaves_finished_folders_valid(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "most": (2, 8),
     # of training
     "updates": (0, 10_000_000),
+    "horizon": (1, 10_000_000),
     "tokens": (256, 10_000_000),
     "epochs": (1, 100_000),
     "batch": (1, 1_000_000),

@@ -108,18 +108,22 @@ class BaseConfig:
     """How the base model is trained.
 
     `primitives` names what it learns, the task's usual curriculum by default; others are ablations. A task without
-    primitives has a base that stays as it was drawn: SFT teaches all. Seed 3 makes the base that ships.
+    primitives has a base that stays as it was drawn: SFT teaches all. The learning rate falls to zero over `horizon`
+    updates, wherever training ends.
     """
 
     task: TaskSpec = DEFAULT
     primitives: str = "usual"
-    updates: int = 5000
+    updates: int = 2400
+    horizon: int = 8000
     tokens: int = 4096
     lr: float = 3e-3
     weight_decay: float = 0.01
+    precision: Precision = "fp32"
     seed: int = 1
 
     def __post_init__(self) -> None:
+        check_choices(self)
         primitives = checked_task(self).primitives
         variants = () if primitives is None else tuple(primitives.VARIANTS)
         if self.primitives not in ("usual", *variants):
@@ -129,6 +133,8 @@ class BaseConfig:
         if primitives is None:
             object.__setattr__(self, "updates", 0)
         check_numbers(self)
+        if self.updates > self.horizon:
+            raise StratagemError(f"--updates {self.updates}: more than --horizon {self.horizon}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +360,7 @@ StageConfig = BaseConfig | SFTConfig | GRPOConfig | RolloutConfig | ValidationCo
 
 
 # What a stage's result also depends on, beside its settings: raised when the same settings give another result.
-VERSIONS = {"base": 5, "sft": 3, "rl": 3, "rollout": 3, "validation": 1}
+VERSIONS = {"base": 6, "sft": 3, "rl": 3, "rollout": 3, "validation": 1}
 TRL_VERSIONS = VERSIONS | {"sft": 3, "rl": 3}
 
 

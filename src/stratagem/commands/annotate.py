@@ -14,7 +14,7 @@ from stratagem.annotate.names import read_names
 from stratagem.annotate.server import AnnotateServer
 from stratagem.annotate.session import Session
 from stratagem.commands.common import bars, console, read
-from stratagem.commands.options import Reading, Right
+from stratagem.commands.options import Checkpoint, Reading, Right
 from stratagem.commands.pooled import sampled
 from stratagem.records import StratagemError
 from stratagem.workspace import make_folder
@@ -25,6 +25,7 @@ class Annotate:
     """Examples:
     stratagem annotate before.jsonl after.jsonl --strategies names.toml --out labels.csv
     stratagem annotate before.jsonl after.jsonl --strategies table,equation --open
+    stratagem annotate run/completions --checkpoint step --score accuracy_reward --strategies names.toml
     stratagem diagnose before.jsonl after.jsonl --labels labels.csv
     """
 
@@ -49,6 +50,7 @@ class Annotate:
     out: Annotated[
         Path, tyro.conf.arg(metavar="SHEET", help="the sheet of labels; one that is there goes on")
     ] = Path("labels.csv")
+    checkpoint: Checkpoint = None
     right: Right = field(default_factory=Right)
     reading: Reading = field(default_factory=Reading)
     by: Annotated[
@@ -65,12 +67,14 @@ class Annotate:
 def annotate(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Annotate, "annotate", words, text)
     if not given.logs:
-        raise StratagemError("give the logs to label, BEFORE and AFTER")
+        raise StratagemError("give the logs to label, BEFORE and AFTER, or one with --checkpoint COLUMN")
     if given.out.suffix.lower() != ".csv":
         raise StratagemError(f"--out {given.out}: a sheet is CSV; choose a name that ends in .csv")
     described = read_names(given.strategies)
     with bars() as show:
-        responses = sampled(given.logs, given.by, given.right, given.reading, given.seed, show)
+        responses = sampled(
+            given.logs, given.checkpoint, given.by, given.right, given.reading, given.seed, show
+        )
     make_folder(given.out.parent)
     session = Session(responses, described, given.out, given.seed)
     try:

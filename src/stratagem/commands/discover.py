@@ -12,7 +12,7 @@ from rich.console import Console
 
 from stratagem.annotate.pool import MOST
 from stratagem.commands.common import bars, console, read
-from stratagem.commands.options import Reading, Right
+from stratagem.commands.options import Checkpoint, Reading, Right
 from stratagem.commands.pooled import sampled
 from stratagem.discovery.discover import discover as discover_strategies
 from stratagem.discovery.show import show_discovery
@@ -26,6 +26,7 @@ class Discover:
     """Examples:
     stratagem discover before.jsonl after.jsonl
     stratagem discover before.jsonl after.jsonl --most 4 --out names.toml
+    stratagem discover run/completions --checkpoint step --score accuracy_reward
     stratagem annotate before.jsonl after.jsonl --strategies names.toml --out labels.csv
     """
 
@@ -39,6 +40,7 @@ class Discover:
         ),
     ] = ()
     most: Annotated[int, tyro.conf.arg(help="clusters that are tried")] = 8
+    checkpoint: Checkpoint = None
     right: Right = field(default_factory=Right)
     reading: Reading = field(default_factory=Reading)
     by: Annotated[
@@ -59,14 +61,16 @@ class Discover:
 def discover(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     given = read(Discover, "discover", words, text)
     if not given.logs:
-        raise StratagemError("give the logs to look at, BEFORE and AFTER")
+        raise StratagemError("give the logs to look at, BEFORE and AFTER, or one with --checkpoint COLUMN")
     if given.out.suffix.lower() != ".toml":
         raise StratagemError(f"--out {given.out}: proposals are TOML; choose a name that ends in .toml")
     aside_of(given.out)
     if given.out.exists():
         raise StratagemError(f"{given.out}: exists, and may hold names; choose another --out or remove it")
     with bars() as show:
-        pool = sampled(given.logs, given.by, given.right, given.reading, given.seed, show, given.size)
+        pool = sampled(
+            given.logs, given.checkpoint, given.by, given.right, given.reading, given.seed, show, given.size
+        )
         discovery = discover_strategies(
             pool.table,
             [shlex.quote(log) for log in given.logs],

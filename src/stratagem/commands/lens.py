@@ -14,6 +14,7 @@ from stratagem.commands.condition import Condition
 from stratagem.commands.judged import Judging, labeller
 from stratagem.commands.options import (
     JUDGE,
+    Checkpoint,
     Reading,
     Right,
     columns_or_none,
@@ -95,14 +96,7 @@ class Diagnose:
             help_behavior_hint="",
         ),
     ] = "auto"
-    checkpoint: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="COLUMN",
-            help="the column of a single log that holds its checkpoints",
-            help_behavior_hint="",
-        ),
-    ] = None
+    checkpoint: Checkpoint = None
     window: Annotated[
         int | None,
         tyro.conf.arg(

@@ -41,6 +41,16 @@ class Right:
     ] = None
 
 
+Checkpoint = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="COLUMN",
+        help="the column of a single log that holds its checkpoints",
+        help_behavior_hint="",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a log is read."""

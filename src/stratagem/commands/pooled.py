@@ -13,6 +13,7 @@ from stratagem.records import Metrics
 
 def sampled(
     logs: Sequence[str],
+    checkpoint: str | None,
     by: str | None,
     right: Right,
     reading: Reading,
@@ -20,12 +21,13 @@ def sampled(
     show: Callable[[str, int, int, Metrics], None],
     most: int = MOST,
 ) -> Responses:
-    """At most `most` responses of each log, as the options of a command say.
+    """At most `most` responses of each log, or of the first and the last checkpoint of one log.
 
     Raises:
         StratagemError: as `read_pool`.
     """
     look = Look(
+        checkpoint=checkpoint,
         by=columns_or_none(by),
         score=right.score,
         correct=right.correct,

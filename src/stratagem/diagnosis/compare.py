@@ -266,8 +266,10 @@ def error_of(
     sides = (str(before.number), str(after.number))
     if isinstance(labels, LearnedLabels):
         counts = [before.counts, after.counts]
-        # Checkpoints of one log are one side of the sheet.
-        if sides[0] == sides[1]:
+        # Checkpoints of one log are the sheet's two sides where it was made of checkpoints, else one side.
+        if sides[0] == sides[1] and labels.sides == {"0", "1"}:
+            sides = ("0", "1")
+        elif sides[0] == sides[1]:
             counts, sides = (
                 [pl.concat([table.select("strategy", "n", "right") for table in counts])],
                 sides[:1],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,13 +96,7 @@ def by_checkpoint(side: Side, window: int | None = None) -> list[Side]:
     Args:
         window: so many checkpoints of the start and of the end alone make two sides, fewer where they would overlap.
     """
-    values = ordered(side.counts["checkpoint"].unique().drop_nulls().to_list())
-    if window is None or len(values) < 2:
-        size = -(-len(values) // MOST_CHECKPOINTS)
-        runs = [values[start : start + size] for start in range(0, len(values), size)]
-    else:
-        size = min(window, len(values) // 2)
-        runs = [values[:size], values[-size:]]
+    runs = checkpoint_runs(side.counts["checkpoint"].unique().drop_nulls().to_list(), window)
     sides: list[Side] = []
     for chosen in runs:
         name = chosen[0] if len(chosen) == 1 else f"{chosen[0]}-{chosen[-1]}"
@@ -119,6 +113,20 @@ def by_checkpoint(side: Side, window: int | None = None) -> list[Side]:
             )
         )
     return sides
+
+
+def checkpoint_runs(checkpoints: Iterable[str], window: int | None = None) -> list[list[str]]:
+    """Which checkpoints of one log are taken together, in their order.
+
+    Args:
+        window: as of `by_checkpoint`.
+    """
+    values = ordered(checkpoints)
+    if window is None or len(values) < 2:
+        size = -(-len(values) // MOST_CHECKPOINTS)
+        return [values[start : start + size] for start in range(0, len(values), size)]
+    size = min(window, len(values) // 2)
+    return [values[:size], values[-size:]]
 
 
 def usable_strata(tables: Sequence[pl.DataFrame], by: Sequence[str]) -> tuple[str, ...]:

@@ -69,6 +69,11 @@ class LearnedLabels:
         """
         return cls.of(read_labels(path), str(path))
 
+    @property
+    def sides(self) -> set[str]:
+        """Those of the responses that were asked at random."""
+        return set(self.hand.filter(pl.col("asked") == RANDOM)["side"])
+
     @cached_property
     def rules(self) -> RuleSet:
         """The model as a labeller of frames."""

@@ -1,7 +1,13 @@
-"""The recipe of a base model: AdamW on the task's primitives, in a stage of its own."""
+"""The recipe of a base model: AdamW on the task's primitives, in a stage of its own.
+
+The model is the mean of the weights that training went through, in which the last AVERAGED updates or so count (Polyak
+and Juditsky, SIAM Journal on Control and Optimization 30, 1992): its SFT carries further than that of any single
+update's weights, and depends less on where training ends. So training may end where somebody finds the model good.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +20,56 @@ from stratagem.models.folder import save_model
 from stratagem.models.transformer import Shape, Transformer
 from stratagem.models.vocabulary import EOS_ID, make_tokenizer, vocabulary
 from stratagem.records import Report
+from stratagem.samplers import State
 from stratagem.settings import BaseConfig, recorded, stage
 from stratagem.tasks import make_task
 from stratagem.tasks.base import Line
 from stratagem.training import loop
 from stratagem.training.packing import IGNORE
 
+AVERAGED = 200
+Good = Callable[[Transformer, int], bool]
 
-def train(config: BaseConfig, out: Path, report: Report = loop.quiet) -> Path:
-    """Train the base and write it as a model folder; resumes, or returns at once when done."""
+
+class Average:
+    """The mean of a training's weights, in which a weight counts the less the older it is (`loop.Kept`).
+
+    Args:
+        good: told of the mean and of how many updates it is of; training ends where it says so.
+    """
+
+    def __init__(self, model: Transformer, good: Good | None) -> None:
+        self.model, self.good, self.updates = copy.deepcopy(model), good, 0
+        self.model.bf16 = False
+
+    def take(self, model: Transformer) -> None:
+        self.updates += 1
+        share = 1 / min(self.updates, AVERAGED)
+        with torch.no_grad():
+            for mean, weight in zip(self.model.parameters(), model.parameters(), strict=True):
+                mean.lerp_(weight, share)
+
+    def enough(self) -> bool:
+        return self.good is not None and self.good(self.model, self.updates)
+
+    def state(self) -> State:
+        weights = {name: weight.flatten().tolist() for name, weight in self.model.named_parameters()}
+        return {"updates": [self.updates], **weights}
+
+    def restore(self, state: State) -> None:
+        self.updates = int(state["updates"][0])
+        with torch.no_grad():
+            for name, mean in self.model.named_parameters():
+                mean.copy_(torch.tensor(state[name]).view_as(mean))
+
+
+def train(config: BaseConfig, out: Path, report: Report = loop.quiet, good: Good | None = None) -> Path:
+    """Train the base and write it as a model folder; resumes, or returns at once when done.
+
+    Args:
+        good: asked before each update whether the model is good enough, with how many updates were made; where it
+            says so, training ends before `config.updates`.
+    """
     folder = stage("base", config, out)
     if folder.done:
         return out
@@ -30,6 +77,8 @@ def train(config: BaseConfig, out: Path, report: Report = loop.quiet) -> Path:
     words = vocabulary(task)
     torch.manual_seed(config.seed)
     model = Transformer(Shape(len(words)))
+    loop.set_precision([model], config.precision)
+    average = Average(model, good)
     optimizer = loop.optimizer_for(model, config.lr, config.weight_decay, beta2=0.98)
     variant = recorded(config)["primitives"]
     primitives, ids_of = task.primitives, {word: i for i, word in enumerate(words)}
@@ -44,6 +93,7 @@ def train(config: BaseConfig, out: Path, report: Report = loop.quiet) -> Path:
         losses = F.cross_entropy(logits, targets[learnt], reduction="none")
         losses.mean().backward()
         parts = {"loss": losses.mean().item(), "length": ids.shape[1], "grad_norm": step()}
+        average.take(model)
         for name, members in groups.items():
             chosen = members[targets[learnt]]
             if chosen.any():
@@ -51,9 +101,11 @@ def train(config: BaseConfig, out: Path, report: Report = loop.quiet) -> Path:
         return {name: round(value, 6) for name, value in parts.items()}
 
     with folder.open() as work:
-        rate = loop.linear(config.lr, config.updates, warmup=100)
-        loop.run(work, model, optimizer, config.updates, update, rate, save_every=200, report=report)
-        save_model(model, make_tokenizer(words), work / "model")
+        rate = loop.linear(config.lr, config.horizon, warmup=100)
+        loop.run(
+            work, model, optimizer, config.updates, update, rate, save_every=200, report=report, kept=average
+        )
+        save_model(average.model, make_tokenizer(words), work / "model")
     return out
 
 

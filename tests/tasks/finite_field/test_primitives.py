@@ -146,7 +146,7 @@ def test_half_of_the_lists_ask_for_their_direction(variant: str) -> None:
     if variant == "forward":
         assert asked["backward"] == answered["backward"] == 0
     else:
-        assert 0.45 < answered["forward"] / asked["list"] < 0.55
+        assert answered["backward"] / asked["list"] == pytest.approx(primitives.BACKWARD_SHARE, abs=0.03)
 
 
 def test_no_task_prompt_and_no_answer() -> None:
@@ -182,7 +182,8 @@ def test_lists_reach_forty_operations_both_ways() -> None:
             if is_list(line):
                 response = line[line.index(":") + 1 :]
                 longest[response[0]] = max(longest[response[0]], len(slots(response)))
-    assert longest == {"forward": 40, "backward": 40}
+    assert longest["forward"] == 40
+    assert longest["backward"] >= 35  # fewer are backward
 
 
 def test_a_batch_depends_on_its_number_and_seed_alone() -> None:

@@ -283,7 +283,7 @@ class FiniteField(base.Task):
 
     @classmethod
     def modern(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """Settings of before there were other tasks: p, the share of inversion, short names of mixes, directions."""
+        """Settings of before there were other tasks: p, the share of inversion, short names of mixes."""
         renamed = dict(settings)
         if "p" in renamed:
             renamed["task"] = cls(renamed.pop("p")).spec
@@ -292,8 +292,6 @@ class FiniteField(base.Task):
             renamed["mix"] = "" if share == 0.5 else f"{EVALUATION}={1 - share},{INVERSION}={share}"
         if renamed.get("strategy") in cls.mixes:
             renamed["strategy"] = ",".join(cls.mixes[renamed["strategy"]])
-        if "directions" in renamed:
-            renamed["primitives"] = renamed.pop("directions")
         return renamed
 
     def demonstration_words(self, steps: int) -> int:

@@ -4,7 +4,8 @@ Three kinds of line, all made from the task's `words`:
 
 - facts: unconnected single operations, ``e3 +e5 e8 ; e1 /e4 e9 ;`` with inverses and negatives;
 - lists: a list of operations, then its traversal in one direction, ``forward`` in order or ``backward`` in reverse with
-  each operation undone. The word before the colon says which one, or ``list``, which leaves it open: so the base has
+  each operation undone. Few are backward, so that only in part does this direction carry beyond the lengths that SFT
+  shows, as in the study. The word before the colon says which one, or ``list``, which leaves it open: so the base has
   met prompts whose last word decides how the answer begins. A traversal has a slot for a state after each operation.
   The slots hold random symbols, except that some, never two in a row, hold the right result of their one step from the
   (random) slot before;
@@ -39,6 +40,7 @@ FORWARD, BACKWARD = "forward", "backward"
 OPEN = "list"  # asks for a traversal in either direction
 TASKS = {p: FiniteField(p) for p in FIELDS}
 
+BACKWARD_SHARE = 0.15  # of traversals
 RECALL_FROM = 2100  # the update from which on traversals end with a recall
 
 
@@ -123,7 +125,7 @@ def lines(update: int, tokens: int, variant: str = "both", seed: int = 0) -> lis
         tokens: about how many words they hold.
         variant: one of VARIANTS.
     """
-    directions = (FORWARD, BACKWARD) if variant == "both" else (FORWARD,)
+    backward = BACKWARD_SHARE if variant == "both" else 0
     rng = np.random.default_rng([11, seed, update])
     kind = rng.random()
     if kind < 0.05:
@@ -140,7 +142,7 @@ def lines(update: int, tokens: int, variant: str = "both", seed: int = 0) -> lis
     batch: list[Line] = []
     for _ in range(max(2, tokens // (5 * size + 8))):
         p = FIELDS[int(rng.random() < 0.35)]
-        direction = directions[int(rng.integers(len(directions)))]
+        direction = BACKWARD if rng.random() < backward else FORWARD
         batch.append(traversal(p, size, direction, rng, recall=update >= RECALL_FROM))
     return batch
 

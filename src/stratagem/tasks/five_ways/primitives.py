@@ -35,12 +35,14 @@ from stratagem.tasks.finite_field.words import FIELDS
 from stratagem.tasks.five_ways.words import ACCEPT, AGAIN, FINAL, FOLD, MEET, NAMES, PARTS, TRY
 
 # The recipe's version, and the directions of traversal: "forward" is the ablation whose base never went backward.
-VARIANTS = ("both-v1", "forward-v1")
+VARIANTS = ("both-v2", "forward-v2")
 NEW_FROM = 2000  # the update from which on there are other lines than those of finite_field
 LONGEST_FOLD = 16
 LONGEST_TRIES = 96  # words of all tries of a line
 MOST_TRIES = 4
 MOST_PARTS, LONGEST_PART = 8, 4
+BACKWARD_SHARE = 0.1  # of traversals
+NATURAL = 0.75  # how often a list of several is traversed from the end that is given
 COMPUTED = 0.7  # how often a slot is computed where the one before is not
 SHARES = {"copy": 0.02, "facts": 0.12, "folds": 0.14, "tries": 0.08, "parts": 0.16}
 
@@ -112,11 +114,11 @@ class Writer:
         return factor, added
 
 
-def fold_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) -> Line:
+def fold_line(p: int, size: int, backward: float, rng: np.random.Generator) -> Line:
     """A list of `size` operations, some of them walked, the others folded, and the fold applied to the given end."""
     writer = Writer(p, rng)
     steps = list(writer.task.random_steps(size, rng, writer.task.residues))
-    known = "start" if forward_only or rng.random() < 0.5 else "result"
+    known = "result" if rng.random() < backward else "start"
     given = int(rng.integers(p))
     opening = (FOLD, MEET)[int(rng.integers(2))]
     ask = opening if rng.random() < 0.5 else OPEN
@@ -147,11 +149,11 @@ def fold_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) -
     return writer.line
 
 
-def try_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) -> Line:
+def try_line(p: int, size: int, backward: float, rng: np.random.Generator) -> Line:
     """A list of `size` operations, traversed from one guess after another, each with its check."""
     writer = Writer(p, rng)
     steps = list(writer.task.random_steps(size, rng, writer.task.residues))
-    known = "result" if forward_only or rng.random() < 0.5 else "start"
+    known = "start" if rng.random() < backward else "result"  # from a guess of the other end
     given = int(rng.integers(p))
     ask = TRY if rng.random() < 0.5 else OPEN
     listed = writer.task.steps_text(steps)
@@ -174,7 +176,7 @@ def try_line(p: int, size: int, forward_only: bool, rng: np.random.Generator) ->
     return writer.line
 
 
-def parts_line(p: int, sizes: tuple[int, ...], forward_only: bool, rng: np.random.Generator) -> Line:
+def parts_line(p: int, sizes: tuple[int, ...], backward: float, rng: np.random.Generator) -> Line:
     """Lists of these sizes in one prompt, of which one is traversed and its outcome said under its name."""
     writer = Writer(p, rng)
     steps = list(writer.task.random_steps(sum(sizes), rng, writer.task.residues))
@@ -187,8 +189,10 @@ def parts_line(p: int, sizes: tuple[int, ...], forward_only: bool, rng: np.rando
     which = int(rng.integers(len(sizes)))
     carried = bool(rng.random() < 0.65)  # the list begins with a name, whose symbol is said before
     given = writer.task.symbol(int(rng.integers(p)))
-    known = [("start", "result")[int(rng.integers(2))] for _ in sizes]
-    asks = [(OPEN, FORWARD, BACKWARD)[int(rng.integers(2 if forward_only else 3))] for _ in sizes]
+    ways = [BACKWARD if rng.random() < backward else FORWARD for _ in sizes]
+    natural = [way if rng.random() < NATURAL else _other(way) for way in ways]
+    known = ["start" if way == FORWARD else "result" for way in natural]
+    asks = [OPEN if rng.random() < 0.5 else way for way in ways]
     for i, listed in enumerate(lists):
         first = given if i == which and not carried else inputs[i]
         end = ":" if i == len(lists) - 1 else ";"
@@ -202,14 +206,9 @@ def parts_line(p: int, sizes: tuple[int, ...], forward_only: bool, rng: np.rando
         writer.say(f"{inputs[which]} {(LAST, GUESS)[int(rng.random() < 0.3)]} {given} ;", learn=False)
     else:
         writer.say(PARTS)
-    natural = FORWARD if known[which] == "start" else BACKWARD
-    direction = asks[which]
-    if direction == OPEN:
-        direction = natural if rng.random() < 0.75 else _other(natural)
-    if forward_only:
-        direction = FORWARD
+    direction = ways[which]
     writer.say(f"{direction} {names[which]}")
-    suits = direction == natural
+    suits = direction == natural[which]
     if not suits:
         writer.say(GUESS)
     first_state = int(given[1:]) if suits else int(rng.integers(p))
@@ -252,7 +251,7 @@ def lines(update: int, tokens: int, variant: str = VARIANTS[0], seed: int = 0) -
         tokens: about how many words they hold.
         variant: one of VARIANTS.
     """
-    forward_only = variant == VARIANTS[1]
+    backward = BACKWARD_SHARE if variant == VARIANTS[0] else 0
     rng = np.random.default_rng([13, seed, update])
     kind = _kind(update, rng)
 
@@ -271,20 +270,18 @@ def lines(update: int, tokens: int, variant: str = VARIANTS[0], seed: int = 0) -
             return several(64, lambda: plain.facts(FIELDS[int(rng.integers(2))], 16, rng))
         case "folds":
             size = int(rng.integers(1, min(LONGEST_FOLD, longest) + 1))
-            return several(8 * size + 24, lambda: fold_line(field(), size, forward_only, rng))
+            return several(8 * size + 24, lambda: fold_line(field(), size, backward, rng))
         case "tries":
             size = int(rng.integers(1, min(LONGEST_FOLD, longest) + 1))
-            return several(
-                3 * LONGEST_TRIES // 4 + 2 * size, lambda: try_line(field(), size, forward_only, rng)
-            )
+            return several(3 * LONGEST_TRIES // 4 + 2 * size, lambda: try_line(field(), size, backward, rng))
         case "parts":
             count = int(rng.integers(1, min(MOST_PARTS, 1 + update // 200) + 1))
             sizes = tuple(int(size) for size in rng.integers(1, LONGEST_PART + 1, size=count))
             words = 2 * sum(sizes) + 6 * count + 3 * max(sizes) + 16
-            return several(words, lambda: parts_line(field(), sizes, forward_only, rng))
+            return several(words, lambda: parts_line(field(), sizes, backward, rng))
         case _:
             return [
-                _listed(rng, longest, update, forward_only, size, field())
+                _listed(rng, longest, update, backward, size, field())
                 for size in _sizes(rng, longest, tokens)
             ]
 
@@ -297,10 +294,8 @@ def _sizes(rng: np.random.Generator, longest: int, tokens: int) -> list[int]:
     return [size] * max(2, tokens // (5 * size + 8))
 
 
-def _listed(
-    rng: np.random.Generator, longest: int, update: int, forward_only: bool, size: int, p: int
-) -> Line:
-    direction = FORWARD if forward_only or rng.random() < 0.5 else BACKWARD
+def _listed(rng: np.random.Generator, longest: int, update: int, backward: float, size: int, p: int) -> Line:
+    direction = BACKWARD if rng.random() < backward else FORWARD
     return plain.traversal(p, size, direction, rng, recall=update >= plain.RECALL_FROM)
 
 
