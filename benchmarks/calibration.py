@@ -43,7 +43,7 @@ from stratagem.workspace import read_json, write_json
 PROBLEMS, SAMPLES, LENGTHS = 480, 4, ((2, 5), (6, 9), (10, 15))
 PARTS = ((1, 1), (2, 2), (3, 5), (6, 8))
 JUDGED = (6, 9)
-FIRST, EVERY, LAST, MOST_SEEDS = {"finite_field": 2400, "five_ways": 3600}, 100, 6000, 24
+FIRST, EVERY, LAST, MOST_SEEDS = {"finite_field": 2200, "five_ways": 3600}, 100, 6000, 24
 RESULT = "calibration.json"
 Rows = Mapping[str, float]
 
