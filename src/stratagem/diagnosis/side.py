@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from stratagem.decomposition.behaviours import count_behaviours
+from stratagem.diagnosis.ahead import ahead
 from stratagem.diagnosis.columns import coded, refining, strata_types, typed
 from stratagem.diagnosis.notes import examples, ordered, reading_notes, reasons
 from stratagem.labelling.aliases import renamed
@@ -154,7 +155,7 @@ class Opened:
         seen: dict[str, int] = {}
         self.chosen.forget()
         types = [typed(name, dtype) for name, dtype in (keys or {}).items()]
-        for batch in self.log.batches():
+        for batch in ahead(self.log.batches()):
             batch = self.chosen.of(batch)
             if batch.is_empty():
                 continue

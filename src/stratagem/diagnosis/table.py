@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ EVENLY = (pl.col("row").cast(pl.UInt64) * 2_654_435_769 % 2**32) / 2**32
 class TableWriter:
     """Writes labelled batches aside until `finish` gives the file its name; what is unfinished leaves nothing.
 
+    A batch is written by a thread while the next one is read and labelled.
+
     Args:
         path: the file.
         by: further columns that are kept, with their types.
@@ -52,6 +55,8 @@ class TableWriter:
         self.schema: dict[str, Any] = columns | dict(by)
         self.rows = 0
         self._writer: Any = None
+        self._thread = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None  # of the batches given, which may not be written yet
 
     def __enter__(self) -> TableWriter:
         return self
@@ -60,34 +65,47 @@ class TableWriter:
         """A function that takes the batches of one side."""
 
         def keep(batch: pl.DataFrame) -> None:
-            given = {"side": pl.lit(side, pl.Int32)}
-            columns = [
-                given.get(name, pl.col(name) if name in batch.columns else pl.lit(None))
-                .cast(dtype)
-                .alias(name)
-                for name, dtype in self.schema.items()
-            ]
-            arrow = batch.select(columns).to_arrow(compat_level=pl.CompatLevel.oldest())
-            try:
-                if self._writer is None:
-                    self._writer = pq.ParquetWriter(
-                        self.aside, arrow.schema, compression="zstd", compression_level=1
-                    )
-                self._writer.write_table(arrow, row_group_size=GROUP_ROWS)
-            except OSError as error:
-                raise StratagemError(f"{self.path}: cannot be written ({error.strerror})") from None
+            self._wait()
+            self._last = self._thread.submit(self._write, side, batch)
             self.rows += batch.height
 
         return keep
 
+    def _write(self, side: int, batch: pl.DataFrame) -> None:
+        given = {"side": pl.lit(side, pl.Int32)}
+        columns = [
+            given.get(name, pl.col(name) if name in batch.columns else pl.lit(None)).cast(dtype).alias(name)
+            for name, dtype in self.schema.items()
+        ]
+        arrow = batch.select(columns).to_arrow(compat_level=pl.CompatLevel.oldest())
+        try:
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(
+                    self.aside, arrow.schema, compression="zstd", compression_level=1
+                )
+            self._writer.write_table(arrow, row_group_size=GROUP_ROWS)
+        except OSError as error:
+            raise StratagemError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def _wait(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
     def finish(self) -> None:
-        """Give the file its name; nothing is written after."""
+        """Give the file its name; nothing is written after.
+
+        Raises:
+            StratagemError: it could not be written.
+        """
+        self._wait()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
             os.replace(self.aside, self.path)
 
     def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
         if self._writer is not None:
             self._writer.close()
         self.aside.unlink(missing_ok=True)

@@ -8,14 +8,15 @@ import polars as pl
 
 from stratagem.labelling.attempts import attempts
 from stratagem.labelling.calculation import outline
-from stratagem.labelling.patterns import ascii_classes, merged
+from stratagem.labelling.patterns import ascii_classes, merged, opening
 from stratagem.labelling.ruleset import COUNTED, Rule, RuleSet, around_answer
 from stratagem.records import OTHER, TRUNCATED, UNPARSED
 
 ADDED = ("strategy", "behaviours", "evidence")
 # Columns of the plan's own; dropped at its end.
-TEXT, PLAIN, MATCH, ANSWER, ANSWER_AT, REASONING, LABEL = (
-    f"__stratagem_{name}" for name in ("text", "plain", "match", "answer", "answer_at", "reasoning", "label")
+TEXT, PLAIN, MATCH, ANSWER, ANSWER_AT, REASONING, LABEL, END = (
+    f"__stratagem_{name}"
+    for name in ("text", "plain", "match", "answer", "answer_at", "reasoning", "label", "end")
 )
 ATTEMPTS, LAST, OUTLINE, ROW = (f"__stratagem_{name}" for name in ("attempts", "last", "outline", "row"))
 COUNT = {name: f"__stratagem_{name}_made" for name in COUNTED}
@@ -56,19 +57,22 @@ def plan(
     if "finish_reason" in columns:
         early = pl.when(pl.col("finish_reason") == "length").then(pl.lit(TRUNCATED)).otherwise(early)
     rows = rows.with_columns(early.alias(LABEL))
-    rows = _named(rows, rules.strategies).with_columns(pl.col(LABEL).fill_null(OTHER))
+    rows = _named(rows, rules.strategies, evidence).with_columns(pl.col(LABEL).fill_null(OTHER))
     if counted:
         rows = _counted(rows, rules, outlined, counted)
 
     flags = [f"__stratagem_is_{rule.name}" for rule in rules.behaviours]
+    if evidence:
+        rows = rows.with_columns(
+            _part(rule).str.find(pattern).alias(_place(rule))
+            for rule in rules.behaviours
+            if (pattern := _alone(rule))
+        )
     rows = rows.with_columns(
-        _behaves(rule).fill_null(False).alias(flag)
+        _behaves(rule, evidence).fill_null(False).alias(flag)
         for rule, flag in zip(rules.behaviours, flags, strict=True)
     )
-    names = [
-        pl.when(flag).then(pl.lit(rule.name)) for rule, flag in zip(rules.behaviours, flags, strict=True)
-    ]
-    has = pl.concat_list(names).list.drop_nulls() if names else pl.lit([], dtype=pl.List(pl.String))
+    has = _names(flags, [rule.name for rule in rules.behaviours])
     added = [pl.col(LABEL).alias("strategy"), has.alias("behaviours")]
     if evidence:
         decided = [(rule, pl.col(LABEL) == rule.name) for rule in rules.strategies]
@@ -79,27 +83,53 @@ def plan(
     return rows.select(*(name for name in columns if name not in ADDED), *added)
 
 
+def _names(flags: Sequence[str], names: Sequence[str]) -> pl.Expr:
+    """The lists of those names whose flags are true. Each list is made once for all the rows that have it."""
+    if not names:
+        return pl.lit([], dtype=pl.List(pl.String))
+    powers = [pl.lit(2**i, pl.UInt64) for i in range(len(names))]
+    bits = [
+        pl.when(flag).then(power).otherwise(pl.lit(0, pl.UInt64))
+        for flag, power in zip(flags, powers, strict=True)
+    ]
+
+    def lists(numbers: pl.Series) -> pl.Series:
+        different = numbers.unique().sort().alias("number")
+        shown = [
+            pl.when(pl.col("number") // power % 2 == 1).then(pl.lit(name))
+            for name, power in zip(names, powers, strict=True)
+        ]
+        made = different.to_frame().select(pl.concat_list(shown).list.drop_nulls()).to_series()
+        return made.gather(different.search_sorted(numbers))
+
+    return pl.sum_horizontal(bits).map_batches(lists, pl.List(pl.String), is_elementwise=True)
+
+
 def _find_answer(
     rows: pl.LazyFrame, rules: RuleSet, used: set[str], evidence: bool, form: bool
 ) -> pl.LazyFrame:
     text = pl.col(TEXT)
-    rows = rows.with_columns(pl.lit(None, pl.String).alias(MATCH), pl.lit(None, pl.String).alias(ANSWER))
     place = evidence and "answer" in used
-    if place:
-        rows = rows.with_columns(pl.lit(None, pl.String).alias(ANSWER_AT))
+    parts = (MATCH, ANSWER, END, *([ANSWER_AT] if place else []))
+    rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in parts)
     for pattern in map(ascii_classes, rules.parts.answer):
         # Later patterns look only at the texts in which the earlier ones found nothing.
         left = pl.when(pl.col(ANSWER).is_null()).then(text)
-        rows = rows.with_columns(left.str.extract_all(pattern).list.last().alias(MATCH + "_new"))
+        rows = rows.with_columns(_from(left, opening(pattern)).alias(END + "_new"))
+        last = pl.col(END + "_new").str.extract_all(pattern).list.last()
+        rows = rows.with_columns(last.alias(MATCH + "_new"))
         split = around_answer(pattern)
         new = pl.col(MATCH + "_new")
-        columns = [pl.coalesce(MATCH, new).alias(MATCH)]
-        columns.append(pl.coalesce(ANSWER, new.str.extract(split, 2), new).alias(ANSWER))
+        columns = [
+            pl.coalesce(MATCH, new).alias(MATCH),
+            pl.coalesce(ANSWER, new.str.extract(split, 2), new).alias(ANSWER),
+            pl.when(new.is_not_null()).then(END + "_new").otherwise(END).alias(END),
+        ]
         if place:
             columns.append(pl.coalesce(ANSWER_AT, new.str.extract(split, 1)).alias(ANSWER_AT))
-        rows = rows.with_columns(columns).drop(MATCH + "_new")
+        rows = rows.with_columns(columns).drop(MATCH + "_new", END + "_new")
     if used & {"reasoning", "last attempt"} or place:
-        tail = text.str.split(pl.col(MATCH)).list.last()
+        tail = pl.col(END).str.split(pl.col(MATCH)).list.last()
         before = text.str.len_chars() - tail.str.len_chars() - pl.col(MATCH).str.len_chars()
         columns = [
             pl.when(pl.col(MATCH).is_null()).then(text).otherwise(text.str.slice(0, before)).alias(REASONING)
@@ -112,21 +142,50 @@ def _find_answer(
     return rows
 
 
+def _from(text: pl.Expr, letters: str) -> pl.Expr:
+    """A text from the first place of some letters on, null where they are not in it; the text itself for no letters.
+
+    Where a match ends is soon found, where it began is looked for back to the text's start: here that is near.
+    """
+    if not letters:
+        return text
+    return text.cast(pl.Binary).bin.slice(text.str.find(letters, literal=True)).cast(pl.String)
+
+
 def _outlined(rows: pl.LazyFrame, outlined: bool) -> pl.LazyFrame:
     if not outlined:
         return rows
     return rows.with_columns(pl.col(LAST).map_batches(outline, pl.String).alias(OUTLINE))
 
 
-def _named(rows: pl.LazyFrame, strategies: Sequence[Rule]) -> pl.LazyFrame:
-    """The rows with the first strategy that holds; a rule looks only at the rows that no rule before it has taken."""
+def _named(rows: pl.LazyFrame, strategies: Sequence[Rule], evidence: bool = False) -> pl.LazyFrame:
+    """The rows with the first strategy that holds; a rule looks only at the rows that no rule before it has taken.
+
+    Args:
+        evidence: whether the places are kept too of those that are found by looking for one.
+    """
     for rule in strategies:
         left = pl.col(LABEL).is_null()
-        held = holds(rule, pl.when(left).then(_part(rule)))
+        # Polars searches what stands behind a null too; an empty text costs nothing.
+        text = pl.when(left).then(_part(rule)).otherwise(pl.lit(""))
+        held = holds(rule, text)
+        if evidence and (pattern := _alone(rule)):
+            rows = rows.with_columns(text.str.find(pattern).alias(_place(rule)))
+            held = pl.col(_place(rule)).is_not_null()
         rows = rows.with_columns(
             pl.when(left & held).then(pl.lit(rule.name)).otherwise(pl.col(LABEL)).alias(LABEL)
         )
     return rows
+
+
+def _alone(rule: Rule) -> str:
+    """The pattern that decides a rule alone, so that looking for its place is enough; empty if more does."""
+    patterns = merged(rule.any)
+    return patterns[0] if len(patterns) == 1 and rule.patterns == rule.any and not rule.counts else ""
+
+
+def _place(rule: Rule) -> str:
+    return f"__stratagem_place_{rule.name}"
 
 
 def _counted(rows: pl.LazyFrame, rules: RuleSet, outlined: bool, counted: set[str]) -> pl.LazyFrame:
@@ -152,7 +211,9 @@ def _counted(rows: pl.LazyFrame, rules: RuleSet, outlined: bool, counted: set[st
     return rows.join(ways, on=ROW, how="left", maintain_order="left")
 
 
-def _behaves(rule: Rule) -> pl.Expr:
+def _behaves(rule: Rule, evidence: bool) -> pl.Expr:
+    if evidence and _alone(rule):
+        return pl.col(_place(rule)).is_not_null()
     enough = [pl.col(COUNT[name]) >= least for name, least in rule.counts.items()]
     return pl.all_horizontal(*enough, *([holds(rule, _part(rule))] if rule.patterns else []))
 
@@ -192,7 +253,8 @@ def _with_marks(
             shift = pl.col(REASONING).str.len_chars() - pl.col(LAST).str.len_chars()
         for pattern in merged(rule.any) + tuple(map(ascii_classes, rule.all)):
             at, what, mark = (f"__stratagem_{kind}_{len(marks)}" for kind in ("at", "what", "mark"))
-            places += [text.str.find(pattern).alias(at), text.str.extract(pattern, 0).alias(what)]
+            place = pl.when(where).then(_place(rule)) if _alone(rule) else text.str.find(pattern)
+            places += [place.alias(at), text.str.extract(pattern, 0).alias(what)]
             # `find` counts bytes; so the text before is counted in characters, where it is not all ASCII.
             before = pl.when(~pl.col(PLAIN)).then(text).cast(pl.Binary).bin.slice(0, pl.col(at))
             start = shift + pl.when(PLAIN).then(at).otherwise(before.cast(pl.String).str.len_chars())

@@ -45,6 +45,27 @@ def ascii_classes(pattern: str) -> str:
     return "".join(parts)
 
 
+_FLAGS = re.compile(r"\(\?[sm]+\)")
+_LITERAL = re.compile(r"\\[^\w\s<>]|[^\\.^$|?*+()\[\]{}]", re.ASCII)
+
+
+def opening(pattern: str) -> str:
+    """What every match of a pattern begins with, letter by letter; empty where that is not plain to see.
+
+    Args:
+        pattern: has no choice outside its groups.
+    """
+    flags = _FLAGS.match(pattern)
+    at = flags.end() if flags else 0
+    letters: list[str] = []
+    while letter := _LITERAL.match(pattern, at):
+        letters.append(letter[0][-1])
+        at = letter.end()
+    if pattern[at : at + 1] in ("?", "*", "+", "{"):
+        letters = letters[:-1]
+    return "" if pattern[at : at + 1] == "|" else "".join(letters)
+
+
 @lru_cache(maxsize=1024)
 def merged(patterns: tuple[str, ...]) -> tuple[str, ...]:
     """The patterns as one, which is faster; as they are where that cannot be compiled (names twice, too large)."""
