@@ -103,7 +103,67 @@ def make_folder(folder: Path) -> None:
         raise StratagemError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
 
 
-UNFINISHED = ".unfinished"
+UNFINISHED, LOCK = ".unfinished", ".lock"
+
+
+@contextlib.contextmanager
+def held(work: Path, make: Callable[[], object], said: str) -> Generator[None]:
+    """The folder `work`, made by `make`, locked against other processes until the block ends.
+
+    Whoever held it before may remove it, or give it another name, between any two steps here: then it is made anew.
+
+    Raises:
+        StratagemError: another process holds it, which is `said`.
+    """
+    for _ in range(1_000):
+        make()
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = stack.enter_context(open(work / LOCK, "a"))
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StratagemError(said) from None
+            if is_at(lock.fileno(), work / LOCK):
+                yield
+                return
+    raise StratagemError(said)
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+def sweep(work: Path) -> None:
+    """Remove a folder that is `held`, its lock last: what another process makes in its place from then on stays."""
+    with contextlib.suppress(OSError):
+        empty(work)
+    with contextlib.suppress(OSError):
+        (work / LOCK).unlink()
+        work.rmdir()
+
+
+def empty(work: Path) -> None:
+    """Remove all that is in a folder but its lock."""
+    for left in (work / name for name in names(work) - {LOCK}):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def names(folder: Path) -> set[str]:
+    """What is in a folder; nothing where there is none, or no longer."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
 
 
 def claim(out: Path, result: str) -> None:
@@ -114,8 +174,10 @@ def claim(out: Path, result: str) -> None:
         StratagemError: it holds something else, or cannot be made.
     """
     check_name(out)
-    held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
-    if (out.exists() and not out.is_dir()) or (held and not held & {UNFINISHED, result}):
+    others = names(out) - {UNFINISHED, result}
+    # Looked up by their names, in this order: a list may miss what another process renames while it is made.
+    strange = others and not (out / UNFINISHED).exists() and not (out / result).exists()
+    if strange or (out.exists() and not out.is_dir()):
         raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
     make_folder(out)
 
@@ -132,18 +194,18 @@ def whole(out: Path, parts: Sequence[str]) -> Generator[Path]:
     Raises:
         StratagemError: `out` holds something else, or another process is writing there.
     """
-    claim(out, parts[-1])
     work = out / UNFINISHED
-    work.mkdir(exist_ok=True)
-    with open(work / ".lock", "w") as lock:
+
+    def make() -> None:
+        claim(out, parts[-1])
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # another process has just removed `out`, and `held` asks again
+            work.mkdir(exist_ok=True)
+
+    with held(work, make, f"{out}: another process is writing there; wait for it"):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StratagemError(f"{out}: another process is writing there; wait for it") from None
-        try:
-            for left in work.iterdir():
-                if left.name != ".lock":
-                    left.unlink()
+            empty(work)
             yield work
             for name in parts:
                 if (work / name).exists():
@@ -152,7 +214,7 @@ def whole(out: Path, parts: Sequence[str]) -> Generator[Path]:
                     (out / name).unlink(missing_ok=True)
             sync_folder(out)
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            sweep(work)
             with contextlib.suppress(OSError):  # not empty
                 out.rmdir()
 
@@ -300,26 +362,23 @@ class Stage:
 
         Leaving the block without an exception gives the folder its final name.
         """
-        self._make_room()
-        with open(self.work / ".lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StratagemError(f"{self.work}: another process is working there; wait for it") from None
+        with held(self.work, self._make_room, f"{self.work}: another process is working there; wait for it"):
             if self._matches(self.out):
-                shutil.rmtree(self.work, ignore_errors=True)
+                sweep(self.work)
                 raise StratagemError(f"{self.out}: another process has just made it; give the command again")
+            if names(self.work) - {LOCK} and self.difference(self._recorded()):
+                empty(self.work)
             for torn in self.work.rglob(".*.aside"):  # a process was killed while it wrote
                 torn.unlink()
             write_json(self.work / CONFIG, self.config | {"versions": versions()})
             yield self.work
             os.replace(self.work, self.out)
-            (self.out / ".lock").unlink()  # behind the rename: until then nobody else may begin
+            (self.out / LOCK).unlink()  # behind the rename: until then nobody else may begin
             sync_folder(self.out.parent)
         self.done = True
 
     def _make_room(self) -> None:
-        """See that `work` is there: as an interrupted run of these settings left it, else empty.
+        """See that `work` is there, with what an interrupted run left in it, of these settings or of others.
 
         Raises:
             StratagemError: what is there was made by no stage, or it cannot be made.
@@ -327,15 +386,17 @@ class Stage:
         work = self.work
         if work.is_symlink() or (work.exists() and not work.is_dir()):
             raise StratagemError(f"{work}: in the way, and no folder; remove it or choose another --out")
-        if work.is_dir() and any(not path.name.startswith(".") for path in work.iterdir()):
-            recorded = read_json(work / CONFIG) if (work / CONFIG).exists() else None
-            if not isinstance(recorded, dict) or "stage" not in recorded:
+        if any(not name.startswith(".") for name in names(work)):
+            recorded = self._recorded()
+            if work.exists() and (not isinstance(recorded, dict) or "stage" not in recorded):
                 raise StratagemError(
                     f"{work}: in the way, and made by no stage; remove it or choose another --out"
                 )
-            if self.difference(recorded):
-                shutil.rmtree(work)
         make_folder(work)
+
+    def _recorded(self) -> Any:
+        """What the folder that is worked in says of itself."""
+        return read_json(self.work / CONFIG) if (self.work / CONFIG).exists() else None
 
 
 def differs(
