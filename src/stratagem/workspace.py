@@ -8,17 +8,16 @@ whose config is the same is never run again.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
-import shutil
 import tomllib
 from collections.abc import Callable, Generator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from stratagem.locked import LOCK, empty, held, is_folder, names, sweep
 from stratagem.records import StratagemError, content_id
 
 CONFIG = "config.json"
@@ -100,70 +99,23 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StratagemError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+        if not isinstance(error, FileExistsError) or os.path.lexists(folder):
+            raise StratagemError(
+                f"{folder}: cannot be made ({error.strerror}); choose another --out"
+            ) from None
+        make_folder(folder)  # another process has just removed it
+    check_writable(folder)
 
 
-UNFINISHED, LOCK = ".unfinished", ".lock"
+def check_writable(folder: Path) -> None:
+    """Raise a StratagemError where nothing can be put into a folder, or into the nearest one above it that exists."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK) and folder.exists():  # another process may have removed it
+        raise StratagemError(f"{folder}: cannot be written to; choose another --out")
 
 
-@contextlib.contextmanager
-def held(work: Path, make: Callable[[], object], said: str) -> Generator[None]:
-    """The folder `work`, made by `make`, locked against other processes until the block ends.
-
-    Whoever held it before may remove it, or give it another name, between any two steps here: then it is made anew.
-
-    Raises:
-        StratagemError: another process holds it, which is `said`.
-    """
-    for _ in range(1_000):
-        make()
-        with contextlib.ExitStack() as stack:
-            try:
-                lock = stack.enter_context(open(work / LOCK, "a"))
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StratagemError(said) from None
-            if is_at(lock.fileno(), work / LOCK):
-                yield
-                return
-    raise StratagemError(said)
-
-
-def is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is still the one of this name."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except OSError:
-        return False
-
-
-def sweep(work: Path) -> None:
-    """Remove a folder that is `held`, its lock last: what another process makes in its place from then on stays."""
-    with contextlib.suppress(OSError):
-        empty(work)
-    with contextlib.suppress(OSError):
-        (work / LOCK).unlink()
-        work.rmdir()
-
-
-def empty(work: Path) -> None:
-    """Remove all that is in a folder but its lock."""
-    for left in (work / name for name in names(work) - {LOCK}):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
-
-
-def names(folder: Path) -> set[str]:
-    """What is in a folder; nothing where there is none, or no longer."""
-    try:
-        return {path.name for path in folder.iterdir()}
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
+UNFINISHED = ".unfinished"
 
 
 def claim(out: Path, result: str) -> None:
@@ -176,8 +128,8 @@ def claim(out: Path, result: str) -> None:
     check_name(out)
     others = names(out) - {UNFINISHED, result}
     # Looked up by their names, in this order: a list may miss what another process renames while it is made.
-    strange = others and not (out / UNFINISHED).exists() and not (out / result).exists()
-    if strange or (out.exists() and not out.is_dir()):
+    ours = not others or (out / UNFINISHED).exists() or (out / result).exists()
+    if not ours or is_folder(out) is False:
         raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
     make_folder(out)
 
@@ -198,10 +150,8 @@ def whole(out: Path, parts: Sequence[str]) -> Generator[Path]:
 
     def make() -> None:
         claim(out, parts[-1])
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # another process has just removed `out`, and `held` asks again
-            work.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # in the second case `held` asks again
+            work.mkdir()
 
     with held(work, make, f"{out}: another process is writing there; wait for it"):
         try:
@@ -364,10 +314,10 @@ class Stage:
         """
         with held(self.work, self._make_room, f"{self.work}: another process is working there; wait for it"):
             if self._matches(self.out):
-                sweep(self.work)
+                sweep(self.work, last=CONFIG)
                 raise StratagemError(f"{self.out}: another process has just made it; give the command again")
             if names(self.work) - {LOCK} and self.difference(self._recorded()):
-                empty(self.work)
+                empty(self.work, last=CONFIG)
             for torn in self.work.rglob(".*.aside"):  # a process was killed while it wrote
                 torn.unlink()
             write_json(self.work / CONFIG, self.config | {"versions": versions()})
@@ -384,19 +334,29 @@ class Stage:
             StratagemError: what is there was made by no stage, or it cannot be made.
         """
         work = self.work
-        if work.is_symlink() or (work.exists() and not work.is_dir()):
+        if work.is_symlink() or is_folder(work) is False:
             raise StratagemError(f"{work}: in the way, and no folder; remove it or choose another --out")
-        if any(not name.startswith(".") for name in names(work)):
-            recorded = self._recorded()
-            if work.exists() and (not isinstance(recorded, dict) or "stage" not in recorded):
-                raise StratagemError(
-                    f"{work}: in the way, and made by no stage; remove it or choose another --out"
-                )
+        # Looked at twice: another process may give the folder its name between the two halves of a look.
+        strange = all(
+            any(not name.startswith(".") for name in names(work)) and not (work / CONFIG).exists()
+            for _ in range(2)
+        )
+        recorded = self._recorded()
+        if strange or (recorded is not None and not (isinstance(recorded, dict) and "stage" in recorded)):
+            raise StratagemError(
+                f"{work}: in the way, and made by no stage; remove it or choose another --out"
+            )
         make_folder(work)
 
     def _recorded(self) -> Any:
         """What the folder that is worked in says of itself."""
-        return read_json(self.work / CONFIG) if (self.work / CONFIG).exists() else None
+        path = self.work / CONFIG
+        try:
+            return read_json(path) if path.exists() else None
+        except StratagemError:
+            if path.exists():
+                raise
+            return None  # another process has just given the folder its name
 
 
 def differs(
