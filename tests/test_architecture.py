@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "stratagem"
 ORDER = (
     "records",
     "limits",
+    "locked",
     "workspace",
     "conditions",
     "endpoint",

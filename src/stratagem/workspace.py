@@ -8,17 +8,16 @@ whose config is the same is never run again.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
-import shutil
 import tomllib
 from collections.abc import Callable, Generator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from stratagem.locked import LOCK, empty, held, is_folder, names, sweep
 from stratagem.records import StratagemError, content_id
 
 CONFIG = "config.json"
@@ -100,7 +99,20 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StratagemError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+        if not isinstance(error, FileExistsError) or os.path.lexists(folder):
+            raise StratagemError(
+                f"{folder}: cannot be made ({error.strerror}); choose another --out"
+            ) from None
+        make_folder(folder)  # another process has just removed it
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise a StratagemError where nothing can be put into a folder, or into the nearest one above it that exists."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK) and folder.exists():  # another process may have removed it
+        raise StratagemError(f"{folder}: cannot be written to; choose another --out")
 
 
 UNFINISHED = ".unfinished"
@@ -114,8 +126,10 @@ def claim(out: Path, result: str) -> None:
         StratagemError: it holds something else, or cannot be made.
     """
     check_name(out)
-    held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
-    if (out.exists() and not out.is_dir()) or (held and not held & {UNFINISHED, result}):
+    others = names(out) - {UNFINISHED, result}
+    # Looked up by their names, in this order: a list may miss what another process renames while it is made.
+    ours = not others or (out / UNFINISHED).exists() or (out / result).exists()
+    if not ours or is_folder(out) is False:
         raise StratagemError(f"{out}: not empty and without a {result} of ours; choose another --out")
     make_folder(out)
 
@@ -132,18 +146,16 @@ def whole(out: Path, parts: Sequence[str]) -> Generator[Path]:
     Raises:
         StratagemError: `out` holds something else, or another process is writing there.
     """
-    claim(out, parts[-1])
     work = out / UNFINISHED
-    work.mkdir(exist_ok=True)
-    with open(work / ".lock", "w") as lock:
+
+    def make() -> None:
+        claim(out, parts[-1])
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # in the second case `held` asks again
+            work.mkdir()
+
+    with held(work, make, f"{out}: another process is writing there; wait for it"):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StratagemError(f"{out}: another process is writing there; wait for it") from None
-        try:
-            for left in work.iterdir():
-                if left.name != ".lock":
-                    left.unlink()
+            empty(work)
             yield work
             for name in parts:
                 if (work / name).exists():
@@ -152,7 +164,7 @@ def whole(out: Path, parts: Sequence[str]) -> Generator[Path]:
                     (out / name).unlink(missing_ok=True)
             sync_folder(out)
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            sweep(work)
             with contextlib.suppress(OSError):  # not empty
                 out.rmdir()
 
@@ -300,42 +312,51 @@ class Stage:
 
         Leaving the block without an exception gives the folder its final name.
         """
-        self._make_room()
-        with open(self.work / ".lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StratagemError(f"{self.work}: another process is working there; wait for it") from None
+        with held(self.work, self._make_room, f"{self.work}: another process is working there; wait for it"):
             if self._matches(self.out):
-                shutil.rmtree(self.work, ignore_errors=True)
+                sweep(self.work, last=CONFIG)
                 raise StratagemError(f"{self.out}: another process has just made it; give the command again")
+            if names(self.work) - {LOCK} and self.difference(self._recorded()):
+                empty(self.work, last=CONFIG)
             for torn in self.work.rglob(".*.aside"):  # a process was killed while it wrote
                 torn.unlink()
             write_json(self.work / CONFIG, self.config | {"versions": versions()})
             yield self.work
             os.replace(self.work, self.out)
-            (self.out / ".lock").unlink()  # behind the rename: until then nobody else may begin
+            (self.out / LOCK).unlink()  # behind the rename: until then nobody else may begin
             sync_folder(self.out.parent)
         self.done = True
 
     def _make_room(self) -> None:
-        """See that `work` is there: as an interrupted run of these settings left it, else empty.
+        """See that `work` is there, with what an interrupted run left in it, of these settings or of others.
 
         Raises:
             StratagemError: what is there was made by no stage, or it cannot be made.
         """
         work = self.work
-        if work.is_symlink() or (work.exists() and not work.is_dir()):
+        if work.is_symlink() or is_folder(work) is False:
             raise StratagemError(f"{work}: in the way, and no folder; remove it or choose another --out")
-        if work.is_dir() and any(not path.name.startswith(".") for path in work.iterdir()):
-            recorded = read_json(work / CONFIG) if (work / CONFIG).exists() else None
-            if not isinstance(recorded, dict) or "stage" not in recorded:
-                raise StratagemError(
-                    f"{work}: in the way, and made by no stage; remove it or choose another --out"
-                )
-            if self.difference(recorded):
-                shutil.rmtree(work)
+        # Looked at twice: another process may give the folder its name between the two halves of a look.
+        strange = all(
+            any(not name.startswith(".") for name in names(work)) and not (work / CONFIG).exists()
+            for _ in range(2)
+        )
+        recorded = self._recorded()
+        if strange or (recorded is not None and not (isinstance(recorded, dict) and "stage" in recorded)):
+            raise StratagemError(
+                f"{work}: in the way, and made by no stage; remove it or choose another --out"
+            )
         make_folder(work)
+
+    def _recorded(self) -> Any:
+        """What the folder that is worked in says of itself."""
+        path = self.work / CONFIG
+        try:
+            return read_json(path) if path.exists() else None
+        except StratagemError:
+            if path.exists():
+                raise
+            return None  # another process has just given the folder its name
 
 
 def differs(

@@ -15,6 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the lab extra")
 import safetensors.torch  # noqa: E402
 
+from stratagem.cli import run  # noqa: E402
 from stratagem.models.folder import load_model, load_state, save_state  # noqa: E402
 from stratagem.records import StratagemError  # noqa: E402
 
@@ -126,3 +127,58 @@ def test_a_saved_state_of_something_else_is_refused(damage: str, random_model: P
         StratagemError, match=r"not the saved state of this training; remove .*run\.partial to begin"
     ):
         load_state(path, model, optimizer)
+
+
+@pytest.fixture
+def overflowing(folder: Path) -> Path:
+    """A model of finite weights whose products are not."""
+    weights(
+        lambda held: [held[name].fill_(1e30) for name in held if "gate_proj" in name or "up_proj" in name]
+    )(folder)
+    return folder
+
+
+ASKED = ["--steps", "1-1", "--size", "2", "--samples", "2"]
+SCORES, GRADIENT = "scores of the next token are NaN or infinite", "gradient of update 0 is NaN or infinite"
+COMMANDS: dict[str, tuple[list[str], str]] = {
+    "rollout": (ASKED, "{model}: its " + SCORES),
+    "rl": (["--steps", "1-1", "--updates", "1", "--batch", "1", "--prompts", "2"], "{model}: its " + SCORES),
+    "sft": (["--steps", "1-1", "--size", "4", "--epochs", "1"], "{out}.partial: the " + GRADIENT),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_scores_that_are_no_numbers(
+    command: str, overflowing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, said = COMMANDS[command]
+    out = tmp_path / "out"
+    assert run([command, *words, "--model", str(overflowing), "--out", str(out)]) == 2
+    assert said.format(model=overflowing, out=out) in capsys.readouterr().err.splitlines()[-1]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_scores_that_are_no_numbers_in_transformers(temperature: float, overflowing: Path) -> None:
+    pytest.importorskip("transformers", reason="needs the llm extra")
+    from stratagem.models.llm import find_model
+    from stratagem.sampling.huggingface import HuggingFace
+    from stratagem.settings import LLMConfig
+    from stratagem.tasks import FiniteField
+
+    task, llm = FiniteField(), LLMConfig()
+    sampler = HuggingFace(find_model(overflowing, llm), llm, task, 1)
+    with pytest.raises(StratagemError, match=f"{overflowing}: its {SCORES}"):
+        sampler(task.generate("eval", 2, (1, 1)), "", 2, temperature, seed=0)
+
+
+@pytest.mark.parametrize("spliced", ["opener", "model"])
+def test_a_splice_names_the_model_of_the_two(spliced: str, overflowing: Path, random_model: Path) -> None:
+    from stratagem.sampling.splice import Splicing
+    from stratagem.settings import RolloutConfig
+    from stratagem.tasks import FiniteField
+
+    opener, other = (overflowing, random_model) if spliced == "opener" else (random_model, overflowing)
+    sampler = Splicing(opener, other, RolloutConfig(steps=(1, 1)))
+    with pytest.raises(StratagemError, match=f"{overflowing}: its {SCORES}"):
+        sampler(FiniteField().generate("eval", 2, (1, 1)), "", 2, 1.0, seed=0)

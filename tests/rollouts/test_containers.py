@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stratagem.records import StratagemError
@@ -139,3 +140,20 @@ def test_a_file_that_lies_in_a_folder_twice_is_read_once(tmp_path: Path) -> None
         80,
         ((str(tmp_path / "b.jsonl"), f"the same file as {tmp_path / 'a.jsonl'}"),),
     )
+
+
+@pytest.mark.parametrize("rows", [100, 700, 3_000])
+def test_lists_of_dictionaries_over_several_row_groups(tmp_path: Path, rows: int) -> None:
+    """Arrow makes no batch over two row groups whose lists have dictionaries of their own."""
+    count = 3_000
+    role = pa.array(["user", "assistant"] * count).dictionary_encode()
+    content = pa.array([f"{'question' if i % 2 == 0 else 'answer'} {i // 2}" for i in range(2 * count)])
+    turns = pa.StructArray.from_arrays([role, content], ["role", "content"])
+    table = {
+        "messages": pa.ListArray.from_arrays(pa.array(range(0, 2 * count + 1, 2), pa.int32()), turns),
+        "score": [i % 2 for i in range(count)],
+    }
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table(table), path, row_group_size=rows)
+    read = pl.concat(read_rollouts(path).batches())
+    assert read["completion"].to_list() == [f"answer {i}" for i in range(count)]

@@ -18,7 +18,7 @@ from stratagem.discovery.discover import discover as discover_strategies
 from stratagem.discovery.show import show_discovery
 from stratagem.discovery.written import as_toml
 from stratagem.records import StratagemError
-from stratagem.workspace import aside_of, make_folder, write_bytes
+from stratagem.workspace import aside_of, check_writable, make_folder, write_bytes
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ def discover(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     aside_of(given.out)
     if given.out.exists():
         raise StratagemError(f"{given.out}: exists, and may hold names; choose another --out or remove it")
+    check_writable(given.out.parent)
     with bars() as show:
         pool = sampled(
             given.logs, given.checkpoint, given.by, given.right, given.reading, given.seed, show, given.size
@@ -81,6 +82,8 @@ def discover(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
         )
     if discovery.proposals:
         make_folder(given.out.parent)
+        if given.out.exists():
+            raise StratagemError(f"{given.out}: another process has just made it; choose another --out")
         write_bytes(given.out, as_toml(discovery, shlex.quote(str(given.out))).encode())
     if not as_json:
         show_discovery(discovery, Console())

@@ -24,7 +24,7 @@ from stratagem.curation.tally import Reward, Tally, tally
 from stratagem.curation.written import write_rows
 from stratagem.records import StratagemError
 from stratagem.rollouts.store import write_table
-from stratagem.workspace import Stage, write_json
+from stratagem.workspace import Stage, check_writable, write_json
 
 STAGE, VERSION = "curate-prompts", 3
 RESULT, TABLE = "curation.json", "prompts.parquet"
@@ -60,6 +60,8 @@ def curate_prompts(
     Raises:
         StratagemError: an input cannot be read or leaves something open; nothing is left to choose from.
     """
+    if out is not None and not out.exists():
+        check_writable(out)
     pool = read_pool(inputs.pool, settings.by, inputs.named, inputs.reward.join)
     logs = _tallies(inputs.rollouts, inputs.reward, settings.seed, progress)
     again = _tallies(inputs.again, inputs.reward, settings.seed, progress)

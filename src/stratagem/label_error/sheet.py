@@ -6,6 +6,7 @@ Cells are side x outcome x label; every row weighs as many responses as it stand
 from __future__ import annotations
 
 import difflib
+import io
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -19,6 +20,7 @@ from stratagem.labelling.aliases import renamed
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError, content_id
 from stratagem.stats.min_sample import MIN_CELL
 from stratagem.stats.pairs import Floats
+from stratagem.workspace import write_bytes
 
 CELL = ("side", "outcome", "strategy")
 FORMULA = r"^[=+\-@\t\r]"  # how a text begins that a spreadsheet would run
@@ -120,15 +122,20 @@ def write_sheet(table: pl.DataFrame, path: Path) -> None:
     """The sheet as CSV (UTF-8 with a byte-order mark, as spreadsheets like it).
 
     A text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    Raises:
+        StratagemError: it cannot be written.
     """
     texts = [name for name in ("prompt", "completion") if name in table.columns]
     safe = [
         pl.when(pl.col(name).str.contains(FORMULA)).then("'" + pl.col(name)).otherwise(pl.col(name))
         for name in texts
     ]
+    content = io.BytesIO()
     table.with_columns(name.alias(text) for name, text in zip(safe, texts, strict=True)).write_csv(
-        path, include_bom=True
+        content, include_bom=True
     )
+    write_bytes(path, content.getvalue())
 
 
 def as_spreadsheet_text(text: str) -> str:

@@ -27,6 +27,14 @@ class Answer:
         return range(self.tokens)
 
 
+def not_finite(named: str) -> str:
+    """What is said of a model, called `named`, whose scores of the next token are no numbers to draw by."""
+    return (
+        f"{named}: its scores of the next token are NaN or infinite: its weights are damaged or its training "
+        "diverged; take another model, or train it with a lower --lr"
+    )
+
+
 class Sampler(Protocol):
     """Answers problems. Prompts, stop tokens and token budget are its own business."""
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessorList
 
 from stratagem.models.llm import Source, find_model, load_llm, load_tokenizer, prompting, token_budget
 from stratagem.records import Problem, Report, StratagemError, content_id
-from stratagem.sampling.answer import Answer
+from stratagem.sampling.answer import Answer, not_finite
 from stratagem.sampling.rollout import write_answers
 from stratagem.settings import LLMConfig, RolloutConfig
 from stratagem.tasks import Task, make_task
@@ -49,6 +49,7 @@ class HuggingFace:
         self.prompting = prompting(self.tokenizer, task)
         self.max_new = max_new or token_budget(self.tokenizer, task, steps)
         self.batch = llm.device_batch
+        self.named = str(source.adapter or source.base)
 
     def __call__(
         self, problems: Sequence[Problem], opening: str, samples: int, temperature: float, seed: int
@@ -61,7 +62,8 @@ class HuggingFace:
         torch.manual_seed(seed)
         for first in range(0, len(order), self.batch):
             part = order[first : first + self.batch]
-            answers = generate(self.model, self.tokenizer, [rows[i] for i in part], self.max_new, temperature)
+            asked = [rows[i] for i in part]
+            answers = generate(self.model, self.tokenizer, asked, self.max_new, temperature, named=self.named)
             by_row |= dict(zip(part, answers, strict=True))
         return [by_row[i] for i in range(len(rows))]
 
@@ -74,6 +76,7 @@ def generate(
     max_new: int,
     temperature: float,
     logprobs: bool = False,
+    named: str = "the model",
 ) -> list[Answer]:
     """One completion of each prompt, given as token ids; `logprobs` costs the memory of every step's distribution.
 
@@ -81,8 +84,15 @@ def generate(
     `temperature`.
 
     Raises:
-        StratagemError: the batch does not fit the memory.
+        StratagemError: the batch does not fit the memory, or the model, which is called `named`, gives scores that
+            are no numbers to draw by.
     """
+
+    def check(ids_BT: torch.Tensor, scores_BV: torch.Tensor) -> torch.Tensor:
+        if not (scores_BV < math.inf).all():  # a word that a model never says may well be at minus infinity
+            raise StratagemError(not_finite(named))
+        return scores_BV
+
     longest = max(map(len, prompts))
     pad = tokenizer.pad_token_id
     ids_BT = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=model.device)
@@ -98,7 +108,12 @@ def generate(
         **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}),
     )
     try:
-        output = model.generate(input_ids=ids_BT, attention_mask=mask_BT, generation_config=config)
+        output = model.generate(
+            input_ids=ids_BT,
+            attention_mask=mask_BT,
+            generation_config=config,
+            logits_processor=LogitsProcessorList([check]),
+        )
     except torch.OutOfMemoryError:
         raise StratagemError(
             f"{len(prompts)} responses do not fit the GPU's memory; lower --device-batch"

@@ -22,6 +22,8 @@ from torch import Tensor
 from stratagem.models.decoder import Decoder
 from stratagem.models.transformer import Transformer
 from stratagem.models.vocabulary import EOS_ID, PAD_ID
+from stratagem.records import StratagemError
+from stratagem.sampling.answer import not_finite
 from stratagem.tasks import Task
 
 
@@ -47,6 +49,7 @@ def generate(
     max_new: int,
     temperature: float,
     generator: torch.Generator | None = None,
+    named: str = "the model",
 ) -> list[Generation]:
     """`samples` completions of each prompt, in the order of the prompts.
 
@@ -55,6 +58,10 @@ def generate(
         max_new: most new tokens.
         temperature: 0 takes the most likely token.
         generator: source of randomness; required above temperature 0.
+        named: what a message calls the model.
+
+    Raises:
+        StratagemError: the model's scores are no numbers to draw by.
     """
     total = len(prompts) * samples
     written_ST = torch.full((total, max_new), PAD_ID)
@@ -76,6 +83,8 @@ def generate(
     sample_A = torch.arange(total)
     row_A = sample_A // samples
     for t in range(max_new):
+        if not logits_NV.isfinite().all():
+            raise StratagemError(not_finite(named))
         token_A = choose(logits_NV, row_A, temperature, uniform_ST[sample_A, t])
         written_ST[sample_A, t] = token_A
         going_A = token_A != EOS_ID

@@ -88,7 +88,7 @@ class Native:
 
     def __init__(self, folder: Path, config: RolloutConfig) -> None:
         self.model, self.tokenizer = load_model(folder)
-        self.config = config
+        self.config, self.folder = config, folder
 
     @property
     def limit(self) -> int:
@@ -107,6 +107,7 @@ class Native:
             max_new=limit,
             temperature=temperature,
             generator=torch.Generator().manual_seed(seed),
+            named=str(self.folder),
         )
         return [
             Answer(

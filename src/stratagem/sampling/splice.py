@@ -60,6 +60,7 @@ class Splicing(Native):
     def __init__(self, opener: Path, folder: Path, config: RolloutConfig) -> None:
         super().__init__(folder, config)
         self.opener, _ = load_model(opener)
+        self.opener_folder = opener
 
     def __call__(
         self, problems: Any, opening: str, samples: int, temperature: float, seed: int
@@ -72,6 +73,7 @@ class Splicing(Native):
             max_new=1,
             temperature=temperature,
             generator=torch.Generator().manual_seed(seed),
+            named=str(self.opener_folder),
         )
         rest = generate(
             self.model,
@@ -79,6 +81,7 @@ class Splicing(Native):
             max_new=self.limit - 1,
             temperature=temperature,
             generator=torch.Generator().manual_seed(seed + 1),
+            named=str(self.folder),
         )
         answers: list[Answer] = []
         for begun, ended in zip(first, rest, strict=True):

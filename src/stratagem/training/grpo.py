@@ -146,6 +146,7 @@ def train(
                 max_new=max_new,
                 temperature=config.temperature,
                 generator=generator,
+                named=f"{start} after {number} updates" if number else str(start),
             )
             asked = [i for i in chosen for _ in range(config.group)]
             texts = [tokenizer.decode(g.ids, skip_special_tokens=True) for g in generations]

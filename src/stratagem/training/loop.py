@@ -74,10 +74,18 @@ def run(
         save_every: updates between two saved states.
         max_norm: gradients are clipped to this norm.
         kept: is saved with the weights, and told of what was saved.
+
+    Raises:
+        StratagemError: the gradient of an update is not finite, which would leave no weight a number.
     """
 
     def step() -> float:
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+        if not norm.isfinite():
+            raise StratagemError(
+                f"{work}: the gradient of update {number} is NaN or infinite: the weights of its model are damaged or "
+                "its training diverges; take another --model or a lower --lr"
+            )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return float(norm)

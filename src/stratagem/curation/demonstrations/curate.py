@@ -31,7 +31,7 @@ from stratagem.curation.pool import sha256
 from stratagem.curation.written import write_rows
 from stratagem.records import Progress
 from stratagem.rollouts.store import write_table
-from stratagem.workspace import Stage, write_bytes, write_json
+from stratagem.workspace import Stage, check_writable, write_bytes, write_json
 
 STAGE, VERSION = "curate-demonstrations", 2
 RESULT, TABLE, ASK = "curation.json", "demonstrations.parquet", "ask.jsonl"
@@ -60,6 +60,8 @@ def curate_demonstrations(
     Raises:
         StratagemError: an input cannot be read, or nothing is left to choose from.
     """
+    if out is not None and not out.exists():
+        check_writable(out)
     signing = settings.near < 1 and settings.duplicates == "drop"
     reading = replace(inputs.reading, near=signing and near.available())
 

@@ -44,7 +44,7 @@ def parquet(
             wanted = [column for column in names if column not in unread] if unread else None
             rows = max(1, min(PARQUET_ROWS, at_most, 2 * streams.FREE // max(longest, 1)))
             unpacked, packed = 0, _size(source)  # bytes
-            for batch in file.iter_batches(rows, columns=wanted):
+            for batch in _record_batches(file, rows, wanted):
                 table = _table(name, batch)
                 unpacked += table.estimated_size()
                 streams.limit_unpacked(name, int(unpacked), packed)
@@ -73,6 +73,21 @@ def arrow(
                     yield _table(name, batch.slice(start, PARQUET_ROWS))
 
     yield from _chunks(name, "an Arrow file", tables(), at_most)
+
+
+def _record_batches(file: pq.ParquetFile, rows: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    """The file in batches of `rows`. Where a list or a struct holds values that are written as numbers of a dictionary,
+    each row group has a dictionary of its own, and Arrow makes no batch over two of them."""
+    apart = any(_holds_dictionary(kind) for kind in file.schema_arrow.types)
+    every = range(file.metadata.num_row_groups)
+    for groups in [[group] for group in every] if apart else [[*every]]:
+        yield from file.iter_batches(rows, row_groups=groups, columns=columns)
+
+
+def _holds_dictionary(kind: pa.DataType) -> bool:
+    """Whether there is a dictionary within a type, such as that of a list."""
+    parts = [kind.field(place).type for place in range(kind.num_fields)]
+    return any(pa.types.is_dictionary(part) or _holds_dictionary(part) for part in parts)
 
 
 def _on_disk(name: str, path: Path) -> bool:
