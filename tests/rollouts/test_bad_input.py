@@ -240,14 +240,33 @@ def test_what_unpacks_without_end_is_refused(tmp_path: Path, how: str) -> None:
     assert most < 200 << 20
 
 
-def test_a_line_without_end_costs_that_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("header", "good", "endless"),
+    [
+        (b"", b'{"prompt": "q", "completion": "c", "score": 1}\n', b'{"prompt": "%s"}\n'),
+        (b"prompt,completion,score\n", b'q,"c\nd",1\n', b'"%s\n'),
+        (b"prompt,completion,score\r\n", b"q,c,1\r\n", b"%s,c,1\r\n"),
+    ],
+    ids=["JSON", "CSV in quotes", "CSV"],
+)
+def test_a_line_without_end_costs_that_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: bytes, good: bytes, endless: bytes
+) -> None:
     monkeypatch.setattr(streams, "MAX_LINE", 2 << 20)
-    good = b'{"prompt": "q", "completion": "c", "score": 1}\n'
     path = tmp_path / "log"
-    path.write_bytes(good * 3 + b'{"prompt": "' + b"x" * (30 << 20) + b'"}\n' + good * 2)
+    path.write_bytes(header + good * 3 + endless % (b"x" * (30 << 20)) + good * 2)
     log = read_rollouts(path)
     assert log.read().height == 5
     assert log.left_out == {"line: longer than 2 MB": 1}
+
+
+def test_the_row_of_a_line_without_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MAX_LINE", 2 << 20)
+    good = b'{"prompt": "q", "completion": "c", "score": 1}\n'
+    path = tmp_path / "log"
+    path.write_bytes(good * 3 + b'{"prompt": "' + b"x" * (3 << 20) + b'"}\n' + good * 2)
+    log = read_rollouts(path)
+    assert log.read().height == 5
     assert log.examples[0].row == 4
 
 

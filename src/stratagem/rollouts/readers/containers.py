@@ -294,7 +294,7 @@ def _csv(
     raw = archives.PartsFile(parts())
     buffered = io.BufferedReader(raw, streams.CHUNK)
     text = io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
-    lines = csv.reader(text, delimiter=delimiter)
+    lines = csv.reader(_LimitedLines(text), delimiter=delimiter)
     names: list[str] = []
     while at_most > 0:
         numbers, records = list[int](), list[Record]()
@@ -318,6 +318,27 @@ def _csv(
             csv.field_size_limit(before)
         at_most -= len(records)
         yield python_chunk(numbers, records)
+
+
+class _LimitedLines:
+    """The lines of a text. One that is too long is passed over in pieces and raises `csv.Error` in its place."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self.text = text
+
+    def __iter__(self) -> _LimitedLines:
+        return self
+
+    def __next__(self) -> str:
+        most = streams.MAX_LINE
+        line = self.text.readline(most)
+        if not line:
+            raise StopIteration
+        if len(line) < most or line[-1] in "\r\n":
+            return line
+        while (piece := self.text.readline(most)) and piece[-1] not in "\r\n":
+            pass
+        raise csv.Error(f"longer than {most >> 20} MB")
 
 
 def _csv_record(names: list[str], values: list[str]) -> Record:
