@@ -158,8 +158,9 @@ class RolloutByServer:
 @dataclass(frozen=True)
 class Base:
     """Examples:
-    stratagem base --out runs/base
-    stratagem base --primitives forward --out runs/base-forward
+    stratagem base train --out runs/base
+    stratagem base train --precision bf16 --seed 7 --updates 2300 --out runs/base-7
+    stratagem base train --primitives forward --out runs/base-forward
     """
 
     config: BaseConfig
