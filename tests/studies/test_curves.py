@@ -87,3 +87,20 @@ def test_a_line_over_updates_has_points_with_intervals() -> None:
 def test_a_run_of_few_updates_has_a_point_each() -> None:
     (line,) = drawn(Curve("Reward", [ARM]), ["held-out"], results(updates=3)).lines
     assert line.x == (0, 1, 2)
+
+
+def test_replicates_need_not_have_the_same_updates() -> None:
+    """One ended earlier, by its budget; the other had no response of the kind in half of a point, and in a whole one."""
+    made = results(seeds=2)
+    kept = made.curves.filter(
+        ~((pl.col("seed") == 1) & (pl.col("update") >= 30)),
+        ~((pl.col("seed") == 0) & pl.col("update").is_in([3, 6, 7]) & (pl.col("kind") == "inversion")),
+    )
+    made.curves = kept
+    (line,) = drawn(Curve("Reward", [ARM], kind="inversion"), ["held-out"], made).lines
+    assert line.x == tuple(update for update in range(0, 30, 2) if update != 6)
+    seeds = (
+        by_hand(made, 2, "inversion", None),
+        np.mean([by_hand(made, u, "inversion", None, 1) for u in (2, 3)]),
+    )
+    assert line.y[1].value == pytest.approx(np.mean(seeds))

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stratagem.records import Estimate
 from stratagem.stats.uncertainty import mean_estimate, t_interval, within
 from stratagem.studies.form import Curve
 from stratagem.studies.quantities import Name, Quantity, Source, Vector
@@ -39,17 +40,17 @@ def drawn(curve: Curve, evaluations: Sequence[str], source: Trained) -> CurveRes
 
 
 def over_updates(name: Name, source: Trained) -> Line:
-    numbers = source.by_update(name, 0)[0]
-    parts = np.array_split(np.arange(len(numbers)), min(POINTS, len(numbers)))
-    values = [source.by_update(name, replicate)[1] for replicate in range(source.replicates)]
-    estimates = [
-        within(
-            mean_estimate(values[0][part])
-            if len(values) == 1
-            else t_interval([whole[part].mean() for whole in values]),
-            0.0,
-            1.0,
-        )
-        for part in parts
-    ]
-    return Line(name.arm, tuple(int(numbers[part].mean()) for part in parts), tuple(estimates))
+    """A measure along an arm's updates. Replicates need not have the same ones: a run may end by its budget, and an
+    update may have no response that the measure is of. A point is drawn where every replicate has a value."""
+    runs = [source.by_update(name, replicate) for replicate in range(source.replicates)]
+    every = np.unique(np.concatenate([numbers for numbers, _ in runs]))
+    updates: list[int] = []
+    estimates: list[Estimate] = []
+    for part in np.array_split(every, min(POINTS, len(every))):
+        values = [shares[(numbers >= part[0]) & (numbers <= part[-1])] for numbers, shares in runs]
+        if all(map(len, values)):
+            several = len(values) > 1
+            estimate = t_interval([v.mean() for v in values]) if several else mean_estimate(values[0])
+            updates.append(int(part.mean()))
+            estimates.append(within(estimate, 0.0, 1.0))
+    return Line(name.arm, tuple(updates), tuple(estimates))
