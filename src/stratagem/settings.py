@@ -134,7 +134,9 @@ class BaseConfig:
             object.__setattr__(self, "updates", 0)
         check_numbers(self)
         if self.updates > self.horizon:
-            raise StratagemError(f"--updates {self.updates}: more than --horizon {self.horizon}")
+            raise StratagemError(
+                f"--updates {self.updates}: more than --horizon {self.horizon}, where the rate is zero; raise --horizon"
+            )
 
 
 @dataclass(frozen=True, slots=True)

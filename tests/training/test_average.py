@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from stratagem.models.transformer import Shape, Transformer
+from stratagem.records import StratagemError
 from stratagem.settings import BaseConfig
 from stratagem.training import base
 
@@ -59,3 +60,10 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> 
     resumed, straight = (base.train(config, tmp_path / name) for name in ("stopped", "straight"))
     assert (resumed / WEIGHTS).read_bytes() == (straight / WEIGHTS).read_bytes()
     assert (resumed / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
+
+
+def test_a_training_cannot_go_beyond_its_rate() -> None:
+    with pytest.raises(
+        StratagemError, match="--updates 9000: more than --horizon 8000, where the rate is zero"
+    ):
+        BaseConfig(updates=9000)
