@@ -155,6 +155,37 @@ def test_training_is_measured_over_updates() -> None:
         assert not math.isnan(apart.value)
 
 
+def test_runs_of_replicates_may_end_at_different_updates() -> None:
+    """The second replicate of one arm made fewer updates: its mean counts all the same."""
+
+    class Shorter(Made):
+        def updates(self, name: Name, replicate: int) -> Vector:
+            whole = super().updates(name, replicate)
+            return whole[:7] if replicate == 1 and name.arm.startswith("FB") else whole
+
+    made = Shorter(replicates=3)
+    names = [Name("accuracy", arm, at="end") for arm in ("FB/RL(6-9)", "B/RL(6-9)")]
+    text = "accuracy('FB/RL(6-9)', at='end') - accuracy('B/RL(6-9)', at='end')"
+    means = [made.updates(names[0], i).mean() - made.updates(names[1], i).mean() for i in range(3)]
+    assert Quantity.parse(text).estimate(made) == t_interval(means)
+
+
+def test_an_interval_of_a_difference_of_shares_ends_at_100_points() -> None:
+    """Two replicates, one of which differs by nearly all: a t interval alone would go far beyond."""
+
+    class Two(Made):
+        def problems(self, name: Name, replicate: int) -> Vector:
+            return np.full(4, 0.9 if replicate and name.arm.startswith("FB") else 0.1)
+
+    for sign, bound in ((1, 1.0), (-1, -1.0)):
+        pair = ("FB/RL(6-9)", "B/RL(6-9)")[::sign]
+        estimate = Quantity.parse(f"accuracy('{pair[0]}') - accuracy('{pair[1]}')").estimate(
+            Two(replicates=2)
+        )
+        assert (estimate.low, estimate.high) == (-1.0, 1.0)
+        assert estimate.value == pytest.approx(0.4 * bound)
+
+
 def test_numbers_are_points() -> None:
     assert Quantity.parse("chance + 8").limit(Made()) == CHANCE + 0.08
     assert Quantity.parse(85).limit(Made()) == 0.85

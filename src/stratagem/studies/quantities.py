@@ -151,8 +151,9 @@ class Quantity:
             return Estimate(constant, constant, constant, 0.0)
         if all(name.what in MEASURES for _, name in self.names) and self._one_set(source):
             estimate = self._over_one_set(source, level)
-            if len(self.names) == 1 and self.names[0][0] == 1 and self.names[0][1].what in RATES:
-                estimate = within(estimate, 0.0, 1.0)
+            if all(name.what in RATES for _, name in self.names):
+                added = sum(sign > 0 for sign, _ in self.names)
+                estimate = within(estimate, float(added - len(self.names)), float(added))
         elif len(self.names) == 1 and self.names[0][0] == 1:
             estimate = at_level(source.term(self.names[0][1], None), level, source.replicates)
         elif source.replicates > 1:
@@ -172,7 +173,10 @@ class Quantity:
     def _one_set(self, source: Source) -> bool:
         """Whether all names are over the same problems, or over equally many updates."""
         if all(name.at is not None for _, name in self.names):
-            return len({source.updates(name, 0).size for _, name in self.names}) == 1
+            return all(
+                len({source.updates(name, replicate).size for _, name in self.names}) == 1
+                for replicate in range(source.replicates)
+            )
         return len({(name.kind, name.on, name.at, name.what == "loss") for _, name in self.names}) == 1
 
     def _over_one_set(self, source: Source, level: float) -> Estimate:
