@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from stratagem.diagnosis.match import checkpoint_runs, usable_strata
+from stratagem.diagnosis.match import check_several, checkpoint_runs, usable_strata
 from stratagem.diagnosis.side import Look, Opened, open_side, strata
 from stratagem.label_error.sheet import outcome
 from stratagem.learned.asking import Pool
@@ -115,10 +115,7 @@ def sides_of(
         rows += batch.height
         progress(f"checkpoints of {log.name}", rows)
     runs = checkpoint_runs(values, log.look.window)
-    if len(runs) < 2:
-        raise StratagemError(
-            f"--checkpoint {look.checkpoint}: holds one value only, so there is nothing to compare"
-        )
+    check_several(runs, look.checkpoint)
     return [
         (log, {number: pl.col("checkpoint").is_in(run) for number, run in enumerate((runs[0], runs[-1]))})
     ]

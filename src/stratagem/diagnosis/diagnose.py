@@ -233,10 +233,7 @@ def summarise(
         keys, how, notes = [sides[0].problems.select("problem_id", key="problem_id").unique()], "id", []
         stages = match.by_checkpoint(sides[0], look.window)
         pairs = [(0, len(stages) - 1)]
-    if len(stages) < 2:
-        raise StratagemError(
-            f"--checkpoint {look.checkpoint}: holds one value only, so there is nothing to compare"
-        )
+    match.check_several(stages, look.checkpoint)
     if look.by is None:
         by = match.usable_strata([stage.counts for stage in stages], by)
     stages = [match.in_strata(stage, by, fine) for stage in stages]

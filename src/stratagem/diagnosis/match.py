@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +127,15 @@ def checkpoint_runs(checkpoints: Iterable[str], window: int | None = None) -> li
         return [values[start : start + size] for start in range(0, len(values), size)]
     size = min(window, len(values) // 2)
     return [values[:size], values[-size:]]
+
+
+def check_several(stages: Sized, column: str | None) -> None:
+    """
+    Raises:
+        StratagemError: the column of checkpoints made a single stage.
+    """
+    if len(stages) < 2:
+        raise StratagemError(f"--checkpoint {column}: holds one value only, so there is nothing to compare")
 
 
 def usable_strata(tables: Sequence[pl.DataFrame], by: Sequence[str]) -> tuple[str, ...]:
