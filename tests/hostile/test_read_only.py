@@ -37,7 +37,7 @@ def test_a_read_only_folder_is_said_in_a_line(tmp_path: Path) -> None:
     except OSError:
         mounted = False
     if not mounted:
-        pytest.skip("needs a mount of its own: `unshare --map-root-user --mount`")
+        pytest.skip("a read-only mount is not allowed here: `unshare --map-root-user --mount` failed")
     rows = [
         {
             "prompt": f"What is {i}+1?",
