@@ -109,10 +109,21 @@ def make_folder(folder: Path) -> None:
 
 def check_writable(folder: Path) -> None:
     """Raise a StratagemError where nothing can be put into a folder, or into the nearest one above it that exists."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not os.access(folder, os.W_OK) and folder.exists():  # another process may have removed it
-        raise StratagemError(f"{folder}: cannot be written to; choose another --out")
+    for existing in (folder, *folder.absolute().parents):
+        try:
+            # Opened, so that all that follows is asked of this folder: its name may go to another one at any moment.
+            descriptor = os.open(existing, os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            break
+        try:
+            if os.access(".", os.W_OK, dir_fd=descriptor):
+                return
+        finally:
+            os.close(descriptor)
+        break
+    raise StratagemError(f"{existing}: cannot be written to; choose another --out")
 
 
 UNFINISHED = ".unfinished"
