@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from stratagem.decomposition.result import Decomposed
+from stratagem.decomposition.splices import Spliced
 from stratagem.records import UNDEFINED, Estimate, Real, Result, StratagemError
 from stratagem.result import Cell, StratumGain
 
@@ -141,6 +142,7 @@ class Summary(Result, frozen=True, kw_only=True):
         by_replicate: pass@1 of each replicate, where `cells` has the mean.
         shipped: replicates of this study and preset that ship with it.
         forced: by arm, strategy and kind.
+        splices: by arm: the split of its gain by experiment.
         losses: by arm: cross-entropy on held-out demonstrations, in nats a token.
         seeds: of the replicates.
         bases: names of the small models that replicates started from, in turn; none where each made its own, or where
@@ -172,6 +174,7 @@ class Summary(Result, frozen=True, kw_only=True):
     shipped: Replicates | None = None
     gains: dict[str, ArmGain] = msgspec.field(default_factory=dict)
     forced: dict[str, dict[str, dict[str, Forced]]] = msgspec.field(default_factory=dict)
+    splices: dict[str, Spliced] = msgspec.field(default_factory=dict)
     losses: dict[str, Estimate] = msgspec.field(default_factory=dict)
     claims: tuple[ClaimResult, ...] = ()
     curves: tuple[CurveResult, ...] = ()

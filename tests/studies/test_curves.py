@@ -39,7 +39,9 @@ def results(updates: int = 40, seeds: int = 1) -> Results:
         for r in [int(rng.integers(0, n + 1))]
     ]
     sampled = pl.DataFrame({"seed": list(range(seeds)), "mode": ["sampled"] * seeds})
-    return Results(read_study("table1"), sampled, pl.DataFrame(), pl.DataFrame(rows), pl.DataFrame())
+    return Results(
+        read_study("table1"), sampled, pl.DataFrame(), pl.DataFrame(rows), pl.DataFrame(), pl.DataFrame()
+    )
 
 
 def by_hand(made: Results, update: int, kind: str | None, strategy: str | None, seed: int = 0) -> float:

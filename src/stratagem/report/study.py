@@ -59,6 +59,7 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         "among": view.among(summary),
         "replicates": _replicates(kept, summary),
         "claims": view.claims(summary),
+        "splices": view.splices(summary),
         "gains": gains,
         "orders": {gain.cell: view.orders(gain.result) for gain in gains},
         "overview": kept.add(

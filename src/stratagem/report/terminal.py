@@ -63,6 +63,10 @@ def show(summary: Summary, console: Console) -> None:
         put(_gains(summary))
     for note in view.notes(summary):
         put(Text(note, style="dim"))
+    if spliced := view.splices(summary):
+        put()
+        put(Text("The gain by experiment, beside accounting, with 95% intervals", style="dim"))
+        put(_splices(spliced))
     put()
     put(Text(view.one_run_note(summary), style="dim"))
     if among := view.among(summary):
@@ -116,6 +120,15 @@ def _table(summary: Summary) -> Table:
                 cells.append(Text(_short(cell.study), style="dim"))
         last = i + 1 < len(rows) and rows[i + 1].root != row.root
         table.add_row(row.cell, *cells, end_section=last)
+    return table
+
+
+def _splices(spliced: list[view.SplicedGain]) -> Table:
+    table = _grid("", "", "By experiment", "By accounting")
+    for it in spliced:
+        for place, (name, *numbers) in enumerate(it.terms):
+            shown = [f"{signed(n.value)} {signed_interval(n)}" for n in numbers]
+            table.add_row("" if place else it.arm, name, *shown)
     return table
 
 

@@ -116,6 +116,44 @@ def claim(result: ClaimResult | Part) -> Claim:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SplicedRow:
+    """A splice: who opened, who went on, how often that was right, and the model by itself where it is one."""
+
+    opener: str
+    other: str
+    right: Number
+    alone: Number | None
+    surprise: float
+
+
+@dataclass(frozen=True, slots=True)
+class SplicedGain:
+    """An arm's terms by experiment and by accounting, and the splices behind them."""
+
+    arm: str
+    terms: list[tuple[str, Number, Number]]
+    rows: list[SplicedRow]
+
+
+def splices(summary: Summary) -> list[SplicedGain]:
+    starts = {arm.name: {"before": arm.start or "", "after": arm.name} for arm in summary.arms}
+    shown: list[SplicedGain] = []
+    for arm, spliced in summary.splices.items():
+        rows: list[SplicedRow] = []
+        for pair, right in spliced.spliced.items():
+            opener, other = pair.split()
+            alone = number(spliced.observed[opener]) if opener == other else None
+            named = starts[arm][opener], starts[arm][other]
+            rows.append(SplicedRow(*named, number(right), alone, spliced.surprise[pair]))
+        terms = [
+            (TERMS[name], number(getattr(spliced, name)), number(getattr(spliced, f"accounted_{name}")))
+            for name in ("selection", "improvement")
+        ]
+        shown.append(SplicedGain(arm, terms, rows))
+    return shown
+
+
 def orders(result: Decomposed) -> list[tuple[str, dict[str, Number]]]:
     """A gain's terms in each order of accounting, `interaction` too where it has one."""
     ways = {

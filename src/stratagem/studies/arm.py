@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from stratagem.decomposition.splices import SIDES
 from stratagem.settings import read_steps
 
 Trained = Literal["sft", "rl"]
@@ -59,6 +60,12 @@ class Arm:
         if self.stage == "sft":
             return self
         return None if self.start is None else self.start.last_sft
+
+    @property
+    def sides(self) -> dict[str, Arm]:
+        """What is compared where a gain is split: the arm that it starts from, ``before``, and itself, ``after``."""
+        assert self.start is not None
+        return dict(zip(SIDES, (self.start, self), strict=True))
 
     def as_dict(self) -> dict[str, Any]:
         """What a study's folder and a report say of it."""

@@ -22,6 +22,7 @@ class Job:
     Attributes:
         out: its folder.
         model: the model that it trains or asks; None for the base that ships with the task.
+        opener: the model that opens responses which `model` goes on from, where that is another one.
         needs: the jobs whose folders it reads.
         address: a name of what it makes, made of all that decides it: equal stages of any study have the same.
     """
@@ -33,6 +34,7 @@ class Job:
     model: Path | None = None
     needs: tuple[str, ...] = ()
     address: str = ""
+    opener: Path | None = None
 
     @property
     def updates(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stratagem.decomposition.splices import PAIRS
 from stratagem.records import StratagemError, content_id
 from stratagem.settings import defaults, modern, recorded, version_of
 from stratagem.studies.expected import cost
@@ -30,6 +31,11 @@ def rollouts_of(home: Path, study: Study, arm: str, evaluation: str, force: str 
     return home / place / (folder if force is None else f"{folder}_{force}")
 
 
+def splice_of(home: Path, study: Study, arm: str, pair: str) -> Path:
+    """Where the responses of a splice lie (`PAIRS`): of an arm and the one that it starts from."""
+    return home / "splices" / f"{study.tree[arm].folder}_{pair.replace(' ', '_')}"
+
+
 def validation_of(home: Path, study: Study, arm: str) -> Path:
     """Where an arm's cross-entropies lie."""
     return home / "validation" / study.tree[arm].folder
@@ -52,24 +58,33 @@ def plan(
     jobs: list[Job] = []
     fingerprints = dict(bases)
 
-    def add(name: str, stage: Any, config: Any, place: Path, model: Path | None, needs: str | None) -> Job:
-        source = next((job.address for job in jobs if job.name == needs), fingerprints.get(model, ""))
+    def add(
+        name: str,
+        stage: Any,
+        config: Any,
+        place: Path,
+        model: Path | None,
+        *needs: str,
+        opener: Path | None = None,
+    ) -> Job:
+        addresses = {job.name: job.address for job in jobs if job.name in needs}
+        source = " ".join(addresses[job] for job in needs) or fingerprints.get(model, "")
         address = address_of(stage, config, source, inputs)
-        jobs.append(Job(name, stage, config, place, model, (needs,) if needs else (), address))
+        jobs.append(Job(name, stage, config, place, model, tuple(dict.fromkeys(needs)), address, opener))
         return jobs[-1]
 
     for replicate in range(replicates):
         home = home_of(out, replicate)
         own = study.base_config(replicate)
-        first = None if own is None else add(f"base {replicate}", "base", own, home / BASE, None, None)
+        first = None if own is None else add(f"base {replicate}", "base", own, home / BASE, None)
         for arm in sorted(study.tree.values(), key=lambda arm: arm.depth):
             if arm.start is None:
                 given = bases[replicate % len(bases)][0] if bases else None
-                model, needs = (given, None) if first is None else (first.out, first.name)
+                model, needs = (given, ()) if first is None else (first.out, (first.name,))
             else:
-                model, needs = home / arm.start.folder, f"{arm.start.name} {replicate}"
+                model, needs = home / arm.start.folder, (f"{arm.start.name} {replicate}",)
             config = study.config(preset, arm, replicate)
-            add(f"{arm.name} {replicate}", arm.stage, config, home / arm.folder, model, needs)
+            add(f"{arm.name} {replicate}", arm.stage, config, home / arm.folder, model, *needs)
         for arm in study.tree.values():
             for evaluation in study.evaluations:
                 for force in (None, *(study.forced(arm) if evaluation == study.main else ())):
@@ -89,6 +104,18 @@ def plan(
             if (validation := study.validated(arm)) is not None:
                 place, trained = validation_of(home, study, arm.name), f"{arm.name} {replicate}"
                 add(f"validate {trained}", "validation", validation, place, home / arm.folder, trained)
+        for arm in (study.tree[name] for name in study.splices):
+            for pair in PAIRS:
+                opener, other = (arm.sides[side] for side in pair.split())
+                add(
+                    f"splice {arm.name} {pair} {replicate}",
+                    "rollout",
+                    study.spliced(),
+                    splice_of(home, study, arm.name, pair),
+                    home / other.folder,
+                    *(f"{each.name} {replicate}" for each in (opener, other)),
+                    opener=home / opener.folder,
+                )
     return sorted(jobs, key=lambda job: (ORDER.index(job.stage), -cost(job.config)))
 
 

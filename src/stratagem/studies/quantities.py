@@ -8,6 +8,7 @@
     gap('FB/RL(2-5)')                                         |selection| - |improvement|
     share('FB/RL(6-9)', 'forward', 'inversion')               how often a strategy is used; at='end' as above
     forced('FB/SFT', 'backward', 'inversion')                 accuracy where a strategy is forced
+    spliced('FB/RL(6-9)', 'after', 'before')                  accuracy where it opens and the arm it starts from goes on
     loss('FB/SFT')                                            cross-entropy on held-out demonstrations, nats a token
     chance + 8                                                the accuracy of a guess; numbers are percentage points
 
@@ -28,13 +29,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stratagem.decomposition.splices import PAIRS, SIDES
 from stratagem.records import ALL, Estimate, StratagemError
 from stratagem.stats.uncertainty import mean_estimate, quantile, t_interval, within
 from stratagem.studies.arm import Arm
 from stratagem.tasks import Task
 
 TERMS = ("gain", "selection", "improvement", "new_strategy", "gap")
-RATES = ("accuracy", "share", "forced")
+RATES = ("accuracy", "share", "forced", "spliced")
 MEASURES = (*RATES, "loss")
 CHANCE = "chance"
 ENDS = ("start", "end")  # of training: a tenth of the updates each
@@ -49,6 +51,7 @@ class Name:
         kind: ALL or a kind of problem.
         on: an evaluation; None for the first.
         at: one of `ENDS`, where the responses that the arm was trained on are meant.
+        pair: of a splice, one of `decomposition.splices.PAIRS`.
     """
 
     what: str
@@ -57,6 +60,7 @@ class Name:
     kind: str = ALL
     on: str | None = None
     at: str | None = None
+    pair: str | None = None
 
 
 class Source(Protocol):
@@ -129,6 +133,10 @@ class Quantity:
                 )
             if name.at is not None and name.at not in ENDS:
                 raise StratagemError(f"{self.text!r}: at = {name.at!r} must be one of {', '.join(ENDS)}")
+            if name.pair is not None and name.pair not in PAIRS:
+                raise StratagemError(
+                    f"{self.text!r}: who opens and who goes on must be one of {', '.join(map(repr, SIDES))}"
+                )
             if name.at is not None and name.on is not None:
                 raise StratagemError(f"{self.text!r}: `at` is in training and `on` after it; leave one out")
             if name.at is not None and arms[name.arm].stage != "rl":
@@ -273,6 +281,11 @@ def _forced(arm: str, strategy: str, kind: str = ALL) -> Name:
     return Name("forced", arm, strategy, kind)
 
 
+def _spliced(arm: str, opener: str, other: str, kind: str = ALL) -> Name:
+    _text(arm, opener, other, kind)
+    return Name("spliced", arm, None, kind, pair=f"{opener} {other}")
+
+
 def _loss(arm: str, kind: str = ALL) -> Name:
     _text(arm, kind)
     return Name("loss", arm, None, kind)
@@ -290,6 +303,7 @@ CALLS: dict[str, Callable[..., Name]] = {
     "accuracy": _accuracy,
     "share": _share,
     "forced": _forced,
+    "spliced": _spliced,
     "loss": _loss,
     **{term: _term(term) for term in TERMS},
 }
@@ -297,6 +311,7 @@ FORMS = {
     "accuracy": "accuracy(ARM, KIND)",
     "share": "share(ARM, STRATEGY, KIND)",
     "forced": "forced(ARM, STRATEGY, KIND)",
+    "spliced": "spliced(ARM, OPENER, OTHER, KIND)",
     "loss": "loss(ARM, KIND)",
     **{term: f"{term}(ARM)" for term in TERMS},
 }

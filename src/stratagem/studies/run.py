@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import polars as pl
 
 from stratagem.models.folder import WEIGHTS, fingerprint, model_folder, shipped_bases
 from stratagem.records import Progress, StratagemError, content_id
@@ -26,12 +25,12 @@ from stratagem.studies.executors.ray import Cluster
 from stratagem.studies.executors.trl import REST, TRL, disk_space
 from stratagem.studies.files import shipped, shipped_replicates, study_file
 from stratagem.studies.form import Values
+from stratagem.studies.gather import gather, gather_losses, gather_splices
 from stratagem.studies.graph import Executor, Job
-from stratagem.studies.plan import Base, elsewhere, home_of, plan, refuse_others, rollouts_of, validation_of
+from stratagem.studies.plan import Base, elsewhere, home_of, plan, refuse_others
 from stratagem.studies.study import Engine, Study, read_study
 from stratagem.studies.summary import Results
 from stratagem.study_result import Asked, Deviation, Summary, decode
-from stratagem.tasks.table import label_table
 from stratagem.training.loop import product_speed
 from stratagem.workspace import read_json, versions, write_bytes, write_json
 
@@ -45,22 +44,6 @@ STUDY, STAGES, SUMMARY, REPORT, ELAPSED = (
     "report.html",
     "elapsed.json",
 )
-
-
-# Tables of training: by arm and replicate, the counts and the scalars of each update.
-ARM = {"cell": pl.String(), "seed": pl.Int32()}
-CURVES = {
-    "update": pl.Int64(),
-    "kind": pl.String(),
-    "difficulty": pl.Int64(),
-    "strategy": pl.String(),
-    "n": pl.Int64(),
-    "right": pl.Int64(),
-}
-METRICS = {
-    "update": pl.Int64(),
-    **dict.fromkeys(("reward", "kl", "entropy", "no_signal", "length", "seconds"), pl.Float64()),
-}
 
 
 def reproduce(
@@ -137,7 +120,8 @@ def reproduce(
         write_json(out / ELAPSED, {"elapsed_s": before + time.monotonic() - started})
     progress("report", 0, 1, {})
     rollouts, probes, curves, metrics = gather(study, replicates, out)
-    summary = Results(study, rollouts, probes, curves, gather_losses(study, replicates, out)).summarise(
+    losses, splices = gather_losses(study, replicates, out), gather_splices(study, replicates, out)
+    summary = Results(study, rollouts, probes, curves, losses, splices).summarise(
         name=name,
         text=text,
         versions=versions(),
@@ -194,6 +178,8 @@ def start_of(study: Study, engine: Engine, model: str | None, llm: LLMConfig | N
             raise StratagemError(
                 "[validation]: not with --engine trl, by which no cross-entropy of demonstrations is taken"
             )
+        if study.splices:
+            raise StratagemError("splices: not with --engine trl, which samples a response by one model")
         if name is None:
             raise StratagemError("--model: this study names no language model; give a hub id or a folder")
         source = find_model(name, held)
@@ -289,7 +275,7 @@ def write_plan(out: Path, name: str, study: Study, preset: str, replicates: int,
         for replicate in range(replicates)
         for arm in study.tree.values()
     ]
-    rollouts = [place(job.out) for job in jobs if job.stage == "rollout"]
+    rollouts = [place(job.out) for job in jobs if job.stage == "rollout" and job.opener is None]
     settings = {"preset": preset, "study": study_dict(study)}
     plan = {"name": name, "title": study.title, "arms": arms, "rollouts": rollouts, "settings": settings}
     write_json(out / STUDY, plan)
@@ -309,64 +295,3 @@ def tensor_sizes(folder: Path) -> Iterator[int]:
     for name, entry in header.items():
         if name != "__metadata__":
             yield math.prod(entry["shape"])
-
-
-def gather(
-    study: Study, replicates: int, out: Path
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Labelled evaluations, labelled probes, counts of training rollouts by update, and training metrics."""
-    rollouts, probes, curves, metrics = [], [], [], []
-    for replicate in range(replicates):
-        home = home_of(out, replicate)
-        mark = pl.lit(replicate, pl.Int32).alias("seed")
-        for arm in study.tree.values():
-            for evaluation in study.evaluations:
-                for force in (None, *(study.forced(arm) if evaluation == study.main else ())):
-                    place = rollouts_of(home, study, arm.name, evaluation, force)
-                    table = label_table(pl.read_parquet(place / "rollouts.parquet", glob=False)).with_columns(
-                        mark, checkpoint=pl.lit(arm.name), evaluation=pl.lit(evaluation)
-                    )
-                    if force is None:
-                        rollouts.append(table)
-                    else:
-                        probes.append(table.with_columns(forced=pl.lit(force)))
-            if arm.stage == "rl":
-                counts, scalars = training_log(home / arm.folder / "metrics.jsonl")
-                label = pl.lit(arm.name).alias("cell")
-                curves.append(counts.select(label, mark, pl.all()))
-                metrics.append(scalars.select(label, mark, pl.all()))
-    unasked = rollouts[0].clear().with_columns(forced=pl.lit(""))
-    return (
-        pl.concat(rollouts),
-        pl.concat(probes or [unasked]),
-        pl.concat(curves) if curves else pl.DataFrame(schema=ARM | CURVES),
-        pl.concat(metrics) if metrics else pl.DataFrame(schema=ARM | METRICS),
-    )
-
-
-def gather_losses(study: Study, replicates: int, out: Path) -> pl.DataFrame:
-    """Cross-entropies on held-out demonstrations: cell, seed, problem_id, kind, loss in nats a token."""
-    tables = [
-        pl.read_parquet(
-            validation_of(home_of(out, replicate), study, arm.name) / "losses.parquet", glob=False
-        ).select(
-            pl.lit(arm.name).alias("cell"),
-            pl.lit(replicate, pl.Int32).alias("seed"),
-            "problem_id",
-            "kind",
-            loss=pl.col("nats") / pl.col("tokens"),
-        )
-        for replicate in range(replicates)
-        for arm in study.tree.values()
-        if study.validated(arm) is not None
-    ]
-    none = ARM | {"problem_id": pl.String(), "kind": pl.String(), "loss": pl.Float64()}
-    return pl.concat(tables) if tables else pl.DataFrame(schema=none)
-
-
-def training_log(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """An RL stage's log as counts by (update, kind, difficulty, strategy) and as scalars by update."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    counts = [(line["update"], *cell) for line in lines for cell in line["cells"]]
-    scalars = [{name: line[name] for name in METRICS} for line in lines]
-    return pl.DataFrame(counts, schema=CURVES, orient="row"), pl.DataFrame(scalars, schema=METRICS)

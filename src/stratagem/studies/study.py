@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -51,6 +51,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     presets: dict[str, Preset] = {}
     probe: Values | None = None
     validation: Values | None = None
+    splices: list[str] = []
     published: Published | None = None
     reference: Values = {}
     reasons: dict[str, str] = {}
@@ -166,6 +167,10 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         mix = {**self.sft, **arm.settings}.get("strategy", "all")
         return config_of(ValidationConfig, "validation", self.validation, task=self.task, strategy=mix)
 
+    def spliced(self) -> RolloutConfig:
+        """The settings of splices: those of the first evaluation."""
+        return replace(self.rollouts(self.main), greedy=False)
+
     def held(self, **given: Any) -> LLMConfig:
         """How an LLM is held and trained: the file's `llm`, with what the caller gives in its place."""
         return LLMConfig(**{name: value for name, value in self.llm.items() if name != "model"} | given)
@@ -231,6 +236,12 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                     self.rollouts(self.main, strategy)
         for arm in self.tree.values():
             self.validated(arm)
+        for name in self.splices:
+            if name not in self.tree or self.tree[name].start is None:
+                starting = ", ".join(arm.name for arm in self.tree.values() if arm.start is not None)
+                raise StratagemError(
+                    f"splices: {name!r} is no arm that starts from another; there are {starting}"
+                )
         known = {*self.reference, *self.reasons}
         there = {"model", *(f"{stage}.{f.name}" for stage, kind in STAGES.items() for f in fields(kind))}
         if unknown := sorted(known - there):
@@ -273,6 +284,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                         raise StratagemError(
                             f"{text!r}: no cross-entropy of {name.arm!r} is taken; [validation] takes it of SFT's arms"
                         )
+                    if name.what == "spliced" and name.arm not in self.splices:
+                        raise StratagemError(f"{text!r}: {name.arm!r} is not spliced; name it in `splices`")
                     if name.what == "forced" and name.strategy not in self.forced(self.tree[name.arm]):
                         raise StratagemError(
                             f"{text!r}: no probe forces {name.arm!r} into {name.strategy!r}; [probe] forces an arm "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.result import Decomposed
+from stratagem.decomposition.splices import PAIRS, Spliced, by_experiment
 from stratagem.diagnosis.compare import cells, strata
 from stratagem.records import ALL, UNDEFINED, Estimate, StratagemError
 from stratagem.report.format import signed
@@ -30,6 +31,7 @@ BY = ("kind", "difficulty")
 DRAWS = 2000
 SEED = 2606  # of the bootstrap, with the replicate's number
 Result = dict[str, Any]
+R = TypeVar("R", ArmGain, Spliced)
 
 
 class Results:
@@ -40,6 +42,7 @@ class Results:
         probes: forced responses, with `forced` and seed.
         curves: training responses counted: cell (the arm), seed, update, kind, strategy, n, right.
         losses: cross-entropies of demonstrations: cell, seed, problem_id, kind, loss.
+        splices: problems of splices: cell (the arm), seed, pair, problem_id, kind, accuracy, surprise.
     """
 
     def __init__(
@@ -49,9 +52,10 @@ class Results:
         probes: pl.DataFrame,
         curves: pl.DataFrame,
         losses: pl.DataFrame,
+        splices: pl.DataFrame,
     ) -> None:
         self.study, self.rollouts, self.probes = study, rollouts, probes
-        self.curves, self.losses = curves, losses
+        self.curves, self.losses, self.splices = curves, losses, splices
         self.seeds: list[int] = sorted(rollouts["seed"].unique())
         self.sampled = rollouts.filter(pl.col("mode") == "sampled")
 
@@ -80,6 +84,8 @@ class Results:
                 table = accuracy_table(
                     self.sampled.filter(seed=seed, checkpoint=name.arm, evaluation=on).with_columns(uses)
                 )
+            case "spliced":
+                table = self.splices.filter(seed=seed, cell=name.arm, pair=name.pair)
             case "loss":
                 table = self.losses.filter(seed=seed, cell=name.arm).rename({"loss": "accuracy"})
             case _:
@@ -162,6 +168,18 @@ class Results:
         parts = {name: getattr(split, name) for name in Decomposed.__struct_fields__}
         return ArmGain(**parts, gap=split.gap, strata=strata(split), cells=cells(split))
 
+    def by_experiment(self, arm: Arm, replicate: int) -> Spliced:
+        """The split of an arm's gain by experiment, beside the one by accounting."""
+        seed, gain = self.seeds[replicate], self.gains_by_replicate[arm.name][replicate]
+        alone = self._accuracies.filter(seed=seed, evaluation=self.study.main)
+        spliced = self.splices.filter(seed=seed, cell=arm.name)
+        measured = {side: alone.filter(arm=each.name) for side, each in arm.sides.items()}
+        measured |= {pair: spliced.filter(pair=pair) for pair in PAIRS}
+        return by_experiment(
+            {name: table.sort("problem_id") for name, table in measured.items()},
+            (gain.selection, gain.improvement),
+        )
+
     def term(self, name: Name, replicate: int | None) -> Estimate:
         gain = self.gains[name.arm] if replicate is None else self.gains_by_replicate[name.arm][replicate]
         return getattr(gain, name.what)
@@ -187,6 +205,12 @@ class Results:
             by_replicate=self.by_replicate,
             others={name: self.cells(self.sampled, name) for name in others},
             gains=self.gains,
+            splices={
+                name: over_replicates(
+                    [self.by_experiment(study.tree[name], i) for i in range(self.replicates)]
+                )
+                for name in study.splices
+            },
             forced=forced_table(self.probes),
             losses={
                 arm: Quantity.of(Name("loss", arm)).estimate(self)
@@ -213,11 +237,12 @@ def forced_counts(probes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def over_replicates(gains: Sequence[ArmGain]) -> ArmGain:
-    """One gain from the same one of several replicates: numbers are averaged, and estimates get t intervals."""
-    return (
-        gains[0] if len(gains) == 1 else msgspec.convert(merged([gain.as_dict() for gain in gains]), ArmGain)
-    )
+def over_replicates(results: Sequence[R]) -> R:
+    """One result from the same one of several replicates: numbers are averaged, and estimates get t intervals."""
+    first = results[0]
+    if len(results) == 1:
+        return first
+    return msgspec.convert(merged([result.as_dict() for result in results]), type(first))
 
 
 def merged(values: Sequence[Any]) -> Any:

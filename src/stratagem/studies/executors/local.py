@@ -68,7 +68,12 @@ def work(job: Job) -> str:
             from stratagem.sampling.rollout import rollout
 
             assert job.model is not None
-            rollout(job.config, job.out, job.model, report)
+            if job.opener is None:
+                rollout(job.config, job.out, job.model, report)
+            else:
+                from stratagem.sampling.splice import write_spliced
+
+                write_spliced(job.config, job.out, job.opener, job.model, report)
         case "validation":
             from stratagem.training.validation import validate
 
