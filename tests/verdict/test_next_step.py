@@ -96,6 +96,30 @@ def test_beside_the_sentence_stand_three_pieces_and_answer_forms_are_one() -> No
     assert not any('show "answer' in line for line in (*shown, *verdict(facts).evidence))
 
 
+def test_a_form_that_hardly_any_response_had_before_is_not_priced() -> None:
+    """All answers in tags after RL, hardly any before: the whole gain would count as the form's."""
+    new = Carried(FORM, 0.017, 0.997, 0.6, 0.85, est(0.12, 0.01), est(0.0, 0.01))
+    facts = replace(BASE, forms=(new,))
+    without = verdict(replace(BASE, forms=()))
+    said = verdict(facts)
+    assert (said.action, said.sentence, said.evidence[0]) == (
+        without.action,
+        without.sentence,
+        without.evidence[0],
+    )
+    line = (
+        "1.7% of responses before and 99.7% after give an answer that is not plain: too few did so before to tell "
+        "what this change is worth."
+    )
+    assert line in said.evidence
+    assert key(facts)[0] == line
+    dropped = replace(new, share_before=0.96, share_after=0.0)
+    assert any("too few did otherwise before" in text for text in key(replace(BASE, forms=(dropped,))))
+    # As many as one in twenty: their accuracy is a number that one may go by.
+    known = replace(new, share_before=0.05)
+    assert verdict(replace(BASE, forms=(known,))).action == "fix the format first"
+
+
 def test_places_hold_all_that_is_still_wrong() -> None:
     rng = np.random.default_rng(7)
     sides: list[pl.DataFrame] = []

@@ -47,6 +47,11 @@ class Carried:
     part: Estimate
     rest: Estimate
 
+    @property
+    def grew_from(self) -> float:
+        """The share before of what became more common: of the property, or of its absence."""
+        return self.share_before if self.share_after > self.share_before else 1 - self.share_before
+
 
 @dataclass(frozen=True, slots=True)
 class Room:

@@ -10,6 +10,7 @@ from stratagem.verdict.facts import Carried, Facts, Level, Room
 
 SMALL = 0.02  # a change of accuracy within this is none; a headroom below it is used up
 HALF = 0.5  # of a gain, of responses or of groups: "most"
+SEEN = 0.05  # of responses before, from which an old accuracy says what a form is worth when most take it up
 UNREAD = 0.2  # of responses that cannot be read
 GRADED = 0.05  # of unparsed responses that are right, from which the grader reads what the labels do not
 LONGER = 1.25  # times as long
@@ -35,11 +36,17 @@ def misread(f: Facts) -> bool:
     return x.hides_split or any(share >= UNREAD and right > GRADED for share, right in sides)
 
 
+def seen(form: Carried) -> bool:
+    """Whether the form of answers that became more common was common enough before. A form that hardly any response had
+    tells nothing of what it is worth: the few that had it are not those which take it up."""
+    return form.grew_from >= SEEN
+
+
 def carrier(f: Facts) -> Carried | None:
     """The property of form whose change carries most of a gain (or of a loss) whose interval excludes 0."""
     same_way = [
         form
-        for form in (f.unread, *f.forms)
+        for form in (f.unread, *filter(seen, f.forms))
         if form and excludes_zero(form.part) and form.part.value * f.gain.value > 0
     ]
     top = max(same_way, key=lambda form: abs(form.part.value), default=None)

@@ -28,6 +28,7 @@ from stratagem.verdict.predicates import (
     open_lead,
     room_after,
     room_before,
+    seen,
     small,
 )
 
@@ -161,7 +162,8 @@ def evidence(f: Facts) -> list[str]:
             f"With so many problems a change of {points(f.detectable_gain)} points or more would have been detected "
             "(power 80%)."
         )
-    lines += [carries(form, f) for form in (f.unread, _form(f)) if form is not None and _told(form)]
+    lines += [] if f.unread is None or not _told(f.unread) else [carries(f.unread, f)]
+    lines += _forms(f)
     if other := _other_level(f):
         lines.append(other)
     if f.lengths is not None:
@@ -192,9 +194,7 @@ def evidence(f: Facts) -> list[str]:
 
 def key(f: Facts) -> list[str]:
     """What one has to know beside the sentence, most important first: `KEY` lines at most."""
-    form = _form(f)
-    forms = [carries(form, f)] if form is not None and _told(form) else []
-    beside = [*caveats(f), *forms, *map(_opposed, f.opposed), *evidence(f)[1:]]
+    beside = [*caveats(f), *_forms(f), *map(_opposed, f.opposed), *evidence(f)[1:]]
     return list(dict.fromkeys(beside))[:KEY]
 
 
@@ -204,20 +204,37 @@ def _form(f: Facts) -> Carried | None:
     return together or max(f.forms, key=lambda form: abs(form.part.value), default=None)
 
 
+def _forms(f: Facts) -> list[str]:
+    """What the form of answers carries; of a new form of most answers, that this cannot be told."""
+    form = _form(f)
+    if form is None:
+        return []
+    if seen(form):
+        return [carries(form, f)] if _told(form) else []
+    if abs(form.share_after - form.share_before) < HALF:
+        return []
+    how = "so" if form.share_after > form.share_before else "otherwise"
+    return [f"{_shares(form, f)}: too few did {how} before to tell what this change is worth."]
+
+
 def _told(form: Carried) -> bool:
     return excludes_zero(form.part) and abs(form.part.value) >= SMALL / 4
 
 
 def carries(form: Carried, f: Facts) -> str:
-    how = f"are {form.name}" if form is f.unread else f'show "{form.name.replace("_", " ")}"'
-    how = "give an answer that is not plain" if form.name == FORM else how
-    shares = f"{percent(form.share_before)} of responses before and {percent(form.share_after)} after {how}"
+    shares = _shares(form, f)
     alike = excludes_zero(form.part) and excludes_zero(f.gain) and form.part.value * f.gain.value > 0
     if form is not f.unread and alike and abs(form.part.value) <= abs(f.gain.value):
         some = f"{points(abs(form.part.value))} of the {points(abs(f.gain.value))} points"
         low, high = sorted(abs(end) for end in (form.part.low, form.part.high))
         return f"{some} ({points(low)} to {points(high)}) are answer format: {shares}; {part('all else', form.rest)}."
     return f"{shares}; {part('this change by itself', form.part)}, {part('all else', form.rest)}."
+
+
+def _shares(form: Carried, f: Facts) -> str:
+    how = f"are {form.name}" if form is f.unread else f'show "{form.name.replace("_", " ")}"'
+    how = "give an answer that is not plain" if form.name == FORM else how
+    return f"{percent(form.share_before)} of responses before and {percent(form.share_after)} after {how}"
 
 
 def _levels(f: Facts) -> str:
