@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import polars as pl
@@ -104,6 +106,16 @@ def test_nothing_is_fetched(page: str) -> None:
     assert "url(" not in style[1]
     assert "default-src 'none'" in page
     assert "unsafe-eval" not in page
+
+
+def test_what_is_left_to_win_leads_to_responses(page: str) -> None:
+    """Headroom to those that are wrong, pass@k to those that are right, differences of it to pairs."""
+    (room,) = re.findall(r'<section id="room">.*?</section>', page, re.S)
+    asked = [parse_qs(unescape(link)) for link in re.findall(r'href="#show\?([^"]*)"', room)]
+    outcomes = [words["outcome"][0] for words in asked if "outcome" in words]
+    assert outcomes.count("wrong") >= 2
+    assert outcomes.count("right") >= 2
+    assert any("outcome" not in words and words for words in asked)
 
 
 def test_without_texts_no_prompt_and_no_completion_is_there(one: dict[str, Any]) -> None:
