@@ -20,6 +20,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "samples": (1, 100_000),
     "max_new": (1, 1_000_000),
     "temperature": (0.001, 100),
+    "traces": (1, 1_000),
     "near": (0.3, 1),
     "rare": (0, 1),
     "most": (2, 8),

@@ -147,7 +147,8 @@ class SFTConfig:
     are trained. `precision` ``bf16`` is the native engine's: its layers' products, where the machine is fast in it.
 
     `data` names demonstrations that take the place of those that the task writes; `size` has to be theirs, and
-    `strategy` says which strategies they show.
+    `strategy` says which strategies they show. `traces` counts demonstrations of one problem, each by another strategy:
+    of `size` demonstrations a part of 1 / `traces` are different problems.
     """
 
     task: TaskSpec = DEFAULT
@@ -156,6 +157,7 @@ class SFTConfig:
         tyro.conf.arg(metavar="MIX", help="all, a mix that the task names, or strategies joined by commas"),
     ] = "all"
     size: int = 2048
+    traces: Annotated[int, tyro.conf.arg(help="demonstrations of each problem, by different strategies")] = 1
     steps: Steps = (2, 5)
     epochs: int = 6
     batch: int = 32
@@ -175,10 +177,17 @@ class SFTConfig:
 
     def __post_init__(self) -> None:
         task = checked_task(self)
-        task.chosen(self.strategy)
+        names = task.chosen(self.strategy)
         check_choices(self)
         check_numbers(self)
         task.check_steps(self.steps)
+        if self.traces > 1 and self.data is not None:
+            raise StratagemError("--traces: the file of --data says how many each problem has; leave it out")
+        if self.traces > len(names) or self.size % self.traces:
+            raise StratagemError(
+                f"--traces {self.traces}: must divide --size {self.size} and be at most the {len(names)} strategies of "
+                f"--strategy {self.strategy}"
+            )
 
     @property
     def updates(self) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED
+from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError
 from stratagem.tasks import TASKS, Task, make_task, task_of
 from stratagem.tasks.base import SPLITS
 
@@ -48,6 +48,25 @@ def test_a_demonstration_of_another_problem_is_wrong(task: Task) -> None:
             assert task.verify(first, text) == (text.split()[-1] == first.answer)
             if text.split()[-1] not in (said, first.answer):
                 assert task.label(first, text).error is not None, name
+
+
+def test_several_traces_of_a_problem_are_of_different_strategies(task: Task) -> None:
+    problems = task.generate("sft", 90, middle(task))
+    names = list(task.strategies)
+    for traces in range(1, len(names) + 1):
+        texts = task.demonstrations(problems, "all", 3, traces)
+        used: list[str] = []
+        for number, problem in enumerate(problems):
+            mine = texts[number * traces : (number + 1) * traces]
+            used += {task.label(problem, text).strategy for text in mine}
+            assert mine[0] == task.demonstrations([problem], "all", 3)[0]
+        assert len(used) == len(texts) == 90 * traces  # no strategy twice for a problem
+        for name in names:  # a third each of three, within chance
+            assert used.count(name) / len(used) == pytest.approx(1 / len(names), abs=0.17)
+    with pytest.raises(
+        StratagemError, match=rf"--traces {len(names) + 1}: 'all' has {len(names)} strategies"
+    ):
+        task.demonstrations(problems, "all", 3, len(names) + 1)
 
 
 def test_problems_depend_on_task_split_seed_and_place_alone(task: Task) -> None:

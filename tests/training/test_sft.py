@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from stratagem.models.folder import load_model  # noqa: E402
 from stratagem.records import StratagemError  # noqa: E402
 from stratagem.settings import SFTConfig  # noqa: E402
 from stratagem.tasks import make_task  # noqa: E402
+from stratagem.training.data import demonstrations  # noqa: E402
 from stratagem.training.packing import pack  # noqa: E402
 from stratagem.training.sft import cross_entropy, train  # noqa: E402
 
@@ -67,6 +69,30 @@ def lines(path: Path, split: str = "sft", task: str = "finite_field", size: int 
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def test_size_counts_demonstrations_and_not_problems() -> None:
+    config = SFTConfig(task="sums", size=12, traces=3, steps=(4, 5))
+    problems, texts = demonstrations(config, make_task("sums"))
+    assert len(problems) == len(texts) == 12
+    assert [problem.id for problem in problems[::3]] == [problem.id for problem in problems[2::3]]
+    assert len({problem.id for problem in problems}) == 4
+    assert config.updates == SFTConfig(task="sums", size=12, steps=(4, 5)).updates
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"traces": 3, "size": 16}, r"--traces 3: must divide --size 16 and be at most the 2 strategies"),
+        ({"traces": 2, "size": 15}, r"--traces 2: must divide --size 15"),
+        ({"traces": 2, "size": 16, "strategy": "F"}, r"at most the 1 strategies of --strategy F"),
+        ({"traces": 2, "size": 16, "data": "x.jsonl"}, r"--traces: the file of --data says"),
+        ({"traces": 0}, r"--traces 0"),
+    ],
+)
+def test_traces_that_cannot_be(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(StratagemError, match=message):
+        SFTConfig(**given)
 
 
 def test_a_file_of_the_tasks_own_demonstrations_trains_the_same_model(random_model, tmp_path) -> None:

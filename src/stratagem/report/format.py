@@ -26,11 +26,8 @@ class Number:
         return self.low is not None and self.high is not None
 
 
-def number(entry: Any, value: str = "value") -> Number:
-    """An estimate, or what summary.json holds of one: None, a plain number, or an object with value, low and high.
-
-    `value` is the object's key that holds the value.
-    """
+def number(entry: Any) -> Number:
+    """An estimate, or what summary.json holds of one: None, a plain number, or an object with value, low and high."""
     if isinstance(entry, Estimate):
         bounds = None if entry.bounds is UNSET else entry.bounds
         return Number(finite(entry.value), finite(entry.low), finite(entry.high), bounds)
@@ -40,7 +37,7 @@ def number(entry: Any, value: str = "value") -> Number:
     ends: Sequence[Any] = record.get("bounds") or (None, None)
     low, high = finite(ends[0]), finite(ends[1])
     bounds = None if low is None or high is None else (low, high)
-    return Number(finite(record.get(value)), finite(record.get("low")), finite(record.get("high")), bounds)
+    return Number(finite(record.get("value")), finite(record.get("low")), finite(record.get("high")), bounds)
 
 
 def finite(x: Any) -> float | None:

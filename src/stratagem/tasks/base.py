@@ -275,19 +275,28 @@ class Task(Protocol):
             )
         return tuple(name for name in self.strategies if name in names)
 
-    def demonstrations(self, problems: Iterable[Problem], mix: str, seed: int = 0) -> list[str]:
-        """One gold response a problem, each by one strategy of the mix, drawn evenly by problem id and `seed`.
+    def demonstrations(
+        self, problems: Iterable[Problem], mix: str, seed: int = 0, traces: int = 1
+    ) -> list[str]:
+        """Gold responses, `traces` a problem, each by another strategy of the mix; the first one's is drawn evenly by
+        problem id and `seed`, and the others follow it in the task's order.
 
-        So a problem's demonstration does not depend on the problems around it.
+        So a problem's demonstrations do not depend on the problems around it.
 
         Raises:
-            StratagemError: no such mix.
+            StratagemError: no such mix, or fewer strategies in it than `traces`.
         """
         names = self.chosen(mix)
+        if traces > len(names):
+            raise StratagemError(
+                f"--traces {traces}: {mix!r} has {len(names)} strategies, and a problem has one trace of each at most"
+            )
         texts: list[str] = []
         for problem in problems:
-            drawn = int(content_id("demonstration", seed, problem.id), 16) % len(names)
-            texts.append(self.strategies[names[drawn]].demonstrate(self, problem.data))
+            drawn = int(content_id("demonstration", seed, problem.id), 16)
+            for trace in range(traces):
+                strategy = self.strategies[names[(drawn + trace) % len(names)]]
+                texts.append(strategy.demonstrate(self, problem.data))
         return texts
 
 

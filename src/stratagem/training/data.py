@@ -21,8 +21,9 @@ def demonstrations(config: SFTConfig, task: Task) -> tuple[list[Problem], Sequen
             say, or holds a problem of another task or one that is held out.
     """
     if config.data is None:
-        problems = task.generate("sft", config.size, config.steps, seed=config.seed)
-        return problems, task.demonstrations(problems, config.strategy, config.seed)
+        problems = task.generate("sft", config.size // config.traces, config.steps, seed=config.seed)
+        shown = task.demonstrations(problems, config.strategy, config.seed, config.traces)
+        return [problem for problem in problems for _ in range(config.traces)], shown
     _, held = read_files(config.data)
     if len(held) != config.size:
         raise StratagemError(
