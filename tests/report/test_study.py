@@ -133,6 +133,14 @@ def test_paths_are_on_one_scale_and_end_at_their_sums(page: str, inputs: Inputs)
     assert (last["term"], last["update"], last["value"], last["low"]) == ("Selection", 36, 29.6, 27.6)
 
 
+def test_a_run_without_a_path_is_named(inputs: Inputs) -> None:
+    raw = copy.deepcopy(inputs.summary)
+    last = raw["paths"].pop()["arm"]
+    page = study.render(typed(raw), inputs.rollouts, inputs.curves, inputs.metrics)
+    assert f"Not shown: {last}, where some part" in Reader(page).text
+    assert "Not shown:" not in Reader(study.render(*inputs.all())).text
+
+
 def test_every_chart_has_a_place_and_values(page: str) -> None:
     charts = specs(page)
     boxes = re.findall(r'<div class="chart" id="([^"]+)"', page)

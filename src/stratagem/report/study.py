@@ -69,6 +69,11 @@ def render(summary: Summary, rollouts: pl.DataFrame, curves: pl.DataFrame, metri
         else None,
         "strata": _strata(kept, gains, domain, kinds, task.unit) if "strata" in figures else None,
         "paths": _paths(kept, summary) if "path" in figures else None,
+        "without_path": [
+            arm.name
+            for arm in summary.arms
+            if arm.stage == "rl" and arm.name not in {path.arm for path in summary.paths}
+        ],
         "training": _training(kept, curves, finite(summary.chance), kinds, colours, task.unit)
         if "training" in figures
         else None,
