@@ -25,7 +25,7 @@ from stratagem.workspace import partial_of, read_json, write_bytes, write_json
 BASES = Path(__file__).parent / "bases"
 # The bases of each task that has some, in the order in which they were tried (`bases/README.md`). The first one is the
 # default; replicate i of a study starts from number i.
-SHIPPED = {"finite_field": ("base-0", "base-1", "base-4", "base-7")}
+SHIPPED = {"finite_field": ("base-0", "base-1", "base-4", "base-7"), "five_ways": ("five-0",)}
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 CARRIED = "carried."  # of names in a training state
 
