@@ -148,5 +148,6 @@ def test_a_killed_annotate_goes_on_from_every_label(tmp_path: Path) -> None:
     assert path.read_bytes() == expected
     resumed = Session(pool(logs), {}, path)
     resumed.close()
-    assert resumed.learned and unbroken.learned
+    assert resumed.learned
+    assert unbroken.learned
     assert resumed.learned.model.fingerprint == unbroken.learned.model.fingerprint
