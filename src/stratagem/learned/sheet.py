@@ -19,7 +19,7 @@ import polars as pl
 
 from stratagem.label_error.sheet import as_spreadsheet_text, outcome, read_sheet, seals
 from stratagem.learned.asking import CHOSEN, RANDOM
-from stratagem.records import StratagemError, content_id
+from stratagem.records import StratagemError, check_file, content_id
 from stratagem.workspace import aside_of, reported, sync_folder
 
 COLUMNS = (
@@ -36,6 +36,7 @@ def text_id(prompt: str, completion: str) -> str:
 
 def is_learned(path: Path) -> bool:
     """Whether a file is a sheet whose labels are to be learned from."""
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
