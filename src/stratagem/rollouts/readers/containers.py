@@ -222,7 +222,7 @@ def _document(name: str, parts: Callable[[], streams.Parts], at_most: int = NO_L
     data = streams.all_bytes(parts(), name).removeprefix(b"\xef\xbb\xbf")
     start = 1
     for some in _values(name, data, at_most):
-        records = [
+        records: list[Record] = [
             record if isinstance(record, dict | BadRecord) else BadRecord("record: not an object")
             for record in some
         ]
