@@ -133,3 +133,27 @@ def test_anything_is_a_condition_or_one_line(text: str) -> None:
 
 def test_null_alone_takes_no_row() -> None:
     assert TABLE.filter(condition("NULL", TABLE.schema, "--where")).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (" AND ".join(["n > 1"] * 1_000), "too many parts"),
+        ("NOT " * 1_000 + "n > 1", ""),
+        (" AND ".join(["n > 1"] * 50_000), "more than 4,000 words"),
+        (f"n IN ({', '.join('1' * 6_000)})", "more than 4,000 words"),
+    ],
+    ids=["nested", "not", "longer than the stack", "list"],
+)
+def test_a_condition_that_is_too_long_is_one_line(text: str, said: str) -> None:
+    with pytest.raises(StratagemError) as refused:
+        condition(text, {"n": pl.Int64()}, "--where")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 5_000
+
+
+def test_a_long_list_is_a_condition() -> None:
+    text = f"n IN ({', '.join(map(str, range(1_500)))})"
+    asked = condition(text, {"n": pl.Int64()}, "--where")
+    assert pl.DataFrame({"n": [3, 1_500]}).select(asked.alias("_"))["_"].to_list() == [True, False]

@@ -55,6 +55,7 @@ TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+MOST = 4_000  # words of a condition: Polars takes stack for each, and ends the process where there is no more
 BEFORE_PARENTHESIS = WORDS | FUNCTIONS
 
 
@@ -76,6 +77,10 @@ def condition(text: str, columns: Mapping[str, pl.DataType], option: str, noun: 
         expression = pl.sql_expr(query)
         _check(json.loads(expression.meta.serialize(format="json")), where)
         dtype = pl.DataFrame(schema=columns).select(expression.alias("_"))["_"].dtype
+    except RecursionError:
+        raise StratagemError(
+            f"{where[:80]}…: too many parts; write alternatives as COLUMN IN (…), or add a column to the log"
+        ) from None
     except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
         said = str(error).splitlines()[0]
         raise StratagemError(f"{where}: not a condition such as {_example(columns)}: {said}") from None
@@ -94,6 +99,8 @@ def _tokens(text: str, columns: Mapping[str, pl.DataType], where: str, noun: str
     at = 0
     end = len(text.rstrip())
     while at < end:
+        if len(tokens) == MOST:
+            raise StratagemError(f"{where[:80]}…: more than {MOST:,} words; add a column to the log instead")
         match = TOKEN.match(text, at)
         if match is None:
             raise StratagemError(f"{where}: cannot read {text[at:].strip()!r}")

@@ -1,14 +1,16 @@
-"""Folders that one process holds, and that others may remove or give another name at any moment."""
+"""Folders and files that one process holds, and that others may remove or give another name at any moment."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import BinaryIO
 
 from stratagem.records import StratagemError
 
@@ -39,6 +41,52 @@ def held(work: Path, make: Callable[[], object], said: str) -> Generator[None]:
                 yield
                 return
     raise StratagemError(said)
+
+
+@contextlib.contextmanager
+def written_aside(new: Callable[[], Path]) -> Generator[BinaryIO]:
+    """A file with a name from `new`, held while it is written, which is to be given its own name before the block ends.
+    Where the block ends with an exception it is removed; what a kill leaves goes with `sweep_files`."""
+    for _ in range(1_000):
+        with open(path := new(), "xb") as file:
+            with contextlib.suppress(
+                OSError
+            ):  # a file system without locks: nobody can take it for a leftover there
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not is_at(file.fileno(), path):
+                continue  # swept by another process between the two steps
+            try:
+                yield file
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                raise
+            return
+    raise OSError("other processes remove what is written")
+
+
+def sweep_files(folder: Path, left: re.Pattern[str], name: str) -> None:
+    """Remove the files beside `name` that processes which were killed left: those of its pattern that nobody holds.
+
+    Args:
+        left: matches what such files are called, and gives the name that they were to have.
+    """
+    with contextlib.suppress(OSError):  # a folder that may not be listed
+        for path in [
+            folder / other for other in names(folder) if (of := left.fullmatch(other)) and of[1] == name
+        ]:
+            _remove_unheld(path)
+
+
+def _remove_unheld(path: Path) -> None:
+    with contextlib.suppress(OSError):  # held, gone, or another user's
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)  # to write, since NFS locks no other
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_at(descriptor, path):
+                path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def is_at(descriptor: int, path: Path) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -187,6 +189,18 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+def check_file(path: Path) -> None:
+    """See that a file which is to be read as a whole has an end; one that is not there is for its reader to say.
+
+    Raises:
+        StratagemError: a pipe, which might be waited for without end, or a device.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise StratagemError(f"{path}: not a file (a pipe or device cannot be read twice)")
+
+
 def read_table(path: Path, columns: Sequence[str] = tuple(ROLLOUT_SCHEMA)) -> pl.DataFrame:
     """A rollout table from Parquet, with its columns checked: those of the schema hold text or numbers, as it says.
 
@@ -196,6 +210,7 @@ def read_table(path: Path, columns: Sequence[str] = tuple(ROLLOUT_SCHEMA)) -> pl
     Raises:
         StratagemError: no such file, not Parquet, or a column is missing or holds something else.
     """
+    check_file(path)
     try:
         table = pl.read_parquet(path, glob=False)
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import tyro
 
 from stratagem.limits import check_numbers
-from stratagem.records import StratagemError, content_id
+from stratagem.records import StratagemError, check_file, content_id
 from stratagem.samplers import SamplerName
 from stratagem.tasks import DEFAULT, TASKS, Task, make_task, read_mix
 from stratagem.workspace import Stage
@@ -403,6 +403,7 @@ def content_of(path: Path) -> str:
     Raises:
         StratagemError: no such thing.
     """
+    check_file(path)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     hashes: list[str] = []
     try:

@@ -11,13 +11,15 @@ import contextlib
 import json
 import os
 import platform
+import re
+import secrets
 import tomllib
 from collections.abc import Callable, Generator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stratagem.locked import LOCK, empty, held, is_folder, names, sweep
+from stratagem.locked import LOCK, empty, held, is_folder, names, sweep, sweep_files, written_aside
 from stratagem.records import StratagemError, content_id
 
 CONFIG = "config.json"
@@ -50,19 +52,15 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StratagemError: the disk is full or the folder cannot be written.
     """
-    aside = aside_of(path)
+    aside_of(path)  # refuses what no file may take the place of
     with reported(path):
-        try:
-            with open(aside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, path)
-            sync_folder(path.parent)
-        except OSError:
-            with contextlib.suppress(OSError):
-                aside.unlink()
-            raise
+        sweep_files(path.parent, LEFT, path.name)
+        with written_aside(lambda: aside_of(path)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        sync_folder(path.parent)
 
 
 def check_name(path: Path) -> None:
@@ -76,8 +74,13 @@ def check_name(path: Path) -> None:
         raise StratagemError(f"{path}: its name is not valid UTF-8; choose another --out") from None
 
 
+# What `aside_of` calls the files that become one of a name; earlier versions put the number of a process there.
+LEFT = re.compile(r"\.(.*)\.[0-9a-f]+\.aside", re.DOTALL)
+
+
 def aside_of(path: Path) -> Path:
-    """Where a file is written until it is whole and takes the name `path`, which must not be a device or a folder.
+    """Where a file is written until it is whole and takes the name `path`, which must not be a device or a folder. The
+    name is a new one each time: no process and no thread writes to a file of another.
 
     Raises:
         StratagemError: it is, or has no name.
@@ -87,7 +90,7 @@ def aside_of(path: Path) -> Path:
         raise StratagemError(
             f"{path}: not a file, so that none can be written in its place; choose another --out"
         )
-    return path.parent / f".{path.name}.{os.getpid()}.aside"
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}.aside"
 
 
 def make_folder(folder: Path) -> None:

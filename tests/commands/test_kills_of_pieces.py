@@ -67,3 +67,4 @@ def test_a_killed_command_is_given_again(command: str, tmp_path: Path) -> None:
         assert [*content(tmp_path / name).values()] in ([], expected)
     assert given(LAST, name) == 0
     assert [*content(tmp_path / name).values()] == expected
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", f"first-{name}", name}

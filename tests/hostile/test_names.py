@@ -186,3 +186,32 @@ def test_a_closed_or_full_output(words: list[str], here: Path) -> None:
         )
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+PIPED = [
+    ["diagnose", "log.jsonl", "log.jsonl", "--labels"],
+    ["diagnose", "--pairs"],
+    ["decompose", "log.jsonl"],
+    ["validate-labels"],
+    ["validate-labels", "log.jsonl"],
+    ["annotate", "log.jsonl", "--out"],
+    ["annotate", "log.jsonl", "--strategies"],
+    ["curate", "prompts", "log.jsonl", "--rollouts"],
+    ["reproduce"],
+    ["reproduce", "table1", "--settings"],
+    ["sft", "--out", "out", "--data"],
+]
+
+
+@pytest.mark.parametrize("name", ["pipe", "endless"])
+@pytest.mark.parametrize("words", PIPED, ids=" ".join)
+def test_what_has_no_end_is_not_read(
+    words: list[str], name: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe that nobody writes to would be waited for, a device fills the memory."""
+    for suffix in (".csv", ".toml", ".parquet"):
+        place = here / f"{name}{suffix}"
+        os.mkfifo(place) if name == "pipe" else place.symlink_to("/dev/zero")
+        code, error = said([*words, place.name], capfd)
+        assert code == 2, error
+        assert len(error.strip().splitlines()) == 1, error

@@ -5,6 +5,7 @@ A lock of `flock` belongs to whoever opened the file, so that threads exclude on
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import threading
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from stratagem.locked import written_aside
 from stratagem.records import StratagemError
-from stratagem.workspace import Stage, partial_of, whole
+from stratagem.workspace import Stage, aside_of, partial_of, whole, write_bytes
 
 PARTS = ("extra.txt", "result.json")
 WORKERS, ROUNDS = 6, 80
@@ -125,3 +127,41 @@ def test_a_stage_at_work_is_left_alone_by_one_of_other_settings(tmp_path: Path) 
         with pytest.raises(StratagemError, match="another process is working there"):
             Stage("made", 1, {"size": 2}, tmp_path / "out").open().__enter__()
         assert (folder / "part").read_text() == "1"
+
+
+def test_a_file_that_is_written_at_once(tmp_path: Path) -> None:
+    """Each sweeps what others were killed in, and never what others are at."""
+    path = tmp_path / "a[1].csv"
+    contents = [bytes([number]) * 50_000 for number in range(WORKERS)]
+
+    def work(number: int, rng: random.Random) -> None:
+        write_bytes(path, contents[number])
+        if path.read_bytes() not in contents:
+            raise AssertionError("torn")
+        if rng.random() < 0.3:
+            (tmp_path / f".{path.name}.{rng.randrange(10**6)}.aside").write_text("as a kill leaves it")
+
+    came = at_once(work)
+    assert came == {"done": WORKERS * ROUNDS}
+    write_bytes(path, b"last")
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {path.name: b"last"}
+
+
+def test_what_another_process_writes_or_another_file_left_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    others = [".b.csv.17.aside", ".a.csv.17.aside.bak", ".a.csv.x.aside", "a.csv.17.aside"]
+    for name in [*others, ".a.csv.17.aside", ".a.csv.0b1c.aside"]:
+        (tmp_path / name).write_text("1")
+    (tmp_path / ".a.csv.18.aside").symlink_to("b.csv")
+    (tmp_path / ".a.csv.19.aside").mkdir()
+    with written_aside(lambda: aside_of(path)) as file:
+        write_bytes(path, b"2")
+        assert Path(file.name).exists()
+        os.replace(file.name, tmp_path / "mine")
+    assert {each.name for each in tmp_path.iterdir()} == {
+        *others,
+        ".a.csv.18.aside",
+        ".a.csv.19.aside",
+        "a.csv",
+        "mine",
+    }

@@ -9,7 +9,7 @@ from typing import Any
 
 from stratagem.labelling.rules import read_rules, starter_sets
 from stratagem.labelling.ruleset import NAME, RESERVED
-from stratagem.records import OTHER, UNPARSED, StratagemError
+from stratagem.records import OTHER, UNPARSED, StratagemError, check_file
 from stratagem.workspace import parse_toml
 
 KEYS = {OTHER: "o", UNPARSED: "u"}
@@ -46,6 +46,7 @@ def read_names(source: str | None) -> dict[str, str]:
                 f"--strategies {source!r}: names no strategy; leave it out to name them on the page"
             )
         return {checked(name, "--strategies"): "" for name in names}
+    check_file(Path(source))
     try:
         text = Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -14,7 +14,7 @@ import msgspec
 
 from stratagem.commands.options import listed, paths
 from stratagem.decomposition.leading import leading
-from stratagem.records import StratagemError
+from stratagem.records import StratagemError, check_file
 from stratagem.report import diagnosis_view as shown
 from stratagem.result import Findings, Run, Runs, decode
 from stratagem.rollouts.readers.files import find
@@ -44,6 +44,7 @@ def read_pairs(path: Path) -> list[Pair]:
     Raises:
         StratagemError: what is wrong in it: file, row or section, field and fix.
     """
+    check_file(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stratagem.labelling.aliases import renamed
-from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError, content_id
+from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, StratagemError, check_file, content_id
 from stratagem.stats.min_sample import MIN_CELL
 from stratagem.stats.pairs import Floats
 from stratagem.workspace import write_bytes
@@ -155,6 +155,7 @@ def read_sheet(path: Path, names: Collection[str] | None = None, *, partial: boo
     Raises:
         StratagemError: names the file, the row (the header is row 1) and the field.
     """
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()

@@ -10,8 +10,9 @@ import polars as pl
 from stratagem.label_error.quality import LabelQuality, validate
 from stratagem.label_error.sheet import as_spreadsheet_text
 from stratagem.learned.asking import RANDOM
-from stratagem.learned.sheet import COLUMNS, SheetFile, read_labels
+from stratagem.learned.sheet import COLUMNS, HEADER, line_of, read_labels
 from stratagem.records import StratagemError
+from stratagem.workspace import write_bytes
 
 RESPONSE = ("side", "problem_id", "sample", "text_id")
 
@@ -69,11 +70,9 @@ def write_merged(merged: Merged, path: Path) -> None:
     """
     if path.exists():
         raise StratagemError(f"{path}: exists, and may hold labels; choose another --out or remove it")
-    sheet = SheetFile(path)
-    try:
-        for row in merged.rows.iter_rows(named=True):
-            texts = {name: as_spreadsheet_text(row[name] or "") for name in ("prompt", "completion")}
-            numbers = {name: repr(row[name]) for name in ("score", "weight")}
-            sheet.append({name: str(row[name]) for name in COLUMNS} | texts | numbers)
-    finally:
-        sheet.close()
+    lines = [HEADER]
+    for row in merged.rows.iter_rows(named=True):
+        texts = {name: as_spreadsheet_text(row[name] or "") for name in ("prompt", "completion")}
+        numbers = {name: repr(row[name]) for name in ("score", "weight")}
+        lines.append(line_of({name: str(row[name]) for name in COLUMNS} | texts | numbers))
+    write_bytes(path, b"".join(lines))

@@ -6,11 +6,12 @@ asked (`random` or `chosen`), and `text_id`, made of prompt and completion. A ro
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import polars as pl
 
 from stratagem.label_error.sheet import as_spreadsheet_text, outcome, read_sheet, seals
 from stratagem.learned.asking import CHOSEN, RANDOM
-from stratagem.records import StratagemError, content_id
-from stratagem.workspace import aside_of, sync_folder
+from stratagem.records import StratagemError, check_file, content_id
+from stratagem.workspace import aside_of, reported, sync_folder
 
 COLUMNS = (
     *("id", "true_strategy", "prompt", "completion", "side", "problem_id", "sample"),
@@ -35,6 +36,7 @@ def text_id(prompt: str, completion: str) -> str:
 
 def is_learned(path: Path) -> bool:
     """Whether a file is a sheet whose labels are to be learned from."""
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
@@ -77,10 +79,13 @@ class SheetFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.rows: list[dict[str, str]] = []
         aside_of(path)  # refuses what is no file
         try:
-            self._file = open(path, "r+b" if path.exists() else "x+b")  # noqa: SIM115 (closed by `close`)
+            # Without a buffer, which would keep what a full disk refused and write it later.
+            self._file = open(path, "r+b" if path.exists() else "x+b", buffering=0)  # noqa: SIM115 (closed by `close`)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            content = self._file.read()
         except BlockingIOError:
             self._file.close()
             raise StratagemError(
@@ -90,24 +95,30 @@ class SheetFile:
             raise StratagemError(
                 f"{path}: cannot be written ({error.strerror}); choose another --out"
             ) from None
-        content = self._file.read()
+        try:
+            self._take(content)
+        except StratagemError:
+            self._file.close()
+            raise
+
+    def _take(self, content: bytes) -> None:
+        """Go on with what is there."""
         ends = _ends(content)
         self.cut = bool(ends) and ends[-1] < len(content)
-        if not ends:
-            ends = [self._write(0, MARK + _line(COLUMNS))]
-            sync_folder(path.absolute().parent)
-        header = content[: ends[0]].decode("utf-8-sig", "replace").replace('"', "").strip()
-        if content and ends[0] <= len(content) and header != ",".join(COLUMNS):
-            self._file.close()
+        header = content[: ends[0] if ends else None].decode("utf-8-sig", "replace").replace('"', "").strip()
+        if header != ",".join(COLUMNS) if ends else not HEADER.startswith(content):
             raise StratagemError(
-                f"{path}: is no sheet of `stratagem annotate`, or was saved by another program; choose another --out"
+                f"{self.path}: is no sheet of `stratagem annotate`, or was saved by another program; choose another "
+                "--out"
             )
+        if not ends:
+            ends = [self._write(0, HEADER)]
+            sync_folder(self.path.absolute().parent)
+        self.rows = _rows(self.path, content[ends[0] : ends[-1]])
         self._ends = ends
         if self.cut:
-            self._cut(ends[-1])
-        text = content[ends[0] : ends[-1]].decode()
-        records = csv.reader(io.StringIO(text, newline=""))
-        self.rows: list[dict[str, str]] = [dict(zip(COLUMNS, record, strict=False)) for record in records]
+            with reported(self.path):
+                self._cut(ends[-1])
 
     def append(self, row: dict[str, str]) -> None:
         """Add a row.
@@ -115,35 +126,62 @@ class SheetFile:
         Raises:
             StratagemError: the disk is full; the row is not added, all others are there.
         """
-        self._ends.append(self._write(self._ends[-1], _line([row[name] for name in COLUMNS])))
+        self._ends.append(self._write(self._ends[-1], line_of(row)))
         self.rows.append(row)
 
     def undo(self) -> dict[str, str] | None:
-        """Take the last row off and give it; None where there is none."""
+        """Take the last row off and give it; None where there is none.
+
+        Raises:
+            StratagemError: the file cannot be changed; the row is there still.
+        """
         if not self.rows:
             return None
+        with reported(self.path):
+            self._cut(self._ends[-2])
         self._ends.pop()
-        self._cut(self._ends[-1])
         return self.rows.pop()
 
     def close(self) -> None:
         self._file.close()
 
-    def _write(self, start: int, text: str) -> int:
+    def _write(self, start: int, line: bytes) -> int:
         try:
             self._file.seek(start)
-            self._file.write(text.encode())
-            self._file.flush()
+            done = 0
+            while done < len(line):
+                done += self._file.write(line[done:])
             os.fsync(self._file.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._cut(start)  # a part of a row would stand behind the next one, if that is shorter
             raise StratagemError(
                 f"{self.path}: cannot be written ({error.strerror}); no label was lost"
             ) from None
-        return self._file.tell()
+        return start + len(line)
 
     def _cut(self, end: int) -> None:
         self._file.truncate(end)
         os.fsync(self._file.fileno())
+
+
+def _rows(path: Path, content: bytes) -> list[dict[str, str]]:
+    """
+    Raises:
+        StratagemError: names the row (the header is row 1).
+    """
+    before = csv.field_size_limit(len(content) + 1)  # of the whole process: put back before others run
+    rows: list[dict[str, str]] = []
+    try:
+        for record in csv.reader(io.StringIO(content.decode(errors="surrogateescape"), newline="")):
+            "".join(record).encode()  # fails where it was not UTF-8
+            rows.append(dict(zip(COLUMNS, record, strict=True)))
+    except (ValueError, csv.Error):
+        why = "is not as it was written; put it right or choose another --out"
+        raise StratagemError(f"{path}: row {len(rows) + 2}: {why}") from None
+    finally:
+        csv.field_size_limit(before)
+    return rows
 
 
 def row_of(response: dict[str, Any], strategy: str, guess: str, asked: str) -> dict[str, str]:
@@ -168,10 +206,18 @@ def row_of(response: dict[str, Any], strategy: str, guess: str, asked: str) -> d
     }
 
 
-def _line(values: Sequence[str]) -> str:
+def line_of(row: Mapping[str, str]) -> bytes:
+    """A row as it stands in the file."""
+    return _line([row[name] for name in COLUMNS])
+
+
+def _line(values: Sequence[str]) -> bytes:
     out = io.StringIO()
     csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(values)
-    return out.getvalue()
+    return out.getvalue().encode()
+
+
+HEADER = MARK.encode() + _line(COLUMNS)
 
 
 def _ends(content: bytes) -> list[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from stratagem.records import StratagemError
+from stratagem.records import StratagemError, check_file
 from stratagem.studies.form import Values
 from stratagem.study_result import Replicates
 from stratagem.workspace import parse_toml
@@ -74,6 +74,7 @@ def whole_file(path: Path, through: tuple[Path, ...] = ()) -> Values:
 
 
 def read_toml(path: Path) -> Values:
+    check_file(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
