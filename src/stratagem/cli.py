@@ -138,6 +138,11 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Whoever closes standard output or error wants to see nothing of it.
     sys.stdout, sys.stderr = sys.stdout or silent(), sys.stderr or silent()
+    try:
+        os.getcwd()  # libraries need it, and some end the process where there is none
+    except OSError:
+        print("stratagem: the current folder is gone; change to another one", file=sys.stderr)
+        return 2
     from stratagem.records import StratagemError
 
     module, function, text = COMMANDS[name]
