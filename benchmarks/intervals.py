@@ -9,7 +9,8 @@ of the expected shares and accuracies. Where labels err, a response is read as i
 checkpoint and outcome; the truth is that of the true strategies. Prints, for every setting, the responses that the
 rarest strategy of a stratum is expected to have before, how many of the 95% intervals hold the truth, in percent
 (`together`: all simultaneous ones; `new or rare`: the least of selection, improvement and new strategy over both
-readings of strategies that were not seen before), and of how many studies the result itself says that it is weak. In
+readings of strategies that were not seen before; `as seen`: the least of the three where a strategy that was not seen
+before in a stratum is new in the truth too), and of how many studies the result itself says that it is weak. In
 worlds with hidden types of problem (those of `levels.py`, all in one stratum) selection and improvement are those of
 the headline, so by problem, as its choice and its improvement, and weak is that problems inside a stratum are said to
 differ.
@@ -46,6 +47,7 @@ TERMS: tuple[str, ...] = (
     "symmetric_selection",
     "together",
     "new_or_rare",
+    "as_seen",
 )
 
 
@@ -93,6 +95,8 @@ DROPPED = ((0.5, 0.3, 0.2), (0.4, 0.6, 0.0)), ((0.4, 0.6, 0.3), (0.55, 0.65, 0.2
 NEW = ((0.6, 0.4, 0.0), (0.4, 0.4, 0.2)), ((0.4, 0.6, 0.0), (0.5, 0.6, 0.7))
 RARE = ((0.58, 0.4, 0.02), (0.3, 0.6, 0.10)), ((0.4, 0.6, 0.3), (0.5, 0.65, 0.5))
 LOW = BALANCED[0], ((0.005, 0.02, 0.01), (0.02, 0.05, 0.01))
+HIGH = BALANCED[0], ((0.98, 0.995, 0.99), (0.995, 0.98, 0.99))
+HARD = BALANCED[0], ((0.1, 0.2, 0.15), (0.15, 0.25, 0.15))
 SETTINGS = (
     Setting("400 problems x 4", 400, 4, *BALANCED),
     Setting("100 problems x 4", 100, 4, *BALANCED),
@@ -126,6 +130,16 @@ SETTINGS = (
     *(Setting(f"20 strata of 10 problems x {n}", 200, n, *BALANCED, strata=20) for n in (4, 16)),
     *(Setting(f"200 problems x {n}", 200, n, *BALANCED) for n in (1, 2, 16, 64)),
     Setting("a problem keeps to a strategy, 200 x 64", 200, 64, *BALANCED, concentration=0.3),
+    # Not used to choose how thin cells are treated.
+    *(Setting(f"accuracies .98-.995, {m} x {n}", m, n, *HIGH, shift=0.0) for m, n in ((100, 4), (400, 4))),
+    Setting("accuracies .005-.02, 200 x 2", 200, 2, *LOW, shift=0.0),
+    Setting("accuracies .1-.2, 100 x 1", 100, 1, *HARD, shift=0.0),
+    Setting("0.50% before, 20% after, 300 x 4", 300, 4, *trace(0.005, 0.2)),
+    Setting(
+        "0.50% before, 20% after, 300 x 4, a problem keeps", 300, 4, *trace(0.005, 0.2), concentration=0.3
+    ),
+    Setting("20 strata of 10 problems x 16, accuracies .005-.02", 200, 16, *LOW, strata=20, shift=0.0),
+    *(Setting(f"new strategy, {m} x {n}", m, n, *NEW) for m, n in ((100, 4), (1000, 8))),
     Setting("labels err, not corrected, 200 x 4", 200, 4, *BALANCED, labels="wrong"),
     Setting("labels err, 400 by hand, 200 x 4", 200, 4, *BALANCED, labels="sheet"),
     Setting("labels err, 400 by hand, new strategy, 200 x 4", 200, 4, *NEW, labels="sheet"),
@@ -149,13 +163,19 @@ HIDDEN = ("hidden types, routing alone", "hidden types, both", "continuous diffi
 HIDDEN_SAMPLES = (4, 16, 64)
 
 
-def truth(setting: Setting) -> dict[str, float]:
-    """The terms at the expected shares and accuracies, by hand, as the mean of equal strata."""
+def truth(setting: Setting, seen_gs: np.ndarray | None = None) -> dict[str, float]:
+    """The terms at the expected shares and accuracies, by hand, as the mean of equal strata.
+
+    Args:
+        seen_gs: the strategies of every stratum that count as used before; else those with a share.
+    """
     total = dict.fromkeys(TERMS, 0.0)
-    for shift in (0.0, setting.shift):
+    for g in range(setting.strata):
         p0, p1 = (np.array(share) for share in setting.share)
-        a0, a1 = (np.maximum(np.array(accuracy) - shift, 0.0) for accuracy in setting.accuracy)
-        old = p0 > 0
+        a0, a1 = (
+            np.maximum(np.array(accuracy) - setting.shift * (g % 2), 0.0) for accuracy in setting.accuracy
+        )
+        old = p0 > 0 if seen_gs is None else seen_gs[g]
         a1 = np.where((p1 == 0) & old, setting.hidden, a1)
         kept = p1 * old / (p1 * old).sum()
         selection, improvement = ((kept - p0) * old * a0).sum(), (kept * (a1 - a0) * old).sum()
@@ -170,7 +190,7 @@ def truth(setting: Setting) -> dict[str, float]:
             (selection + reverse) / 2,
         )
         for name, value in zip(TERMS, parts, strict=False):
-            total[name] += value / 2
+            total[name] += value / setting.strata
     return total
 
 
@@ -229,9 +249,17 @@ def read(tables: list[pl.DataFrame], rng: np.random.Generator) -> pl.DataFrame:
     return pl.concat(parts).with_columns(sample=pl.int_range(pl.len()).over("side", "problem_id"))
 
 
-def study(setting: Setting, rng: np.random.Generator, draws: int) -> Decomposition | Corrected:
+def used(setting: Setting, before: pl.DataFrame) -> np.ndarray:
+    """Which strategies every stratum shows (g x s)."""
+    seen_gs = np.zeros((setting.strata, len(NAMES)), dtype=bool)
+    seen_gs[before["stratum"].to_numpy(), np.searchsorted(NAMES, before["strategy"].to_numpy())] = True
+    return seen_gs
+
+
+def study(
+    setting: Setting, tables: list[pl.DataFrame], rng: np.random.Generator, draws: int
+) -> Decomposition | Corrected:
     """One study's result. Raises StratagemError where a correction is refused."""
-    tables = simulate(setting, rng)
     if setting.labels == "true":
         return decompose(*tables, by=("stratum",), rng=rng, draws=draws)
     log = read(tables, rng)
@@ -255,10 +283,12 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
     known = truth(setting)
     held = dict.fromkeys(TERMS, 0)
     refused = weak = 0
-    rare = [0, 0, 0]
+    rare, as_seen = [0, 0, 0], [0, 0, 0]
     for child in np.random.SeedSequence(seed).spawn(studies):
+        rng = np.random.default_rng(child)
+        tables = simulate(setting, rng)
         try:
-            estimate = study(setting, np.random.default_rng(child), draws)
+            estimate = study(setting, tables, rng, draws)
         except StratagemError:
             refused += 1
             continue
@@ -272,14 +302,16 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
             held[name] += term.low - 1e-9 <= known[name] <= term.high + 1e-9
         family = [(getattr(estimate.simultaneous, name), known[name]) for name in TERMS[1:4]]
         if isinstance(estimate, Decomposition):
+            of_seen = truth(setting, used(setting, tables[0]))
             for i, name in enumerate(TERMS[1:4]):
-                term = getattr(estimate.new_or_rare, name)
-                rare[i] += term.low - 1e-9 <= known[name] <= term.high + 1e-9
+                term, both = getattr(estimate, name), getattr(estimate.new_or_rare, name)
+                rare[i] += both.low - 1e-9 <= known[name] <= both.high + 1e-9
+                as_seen[i] += term.low - 1e-9 <= of_seen[name] <= term.high + 1e-9
         held["together"] += all(t.low - 1e-9 <= value <= t.high + 1e-9 for t, value in family)
         assert estimate.reverse.selection.bounds or setting.share[1][2] > 0
-    held["new_or_rare"] = min(rare)
+    held |= {"new_or_rare": min(rare), "as_seen": min(as_seen)}
     if setting.labels in ("sheet", "known"):
-        del held["new_or_rare"]  # a corrected split does without
+        del held["new_or_rare"], held["as_seen"]  # a corrected split does without
     return {name: count / max(1, studies - refused) for name, count in held.items()} | {
         "weak": weak / studies,
         "refused": refused / studies,

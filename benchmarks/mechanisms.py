@@ -93,7 +93,8 @@ def scipy_ratio(problems: int, draws: int = 10_000, batch: int = 100) -> None:
 
     def ours() -> Estimate:
         rng, size_g = np.random.default_rng(1), np.array([problems])
-        seen = cells(pairs.before.share_ps, pairs.before.right_ps, pairs.before.n_p, size_g)
+        after_gs = pairs.after.share_ps.mean(axis=0, keepdims=True)
+        seen = cells(pairs.before.share_ps, pairs.before.right_ps, pairs.before.n_p, size_g, after_gs)
         total_dl = bootstrap(
             data_pk, size_g, width, cells=seen, rng=rng, draws=draws, stratified=True, level=0.95
         ).total_dl

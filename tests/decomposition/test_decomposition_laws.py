@@ -276,17 +276,3 @@ def test_zero_bound_is_the_rule_of_three():
     assert zero_bound(300) == pytest.approx(3 / 300, rel=0.01)
     assert (1 - zero_bound(17)) ** 17 == pytest.approx(0.05)
     assert zero_bound(0) == 1
-
-
-@pytest.mark.parametrize(("share", "weak"), [(0.03, True), (0.01, False)])
-def test_a_strategy_unseen_before_makes_a_result_weak_from_2_percent_on(share: float, weak: bool) -> None:
-    """It may be new, or merely rare."""
-
-    def side(new: float) -> pl.DataFrame:
-        rows = [(f"p{i}", "x", name, n) for i in range(100) for name, n in (("A", 1 - new), ("N", new)) if n]
-        return pl.DataFrame(rows, schema=["problem_id", "kind", "strategy", "n"], orient="row").with_columns(
-            n=100 * pl.col("n"), right=50 * pl.col("n")
-        )
-
-    split = decompose(side(0.0), side(share), by=("kind",), rng=np.random.default_rng(0), draws=0)
-    assert bool(split.weak) == weak

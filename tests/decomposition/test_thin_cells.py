@@ -7,12 +7,15 @@ from unittest.mock import patch
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from stratagem.decomposition.counterfactuals import matrix
 from stratagem.decomposition.decompose import decompose
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.path import path
+from stratagem.decomposition.support import zero_bound
 from stratagem.decomposition.thin_cells import cells
 from stratagem.records import UNSET
 from stratagem.stats.pairs import pair
@@ -23,7 +26,10 @@ MODULE = "stratagem.decomposition.thin_cells"
 def known(n: np.ndarray, right: np.ndarray, sizes: list[int]):
     """The cells of counts, problems x strategies."""
     total = n.sum(axis=1)
-    return cells(n / total[:, None], right / total[:, None], total.astype(float), np.array(sizes))
+    share_ps = n / total[:, None]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    after_gs = np.add.reduceat(share_ps, starts) / np.array(sizes)[:, None]
+    return cells(share_ps, right / total[:, None], total.astype(float), np.array(sizes), after_gs)
 
 
 def side(n: list[list[int]], right: list[list[int]]) -> pl.DataFrame:
@@ -66,7 +72,7 @@ def test_the_correlation_is_that_of_beta_binomial_counts() -> None:
 
 
 def test_fractions_count_as_one_a_problem() -> None:
-    seen = cells(np.ones((12, 1)), np.full((12, 1), 0.3), np.full(12, 4.0), np.array([12]))
+    seen = cells(np.ones((12, 1)), np.full((12, 1), 0.3), np.full(12, 4.0), np.array([12]), np.ones((1, 1)))
     assert seen.seen_gs[0, 0] == pytest.approx(12, rel=1e-6)
 
 
@@ -148,23 +154,104 @@ def test_intervals_hold_the_truth_where_a_strategy_is_rare(paired: bool) -> None
     assert held.min() >= 90
 
 
-def test_twelve_responses_to_one_problem_are_few_and_those_of_twelve_are_not() -> None:
+def test_twelve_responses_to_one_problem_tell_less_than_those_of_twelve() -> None:
     """One problem's responses are all right, others' all wrong: they tell no more than one."""
     after = side([[36, 4]] * 120, [[18, 2]] * 120)
     clustered = side([[28, 12]] + [[40, 0]] * 119, [[28, 12]] + [[40, 0]] * 60 + [[0, 0]] * 59)
     spread = side(
         [[39, 1]] * 12 + [[40, 0]] * 108, [[39, 1]] * 6 + [[0, 0]] * 6 + [[40, 0]] * 54 + [[0, 0]] * 54
     )
-    weak = [
-        decompose(before, after, by=(), rng=np.random.default_rng(0), draws=0).weak
+    wide, narrow = (
+        decompose(before, after, by=(), rng=np.random.default_rng(0)).selection
         for before in (clustered, spread)
-    ]
-    assert weak == [
-        (
-            "10% of responses after use a strategy seen fewer than 10 times before in its stratum: new or merely rare",
-        ),
-        (),
-    ]
+    )
+    # Beta(1.5, .5) for one right answer, 12 at a rate of a half otherwise.
+    posterior = stats.beta(1.5, 0.5).std() / np.sqrt(0.25 / 12)
+    assert wide.se / narrow.se == pytest.approx(posterior, rel=0.25)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.floats(0.01, 1)), min_size=1, max_size=12))
+def test_what_is_added_to_counts_adds_up_as_squares_do(cells_: list[tuple[int, float]]) -> None:
+    """Thirty responses a stratum with so many right, and so much of the stratum's responses after."""
+    right = np.concatenate([np.arange(30) < r for r, _ in cells_])[:, None].astype(float)
+    sizes, after_gs = np.full(len(cells_), 30), np.array([[share] for _, share in cells_])
+    seen = cells(np.ones_like(right), right, np.ones(len(right)), sizes, after_gs)
+    right_gs, wrong_gs = seen.posterior()
+    pull_gs = after_gs * seen.thin_gs * (right_gs / (right_gs + wrong_gs) - seen.rate_gs)
+    drawn = np.stack([seen.draws(np.random.default_rng(g), g, 20_000)[:, 0] for g in range(len(cells_))])
+    off = np.where(seen.thin_gs[:, 0], drawn.mean(axis=1) - seen.rate_gs[:, 0], 0.0) @ after_gs[:, 0]
+    assert off == pytest.approx(seen.pull * pull_gs.sum(), abs=0.003 * len(cells_))
+    assert abs(seen.pull * pull_gs.sum()) <= np.sqrt((pull_gs**2).sum()) + 1e-12
+    assert 0 < seen.pull <= 1
+
+
+def test_intervals_lie_around_the_estimate_where_many_cells_have_few_right() -> None:
+    """Four cells, of 2 right answers of 200 before and 8 after. Half a right answer in each would move it by .3 se."""
+    tables = []
+    for right in (2, 8):
+        rows = [
+            (f"{kind}{p:03}", kind, name, 1, float(p < right))
+            for kind in "xy"
+            for name, first in (("A", 0), ("B", 200))
+            for p in range(200)
+        ]
+        table = pl.DataFrame(rows, schema=["problem_id", "kind", "strategy", "n", "right"], orient="row")
+        tables.append(table.with_columns(problem_id=pl.col("problem_id") + pl.col("strategy")))
+    x = decompose(*tables, by=("kind",), rng=np.random.default_rng(0), draws=4000).improvement
+    assert abs((x.low + x.high) / 2 - x.value) < 0.2 * x.se
+
+
+def kinds(seen: float, shares: tuple[float, float], problems: int = 100) -> list[pl.DataFrame]:
+    """Two strata, each half of the problems: A, right half of the time, and C, always right, with these shares after;
+    before with the share `seen` in the first stratum alone."""
+    tables = []
+    for parts in ((seen, 0.0), shares):
+        rows = [
+            (f"p{p:04}", "xy"[p % 2], name, 100 * share, 100 * share * rate)
+            for p in range(problems)
+            for name, share, rate in (("A", 1 - parts[p % 2], 0.5), ("C", parts[p % 2], 1.0))
+            if share
+        ]
+        schema = ["problem_id", "kind", "strategy", "n", "right"]
+        tables.append(pl.DataFrame(rows, schema=schema, orient="row"))
+    return tables
+
+
+def test_a_strategy_of_another_stratum_is_new_or_rare_in_this() -> None:
+    """Rare in y, choosing it brought what its old accuracy there makes of it: 0 to 1 for two fifths of half of them."""
+    split = decompose(*kinds(0.2, (0.2, 0.4)), by=("kind",), rng=np.random.default_rng(0))
+    assert split.new_strategy.value == pytest.approx(0.4 * (1 - 0.5) / 2)
+    assert split.new_strategy.low <= 0 < split.new_strategy.high
+    for rate in (0.05, 0.5, 0.95):
+        selection = 0.4 * (rate - 0.5) / 2
+        assert split.selection.low <= selection <= split.selection.high
+        assert split.improvement.low <= 0.4 * (1 - rate) / 2 <= split.improvement.high
+    assert split.weak == ()
+
+
+@pytest.mark.parametrize(("times", "new"), [(9, False), (11, True)])
+def test_a_strategy_seen_nowhere_is_new_alone_from_ten_times_what_it_may_have_been(
+    times: float, new: bool
+) -> None:
+    """Then the result says that it may still have been rare; else the intervals hold that reading too."""
+    share = times * zero_bound(200)
+    split = decompose(*kinds(0.0, (share, share), 200), by=("kind",), rng=np.random.default_rng(0))
+    assert split.new_strategy.value == pytest.approx(share / 2)
+    assert (split.new_strategy.low > 0) == new
+    reason = (
+        "of responses after use a strategy seen fewer than 10 times before in its stratum: new or merely rare"
+    )
+    assert split.weak == ((f"{share:.1%} {reason}",) if new else ())
+    assert split.new_or_rare.selection.low <= -share / 2 <= share / 2 <= split.new_or_rare.selection.high
+
+
+def test_in_a_path_a_strategy_is_new_or_rare_as_in_a_decomposition() -> None:
+    tables = kinds(0.2, (0.2, 0.4))
+    split = decompose(*tables, by=("kind",), rng=np.random.default_rng(0), draws=4000)
+    walked = path(tables, by=("kind",), rng=np.random.default_rng(0), draws=4000).account
+    for name in ("selection", "improvement", "new_strategy"):
+        along, alone = getattr(walked, name), getattr(split, name)
+        assert (along.low, along.high) == pytest.approx((alone.low, alone.high), abs=0.01)
 
 
 def test_new_strategies_are_bounded_over_both_readings() -> None:

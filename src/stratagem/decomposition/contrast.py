@@ -87,14 +87,16 @@ def paired(
     starts = np.concatenate([[0], np.cumsum(pairs.sizes_g)[:-1]])
     sum_gk = np.add.reduceat(data_pk, starts, axis=0)
     sides = (pairs.before, pairs.after)
-    seen = cells(sides[0].share_ps, sides[0].right_ps, sides[0].n_p, pairs.sizes_g)
+    mean_gk = sum_gk / pairs.sizes_g[:, None]
+    after_gs = mean_gk[:, 2 * width : 3 * width]
+    seen = cells(sides[0].share_ps, sides[0].right_ps, sides[0].n_p, pairs.sizes_g, after_gs)
     pool_p = pool_of(pairs.sizes_g, stratified)[pairs.stratum_p]
     return Contrast(
         strategies=pairs.strategies,
         strata=pairs.strata,
         problems_g=pairs.sizes_g,
         weight_g=pairs.sizes_g / m,
-        mean_gk=sum_gk / pairs.sizes_g[:, None],
+        mean_gk=mean_gk,
         responses_cgs=np.stack([np.add.reduceat(s.share_ps * s.n_p[:, None], starts, axis=0) for s in sides]),
         cells=seen,
         point=counterfactuals(sum_gk, pairs.sizes_g.astype(np.float64), width),
@@ -181,7 +183,8 @@ def apart(
         for part, size in zip(sides, size_cg, strict=True)
     ]
     gain, free = _gain(sides, size_cg, weight_g, level)
-    seen = cells(sides[0].share_ps, sides[0].right_ps, sides[0].n_p, size_cg[0])
+    after_gs = mean_gk[:, 2 * len(strategies) : 3 * len(strategies)]
+    seen = cells(sides[0].share_ps, sides[0].right_ps, sides[0].n_p, size_cg[0], after_gs)
     return Contrast(
         strategies=tuple(strategies),
         strata=strata,
@@ -264,7 +267,8 @@ def _replicates(
             number_d = np.full(draws, size - 1)
             means.append(sums(rng, number_d, block[stop - size : stop]) / (size - 1))
         drawn_ds = seen.draws(posterior, g, draws)
-        what_if = counterfactuals(np.concatenate(means, axis=1), np.ones(draws), width, drawn_ds)
+        mean_dk = np.concatenate(means, axis=1)
+        what_if = counterfactuals(mean_dk, np.ones(draws), width, drawn_ds, seen.open_gs[g])
         total_dl += weight * what_if.accuracies_l
         parts_d3s += weight * np.stack([what_if.used_s, what_if.shift_s, what_if.rate_s], axis=1)
         stratum_g43[g] = stratum_ends(what_if.accuracies_l, level, int(size_cg[:, g].min()))

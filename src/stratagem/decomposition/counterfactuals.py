@@ -111,7 +111,11 @@ def matrix(pairs: Pairs, forced: tuple[Floats, Floats] | None) -> Floats:
 
 
 def counterfactuals(
-    sum_k: Floats, number: Floats, strategies: int, drawn_s: Floats | None = None
+    sum_k: Floats,
+    number: Floats,
+    strategies: int,
+    drawn_s: Floats | None = None,
+    open_s: NDArray[np.bool_] | np.bool_ = np.False_,
 ) -> Counterfactuals:
     """What-if accuracies of strata from the sums of the data matrix over their problems.
 
@@ -119,6 +123,7 @@ def counterfactuals(
         sum_k: (..., k); `number`: the problems summed, (...). Where it is 0, all accuracies are 0.
         drawn_s: old accuracies that stand in for those of the sums (..., s), NaN where none does. These strategies
             count as used before, whatever was drawn (`thin_cells`).
+        open_s: strategies that were not seen before, even where `drawn_s` has their accuracies.
 
     A stratum that leaves all its old strategies has kept = swapped = seen = old: its whole gain is new
     strategy. A dropped strategy takes its accuracy from forced responses if there are any, else it is 0 in
@@ -141,7 +146,7 @@ def counterfactuals(
     if drawn_s is not None:
         rate_s = np.where(np.isfinite(drawn_s), drawn_s, rate_s)
     choice_s = old_choice_s * scale[..., None]
-    rare = (old_choice_s * rate_s).sum(-1)
+    rare, unseen = (old_choice_s * rate_s * ~open_s).sum(-1), (pi1_s * (~used_s | open_s)).sum(-1)
     lost_s = pi0_s * ~still_s
     known = (pi0_s * np.divide(q1_s, pi1_s, out=np.zeros_like(q1_s), where=still_s)).sum(-1)
     low_s, high_s = np.zeros_like(lost_s), lost_s
@@ -159,7 +164,7 @@ def counterfactuals(
         now,
         before,
         rare,
-        rare + fresh,
+        rare + unseen,
         (fresh + lost_s.sum(-1)) / 2,
     )
     used_s &= lives[..., None]
@@ -218,7 +223,8 @@ def bootstrap(
             continue
         number_d = number_db[:, b].astype(np.float64)
         drawn_ds = cells.draws(posterior, b, draws)
-        what_if = counterfactuals(sums(rng, number_db[:, b], block_pk), number_d, strategies, drawn_ds)
+        sum_dk = sums(rng, number_db[:, b], block_pk)
+        what_if = counterfactuals(sum_dk, number_d, strategies, drawn_ds, cells.open_gs[b])
         weight_d = weight_b[b] * number_d
         total_dl += weight_d[:, None] * what_if.accuracies_l
         sums_d3s += weight_d[:, None, None] * np.stack(

@@ -33,7 +33,7 @@ from stratagem.stats.uncertainty import percentile
 CONTRIBUTIONS = ("selection", "improvement", "new_strategy", "contribution")
 SUMS = ("responses_before", "responses_after", *CONTRIBUTIONS)
 ENDS = ("", "_low", "_high", "_se")
-ENOUGH_PROBLEMS, THIN_SHARE = 100, 0.02
+ENOUGH_PROBLEMS = 100
 
 
 def decompose(
@@ -126,7 +126,7 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
         unsupported_share=totals.total["unsupported"],
         unparsed=_unparsed(data),
         interventional=bool(cells["stood_in"].any()),
-        weak=_weak(m, cells),
+        weak=_weak(m, cells, selection.se),
         by=tuple(by),
         paired=data.paired,
         choice=totals.sum_of(("kept", "old"), ("now", "seen")),
@@ -135,7 +135,7 @@ def _decompose(data: Contrast, by: Sequence[str], level: float) -> Decomposition
         ),
         strategies=_strategies(data, cells, level),
         strata=_strata(data, by),
-        cells=cells.drop("seen", "stood_in", "weight"),
+        cells=cells.drop("unknown", "stood_in", "weight"),
     )
     return _without_split(split) if split.unparsed.hides_split else split
 
@@ -244,7 +244,7 @@ def _cells(data: Contrast, by: Sequence[str]) -> pl.DataFrame:
         "improvement": weight * improvement,
         "new_strategy": weight * new,
         "contribution": weight * (selection + improvement + new),
-        "seen": data.cells.seen_gs,
+        "unknown": data.cells.unknown_gs,
         "stood_in": point.used_s & (share1 == 0) & np.isfinite(forced),
         "weight": weight,
     }
@@ -278,14 +278,18 @@ def _few(problems: int) -> tuple[str, ...]:
     return (few,) if problems < ENOUGH_PROBLEMS else ()
 
 
-def _weak(problems: int, cells: pl.DataFrame) -> tuple[str, ...]:
+def _weak(problems: int, cells: pl.DataFrame, se: float) -> tuple[str, ...]:
+    """Why intervals may be too narrow.
+
+    Args:
+        se: of selection. An old accuracy that is off by a half, in as large a share of the responses after, moves the
+            selection by half of that: then its interval still holds in 92%.
+    """
     reasons = list(_few(problems))
-    # Cells that were not seen at all count too: their strategies may be new, or merely rare.
-    thin = pl.col("seen") < MIN_SEEN
-    share = cells.filter(thin).select((pl.col("weight") * pl.col("share_after")).sum())
-    if (part := float(share.item())) > THIN_SHARE:
+    share = cells.filter("unknown").select((pl.col("weight") * pl.col("share_after")).sum())
+    if (part := float(share.item())) > se:
         reasons.append(
-            f"{part:.0%} of responses after use a strategy seen fewer than {MIN_SEEN} times before in its stratum: new "
+            f"{part:.1%} of responses after use a strategy seen fewer than {MIN_SEEN} times before in its stratum: new "
             "or merely rare"
         )
     return tuple(reasons)

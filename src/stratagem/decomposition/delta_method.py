@@ -4,7 +4,8 @@ A term is a smooth function of a stratum's means. Its gradient there, times a pr
 is the problem's influence on the term; the variance of the influences gives the standard error (delta method).
 
 Of cells with few responses before, problems do not show how far the old accuracy may be off: its part of the variance
-is that of its posterior, as in the bootstrap (`thin_cells`).
+is that of its posterior, as in the bootstrap; of strategies that are new or rare, what the latter reading moves the
+terms by (`thin_cells`).
 
 Source: Hampel 1974, JASA 69, 383; for means of clusters Miller 2024, arXiv 2411.00640. Where a strategy is rare
 the bootstrap of `decompose` is better: ratios of small means are far from linear, and intervals are not symmetric.
@@ -69,7 +70,10 @@ def terms(
         NaN intervals where there are fewer problems than two more than strata.
     """
     width = data_pk.shape[1] // 4
-    known = cells(data_pk[:, :width], data_pk[:, width : 2 * width], n_p, size_g)
+    mean_gk = _means(data_pk, size_g)
+    known = cells(
+        data_pk[:, :width], data_pk[:, width : 2 * width], n_p, size_g, mean_gk[:, 2 * width : 3 * width]
+    )
     influence = influences(data_pk, size_g, known)
     signs = [math.copysign(1.0, influence[name][0]) for name in ("selection", "improvement")]
     selection, improvement = influence["selection"], influence["improvement"]
@@ -78,7 +82,10 @@ def terms(
         signs[0] * selection[1] - signs[1] * improvement[1],
     )
     pool_p = pool_of(size_g, stratified)[np.repeat(np.arange(size_g.size), size_g)]
-    beside = _of_thin_cells(_means(data_pk, size_g), size_g, known, signs)
+    beside = _of_thin_cells(mean_gk, size_g, known, signs)
+    if known.open_gs.any():
+        beside_open = _of_open_cells(mean_gk, size_g, known, signs)
+        beside = {name: beside.get(name, 0.0) + more for name, more in beside_open.items()}
     return Terms(
         **{
             name: clustered(value, psi_p, pool_p, level, beside.get(name, 0.0))
@@ -153,6 +160,35 @@ def _of_thin_cells(
     slopes = {"selection": shift_gs, "improvement": kept_gs, "choice": shift_gs}
     slopes["gap"] = signs[0] * shift_gs + signs[1] * kept_gs
     return {name: float((slope_gs**2 * variance_gs).sum()) for name, slope_gs in slopes.items()}
+
+
+def _of_open_cells(
+    mean_gk: Floats, size_g: NDArray[np.int64], known: Cells, signs: Sequence[float]
+) -> dict[str, float]:
+    """Mean square of what every term moves by where strategies unseen before are rare in every second draw.
+
+    All move linearly with their old accuracy, of mean 1/2 and variance 1/8 (`thin_cells`).
+    """
+    width = known.open_gs.shape[1]
+    what_if = counterfactuals(mean_gk, np.ones(len(mean_gk)), width)
+    kept_gs, seen_gs = (what_if.accuracies_l[:, ACCURACIES.index(name), None] for name in ("kept", "seen"))
+    pi0_gs, pi1_gs, q1_gs = (mean_gk[:, i * width : (i + 1) * width] for i in (0, 2, 3))
+    rare_gs = pi1_gs * known.open_gs
+    all_gs = ((pi0_gs > 0) * pi1_gs + rare_gs).sum(axis=1, keepdims=True)
+    part_gs = np.divide(rare_gs, all_gs, out=np.zeros_like(rare_gs), where=all_gs > 0)
+    part_gs *= size_g[:, None] / size_g.sum()
+    beyond_gs = np.divide(q1_gs, pi1_gs, out=np.zeros_like(q1_gs), where=pi1_gs > 0) - seen_gs
+    # What a term moves by, and what it moves by with the accuracy.
+    selection = np.array([-(part_gs * kept_gs).sum(), part_gs.sum()])
+    improvement = np.array([(part_gs * (beyond_gs + kept_gs)).sum(), -part_gs.sum()])
+    moves = {
+        "selection": selection,
+        "improvement": improvement,
+        "choice": -improvement,
+        "new_strategy": -selection - improvement,
+        "gap": signs[0] * selection - signs[1] * improvement,
+    }
+    return {name: float((x + y / 2) ** 2 + y**2 / 8) / 2 for name, (x, y) in moves.items()}
 
 
 def clustered(

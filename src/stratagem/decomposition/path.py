@@ -192,11 +192,18 @@ def path(
 
 
 class Checkpoint(NamedTuple):
-    """Share and right (problems x 2 strategies), the sizes of strata, and what is known of their accuracies."""
+    """Share and right (problems x 2 strategies), responses to every problem, and the sizes of strata."""
 
     data_pk: Floats
+    n_p: Floats
     size_g: NDArray[np.int64]
-    cells: Cells
+
+    def cells(self, after: Checkpoint) -> Cells:
+        """What is known of the accuracies here, for what the later checkpoint makes of them."""
+        width = self.data_pk.shape[1] // 2
+        starts = np.concatenate([[0], np.cumsum(after.size_g)[:-1]])
+        after_gs = np.add.reduceat(after.data_pk[:, :width], starts, axis=0) / after.size_g[:, None]
+        return cells(self.data_pk[:, :width], self.data_pk[:, width:], self.n_p, self.size_g, after_gs)
 
 
 def _used(checkpoint: Checkpoint, data: Sequence[Checkpoint]) -> tuple[Floats, Floats]:
@@ -230,7 +237,7 @@ def _data(
             ids, _, size_g = arrange(home, by)
         part = side(table, ids, strategies)
         data_pk = np.concatenate([part.share_ps, part.right_ps], axis=1)
-        checkpoints.append(Checkpoint(data_pk, size_g, cells(part.share_ps, part.right_ps, part.n_p, size_g)))
+        checkpoints.append(Checkpoint(data_pk, part.n_p, size_g))
     return checkpoints
 
 
@@ -250,6 +257,7 @@ def _totals(
     blind = not draws or (paired and sizes_g.sum() < 2)
     number_dg, share_g = drawn(rng, sizes_g.tolist(), 0 if blind else draws, stratified)
     starts = [np.concatenate([[0], np.cumsum(checkpoint.size_g)]) for checkpoint in data]
+    known = [data[a].cells(data[b]) for a, b in between]
     for g in range(sizes_g.size):
         blocks = [
             checkpoint.data_pk[start[g] : start[g + 1]]
@@ -260,14 +268,16 @@ def _totals(
             total_tl[i] += weight_g[g] * _accuracies(means[a], means[b], np.array(1.0), width)
         if blind:
             continue
-        drawn_tds = [checkpoint.cells.draws(posterior, g, draws) for checkpoint in data]
+        drawn_tds = [step.draws(posterior, g, draws) for step in known]
         if paired:
             # The same draws for all checkpoints, so that problems stay paired.
             number_d = number_dg[:, g].astype(np.float64)
             together_dk = sums(rng, number_dg[:, g], np.concatenate(blocks, axis=1))
             sum_dk = np.split(together_dk, len(blocks), axis=1)
             for i, (a, b) in enumerate(between):
-                accuracies_dl = _accuracies(sum_dk[a], sum_dk[b], number_d, width, drawn_tds[a])
+                accuracies_dl = _accuracies(
+                    sum_dk[a], sum_dk[b], number_d, width, drawn_tds[i], known[i].open_gs[g]
+                )
                 total_tdl[i] += (share_g[g] * number_d)[:, None] * accuracies_dl
             continue
         means_d = []
@@ -276,12 +286,19 @@ def _totals(
             number_d = np.full(draws, taken, dtype=np.int64)
             means_d.append(sums(rng, number_d, block) / taken)
         for i, (a, b) in enumerate(between):
-            accuracies_dl = _accuracies(means_d[a], means_d[b], np.ones(draws), width, drawn_tds[a])
+            drawn_ds, open_s = drawn_tds[i], known[i].open_gs[g]
+            accuracies_dl = _accuracies(means_d[a], means_d[b], np.ones(draws), width, drawn_ds, open_s)
             total_tdl[i] += weight_g[g] * accuracies_dl
     return total_tl, total_tdl if not blind else np.full_like(total_tdl, np.nan)
 
 
 def _accuracies(
-    before_k: Floats, after_k: Floats, number: Floats, width: int, drawn_s: Floats | None = None
+    before_k: Floats,
+    after_k: Floats,
+    number: Floats,
+    width: int,
+    drawn_s: Floats | None = None,
+    open_s: NDArray[np.bool_] | np.bool_ = np.False_,
 ) -> Floats:
-    return counterfactuals(np.concatenate([before_k, after_k], axis=-1), number, width, drawn_s).accuracies_l
+    both_k = np.concatenate([before_k, after_k], axis=-1)
+    return counterfactuals(both_k, number, width, drawn_s, open_s).accuracies_l

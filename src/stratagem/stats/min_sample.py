@@ -20,6 +20,7 @@ MIN_FREEDOM = 8  # degrees of freedom from which Wilson's interval needs no wide
 MIN_CELL = 2  # hand-labelled responses of a cell: one shows no variance
 MIN_SEEN = 10  # responses before, for the accuracy of a strategy in a stratum to be taken from resampling
 MIN_OUTCOME = 5  # of them right, and wrong
+NEW_FACTOR = 10  # times the most that an unseen strategy's share may have been, from which it is new alone
 MIN_GROUP = 4  # responses of a group, for "all wrong" to say something
 MIN_HEADROOM = 16  # responses a problem for its own headroom: below that the bracket does not hold the truth
 MIN_SHARE = 0.01  # of all responses, for a strategy that is there to be selected
