@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import json
 import os
 import sys
@@ -138,6 +139,8 @@ def call(name: str, rest: list[str], *, as_json: bool, debug: bool) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Whoever closes standard output or error wants to see nothing of it.
     sys.stdout, sys.stderr = sys.stdout or silent(), sys.stderr or silent()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # of what it has no letters for
     try:
         os.getcwd()  # libraries need it, and some end the process where there is none
     except OSError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -152,3 +155,31 @@ def test_a_labelled_table_with_a_column_of_another_type_is_refused(
         assert done.returncode == (2 if said else 0), done.stderr
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_help_is_shown_where_output_is_ascii(tmp_path: Path) -> None:
+    env = {
+        **os.environ,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "stratagem", "diagnose", "--help"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--strategies" in done.stdout
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = "import os; os.rmdir(os.getcwd()); from stratagem.cli import main; main(['reproduce', '--list'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=gone, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "stratagem: the current folder is gone; change to another one\n"
