@@ -77,8 +77,10 @@ def test_without_error_it_is_the_decomposition(
     before: pl.DataFrame, after: pl.DataFrame, by: tuple[str, ...]
 ):
     none = Confusion.known(("A", "B", "C", "D"), np.eye(4))
-    # What the correction does not know of: accuracies of thin cells from a posterior.
-    with patch.multiple("stratagem.decomposition.thin_cells", MIN_SEEN=0, MIN_OUTCOME=0):
+    # What the correction does not know of: thin cells, whose accuracies come from a posterior, and strategies that may
+    # be new or rare.
+    new = {"_new": lambda share_gs, *_: np.ones(share_gs.shape[1], bool)}
+    with patch.multiple("stratagem.decomposition.thin_cells", MIN_SEEN=0, MIN_OUTCOME=0, **new):
         plain = decompose(before, after, by=by, rng=np.random.default_rng(3), draws=40)
     found = decompose_corrected(before, after, none, by=by, rng=np.random.default_rng(3), draws=40)
     for name in TERMS:
