@@ -112,6 +112,7 @@ def make_folder(folder: Path) -> None:
 
 def check_writable(folder: Path) -> None:
     """Raise a StratagemError where nothing can be put into a folder, or into the nearest one above it that exists."""
+    existing = folder
     for existing in (folder, *folder.absolute().parents):
         try:
             # Opened, so that all that follows is asked of this folder: its name may go to another one at any moment.
