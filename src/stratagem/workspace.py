@@ -99,21 +99,26 @@ def make_folder(folder: Path) -> None:
     Raises:
         StratagemError: it cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if not isinstance(error, FileExistsError) or os.path.lexists(folder):
-            raise StratagemError(
-                f"{folder}: cannot be made ({error.strerror}); choose another --out"
-            ) from None
-        make_folder(folder)  # another process has just removed it
+    for tries_left in reversed(range(1_000)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            break
+        except OSError as error:
+            # Another process may remove the folder, or make it again, between any two steps: then it is tried anew.
+            vanished = (
+                isinstance(error, FileExistsError | FileNotFoundError) and is_folder(folder) is not False
+            )
+            if not (vanished and tries_left):
+                raise StratagemError(
+                    f"{folder}: cannot be made ({error.strerror}); choose another --out"
+                ) from None
     check_writable(folder)
 
 
 def check_writable(folder: Path) -> None:
     """Raise a StratagemError where nothing can be put into a folder, or into the nearest one above it that exists."""
     existing = folder
-    for existing in (folder, *folder.absolute().parents):
+    for existing in (folder, *folder.parents):
         try:
             # Opened, so that all that follows is asked of this folder: its name may go to another one at any moment.
             descriptor = os.open(existing, os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY))
