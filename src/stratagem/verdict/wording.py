@@ -162,7 +162,8 @@ def evidence(f: Facts) -> list[str]:
             f"With so many problems a change of {points(f.detectable_gain)} points or more would have been detected "
             "(power 80%)."
         )
-    lines += [] if f.unread is None or not _told(f.unread) else [carries(f.unread, f)]
+    if f.unread is not None and _told(f.unread):
+        lines.append(carries(f.unread, f))
     lines += _forms(f)
     if other := _other_level(f):
         lines.append(other)
