@@ -21,6 +21,7 @@ from stratagem.stats.min_sample import MIN_HEADROOM, MIN_PROBLEMS, drop_small_in
 from stratagem.verdict import wording
 from stratagem.verdict.facts import Carried, Facts, Lengths, Level, Room, Signal
 from stratagem.verdict.places import Place
+from stratagem.verdict.predicates import small
 from stratagem.verdict.rules import ACTIONS, RULES, verdict
 from tests.verdict.scenarios import BASE, SCENARIOS, est
 
@@ -58,6 +59,13 @@ def test_where_levels_disagree_no_advice_rests_on_choice() -> None:
     agreeing = msgspec.structs.replace(changes["by_problem"], disagrees=False)
     assert verdict(replace(BASE, **changes)).action != "rebalance the RL mix"
     assert verdict(replace(BASE, **changes | {"by_problem": agreeing})).action == "rebalance the RL mix"
+
+
+def test_a_gain_is_small_where_two_tests_at_5_percent_say_so() -> None:
+    """By hand: 0.9 + 1.645 x 0.66 = 1.99 points, and 1.96 x 0.66 would reach to 2.19; 0.9 + 1.645 x 0.68 = 2.02."""
+    gains = [Estimate(0.009, 0.009 - 1.96 * se, 0.009 + 1.96 * se, se, 100_000) for se in (0.0066, 0.0068)]
+    assert [small(replace(BASE, gain=gain)) for gain in gains] == [True, False]
+    assert not small(replace(BASE, gain=Estimate(0.009)))  # without an interval
 
 
 def test_labels_that_see_nothing_are_named_first() -> None:

@@ -6,6 +6,7 @@ import math
 
 from stratagem.records import Estimate
 from stratagem.stats.min_sample import MIN_PROBLEMS
+from stratagem.stats.uncertainty import quantile
 from stratagem.verdict.facts import Carried, Facts, Level, Room
 
 SMALL = 0.02  # a change of accuracy within this is none; a headroom below it is used up
@@ -25,7 +26,11 @@ def excludes_zero(estimate: Estimate) -> bool:
 
 
 def small(f: Facts) -> bool:
-    return max(-f.gain.low, f.gain.high) < SMALL
+    """Whether the gain is shown to lie within 2 points of 0, as an equivalence test shows it: two one-sided tests at 5%
+    are an interval of 90%, where that of the gain itself has 95% (Schuirmann 1987)."""
+    level = max(2 * f.level - 1, 0.5)
+    reach = quantile(level, max(f.gain.n - 1, 1)) * f.gain.se
+    return abs(f.gain.value) + reach < SMALL
 
 
 def misread(f: Facts) -> bool:

@@ -252,7 +252,9 @@ RULES: tuple[Rule, ...] = (
         "no change",
         lambda f: small(f) and lead(f) == "undecided",
         "change the RL data",
-        lambda f: f"The gain lies within {points(SMALL)} points of 0 and neither part leads.",
+        lambda f: (
+            f"By an equivalence test the gain lies within {points(SMALL)} points of 0, and neither part leads."
+        ),
     ),
     Rule(
         "problems differ inside strata",

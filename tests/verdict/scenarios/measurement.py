@@ -214,7 +214,7 @@ OF_MEASUREMENT: Scenarios = {
         "kind and difficulty it is open whether selection or improvement moved it more: selection cannot "
         "be told from 0 (+0.1 points, -0.3 to +0.5) and improvement cannot be told from 0 (+0.1 points, "
         "-0.4 to +0.6).",
-        "The gain lies within 2.0 points of 0 and neither part leads.",
+        "By an equivalence test the gain lies within 2.0 points of 0, and neither part leads.",
     ),
     "unnamed": (
         {"other_share": 0.64},
