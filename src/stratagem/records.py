@@ -25,6 +25,8 @@ Progress = Callable[[str, int, int, Metrics], None]
 # Strategies that are values of their own, whatever the task: a response that shows none of the known
 # strategies, one that could not be read, and one that was cut off by the token limit.
 MIXED, OTHER, UNPARSED, TRUNCATED = "mixed", "other", "unparsed", "truncated"
+NO_VALUE = "(none)"  # what stands for the value of a column in a row that has none
+SIDES = ("before", "after")
 
 ALL = "all"  # every kind of problem together
 FORM = "answer_not_plain"  # the behaviour of a response that shows any behaviour of the answer's form

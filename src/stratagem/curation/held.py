@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stratagem.records import StratagemError
+from stratagem.records import NO_VALUE, StratagemError
 from stratagem.rollouts.readers import streams
 from stratagem.rollouts.readers.containers import objects, sources
 from stratagem.rollouts.readers.row import BadRecord
@@ -22,7 +22,6 @@ from stratagem.rollouts.readers.row import BadRecord
 Form = Literal["jsonl", "parquet", "csv", "dataset"]
 Record = dict[str, Any]
 Rows = NDArray[np.int64]
-NOTHING = "(none)"  # the stratum of a row without a value
 
 
 class Held(Protocol):
@@ -126,7 +125,7 @@ class Arrow:
             if not (text or whole):
                 return None
         part = self.held.slice(rows.start, len(rows))
-        nothing = pl.lit(NOTHING)
+        nothing = pl.lit(NO_VALUE)
         table = pl.DataFrame(
             {what: pl.from_arrow(part.column(name)).cast(pl.String) for what, name in named.items()}  # type: ignore[union-attr]
         )

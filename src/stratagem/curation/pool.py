@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.curation.held import NOTHING, Arrow, Held, Record, read_rows
+from stratagem.curation.held import Arrow, Held, Record, read_rows
 from stratagem.curation.shapes import usual
-from stratagem.records import StratagemError
+from stratagem.records import NO_VALUE, StratagemError
 from stratagem.rollouts.problems import local_keys, problem_rows
 from stratagem.rollouts.readers import naming
 from stratagem.rollouts.readers.files import find
@@ -208,4 +208,4 @@ def as_text(value: Any) -> str:
     """A stratum's value; 3.0 and 3 are the same."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return NOTHING if value is None or value == "" else str(value)
+    return NO_VALUE if value is None or value == "" else str(value)

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from stratagem.records import Estimate, Result
+from stratagem.records import SIDES, Estimate, Result
 from stratagem.stats.uncertainty import mean_estimate, within
 
-SIDES = ("before", "after")
 PAIRS = tuple(f"{opener} {other}" for opener in SIDES for other in SIDES)
 
 

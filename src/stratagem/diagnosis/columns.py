@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import polars as pl
 
 from stratagem.labelling.rules import RuleSet
-from stratagem.records import StratagemError
+from stratagem.records import NO_VALUE, StratagemError
 from stratagem.stats.counts import MEASURES
 from stratagem.stats.min_sample import MIN_SHARE
 
-NOTHING = "(none)"  # a text column's value where a log has none
 MOST_VALUES = 60
 SHOWN = pl.Enum(("with", "without"))  # of a behaviour; a byte a row
 # What counts are made of: no refinement may be called so.
@@ -34,7 +33,7 @@ def typed(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name).cast(dtype)
     if dtype == pl.Float64():
         return column.fill_nan(None)
-    return column.fill_null(NOTHING) if dtype == pl.String() else column
+    return column.fill_null(NO_VALUE) if dtype == pl.String() else column
 
 
 def coded(table: pl.DataFrame) -> pl.DataFrame:
@@ -79,7 +78,7 @@ def refinements(
 def refining(name: str, batch: pl.DataFrame) -> pl.Expr:
     """The values, as text, that split strategies by a column or by a behaviour of a labelled batch."""
     if name in batch.columns:
-        return pl.col(name).cast(pl.String).fill_null(NOTHING)
+        return pl.col(name).cast(pl.String).fill_null(NO_VALUE)
     shown = pl.when(pl.col("behaviours").list.contains(name)).then(pl.lit("with"))
     return shown.otherwise(pl.lit("without")).cast(SHOWN).alias(name)
 

@@ -24,7 +24,7 @@ from stratagem.decomposition.parts import Account
 from stratagem.label_error.calibration import Calibration
 from stratagem.label_error.confusion import OUTCOMES, Confusion
 from stratagem.label_error.unmixing import by_outcome, clip_shares, sums_of, unmix
-from stratagem.records import Estimate, StratagemError, part_of
+from stratagem.records import SIDES, Estimate, StratagemError, part_of
 from stratagem.stats.pairs import Floats, Pairs, pair
 from stratagem.stats.resampling import drawn, freedom, pool_of, steps
 
@@ -34,7 +34,6 @@ MISFIT = 0.05
 # Of all problems: those in strata of one problem, whose labels may stay as they are. One problem holds too few
 # responses to solve for shares.
 MOST_ALONE = 0.05
-SIDES = ("before", "after")
 
 
 class Corrected(Account, frozen=True, kw_only=True):

@@ -27,9 +27,8 @@ from stratagem.decomposition.counterfactuals import ACCURACIES, counterfactuals,
 from stratagem.decomposition.delta_method import terms
 from stratagem.decomposition.parts import Lead
 from stratagem.label_error.confusion import OUTCOMES
-from stratagem.label_error.correction import SIDES
 from stratagem.label_error.unmixing import by_outcome, clip_shares, sums_of
-from stratagem.records import TRUNCATED, Estimate, Result
+from stratagem.records import SIDES, TRUNCATED, Estimate, Result
 from stratagem.stats.pairs import Floats, Pairs, pair
 
 STEP, HALVINGS = 0.01, 10

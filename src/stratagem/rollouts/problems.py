@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from stratagem.records import StratagemError, content_id
+from stratagem.records import NO_VALUE, StratagemError, content_id
 
 METHODS = ("id", "prompt", "normalised")
 NONE = "none"  # no problem is the same on both sides, whatever its id
@@ -68,7 +68,7 @@ def named_columns(method: str) -> tuple[str, ...]:
 
 def _named(columns: Sequence[str]) -> pl.Expr:
     """What columns say together."""
-    parts = [pl.col(name).cast(pl.String).fill_null("(none)") for name in columns]
+    parts = [pl.col(name).cast(pl.String).fill_null(NO_VALUE) for name in columns]
     return pl.concat_str(parts, separator=" / ")
 
 

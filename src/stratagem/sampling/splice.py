@@ -14,10 +14,10 @@ import polars as pl
 import torch
 
 from stratagem.decomposition.decompose import decompose
-from stratagem.decomposition.splices import PAIRS, SIDES, Spliced, by_experiment
+from stratagem.decomposition.splices import PAIRS, Spliced, by_experiment
 from stratagem.models.folder import fingerprint, load_model, model_folder
 from stratagem.models.vocabulary import encode
-from stratagem.records import Progress, Report, StratagemError
+from stratagem.records import SIDES, Progress, Report, StratagemError
 from stratagem.sampling.answer import Answer
 from stratagem.sampling.native import generate
 from stratagem.sampling.rollout import TABLE, Native, rollout, write_answers

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from stratagem.decomposition.splices import SIDES
+from stratagem.records import SIDES
 from stratagem.settings import read_steps
 
 Trained = Literal["sft", "rl"]

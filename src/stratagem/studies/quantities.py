@@ -29,8 +29,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stratagem.decomposition.splices import PAIRS, SIDES
-from stratagem.records import ALL, Estimate, StratagemError
+from stratagem.decomposition.splices import PAIRS
+from stratagem.records import ALL, SIDES, Estimate, StratagemError
 from stratagem.stats.uncertainty import mean_estimate, quantile, t_interval, within
 from stratagem.studies.arm import Arm
 from stratagem.tasks import Task

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from stratagem.decomposition.result import Decomposition
-from stratagem.records import Estimate
+from stratagem.records import NO_VALUE, Estimate
 from stratagem.stats.min_sample import MIN_NAMED_STRATUM
 from stratagem.stats.uncertainty import quantile
 
@@ -85,4 +85,4 @@ def new_of(split: Decomposition) -> tuple[str, ...]:
 
 
 def _name(row: dict[str, Any], by: Sequence[str]) -> str:
-    return ", ".join("(none)" if row[name] is None else str(row[name]) for name in by)
+    return ", ".join(NO_VALUE if row[name] is None else str(row[name]) for name in by)

@@ -13,10 +13,10 @@ import polars as pl
 from stratagem.curation.demonstrations import near
 from stratagem.curation.demonstrations.columns import STRATEGY, Columns, by_records, settle, texts
 from stratagem.curation.demonstrations.labels import Labeller, labeller
-from stratagem.curation.held import NOTHING, Held
+from stratagem.curation.held import Held
 from stratagem.curation.pool import SAMPLED, read_files
 from stratagem.labelling.rules import RuleSet
-from stratagem.records import StratagemError, content_id
+from stratagem.records import NO_VALUE, StratagemError, content_id
 from stratagem.rollouts.problems import normalise
 from stratagem.rollouts.readers import naming
 
@@ -145,7 +145,7 @@ def _known(path: str, table: pl.DataFrame, words: Any, reading: Reading, start: 
     kind = pl.lit(ALL)
     if reading.by:
         kind = pl.concat_str(
-            [pl.col(f"by {name}").fill_null(NOTHING) for name in reading.by], separator=" / "
+            [pl.col(f"by {name}").fill_null(NO_VALUE) for name in reading.by], separator=" / "
         )
     elif "kind" in table.columns:
         kind = pl.col("kind")

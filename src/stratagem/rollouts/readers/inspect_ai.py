@@ -36,6 +36,7 @@ from stratagem.rollouts.readers.row import (
     messages_of,
     number,
     prompt_text,
+    scalar_text,
     whole,
 )
 
@@ -267,12 +268,12 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     problem_id, task = identifier(record.get("id"), "id"), mapping(record.get("eval")).get("task")
     extra: dict[str, Scalar | None] = {
         **answers,
-        "target": _text(record.get("target")),
-        "uuid": _text(record.get("uuid")),
+        "target": scalar_text(record.get("target")),
+        "uuid": scalar_text(record.get("uuid")),
     }
     extra |= {
-        "stop_reason": _text(choice.get("stop_reason")),
-        "limit": _text(mapping(record.get("limit")).get("type")),
+        "stop_reason": scalar_text(choice.get("stop_reason")),
+        "limit": scalar_text(mapping(record.get("limit")).get("type")),
     }
     extra |= extras(mapping(record.get("metadata")), (), "metadata.")
     used = mapping(output.get("usage")).get("output_tokens") if len(read) == 1 else None
@@ -343,7 +344,3 @@ def _kind(error: Any) -> str:
     """The name of the exception, so that equal failures count as one."""
     match = re.match(r"\w+", str(mapping(error).get("message", error)))
     return match[0][:80] if match else "unknown"
-
-
-def _text(value: Any) -> str | None:
-    return str(value) if isinstance(value, str | int | float) else None

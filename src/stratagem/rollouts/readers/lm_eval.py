@@ -25,6 +25,7 @@ from stratagem.rollouts.readers.row import (
     mapping,
     number,
     prompt_text,
+    scalar_text,
 )
 
 NAME = "lm-evaluation-harness"
@@ -98,7 +99,7 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     prompt, question = prompt_text(_messages(requests[0][0]), "arguments")
     scores = {name: number(record[name], name) for name in _metrics(record)}
     extra: dict[str, Scalar | None] = {
-        name: _text(record.get(name)) for name in ("filter", "doc_id", "target")
+        name: scalar_text(record.get(name)) for name in ("filter", "doc_id", "target")
     } | extras(mapping(record.get("doc")), (), "doc.")
     base: Row = {
         "id": identifier(record.get("doc_hash") or record.get("doc_id"), "doc_hash"),
@@ -195,7 +196,3 @@ def _metrics(record: Mapping[str, Any]) -> list[str]:
 
 def _named(metric: str, chosen: Any) -> str:
     return metric if chosen in (None, "none") else f"{metric},{chosen}"
-
-
-def _text(value: Any) -> str | None:
-    return str(value) if isinstance(value, str | int | float) else None

@@ -251,6 +251,11 @@ def conversation_parts(messages: Any) -> tuple[str | None, str | None, list[Any]
     return *prompt_text(messages[:first], "messages"), list(messages[first:])
 
 
+def scalar_text(value: Any) -> str | None:
+    """Text or a number as text; None for anything else."""
+    return str(value) if isinstance(value, str | int | float) else None
+
+
 def identifier(value: Any, where: str = "id") -> str | None:
     """An id as text: 3, 3.0 and "3" are the same.
 
