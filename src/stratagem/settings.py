@@ -44,7 +44,8 @@ TaskSpec = Annotated[
     str,
     tyro.conf.arg(
         metavar="TASK[:OPTION=VALUE,…]",
-        help=f"what is asked: {', '.join(TASKS)}; docs/tasks.md has their options",
+        help=f"what is asked: {', '.join(TASKS)}; docs/tasks.md has their options. Where none is named, a model is "
+        "asked the task that it was trained on",
     ),
 ]
 

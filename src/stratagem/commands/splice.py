@@ -10,6 +10,7 @@ import tyro
 from rich.table import Table
 
 from stratagem.commands.common import bars, console, read
+from stratagem.commands.model_task import with_model_task
 from stratagem.commands.train import Out, one_thread
 from stratagem.records import Estimate
 from stratagem.report.format import percent, signed
@@ -30,6 +31,7 @@ class Splice:
 
 
 def splice(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    words = with_model_task(words, [word for word in words if not word.startswith("-")])
     given = read(Splice, "splice", words, text)
     from stratagem.sampling import splice as stage
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from stratagem.commands.common import bars, console, read
+from stratagem.commands.model_task import value_of, with_model_task
 from stratagem.records import ALL, Estimate, Report, StratagemError, points
 from stratagem.settings import (
     STUDY_RL,
@@ -81,7 +82,10 @@ class RL:
     """
 
     config: GRPOConfig
-    model: Annotated[Path, tyro.conf.arg(help="folder of the model to train, such as sft's --out")]
+    model: Annotated[
+        Path,
+        tyro.conf.arg(help="folder of the model to train, such as sft's --out"),
+    ]
     out: Out
     keep_rollouts: Annotated[bool, tyro.conf.arg(help="keep every rollout of every update, labelled")] = False
     only: Annotated[
@@ -190,12 +194,7 @@ def finish(out: Path, as_json: bool) -> dict[str, Any]:
 
 def engine_of(words: list[str]) -> str:
     """The value of --engine, which decides what other options there are."""
-    for i, word in enumerate(words):
-        if word.startswith("--engine="):
-            return word.partition("=")[2]
-        if word == "--engine" and i + 1 < len(words):
-            return words[i + 1]
-    return "native"
+    return value_of("--engine", words) or "native"
 
 
 def need_llm(names: tuple[str, ...] = LLM_NEEDS) -> None:
@@ -210,6 +209,7 @@ def need_llm(names: tuple[str, ...] = LLM_NEEDS) -> None:
 
 
 def sft(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    words = with_model_task(words, [value_of("--model", words)])
     if engine_of(words) == "trl":
         asked = read(SFTByTRL, "sft", words, text)
         need_llm()
@@ -227,6 +227,7 @@ def sft(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 
 def rl(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
+    words = with_model_task(words, [value_of("--model", words)])
     if engine_of(words) == "trl":
         asked = read(RLByTRL, "rl", words, text)
         need_llm()
@@ -260,7 +261,10 @@ def rollout(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
 
 def answering(name: str, words: list[str], text: str) -> tuple[Rollout | RolloutByLLM | RolloutByServer, Any]:
     """What is asked, and the stage of the engine that answers, a function of (config, out, report)."""
-    match engine_of(words):
+    engine = engine_of(words)
+    if engine != "server":
+        words = with_model_task(words, [value_of("--model", words)])
+    match engine:
         case "trl":
             by_llm = read(RolloutByLLM, name, words, text)
             need_llm(("torch", "transformers"))
