@@ -46,7 +46,7 @@ def robustness(
     level: float = 0.95,
     stratified: bool = True,
 ) -> tuple[Regrouping, ...]:
-    """The terms under every merge of two strategies, of all named ones, and under every refinement.
+    """The terms under every merge of two strategies and of all named ones that leaves two, and under every refinement.
 
     Args:
         before, after: rollouts, or counts, of one checkpoint each.
@@ -99,7 +99,8 @@ def _change(name: str, data_pk: Floats, pairs: Pairs, level: float, stratified: 
 
 
 def _groups(pairs: Pairs, least: float, most: int) -> Iterator[tuple[str, list[int]]]:
-    """What is merged, and the numbers of the strategies that become one."""
+    """What is merged, and the numbers of the strategies that become one. Two strategies at least are left: between
+    fewer nothing can be selected, whatever the log."""
     share_s = (pairs.before.share_ps.mean(axis=0) + pairs.after.share_ps.mean(axis=0)) / 2
     names = pairs.strategies
     usual = [s for s in range(len(names)) if share_s[s] >= least]
@@ -107,10 +108,10 @@ def _groups(pairs: Pairs, least: float, most: int) -> Iterator[tuple[str, list[i
         combinations(usual, 2),
         key=lambda two: (OTHER not in (names[two[0]], names[two[1]]), -share_s[two[0]] * share_s[two[1]]),
     )
-    for a, b in twos[:most]:
+    for a, b in twos[: most if len(usual) > 2 else 0]:
         yield f"merge {names[a]} and {names[b]}", [a, b]
     named = [s for s in range(len(names)) if names[s] not in UNNAMED]
-    if len(named) > 2:
+    if len(named) > 2 and not set(usual) <= set(named):
         yield "merge all named strategies", named
 
 
