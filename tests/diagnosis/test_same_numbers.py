@@ -3,8 +3,8 @@
 The goldens are what version 0.1 printed: `stratagem diagnose before.parquet after_algorithmic.parquet --json` without
 paths and without `comparisons`, which say the same again; and `stratagem decompose --by dataset --json` on both logs
 labelled by the math rules. Changed since in the evidence: the line "By problem" is new, and forms of the answer are
-one line. Intervals are those since old accuracies that few responses show are drawn from a posterior, and groupings those that
-leave two strategies or more. Two strategies have other names since.
+one line. Intervals are those since old accuracies that few responses show are drawn from a posterior, and groupings
+those that leave two strategies or more. Two strategies have other names since.
 """
 
 from __future__ import annotations
