@@ -205,7 +205,8 @@ def show_diagnosis(findings: Findings, console: Console) -> None:
             if text:
                 put(Text(text, style="dim"))
     if entries and (said := in_words(findings)):
-        put(Text(f"Without names of strategies: {' '.join(said)}", style="dim"))
+        text = " ".join(said)
+        put(Text(f"Without names of strategies: {text[:1].lower()}{text[1:]}", style="dim"))
     if findings.path is not None and len(findings.path.steps) > 1:
         put()
         put(
