@@ -377,11 +377,3 @@ def test_the_study_of_curated_demonstrations_can_be_planned(
     (tmp_path / "pool" / "several.jsonl").unlink()
     with pytest.raises(StratagemError, match=r"--data pool/several\.jsonl: cannot be read"):
         addresses()
-
-
-def test_the_study_of_composition_can_be_planned(tmp_path: Path) -> None:
-    """It does not ship, since no base does that it could start from; with one, its file runs as it stands."""
-    study = read_study(Path(__file__).parents[2] / "examples" / "composition.toml")
-    jobs = plan(study, "quick", 1, tmp_path, [(tmp_path, "")], {})
-    assert {arm for arm in study.tree if "RL" in arm} == {"two parts/RL", "single/RL"}
-    assert len(jobs) > len(study.tree)
