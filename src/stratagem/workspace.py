@@ -307,6 +307,9 @@ class Stage:
         self.key = key(name, version, essence(settings, self.defaults))
         self.config = {"stage": name, "version": version, "key": self.key, "settings": settings}
         self.done = self._matches(out)
+        if self.done:
+            with contextlib.suppress(OSError):  # there where a process was killed behind the rename
+                (out / LOCK).unlink()
 
     def _matches(self, folder: Path) -> bool:
         if not folder.exists():
@@ -343,7 +346,8 @@ class Stage:
             write_json(self.work / CONFIG, self.config | {"versions": versions()})
             yield self.work
             os.replace(self.work, self.out)
-            (self.out / LOCK).unlink()  # behind the rename: until then nobody else may begin
+            # Behind the rename, since until then nobody else may begin; whoever finds it whole may be faster.
+            (self.out / LOCK).unlink(missing_ok=True)
             sync_folder(self.out.parent)
         self.done = True
 
