@@ -74,9 +74,9 @@ def die_at(step: int, count: int) -> None:
         return stepped
 
     def opened(event: str, given: tuple[Any, ...]) -> None:
-        if event == "open" and isinstance(given[0], str) and given[2] & (os.O_CREAT | os.O_TRUNC):
-            if os.path.abspath(given[0]).startswith(home):  # not the caches of the libraries
-                take()
+        made = event == "open" and isinstance(given[0], str) and given[2] & (os.O_CREAT | os.O_TRUNC)
+        if made and os.path.abspath(given[0]).startswith(home):  # not the caches of the libraries
+            take()
 
     for name in STEPS:
         setattr(os, name, before(getattr(os, name)))
