@@ -338,7 +338,7 @@ def run(logs: dict[str, bytes], most: int, folder: Path) -> tuple[Counter[tuple[
                         and read
                         and path.suffix in (".jsonl", ".csv", ".tsv")
                     ):
-                        plain = (read.rows, read.left_out)  # at the end of a line
+                        plain = (read.rows, read.left_out)  # cut at the end of a line, or of a cell
                     came = check(plain, whole, read)
                 except Exception as error:
                     came = "wrong"

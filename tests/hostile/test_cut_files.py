@@ -1,4 +1,4 @@
-"""Logs that are cut short: refused in a line, or read with a line that says what is missing; never fewer rows in silence."""
+"""Logs that are cut short: refused in a line, or read with a line that says what is missing."""
 
 from __future__ import annotations
 
