@@ -336,9 +336,14 @@ class Stage:
         Leaving the block without an exception gives the folder its final name.
         """
         with held(self.work, self._make_room, f"{self.work}: another process is working there; wait for it"):
-            if self._matches(self.out):
+            try:
+                if self._matches(self.out):
+                    raise StratagemError(
+                        f"{self.out}: another process has just made it; give the command again"
+                    )
+            except StratagemError:  # by these settings or by others
                 sweep(self.work, last=CONFIG)
-                raise StratagemError(f"{self.out}: another process has just made it; give the command again")
+                raise
             if names(self.work) - {LOCK} and self.difference(self._recorded()):
                 empty(self.work, last=CONFIG)
             for torn in self.work.rglob(".*.aside"):  # a process was killed while it wrote
