@@ -131,6 +131,37 @@ def test_anything_is_a_condition_or_one_line(text: str) -> None:
     assert "\n" not in said
 
 
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("a > 0", [None, False, True, None]),
+        ("NOT a > 0", [None, True, False, None]),
+        ("a = a", [None, True, True, None]),
+        ("LN(a) > 0", [None, None, True, None]),
+        ("LN(a) > 0 OR n = 1", [True, None, True, None]),
+        ("n > 1 AND SQRT(a) > 1", [False, None, True, None]),
+        ("a / n > 0.5", [None, False, True, None]),
+        ("a NOT IN (4, 5)", [None, True, False, None]),
+        ("a BETWEEN 0 AND 5", [None, False, True, None]),
+        ("CAST(a > 0 AS BOOLEAN)", [None, False, True, None]),
+        ("info.depth >= 0", [None, True, False, True]),
+        ("(n - 1) / (n - 1) = 1", [None, True, True, True]),
+    ],
+)
+def test_what_is_no_number_compares_with_nothing(text: str, held: list[bool | None]) -> None:
+    """Polars has NaN for larger than all numbers."""
+    nan = float("nan")
+    table = pl.DataFrame(
+        {
+            "a": [nan, -1.0, 4.0, None],
+            "n": [1, 2, 3, 4],
+            "info": [{"depth": nan}, {"depth": 1.0}, {"depth": -1.0}, {"depth": 0.0}],
+        }
+    )
+    expression = condition(text, table.schema, "--where")
+    assert table.select(expression.alias("held"))["held"].to_list() == held
+
+
 def test_null_alone_takes_no_row() -> None:
     assert TABLE.filter(condition("NULL", TABLE.schema, "--where")).is_empty()
 

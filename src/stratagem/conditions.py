@@ -49,12 +49,13 @@ TOKEN = re.compile(
     | (?P<quoted>"[^"]+")
     | (?P<other>
         (?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?!\w|\.)   # a number
-      | '(?:[^'\\]|'')*'                                     # a text
+      | '(?:[^'\\\ud800-\udfff]|'')*'                         # a text, without halves of surrogate pairs
       | <=|>=|<>|!=|==|::|!?~\*?|\|\||[-+*/%<>=(),\[\]]
       )
     )""",
     re.VERBOSE,
 )
+SHOWN = 300  # letters of a text in a message
 MOST = 4_000  # words of a condition: Polars takes stack for each, and ends the process where there is no more
 BEFORE_PARENTHESIS = WORDS | FUNCTIONS
 
@@ -71,22 +72,41 @@ def condition(text: str, columns: Mapping[str, pl.DataType], option: str, noun: 
     Raises:
         StratagemError: it is none, or speaks of another column; the message is one line with the fix.
     """
-    where = f"{option} {text!r}"
+    where = f"{option} {shown(text)!r}"
     query = " ".join(_tokens(text, columns, where, noun))
     try:
         expression = pl.sql_expr(query)
-        _check(json.loads(expression.meta.serialize(format="json")), where)
-        dtype = pl.DataFrame(schema=columns).select(expression.alias("_"))["_"].dtype
+        node = json.loads(expression.meta.serialize(format="json"))
+        _check(node, where)
+        expression = _defined(expression, node, columns)
+        dtype = values(pl.DataFrame(schema=columns), expression).dtype
     except RecursionError:
         raise StratagemError(
             f"{where[:80]}…: too many parts; write alternatives as COLUMN IN (…), or add a column to the log"
         ) from None
     except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
-        said = str(error).splitlines()[0]
+        said = shown(str(error).splitlines()[0])
         raise StratagemError(f"{where}: not a condition such as {_example(columns)}: {said}") from None
     if dtype not in (pl.Boolean, pl.Null):
         raise StratagemError(f"{where}: gives {dtype}, it has to be a condition such as {_example(columns)}")
     return expression.cast(pl.Boolean)  # NULL alone has no type
+
+
+def values(frame: pl.DataFrame, expression: pl.Expr) -> pl.Series:
+    """What a condition, or a part of one, is for each row of a table; a single value where it speaks of no column.
+
+    Polars' optimizations are left out: they take a time that grows with the cube of a condition's parts.
+
+    Raises:
+        PolarsError: it cannot be told of a value, such as a text that is cast to a number.
+    """
+    plan = frame.lazy().select(expression.alias("_"))
+    return plan.collect(optimizations=pl.QueryOptFlags.none()).to_series()
+
+
+def shown(text: str) -> str:
+    """A text in a message, without its middle where it is long."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} … {text[-SHOWN // 2 :]}"
 
 
 def _tokens(text: str, columns: Mapping[str, pl.DataType], where: str, noun: str) -> list[str]:
@@ -103,7 +123,7 @@ def _tokens(text: str, columns: Mapping[str, pl.DataType], where: str, noun: str
             raise StratagemError(f"{where[:80]}…: more than {MOST:,} words; add a column to the log instead")
         match = TOKEN.match(text, at)
         if match is None:
-            raise StratagemError(f"{where}: cannot read {text[at:].strip()!r}")
+            raise StratagemError(f"{where}: cannot read {shown(text[at:].strip())!r}")
         at = match.end()
         opens = text[at:].lstrip().startswith("(")
         name, quoted, other = match["name"], match["quoted"], match["other"]
@@ -114,7 +134,7 @@ def _tokens(text: str, columns: Mapping[str, pl.DataType], where: str, noun: str
         elif name is not None and opens:
             if name.lower() not in BEFORE_PARENTHESIS:
                 raise StratagemError(
-                    f"{where}: no function {name!r}; {near(name.lower(), sorted(FUNCTIONS), 'function')}"
+                    f"{where}: no function {shown(name)!r}; {near(name.lower(), sorted(FUNCTIONS), 'function')}"
                 )
             tokens.append(name)
         elif name is not None and name.lower() in WORDS and name not in columns:
@@ -135,7 +155,7 @@ def _column(name: str, columns: Mapping[str, pl.DataType], where: str, noun: str
         other for other in columns if other.startswith(f"{name}.") and other.count(".") == len(fields) + 1
     ]:
         raise StratagemError(f"{where}: {name!r} is several {noun}s: {', '.join(below)}")
-    raise StratagemError(f"{where}: no {noun} {name!r}; {near(name, columns, noun)}")
+    raise StratagemError(f"{where}: no {noun} {shown(name)!r}; {near(name, columns, noun)}")
 
 
 def _check(node: Any, where: str) -> None:
@@ -158,6 +178,41 @@ def _check(node: Any, where: str) -> None:
             raise StratagemError(f"{where}: only columns, literals, operators and functions make a condition")
     for operand in operands:
         _check(operand, where)
+
+
+def _defined(expression: pl.Expr, node: Any, columns: Mapping[str, pl.DataType]) -> pl.Expr:
+    """A condition that is neither true nor false where what it compares is NaN, such as 0 / 0 and LN(-1): Polars takes
+    NaN for larger than all numbers, and for equal to itself.
+
+    Args:
+        node: the expression, serialized. What is asked within CASE stays as it is.
+    """
+    parts = expression.meta.pop()[::-1]
+    match node:
+        case {"BinaryExpr": {"left": left, "op": "And" | "Or" as operator, "right": right}}:
+            first, second = _defined(parts[0], left, columns), _defined(parts[1], right, columns)
+            return first & second if operator == "And" else first | second
+        case {"Function": {"input": [operand], "function": {"Boolean": "Not"}}}:
+            return ~_defined(parts[0], operand, columns)
+        case {"Cast": {"expr": operand, "dtype": {"Literal": "Boolean"}}}:
+            return _defined(parts[0], operand, columns).cast(pl.Boolean)
+        case {"BinaryExpr": {"left": left, "right": right}}:
+            operands = [left, right]
+        case {"Function": {"input": operands, "function": {"Sql": _}}}:
+            pass
+        case _:
+            return expression
+    undefined = [
+        part.is_nan()
+        for part, operand in zip(parts, operands, strict=True)
+        if "Literal" not in operand and _type_of(part, operand, columns).is_float()
+    ]
+    return pl.when(pl.any_horizontal(undefined)).then(None).otherwise(expression) if undefined else expression
+
+
+def _type_of(part: pl.Expr, node: Any, columns: Mapping[str, pl.DataType]) -> pl.DataType:
+    name = node.get("Column")
+    return columns[name] if name in columns else values(pl.DataFrame(schema=columns), part).dtype
 
 
 def _example(columns: Mapping[str, pl.DataType]) -> str:

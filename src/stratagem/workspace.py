@@ -307,6 +307,9 @@ class Stage:
         self.key = key(name, version, essence(settings, self.defaults))
         self.config = {"stage": name, "version": version, "key": self.key, "settings": settings}
         self.done = self._matches(out)
+        if self.done:
+            with contextlib.suppress(OSError):  # there where a process was killed behind the rename
+                (out / LOCK).unlink()
 
     def _matches(self, folder: Path) -> bool:
         if not folder.exists():
@@ -333,9 +336,14 @@ class Stage:
         Leaving the block without an exception gives the folder its final name.
         """
         with held(self.work, self._make_room, f"{self.work}: another process is working there; wait for it"):
-            if self._matches(self.out):
+            try:
+                if self._matches(self.out):
+                    raise StratagemError(
+                        f"{self.out}: another process has just made it; give the command again"
+                    )
+            except StratagemError:  # by these settings or by others
                 sweep(self.work, last=CONFIG)
-                raise StratagemError(f"{self.out}: another process has just made it; give the command again")
+                raise
             if names(self.work) - {LOCK} and self.difference(self._recorded()):
                 empty(self.work, last=CONFIG)
             for torn in self.work.rglob(".*.aside"):  # a process was killed while it wrote
@@ -343,7 +351,8 @@ class Stage:
             write_json(self.work / CONFIG, self.config | {"versions": versions()})
             yield self.work
             os.replace(self.work, self.out)
-            (self.out / LOCK).unlink()  # behind the rename: until then nobody else may begin
+            # Behind the rename, since until then nobody else may begin; whoever finds it whole may be faster.
+            (self.out / LOCK).unlink(missing_ok=True)
             sync_folder(self.out.parent)
         self.done = True
 

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-# Dies in place of the step of this number: a folder made, a file made durable, renamed or removed.
-DYING = """
-import os, signal, sys
-left, words = int(sys.argv[1]), sys.argv[2:]
-def dying(call):
-    def step(*given, **named):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*given, **named)
-    return step
-for name in ("mkdir", "fsync", "replace", "unlink"):
-    setattr(os, name, dying(getattr(os, name)))
-from stratagem.cli import run
-sys.exit(run(words))
-"""
-LAST = 10**6
+from tests.commands.dying import LAST, Dying, forks
+
 COMMANDS = {
     "label": (["label", "a.jsonl", "--strategies", "math"], "labelled.parquet", (1, 3)),
     "prompts": (["curate", "prompts", "a.jsonl", "--rollouts", "a.jsonl"], "chosen", (1, 5, 9)),
@@ -36,13 +20,15 @@ COMMANDS = {
 
 
 def content(out: Path) -> dict[str, bytes]:
-    files = [out] if out.is_file() else sorted(out.glob("*"))
-    return {path.name: path.read_bytes() for path in files}
+    """The files of a folder, or a file, by their names from it."""
+    files = [out] if out.is_file() else sorted(path for path in out.rglob("*") if path.is_file())
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_killed_command_is_given_again(command: str, tmp_path: Path) -> None:
-    words, name, steps = COMMANDS[command]
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Dying]]:
+    """A folder with a log, and commands that die in it."""
+    folder = tmp_path_factory.mktemp("pieces")
     rows = [
         {
             "prompt": f"What is {i}+1?",
@@ -52,19 +38,66 @@ def test_a_killed_command_is_given_again(command: str, tmp_path: Path) -> None:
         for i in range(20)
         for j in range(3)
     ]
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with forks(folder, "stratagem.commands.lens", "stratagem.commands.curate") as dying:
+        yield folder, dying
 
-    def given(step: int, out: str) -> int:
-        asked = [sys.executable, "-c", DYING, str(step), *words, "--out", out]
-        ran = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True)
-        assert "Traceback" not in ran.stderr
-        return ran.returncode
 
-    assert given(LAST, f"first-{name}") == 0
-    expected = [*content(tmp_path / f"first-{name}").values()]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_killed_command_is_given_again(command: str, pieces: tuple[Path, Dying]) -> None:
+    (folder, dying), (words, name, steps) = pieces, COMMANDS[command]
+    before = {*folder.iterdir()}
+    whole, out = folder / f"first-{command}-{name}", folder / f"{command}-{name}"
+    code, count = dying(LAST, [*words, "--out", whole.name])
+    assert (code, count > max(steps)) == (0, True)
+    expected = content(whole)
     for step in steps:
-        assert given(step, name) == -signal.SIGKILL
-        assert [*content(tmp_path / name).values()] in ([], expected)
-    assert given(LAST, name) == 0
-    assert [*content(tmp_path / name).values()] == expected
-    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", f"first-{name}", name}
+        assert dying(step, [*words, "--out", out.name]) == (-signal.SIGKILL, step)
+        assert content(out) in ({}, expected)
+    assert dying(LAST, [*words, "--out", out.name])[0] == 0
+    assert content(out) == expected
+    assert {*folder.iterdir()} - before == {whole, out}
+
+
+@pytest.fixture(scope="module")
+def splices(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Dying]]:
+    """An empty folder, and splices that die in it."""
+    folder = tmp_path_factory.mktemp("splices")
+    with forks(folder, "stratagem.commands.splice", "stratagem.sampling.splice", "torch._dynamo") as dying:
+        yield folder, dying
+
+
+def splice(model: Path, out: Path) -> list[str]:
+    """The words of a splice of two batches of problems, as short as can be."""
+    words = ["--steps", "1-2", "--size", "61", "--samples", "1", "--max-new", "2"]
+    return ["splice", str(model), str(model), *words, "--out", out.name]
+
+
+def test_a_splice_that_is_killed_again_and_again(random_model: Path, splices: tuple[Path, Dying]) -> None:
+    """Each time somewhat later in what is left: in a stage's folder that is new, in its parts, in its table, where they
+    are removed and where it gets its name."""
+    folder, dying = splices
+    whole, out = folder / "whole", folder / "killed"
+    code, count = dying(LAST, splice(random_model, whole))
+    assert (code, count > 100) == (0, True)
+    expected = content(whole)
+    for step in (1, 8, 14, 20, 26, 32):
+        assert dying(step, splice(random_model, out)) == (-signal.SIGKILL, step)
+        left = content(out).items()
+        assert {(name, held) for name, held in left if ".partial" not in name and held} <= {*expected.items()}
+    assert dying(LAST, splice(random_model, out))[0] == 0
+    assert content(out) == expected
+
+
+@pytest.mark.slow
+def test_a_splice_that_is_killed_at_any_step(random_model: Path, splices: tuple[Path, Dying]) -> None:
+    folder, dying = splices
+    whole, out = folder / "unkilled", folder / "at a step"
+    code, count = dying(LAST, splice(random_model, whole))
+    assert code == 0
+    for step in range(count):
+        assert dying(step, splice(random_model, out)) == (-signal.SIGKILL, step)
+        assert dying(LAST, splice(random_model, out))[0] == 0, step
+        assert content(out) == content(whole), step
+        shutil.rmtree(out)
+    print(f"{count} steps")

@@ -79,7 +79,11 @@ def test_no_text_means_none(stratagem: Run, logs: tuple[str, str], tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("condition", "code"),
-    [("selection.low < 0", 0), ("selection.low > 0 and gain > 0.3", 1), ("by_problem.choice.low > 0", 1)],
+    [
+        ("selection.low < 0", 0),
+        ("selection.low > 0 and gain > 0.3 or '[/red]' = ''", 1),
+        ("by_problem.choice.low > 0", 1),
+    ],
 )
 def test_fail_if_gives_exit_code_1(stratagem: Run, logs: tuple[str, str], condition: str, code: int) -> None:
     words = ("--strategies", "rules.toml", "--draws", "200", "--fail-if", condition, "--json")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from stratagem.locked import written_aside
+from stratagem.locked import LOCK, written_aside
 from stratagem.records import StratagemError
-from stratagem.workspace import Stage, aside_of, partial_of, whole, write_bytes
+from stratagem.workspace import CONFIG, Stage, aside_of, partial_of, whole, write_bytes
 
 PARTS = ("extra.txt", "result.json")
 WORKERS, ROUNDS = 6, 80
@@ -117,6 +117,28 @@ def test_stages_that_are_made_at_once(settings: int, tmp_path: Path) -> None:
     assert came["done"] == 1
     assert (out / "size").read_text() in ("0", "1")
     assert not partial_of(out).exists()
+
+
+@pytest.mark.parametrize(("size", "said"), [(1, "has just made it"), (2, "made with other settings")])
+def test_a_stage_that_another_process_has_just_made_leaves_no_folder(
+    size: int, said: str, tmp_path: Path
+) -> None:
+    late = Stage("made", 1, {"size": size}, tmp_path / "out")
+    with Stage("made", 1, {"size": 1}, tmp_path / "out").open() as folder:
+        (folder / "part").write_text("1")
+    with pytest.raises(StratagemError, match=said):
+        late.open().__enter__()
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+    assert (tmp_path / "out" / "part").read_text() == "1"
+
+
+def test_the_lock_that_a_kill_left_in_a_finished_stage_goes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with Stage("made", 1, {}, out).open():
+        pass
+    (out / LOCK).touch()
+    assert Stage("made", 1, {}, out).done
+    assert {path.name for path in out.iterdir()} == {CONFIG}
 
 
 def test_a_stage_at_work_is_left_alone_by_one_of_other_settings(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, get_args, get_type_hints
 
 import polars as pl
 
-from stratagem.conditions import condition
+from stratagem.conditions import condition, shown, values
 from stratagem.diagnosis.side import COUNTS
 from stratagem.records import Estimate, Real, Result, StratagemError
 from stratagem.result import OF_STRATEGIES, Findings
@@ -46,32 +46,55 @@ class Condition:
     def parse(cls, text: str) -> Condition:
         """
         Raises:
-            StratagemError: as `conditions.condition`; the text speaks of a number that no result has.
+            StratagemError: as `conditions.condition`; the text speaks of a number that no result has, or is neither
+                true nor false of any.
         """
         names = dict.fromkeys(numbers(Findings), pl.Float64())
-        return cls(text, condition(text, names, OPTION, "number"))
+        parsed = cls(text, condition(text, names, OPTION, "number"))
+        if not parsed.expression.meta.root_names():
+            parsed._of({})
+        return parsed
 
     def holds(self, findings: Findings) -> bool:
         """Whether it is true of a result. A comparison with a number that is not defined is neither true nor false.
 
         Raises:
-            StratagemError: it hangs on what the logs leave open, such as selection where they hold counts alone.
+            StratagemError: it hangs on what the logs leave open, such as selection where they hold counts alone, or is
+                neither true nor false though all its numbers are defined.
         """
         names = sorted(set(self.expression.meta.root_names()))
-        values = {name: number(findings, name) for name in names}
-        frame = pl.DataFrame(
-            {name: [value] for name, value in values.items()}, schema=dict.fromkeys(names, pl.Float64)
-        )
-        # Without a name, as in 1 > 0, there is no row of names to look at.
-        held = (frame if names else pl.DataFrame({"": [0]})).select(self.expression.alias("holds"))["holds"][
-            0
-        ]
+        held = self._of({name: number(findings, name) for name in names})
         counted = findings.strategies_from == COUNTS
         for name in names if held is None else ():
             if whole(findings, name) is None or (counted and name.split(".")[0] in OF_STRATEGIES):
                 source = "counts alone; log the completions" if counted else "these logs"
-                raise StratagemError(f"{OPTION} {self.text!r}: {name} is not known from {source}")
+                raise StratagemError(f"{self._where}: {name} is not known from {source}")
         return bool(held)
+
+    def _of(self, known: Mapping[str, float | None]) -> bool | None:
+        """What it is of numbers by their names; None where one of them is not defined and all hangs on it.
+
+        Raises:
+            StratagemError: it cannot be told of these numbers, or is neither true nor false though all are defined.
+        """
+        frame = pl.DataFrame(
+            {name: [value] for name, value in known.items()}, schema=dict.fromkeys(known, pl.Float64)
+        )
+        try:
+            # Without a name, as in 1 > 0, there is no row of names to look at.
+            held = values(frame if known else pl.DataFrame({"": [0]}), self.expression)[0]
+        except pl.exceptions.PolarsError as error:
+            raise StratagemError(f"{self._where}: {shown(str(error).splitlines()[0])}") from None
+        if held is None and None not in known.values():
+            raise StratagemError(
+                f"{self._where}: neither true nor false, though its numbers are defined; mind NULL and what is no "
+                "number, such as 0 / 0 and LN(-1)"
+            )
+        return held
+
+    @property
+    def _where(self) -> str:
+        return f"{OPTION} {shown(self.text)!r}"
 
 
 def whole(findings: Findings, path: str) -> Any:

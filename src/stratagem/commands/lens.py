@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from stratagem.commands.common import bars, console, read, warn
 from stratagem.commands.condition import Condition
@@ -231,7 +232,7 @@ def diagnosed(given: Diagnose, look: Look, condition: Condition | None, as_json:
         return result
     holds = condition.holds(diagnosis)
     if holds:
-        console().print(f"[red]failed[/red] {condition.text}", highlight=False)
+        console().print(f"[red]failed[/red] {escape(condition.text)}", highlight=False)
     return result | {"fail_if": {"condition": condition.text, "holds": holds}}
 
 
@@ -269,7 +270,8 @@ def diagnose_several(
         return result
     held = [run.name for run, one in zip(runs.runs, findings, strict=True) if condition.holds(one)]
     if held:
-        say.print(f"[red]failed[/red] {condition.text}: {', '.join(held)}", highlight=False)
+        failed = escape(f"{condition.text}: {', '.join(held)}")
+        say.print(f"[red]failed[/red] {failed}", highlight=False)
     return result | {"fail_if": {"condition": condition.text, "holds": bool(held), "runs": held}}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from stratagem.conditions import condition
+from stratagem.conditions import condition, values
 from stratagem.records import StratagemError
 from stratagem.rollouts.log import Log
 from stratagem.rollouts.overwritten import Prompts, check_folders
@@ -87,7 +87,7 @@ class Rows:
 
     def _fitting(self, batch: pl.DataFrame, where: pl.Expr) -> pl.DataFrame:
         try:
-            return batch.filter(_seen(batch, self.aliases, self.whole).select(where).to_series())
+            return batch.filter(values(_seen(batch, self.aliases, self.whole), where))
         except pl.exceptions.PolarsError as error:
             raise StratagemError(f"{self.name}: --where: {str(error).splitlines()[0]}") from None
 

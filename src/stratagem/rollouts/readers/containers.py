@@ -59,9 +59,10 @@ def sources(path: Path) -> list[Source]:
     Raises:
         StratagemError: not to be read, or of no kind that is known here.
     """
-    members = archives.members(path)
-    if members is None:
+    archive = archives.members(path)
+    if archive is None:
         return _source(str(path), path, partial(streams.chunks, path))
+    members, broken = archive
     logs: list[Source] = []
     refused: list[StratagemError] = []
     for name, parts in members:
@@ -71,7 +72,20 @@ def sources(path: Path) -> list[Source]:
             refused.append(error)
     if refused and not logs:
         raise refused[0]
+    if broken and logs:
+        logs[-1] = replace(logs[-1], read=partial(_ending_in, broken, logs[-1].read))
     return logs
+
+
+def _ending_in(
+    broken: BadRecord, read: Callable[..., Iterator[Chunk]], *given: Any, **named: Any
+) -> Iterator[Chunk]:
+    """The chunks of a log, and behind them a record that says that there should be more."""
+    number = 1
+    for chunk in read(*given, **named):
+        yield chunk
+        number = max([number, *chunk.numbers[-1:]]) + 1
+    yield python_chunk([number], [broken])
 
 
 def _source(name: str, path: Path, parts: Callable[[], streams.Parts]) -> list[Source]:
@@ -312,7 +326,8 @@ def _csv(
     raw = archives.PartsFile(parts())
     buffered = io.BufferedReader(raw, streams.CHUNK)
     text = io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
-    lines = csv.reader(_LimitedLines(text), delimiter=delimiter)
+    limited = _LimitedLines(text)
+    lines = csv.reader(limited, delimiter=delimiter)
     names: list[str] = []
     while at_most > 0:
         numbers, records = list[int](), list[Record]()
@@ -323,6 +338,8 @@ def _csv(
             while len(records) < min(CSV_ROWS, at_most):
                 try:
                     record = _csv_record(names, next(lines))
+                    if limited.ended:  # it asked for one more line
+                        record = BadRecord("line: breaks off within quotation marks")
                 except csv.Error as error:
                     record = BadRecord(f"line: {error}")
                 numbers.append(lines.line_num)
@@ -339,10 +356,11 @@ def _csv(
 
 
 class _LimitedLines:
-    """The lines of a text. One that is too long is passed over in pieces and raises `csv.Error` in its place."""
+    """The lines of a text. One that is too long is passed over in pieces and raises `csv.Error` in its place. `ended`
+    says whether one was asked for behind the last."""
 
     def __init__(self, text: io.TextIOWrapper) -> None:
-        self.text = text
+        self.text, self.ended = text, False
 
     def __iter__(self) -> _LimitedLines:
         return self
@@ -351,6 +369,7 @@ class _LimitedLines:
         most = streams.MAX_LINE
         line = self.text.readline(most)
         if not line:
+            self.ended = True
             raise StopIteration
         if len(line) < most or line[-1] in "\r\n":
             return line

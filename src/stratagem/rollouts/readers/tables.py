@@ -18,6 +18,7 @@ from stratagem.rollouts.readers.row import BadRecord
 
 ARROW = b"ARROW1"
 STREAM = b"\xff\xff\xff\xff"  # how an Arrow stream starts
+END = STREAM + bytes(4)  # and how it ends
 PARQUET_ROWS = 1_024
 _POLARS_FAULTS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
@@ -117,6 +118,11 @@ def _batches(source: Any, stack: contextlib.ExitStack) -> Iterator[pa.RecordBatc
     source.seek(0)
     if not whole:
         yield from stack.enter_context(pa.ipc.open_stream(source))
+        source.seek(max(0, source.tell() - len(END)))
+        if (
+            bytes(source.read(len(END))) != END
+        ):  # the library takes the end of the file for that of the stream
+            raise ValueError("it breaks off")
         return
     file = stack.enter_context(pa.ipc.open_file(source))
     for place in range(file.num_record_batches):
