@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from stratagem.models.transformer import Shape, Transformer
+from stratagem.models.transformer import Shape, Transformer, parameter_sizes
 from stratagem.models.vocabulary import EOS, PAD, UNK
 from stratagem.records import StratagemError
 from stratagem.tasks.base import Task
@@ -149,8 +149,7 @@ def check_weights(path: Path, shape: Shape) -> None:
     Raises:
         StratagemError: they are not; the first that differs is named.
     """
-    with torch.device("meta"):
-        wanted = {name: list(p.shape) for name, p in Transformer(shape).named_parameters()}
+    wanted = parameter_sizes(shape)
     held = shapes_of(path)
     for name in sorted(wanted.keys() | held.keys()):
         if wanted.get(name) != held.get(name):

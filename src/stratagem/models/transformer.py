@@ -205,9 +205,20 @@ class Layer(nn.Module):
 class Body(nn.Module):
     def __init__(self, s: Shape) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(s.vocab_size, s.hidden_size)
+        weight = torch.empty(s.vocab_size, s.hidden_size)
+        if (
+            not weight.is_meta
+        ):  # there `normal_` imports torch's compiler, for a second or two of the processor
+            nn.init.normal_(weight)
+        self.embed_tokens = nn.Embedding(s.vocab_size, s.hidden_size, _weight=weight)
         self.layers = nn.ModuleList(Layer(s) for _ in range(s.num_hidden_layers))
         self.norm = RMSNorm(s.hidden_size, s.rms_norm_eps)
+
+
+def parameter_sizes(shape: Shape) -> dict[str, list[int]]:
+    """The sizes of a Transformer's parameters, by name, without taking memory for them."""
+    with torch.device("meta"):
+        return {f"model.{name}": list(p.shape) for name, p in Body(shape).named_parameters()}
 
 
 class Transformer(nn.Module):
