@@ -2,9 +2,9 @@
 
     python benchmarks/attempts.py --data FOLDER
 
-FOLDER holds math-500, which benchmarks/public_rollouts.py makes. A reader marked in 25 traces, before seeing any cut, the
-paragraphs with which another attempt begins (tests/labelling/fixtures/math_500_attempts.csv); a cut in the paragraph
-before or after one counts as found. The words that cut were mended on the part `written`.
+FOLDER holds math-500, which benchmarks/public_rollouts.py makes. A reader marked in 25 traces, before seeing any cut,
+the paragraphs with which another attempt begins (tests/labelling/fixtures/math_500_attempts.csv); a cut in the
+paragraph before or after a mark counts as the same. The words that cut were mended on the part `written`.
 """
 
 from __future__ import annotations
@@ -51,12 +51,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     given = parser.parse_args()
     traces = pl.read_ndjson(given.data / "math-500" / "after.jsonl")
-    marks = pl.read_csv(MARKED, glob=False, schema_overrides={"problem_id": pl.String, "paragraphs": pl.String})
+    marks = pl.read_csv(
+        MARKED, glob=False, schema_overrides={"problem_id": pl.String, "paragraphs": pl.String}
+    )
     table = marks.join(traces, on="problem_id", how="left", maintain_order="left").with_columns(
         pieces=attempts(pl.col("completion")), paragraphs=pl.col("paragraphs").fill_null("")
     )
     for (part,), rows in table.group_by("part", maintain_order=True):
-        exact = near = right = cuts = marked_in_all = 0
+        exact = near = right = cuts = all_marks = 0
         for text, mark, pieces, paragraphs in rows.select(
             "completion", "text", "pieces", "paragraphs"
         ).iter_rows():
@@ -66,10 +68,11 @@ def main() -> None:
             near += abs(len(cut) - len(marked)) <= 1
             right += pairs(cut, marked)
             cuts += len(cut)
-            marked_in_all += len(marked)
+            all_marks += len(marked)
         print(
-            f"{part}: {rows.height} traces; as many attempts {exact}, within one {near}; of {cuts} cuts {right} are "
-            f"marked ({100 * right / cuts:.0f}%), of {marked_in_all} marks so many are cut ({100 * right / marked_in_all:.0f}%)"
+            f"{part}: {rows.height} traces; as many attempts {exact}, within one {near}; "
+            f"{right} of {cuts} cuts are marked "
+            f"({100 * right / cuts:.0f}%), {right} of {all_marks} marks are cut ({100 * right / all_marks:.0f}%)"
         )
 
 

@@ -4,9 +4,10 @@
     python benchmarks/labellers.py --data FOLDER --seeds 5
     python benchmarks/labellers.py --data FOLDER --only humaneval math-500
 
-FOLDER holds algebra-rl, gsm8k-rl, humaneval and math-500; benchmarks/public_rollouts.py makes the last two. Agreement and kappa are with the hand labels, of responses that were not asked.
-Learned labels come from responses that the rules label, in the page's order; the bias is that of selection against what
-the rules' labels of all responses say, in points, as labelled and corrected. No model judges here.
+FOLDER holds algebra-rl, gsm8k-rl, humaneval and math-500; benchmarks/public_rollouts.py makes the last two. Agreement
+and kappa are with the hand labels, of responses that were not asked. Learned labels come from responses
+that the rules label, in the page's order; the bias is that of selection against what the rules' labels of all
+responses say, in points, as labelled and corrected. No model judges here.
 """
 
 from __future__ import annotations

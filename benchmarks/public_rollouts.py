@@ -1,16 +1,16 @@
 """Logs of public rollouts, made of the repositories that hold them: code on HumanEval, and MATH-500 with long traces.
 
-    git clone https://github.com/microsoft/CodeT
-    git clone https://github.com/Adam-Torek/ExploringLLMCodeQuality
-    git clone https://github.com/NovaSky-AI/SkyThought
-    unshare --map-root-user --net python benchmarks/public_rollouts.py code --codet CodeT \
-        --quality ExploringLLMCodeQuality --out FOLDER/humaneval
-    python benchmarks/public_rollouts.py math --skythought SkyThought --out FOLDER/math-500
+    git clone https://github.com/microsoft/CodeT codet
+    git clone https://github.com/Adam-Torek/ExploringLLMCodeQuality quality
+    git clone https://github.com/NovaSky-AI/SkyThought skythought
+    unshare -rn python benchmarks/public_rollouts.py code --codet codet --quality quality --out FOLDER/humaneval
+    python benchmarks/public_rollouts.py math --skythought skythought --out FOLDER/math-500
 
 Code: the first eight of a hundred samples of CodeGen-16B for each of 164 problems (before), and the one answer of
-WizardCoder-Python-7B-V1.0 (after). The second repository says which of its answers pass; of the first one the tests are
-run here, each in a process of its own that writes no file and gets three seconds and 1 GB; `unshare` takes the network. MATH-500: one answer a problem of
-gemma-2-27b-it (before) and of Sky-T1-math-correct-5K-27B (after), which was taught long traces; the files have scores.
+WizardCoder-Python-7B-V1.0 (after). The second repository says which of its answers pass; of the first one the tests
+are run here: programs that a model wrote, each in a process of its own that writes no file and gets three seconds and
+1 GB; `unshare -rn` takes the network away. MATH-500: one answer a problem of gemma-2-27b-it (before) and of
+Sky-T1-math-correct-5K-27B (after), which was taught long traces; the files have scores.
 
 The logs are two files of JSON lines, before.jsonl and after.jsonl.
 """
@@ -67,7 +67,7 @@ def passes(program: str) -> bool:
         for stream in range(3):
             os.dup2(nothing, stream)
         os.chdir("/")
-        exec(compile(program, "program", "exec"), {"__name__": "program"})  # noqa: S102
+        exec(compile(program, "program", "exec"), {"__name__": "program"})
         status = 0
     finally:
         os._exit(status)
@@ -75,7 +75,9 @@ def passes(program: str) -> bool:
 
 def code(codet: Path, quality: Path) -> dict[str, list[dict[str, Any]]]:
     tasks = lines(stored(codet, CODET, "CodeT/data/dataset/HumanEval_for_code_generation.jsonl"))
-    generated = "CodeT/data/generated_data/HumanEval_codegen16B_temp0.8_topp0.95_num100_max300_code_solution.jsonl"
+    generated = (
+        "CodeT/data/generated_data/HumanEval_codegen16B_temp0.8_topp0.95_num100_max300_code_solution.jsonl"
+    )
     samples = {row["prompt"]: row["samples"] for row in lines(stored(codet, CODET, generated))}
     solutions = lines(
         stored(quality, QUALITY, "generated_code/generated_output/humaneval_WizardCoder-Python-7B-V1.0.jsonl")

@@ -41,9 +41,14 @@ class Judging:
     ] = 0
     per_minute: Annotated[float, tyro.conf.arg(help="requests to the judge, at most")] = 600.0
     parallel: Annotated[
-        int, tyro.conf.arg(help="requests to the judge under way at once; 1 for a server that takes one at a time")
+        int,
+        tyro.conf.arg(
+            help="requests to the judge under way at once; 1 for a server that takes one at a time"
+        ),
     ] = 8
-    timeout: Annotated[float, tyro.conf.arg(help="seconds of a request to the judge, waiting included")] = 120.0
+    timeout: Annotated[float, tyro.conf.arg(help="seconds of a request to the judge, waiting included")] = (
+        120.0
+    )
     answers: Annotated[
         Path,
         tyro.conf.arg(metavar="FILE", help="where the judge's answers are kept; none is asked for twice"),
