@@ -2,10 +2,12 @@
 
     python benchmarks/labellers.py --data FOLDER             # rules, learned labels, discovery
     python benchmarks/labellers.py --data FOLDER --seeds 5
+    python benchmarks/labellers.py --data FOLDER --only humaneval math-500
 
-FOLDER holds algebra-rl and gsm8k-rl. Agreement and kappa are with the hand labels, of responses that were not asked.
-Learned labels come from responses that the rules label, in the page's order; the bias is that of selection against what
-the rules' labels of all responses say, in points, as labelled and corrected. No model judges here.
+FOLDER holds algebra-rl, gsm8k-rl, humaneval and math-500; benchmarks/public_rollouts.py makes the last two. Agreement
+and kappa are with the hand labels, of responses that were not asked. Learned labels come from responses
+that the rules label, in the page's order; the bias is that of selection against what the rules' labels of all
+responses say, in points, as labelled and corrected. No model judges here.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import argparse
 import gzip
 import json
 import sys
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +81,37 @@ def gsm8k(data: Path) -> pl.DataFrame:
     return label_frame(pl.concat(tables), read_rules("word-problems"), evidence=False)
 
 
+def public(name: str, rules: str) -> Callable[[Path], pl.DataFrame]:
+    """The same of what benchmarks/public_rollouts.py makes, by one reader."""
+
+    def read(data: Path) -> pl.DataFrame:
+        path = HAND / f"{name.replace('-', '_')}_hand_labels.csv"
+        hand = pl.read_csv(path, glob=False, schema_overrides={"problem_id": pl.String})
+        tables = [
+            pl.read_ndjson(data / name / f"{file}.jsonl").with_columns(file=pl.lit(file), side=pl.lit(side))
+            for side, file in enumerate(("before", "after"))
+        ]
+        hand = hand.select("problem_id", "sample", "text", file="side", by_hand="strategy")
+        table = pl.concat(tables).with_columns(
+            text=pl.col("completion").map_elements(
+                lambda text: sha256(text.encode()).hexdigest()[:16], pl.String
+            )
+        )
+        keys = ["file", "problem_id", "sample", "text"]
+        table = table.join(hand, on=keys, how="left", maintain_order="left")
+        return label_frame(table, read_rules(rules), evidence=False)
+
+    return read
+
+
+SETS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    "algebra-rl": algebra,
+    "gsm8k-rl": gsm8k,
+    "humaneval": public("humaneval", "code"),
+    "math-500": public("math-500", "math"),
+}
+
+
 def against_hand(given: pl.Series, table: pl.DataFrame) -> tuple[float, float]:
     """Agreement in % and kappa with the hand labels of the rows that have one."""
     rows = table.select("by_hand").with_columns(strategy=given).drop_nulls()
@@ -129,9 +164,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS), metavar="SET")
     given = parser.parse_args()
-    show("algebra", algebra(given.data), given.seeds)
-    show("gsm8k", gsm8k(given.data), given.seeds)
+    for name in given.only:
+        show(name, SETS[name](given.data), given.seeds)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,6 +181,27 @@ def test_the_rate_is_held(server: StandIn, tmp_path: Path) -> None:
     labels(asked, *(f"tally {i} x1 {i}" for i in range(6)))
     assert time.monotonic() - start >= 0.5
     asked.close()
+
+
+def test_no_more_requests_than_that_are_under_way(tmp_path: Path) -> None:
+    under_way, most, lock = 0, 0, threading.Lock()
+
+    def truth(text: str, vote: int) -> str:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+        return "tally"
+
+    server = StandIn(Brain(truth=truth))
+    asked = judge(server.url, tmp_path, parallel=1)
+    labels(asked, *(f"tally {i} x1 {i}" for i in range(6)))
+    assert most == 1
+    asked.close()
+    server.close()
 
 
 def test_most_votes_decide_and_each_sees_another_order(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from stratagem.labelling.attempts import CALCULATES, CHECKS, TURNS
+from stratagem.labelling.attempts import CALCULATES, CHECKS, ENDS, REMARKS, TURNS
 from stratagem.labelling.calculation import outline
 from stratagem.labelling.rules import Rule, RuleSet
 
@@ -29,11 +29,11 @@ def attempts(text: str, turns: tuple[str, ...] = ()) -> list[str]:
     words = "|".join(turns or TURNS)
     if "\ufdd0" in text or "\ufdd1" in text:
         return [text]
-    checks = rf"{BEFORE}((?:{words})[\s,.!…-]*(?:[Bb]ut |[Ss]o )?{CHECKS})"
+    checks = rf"{BEFORE}((?:{words})[\s,.!…-]*(?:[Bb]ut |[Ss]o )?{CHECKS}|{REMARKS})"
     kept = {match.start(1) for match in compiled(checks).finditer(text)}
     cuts: list[int] = []
     at = 0
-    while match := compiled(rf"{BEFORE}({words})|(</think>)").search(text, at):
+    while match := compiled(rf"{BEFORE}({words})|({ENDS})").search(text, at):
         place = match.start(1 if match[1] is not None else 2)
         if place in kept:
             # As if a character stood before the word: the search goes on behind its first.

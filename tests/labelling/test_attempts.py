@@ -37,6 +37,17 @@ TRACES = (
     ["3 + 4 = 7. ", "Hmm. Wait. Let me start over.\n3 * 4 = 12. Hmm."],
     ["x = 3... ", "no, wait, x = 4. ", "But wait, 3 is odd, so x = 5"],
     ["- 3 + 4 = 7\n- **", "Wait**, 3 * 4 = 12\n\n", "Another way: 4 * 3 = 12"],
+    # Other marks of the end of the reasoning, and a calculation with names alone.
+    ["<|begin_of_thought|>3 * 5 = 15", "<|end_of_thought|><|begin_of_solution|>3 \\times 5 = 15"],
+    ["f(-x) = -f(x), so f is odd. ", "Let me consider another way. g(x) = g(-x)."],
+    # Doubts and remarks, and trying a step of the same way.
+    [
+        "3 * 4 = 12. Wait, but 12 is even. Wait a minute, that's interesting: 12 = 3 * 4. Wait, is that all? x = 12"
+    ],
+    [
+        "3 + 4 = 7. Let's try x = 7 in the first equation: 7 - 4 = 3. ",
+        "Let me try a different way: 4 + 3 = 7",
+    ],
     # Words that are no turns.
     ["They wait for 3 + 4 = 7 minutes. The waiter waits 2 * 3 = 6 more. He is actually 9 = 3 * 3 years old."],
     ["Waiting takes 3 + 4 = 7 minutes. Wait times of 2 * 3 = 6 minutes add up."],

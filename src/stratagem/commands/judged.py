@@ -40,7 +40,15 @@ class Judging:
         int, tyro.conf.arg(help="of the judge; where more are needed none is sent, and it is said how many")
     ] = 0
     per_minute: Annotated[float, tyro.conf.arg(help="requests to the judge, at most")] = 600.0
-    timeout: Annotated[float, tyro.conf.arg(help="seconds of a request to the judge")] = 120.0
+    parallel: Annotated[
+        int,
+        tyro.conf.arg(
+            help="requests to the judge under way at once; 1 for a server that takes one at a time"
+        ),
+    ] = 8
+    timeout: Annotated[float, tyro.conf.arg(help="seconds of a request to the judge, waiting included")] = (
+        120.0
+    )
     answers: Annotated[
         Path,
         tyro.conf.arg(metavar="FILE", help="where the judge's answers are kept; none is asked for twice"),
@@ -74,6 +82,7 @@ def labeller(
         votes=judging.votes,
         max_requests=judging.max_requests,
         per_minute=judging.per_minute,
+        parallel=judging.parallel,
         timeout=judging.timeout,
         answers=judging.answers,
         url=LOCAL if judging.url is None else judging.url,
