@@ -1,10 +1,9 @@
 """Claims of a study: inequalities that a run upholds, refutes or leaves undecided.
 
 A part is upheld where the whole interval of its quantity lies on the claimed side of the limit, refuted where it lies
-on the other side (or beyond the limit that the file names for that), else undecided. A claim is as strong as its
-weakest part: refuted if one is, else undecided if one is. With one replicate the intervals cover the choice of problems
-alone and a claim "holds in this run"; with several they are t intervals over replicates. The file's rules are fixed
-before any result.
+on the other side, else undecided. A claim is as strong as its weakest part: refuted if one is, else undecided if one
+is. With one replicate the intervals cover the choice of problems alone and a claim "holds in this run"; with several
+they are t intervals over replicates. The file's rules are fixed before any result.
 """
 
 from __future__ import annotations
@@ -26,10 +25,8 @@ UNDECIDED: Verdict = "undecided"
 def verdict(part: Part, estimate: Estimate, limit: float) -> Verdict:
     """How a part comes out; `limit` is its `above` or `below` as a fraction."""
     if part.above is not None:
-        opposite = limit if part.refuted_below is None else part.refuted_below / 100
-        return UPHELD if estimate.low > limit else REFUTED if estimate.high < opposite else UNDECIDED
-    opposite = limit if part.refuted_above is None else part.refuted_above / 100
-    return UPHELD if estimate.high < limit else REFUTED if estimate.low > opposite else UNDECIDED
+        return UPHELD if estimate.low > limit else REFUTED if estimate.high < limit else UNDECIDED
+    return UPHELD if estimate.high < limit else REFUTED if estimate.low > limit else UNDECIDED
 
 
 def judge_part(part: Part, source: Source) -> PartResult:

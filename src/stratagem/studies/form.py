@@ -30,15 +30,13 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One inequality of a claim: a quantity above or below a limit in percentage points, at a level in percent.
 
-    Refuted where its opposite is shown: on the limit's other side, or beyond `refuted_below`, `refuted_above`.
+    Refuted where the interval lies on the limit's other side: "by over 10 points" by one below 10.
     """
 
     statement: str
     quantity: str
     above: float | str | None = None
     below: float | str | None = None
-    refuted_below: float | None = None
-    refuted_above: float | None = None
     level: float = 95
 
 
