@@ -75,7 +75,7 @@ def _limit_files(path: Path, files: int) -> None:
     streams.limit(files > MAX_FILES, f"{path}: more than {MAX_FILES:,} files in one archive")
 
 
-def _opened(file: io.BufferedReader) -> tarfile.TarFile:
+def _opened(file: io.BufferedReader[PartsFile]) -> tarfile.TarFile:
     return tarfile.open(fileobj=file, mode="r|")
 
 
