@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from stratagem.cli import run
 from stratagem.commands.model_task import task_of, value_of, with_model_task
 from stratagem.records import StratagemError
-from tests.conftest import Run
 
 
 def stage(folder: Path, **config: Any) -> Path:
@@ -19,8 +19,9 @@ def stage(folder: Path, **config: Any) -> Path:
     return folder
 
 
-def test_a_model_is_asked_its_own_task(stratagem: Run, tmp_path: Path) -> None:
+def test_a_model_is_asked_its_own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="needs the lab extra")
+    monkeypatch.chdir(tmp_path)
     few = ["--steps", "3-4", "--size", 8]
     for words in (
         ["base", "train", "--task", "sums", "--updates", 1, "--out", "base"],
@@ -43,8 +44,7 @@ def test_a_model_is_asked_its_own_task(stratagem: Run, tmp_path: Path) -> None:
             "trained",
         ],
     ):
-        done = stratagem(*map(str, words))
-        assert done.returncode == 0, done.stderr
+        assert run([str(word) for word in words]) == 0, words
     made = [
         path
         for name in ("taught", "asked", "spliced", "trained")

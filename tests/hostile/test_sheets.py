@@ -21,7 +21,17 @@ from stratagem.learned.asking import FIRST
 from stratagem.learned.sheet import HEADER, SheetFile, line_of, read_labels, row_of
 from stratagem.records import StratagemError
 from tests.annotate.logs import pool, write_logs
-from tests.commands.test_kills_of_pieces import DYING, LAST
+from tests.commands.dying import LAST
+
+ROOT = Path(__file__).parents[2]
+# Takes the number of the step in place of which it dies, and a command.
+DYING = """
+import os, sys
+from stratagem.cli import run
+from tests.commands.dying import die_at
+die_at(int(sys.argv[1]), os.open(os.devnull, os.O_WRONLY))
+sys.exit(run(sys.argv[2:]))
+"""
 
 
 def row(number: int, text: str) -> dict[str, str]:
@@ -98,7 +108,11 @@ def labelled_until_it_dies(folder: Path, step: int, most: int) -> tuple[int, int
     """Give labels to a whole `annotate`; how many the sheet had when it began, and how many it said it had."""
     words = ["annotate", "before.jsonl", "after.jsonl", "--port", "0", "--json", "--out", "labels.csv"]
     process = subprocess.Popen(
-        [sys.executable, "-c", DYING, str(step), *words], cwd=folder, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", DYING, str(step), *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdout
     began = told = 0

@@ -71,6 +71,6 @@ def test_a_diagnosis_says_that_its_names_are_too_coarse(stratagem: Run, tmp_path
     assert "Without names of strategies" in page
     assert "Placebo: right and wrong shuffled within each problem" in page
     done = stratagem("diagnose", "once/before.jsonl", "once/after.jsonl", "--draws", 200, "--out", "once/out")
-    assert "Not estimable, since 0 problems have two responses or more before" in " ".join(
+    assert "not estimable, since 0 problems have two responses or more before" in " ".join(
         done.stdout.split()
     )

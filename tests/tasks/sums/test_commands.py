@@ -89,9 +89,7 @@ def test_the_pieces(stratagem: Run, tmp_path: Path) -> None:
         "probe", *asked, "--model", "rl", "--size", 8, "--samples", 2, "--out", "probes", "--json"
     )
     assert set(json.loads(probes.stdout)["probes"]) == {"mental", "running", "tally"}
-    wrong = stratagem(
-        "rollout", "--model", "sft", "--size", 4, "--out", "y"
-    )  # the base was made for another task
+    wrong = stratagem("rollout", "--model", "sft", "--task", "finite_field", "--size", 4, "--out", "y")
     assert wrong.returncode == 2
     assert "does not know the word 'start'" in wrong.stderr
 
