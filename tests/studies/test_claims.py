@@ -97,9 +97,8 @@ def test_verdicts_of_parts() -> None:
     above, below = Part("", "x", above=0), Part("", "x", below=5)
     assert [verdict(above, estimate, 0.0) for estimate in (wide, high, low)] == [UNDECIDED, UPHELD, REFUTED]
     assert [verdict(below, estimate, 0.05) for estimate in (wide, high, low)] == [UNDECIDED, REFUTED, UPHELD]
-    assert (
-        verdict(Part("", "x", above=10), Estimate(0.05, 0.02, 0.08), 0.10) == REFUTED
-    )  # a rise, but none by over 10
+    rise = Estimate(0.05, 0.02, 0.08)  # but none by over 10
+    assert verdict(Part("", "x", above=10), rise, 0.10) == REFUTED
     nothing = Estimate(math.nan)
     assert verdict(above, nothing, 0.0) == verdict(below, nothing, 0.05) == UNDECIDED
     assert weakest([UPHELD, UNDECIDED]) == weakest([]) == UNDECIDED

@@ -82,10 +82,7 @@ class RL:
     """
 
     config: GRPOConfig
-    model: Annotated[
-        Path,
-        tyro.conf.arg(help="folder of the model to train, such as sft's --out"),
-    ]
+    model: Annotated[Path, tyro.conf.arg(help="folder of the model to train, such as sft's --out")]
     out: Out
     keep_rollouts: Annotated[bool, tyro.conf.arg(help="keep every rollout of every update, labelled")] = False
     only: Annotated[

@@ -118,10 +118,9 @@ def _batches(source: Any, stack: contextlib.ExitStack) -> Iterator[pa.RecordBatc
     source.seek(0)
     if not whole:
         yield from stack.enter_context(pa.ipc.open_stream(source))
+        # The library takes the end of the file for that of the stream.
         source.seek(max(0, source.tell() - len(END)))
-        if (
-            bytes(source.read(len(END))) != END
-        ):  # the library takes the end of the file for that of the stream
+        if bytes(source.read(len(END))) != END:
             raise ValueError("it breaks off")
         return
     file = stack.enter_context(pa.ipc.open_file(source))
