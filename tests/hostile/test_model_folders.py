@@ -18,6 +18,7 @@ import safetensors.torch  # noqa: E402
 from stratagem.cli import run  # noqa: E402
 from stratagem.models.folder import load_model, load_state, save_state  # noqa: E402
 from stratagem.records import StratagemError  # noqa: E402
+from stratagem.training.adamw import AdamW  # noqa: E402
 
 DIGITS = "1" + 5_000 * "0"
 
@@ -113,20 +114,20 @@ STATES: dict[str, Callable[[dict[str, Any]], object]] = {
 @pytest.mark.parametrize("damage", STATES)
 def test_a_saved_state_of_something_else_is_refused(damage: str, random_model: Path, tmp_path: Path) -> None:
     model, _ = load_model(random_model)
-    optimizer = torch.optim.AdamW(model.parameters())
+    optimizer = AdamW(model.parameters())
     torch.stack([p.sum() for p in model.parameters()]).sum().backward()
     optimizer.step()
     path = tmp_path / "run.partial" / "state.safetensors"
     path.parent.mkdir()
-    save_state(path, model, optimizer, 3, 100)
-    assert load_state(path, model, optimizer) == (3, 100, {})
+    save_state(path, model, optimizer.state, 3, 100)
+    assert load_state(path, model, optimizer.state) == (3, 100, {})
     held = safetensors.torch.load_file(path)
     STATES[damage](held)
     safetensors.torch.save_file(held, path)
     with pytest.raises(
         StratagemError, match=r"not the saved state of this training; remove .*run\.partial to begin"
     ):
-        load_state(path, model, optimizer)
+        load_state(path, model, optimizer.state)
 
 
 @pytest.fixture

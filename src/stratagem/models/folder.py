@@ -28,6 +28,7 @@ BASES = Path(__file__).parent / "bases"
 SHIPPED = {"finite_field": ("base-0", "base-1", "base-4", "base-7"), "five_ways": ("five-0",)}
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 CARRIED = "carried."  # of names in a training state
+Moments = dict[Tensor, dict[str, Tensor]]  # of parameters: what an optimizer keeps of each
 
 
 def shipped_bases(task: Task) -> list[Path]:
@@ -196,7 +197,7 @@ def opened(path: Path) -> Generator[Any]:
 def save_state(
     path: Path,
     model: Transformer,
-    optimizer: torch.optim.AdamW,
+    moments: Moments,
     done: int,
     log_bytes: int,
     carried: Mapping[str, Sequence[float]] | None = None,
@@ -212,15 +213,13 @@ def save_state(
     for name, parameter in model.named_parameters():
         tensors[f"model.{name}"] = parameter.detach()
         if parameter.requires_grad:
-            for slot, value in optimizer.state[parameter].items():
+            for slot, value in moments[parameter].items():
                 tensors[f"{slot}.{name}"] = value
     write_bytes(path, safetensors.torch.save(tensors))
 
 
-def load_state(
-    path: Path, model: Transformer, optimizer: torch.optim.AdamW
-) -> tuple[int, int, dict[str, list[float]]]:
-    """Put a saved state back; returns (updates done, bytes of log, what it carried beside the weights).
+def load_state(path: Path, model: Transformer, moments: Moments) -> tuple[int, int, dict[str, list[float]]]:
+    """Put a saved state back, its moments too; returns (updates done, bytes of log, what it carried beside them).
 
     Raises:
         StratagemError: it is not the state of this training.
@@ -234,7 +233,7 @@ def load_state(
             for name, parameter in model.named_parameters():
                 parameter.copy_(tensors[f"model.{name}"])
                 if parameter.requires_grad:
-                    optimizer.state[parameter] = {
+                    moments[parameter] = {
                         slot: tensors[f"{slot}.{name}"].clone() for slot in ("step", "exp_avg", "exp_avg_sq")
                     }
     except (KeyError, ValueError, RuntimeError):

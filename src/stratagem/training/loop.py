@@ -16,6 +16,7 @@ from stratagem.models.transformer import Transformer
 from stratagem.records import Metrics, Report, StratagemError
 from stratagem.samplers import State, in_epochs
 from stratagem.settings import GRPOConfig
+from stratagem.training.adamw import AdamW
 
 STATE, METRICS = "state.safetensors", "metrics.jsonl"
 
@@ -43,19 +44,19 @@ def quiet(done: int, total: int, metrics: Metrics) -> None:
 
 def optimizer_for(
     model: Transformer, lr: float, weight_decay: float = 0.0, beta2: float = 0.999, tune: str = "all"
-) -> torch.optim.AdamW:
+) -> AdamW:
     """AdamW on all parameters, or on the word embeddings alone, which freezes the rest."""
     if tune == "embeddings":
         model.requires_grad_(False)
         model.model.embed_tokens.requires_grad_(True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(trained, lr=lr, betas=(0.9, beta2), weight_decay=weight_decay, fused=True)
+    return AdamW(trained, lr, (0.9, beta2), weight_decay)
 
 
 def run(
     work: Path,
     model: Transformer,
-    optimizer: torch.optim.AdamW,
+    optimizer: AdamW,
     updates: int,
     update: Callable[[int, Callable[[], float]], dict[str, Any]],
     rate: Callable[[int], float],
@@ -87,11 +88,11 @@ def run(
                 "its training diverges; take another --model or a lower --lr"
             )
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         return float(norm)
 
     state, log = work / STATE, work / METRICS
-    done, log_bytes, carried = load_state(state, model, optimizer) if state.exists() else (0, 0, {})
+    done, log_bytes, carried = load_state(state, model, optimizer.state) if state.exists() else (0, 0, {})
     if kept is not None and carried:  # states of before runs carried anything have none
         kept.restore(carried)
     with open(log, "ab") as file:
@@ -99,15 +100,14 @@ def run(
         for number in range(done, updates):
             if kept is not None and kept.enough():
                 break
-            for group in optimizer.param_groups:
-                group["lr"] = rate(number)
+            optimizer.lr = rate(number)
             metrics = {"update": number, **update(number, step)}
             file.write(json.dumps(metrics).encode() + b"\n")
             file.flush()  # whoever watches sees each update
             if (number + 1) % save_every == 0 and number + 1 < updates:
                 os.fsync(file.fileno())
                 carried = {} if kept is None else kept.state()
-                save_state(state, model, optimizer, number + 1, file.tell(), carried)
+                save_state(state, model, optimizer.state, number + 1, file.tell(), carried)
             report(number + 1, updates, metrics)
     state.unlink(missing_ok=True)
 
