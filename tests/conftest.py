@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.forked import Command, commands
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -57,18 +57,18 @@ def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sft.train(SFTConfig(size=512, epochs=3, steps=(1, 2)), out) / "model"
 
 
-@pytest.fixture
-def stratagem(tmp_path: Path) -> Run:
-    """Run a `stratagem` command in an empty folder."""
+@pytest.fixture(scope="session")
+def _command() -> Iterator[Command]:
+    with commands() as command:
+        yield command
 
-    def run(*words: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "stratagem", *map(str, words)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "COLUMNS": "100"},
-        )
+
+@pytest.fixture
+def stratagem(_command: Command, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run a `stratagem` command in an empty folder."""
+    outputs = tmp_path_factory.mktemp("printed")
+
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return _command(tmp_path, [*map(str, words)], outputs)
 
     return run

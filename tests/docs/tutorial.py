@@ -12,8 +12,11 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.forked import ENVIRONMENT, commands
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -74,6 +77,16 @@ def edited(text: str, diff: str) -> str:
     return text
 
 
+def tested(words: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words, "-p", "no:cacheprovider"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | ENVIRONMENT | environment,
+    )
+
+
 def play(blocks: list[Block], folder: Path, *, toy: bool) -> dict[str, str]:
     """Do what a tutorial says in a folder, and return what each command printed, by its words.
 
@@ -82,32 +95,21 @@ def play(blocks: list[Block], folder: Path, *, toy: bool) -> dict[str, str]:
         toy: at the sizes of `SMALL`.
     """
     package = folder / "src" if (folder / "src").is_dir() else ROOT / "src"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(package),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONWARNINGS": "error",
-        "COLUMNS": "120",
-    }
+    environment = {"PYTHONPATH": str(package), "COLUMNS": "120"}
     printed: dict[str, str] = {}
     for block in blocks:
         text = small(block.text) if toy and block.kind in ("sh", "toml") else block.text
         if block.kind == "sh":
-            for command in text.splitlines():
-                program, *words = shlex.split(command)
-                assert program in ("stratagem", "pytest"), command
-                if program == "pytest":
-                    words += ["-p", "no:cacheprovider"]
-                done = subprocess.run(
-                    [sys.executable, "-m", program, *words],
-                    cwd=folder,
-                    capture_output=True,
-                    text=True,
-                    env=environment,
-                    timeout=900,
-                )
-                assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-                printed[command] = done.stdout + done.stderr
+            with tempfile.TemporaryDirectory() as outputs, commands(**environment) as stratagem:
+                for command in text.splitlines():
+                    program, *words = shlex.split(command)
+                    if program == "stratagem":
+                        done = stratagem(folder, words, Path(outputs))
+                    else:
+                        assert program == "pytest", command
+                        done = tested(words, folder, environment)
+                    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+                    printed[command] = done.stdout + done.stderr
         elif block.kind == "diff":
             path = folder / block.file
             path.write_text(edited((folder / (block.source or block.file)).read_text(), text))
