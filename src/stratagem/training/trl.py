@@ -51,6 +51,10 @@ from stratagem.training.trl_log import Log, grpo_metrics, sft_metrics
 from stratagem.workspace import Stage, read_json, write_json
 
 CHECKPOINTS, START = "checkpoints", "start"
+# Its name in transformers 5.24 and newer, which warn of the one before.
+CHECKPOINTING = next(
+    name for name in ("activation_checkpointing", "gradient_checkpointing") if hasattr(TheirSFT, name)
+)
 
 
 def sft(
@@ -324,7 +328,7 @@ def shared(config: SFTConfig | GRPOConfig, llm: LLMConfig, work: Path, rows: int
         "bf16": dtype is torch.bfloat16,
         "fp16": dtype is torch.float16,
         "use_cpu": not cuda,
-        "gradient_checkpointing": llm.checkpointing,
+        CHECKPOINTING: llm.checkpointing,
         "logging_steps": 1,
         "save_strategy": "steps",
         "save_steps": llm.save_every * inner,
