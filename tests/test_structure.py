@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ WORDS = {
 }
 
 
+@cache
 def names() -> set[str]:
     listed = set(TASKS) | {kind.__name__ for kind in TASKS.values()} | set(shipped())
     for kind in TASKS.values():

@@ -56,14 +56,15 @@ class Clusters:
         """
         problems = int(problem_r.max()) + 1
         number_p = np.bincount(problem_r, minlength=problems)
-        mean_pd = sums(point_rd, problem_r, problems) / np.maximum(number_p, 1)[:, None]
+        into = summing(problem_r, problems)
+        mean_pd = into @ point_rd / np.maximum(number_p, 1)[:, None]
         nearest_p = _distances(mean_pd, self.centre_kd).argmin(axis=1)
         starts = (
             np.zeros_like(mean_pd),
             mean_pd - self.centre_kd.mean(axis=0),
             mean_pd - self.centre_kd[nearest_p],
         )
-        best = [self._settle(point_rd, problem_r, start) for start in starts]
+        best = [self._settle(point_rd, problem_r, into, start) for start in starts]
         choice_p = np.argmin([cost_p for _, _, cost_p in best], axis=0)
         cluster_r = np.stack([cluster_r for cluster_r, _, _ in best])[
             choice_p[problem_r], np.arange(len(problem_r))
@@ -71,14 +72,16 @@ class Clusters:
         effect_pd = np.stack([effect_pd for _, effect_pd, _ in best])[choice_p, np.arange(problems)]
         return Placed(cluster_r, effect_pd)
 
-    def _settle(self, point_rd: Floats, problem_r: Ints, effect_pd: Floats) -> tuple[Ints, Floats, Floats]:
-        """Labels, effects and the cost of each problem, from a start."""
+    def _settle(
+        self, point_rd: Floats, problem_r: Ints, into: sparse.csr_array, effect_pd: Floats
+    ) -> tuple[Ints, Floats, Floats]:
+        """Labels, effects and the cost of each problem, from a start. `into` sums responses into problems."""
         problems = len(effect_pd)
         number_p = np.bincount(problem_r, minlength=problems)
         cluster_r = np.zeros(len(problem_r), dtype=np.int64)
         for _ in range(STEPS):
             cluster_r = _distances(point_rd - effect_pd[problem_r], self.centre_kd).argmin(axis=1)
-            rest_pd = sums(point_rd - self.centre_kd[cluster_r], problem_r, problems)
+            rest_pd = into @ (point_rd - self.centre_kd[cluster_r])
             effect_pd = rest_pd / (number_p + self.shrink)[:, None]
         off_r = ((point_rd - effect_pd[problem_r] - self.centre_kd[cluster_r]) ** 2).sum(axis=1)
         cost_p = np.bincount(problem_r, off_r, problems) + self.shrink * (effect_pd**2).sum(axis=1)
@@ -174,9 +177,14 @@ def _same_way(members: list[list[int]], count_pk: Floats, off_kd: Floats) -> tup
 
 
 def sums(value_rd: Floats, home_r: NDArray[Any], homes: int) -> Floats:
+    """The rows of each home, added up (homes x d)."""
+    return np.asarray(summing(home_r, homes) @ value_rd)
+
+
+def summing(home_r: NDArray[Any], homes: int) -> sparse.csr_array:
+    """The matrix that adds up the rows of each home."""
     rows = np.arange(len(home_r))
-    into = sparse.csr_array((np.ones(len(home_r)), (home_r, rows)), shape=(homes, len(home_r)))
-    return np.asarray(into @ value_rd)
+    return sparse.csr_array((np.ones(len(home_r)), (home_r, rows)), shape=(homes, len(home_r)))
 
 
 def _distances(point_rd: Floats, centre_kd: Floats) -> Floats:
