@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 
 from stratagem.decomposition.behaviours import count_behaviours
-from stratagem.diagnosis.ahead import ahead
 from stratagem.diagnosis.columns import coded, refining, strata_types, typed
 from stratagem.diagnosis.notes import examples, ordered, reading_notes, reasons
 from stratagem.labelling.aliases import renamed
@@ -22,6 +21,7 @@ from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, named_columns, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
 from stratagem.rollouts.rows import Rows, rows_of
+from stratagem.stats.ahead import ahead
 from stratagem.stats.counts import MEASURES, count, merge
 from stratagem.tasks.table import is_of_a_task, label_table
 

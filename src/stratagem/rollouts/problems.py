@@ -107,7 +107,9 @@ def problem_rows(batch: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """The different problems of a batch: problem_id, has_id, hash of prompt and of its normal form, and `columns`."""
     chosen = ["problem_id", "id", "prompt", "question", *columns]
     rows = batch.select(list(dict.fromkeys(chosen))).unique(maintain_order=True)
-    prompts = [None if text is None else content_id(text) for text in rows["prompt"]]
+    # Without an id of the log's the problem's is that hash already (`local_keys`).
+    named = rows.select(text=pl.when(pl.col("id").is_not_null()).then("prompt"))["text"]
+    prompts = pl.Series([None if text is None else content_id(text) for text in named], dtype=pl.String)
     normal = [
         None if text is None else content_id(normalise(text, question))
         for text, question in rows.select("prompt", "question").iter_rows()
@@ -115,7 +117,7 @@ def problem_rows(batch: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     return rows.select(
         "problem_id",
         pl.col("id").is_not_null().alias("has_id"),
-        pl.Series("by_prompt", prompts, pl.String),
+        pl.when(pl.col("id").is_null()).then("problem_id").otherwise(prompts).alias("by_prompt"),
         pl.Series("by_normalised", normal, pl.String),
         *columns,
     ).unique(maintain_order=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stratagem.stats.ahead import ahead
 from stratagem.stats.pairs import Floats
 
 # Numbers in the matrix of counts of one step: 1 MB, which stays in the cache; for a matrix product worth its name
@@ -72,18 +73,27 @@ def drawn(
 def steps(rng: np.random.Generator, number_d: NDArray[np.int64], size: int) -> Iterator[tuple[slice, Floats]]:
     """How often each problem of a block is drawn (d x p), some draws at a time: (which draws, counts).
 
-    The counts are overwritten by the next step: use them at once.
+    The counts are overwritten by the next step: use them at once. Nothing else may use `rng` before the last step.
     """
     rows = max(1, STEP // size, min(DRAWS, MOST // size))
-    kind = np.uint16 if size <= 2**16 else np.int32  # short numbers are drawn faster
     room_dp = np.empty((min(rows, number_d.size), size))
-    for start in range(0, number_d.size, rows):
-        part = slice(start, min(start + rows, number_d.size))
+    indices = _indices(rng, number_d, size, rows)
+    # Random numbers take longer than what is made of them: those of the next step are drawn meanwhile.
+    for part, index in ahead(indices) if number_d.size > rows else indices:
         count_d = number_d[part]
-        index = rng.integers(0, size, int(count_d.sum()), dtype=kind)
         count_dp = room_dp[: count_d.size]
         _tally(index, count_d, count_dp)
         yield part, count_dp
+
+
+def _indices(
+    rng: np.random.Generator, number_d: NDArray[np.int64], size: int, rows: int
+) -> Iterator[tuple[slice, NDArray[np.integer]]]:
+    """The problems that so many draws hold, one after another: (which draws, numbers of problems)."""
+    kind = np.uint16 if size <= 2**16 else np.int32  # short numbers are drawn faster
+    for start in range(0, number_d.size, rows):
+        part = slice(start, min(start + rows, number_d.size))
+        yield part, rng.integers(0, size, int(number_d[part].sum()), dtype=kind)
 
 
 def _tally(index: NDArray[np.integer], count_d: NDArray[np.int64], count_dp: Floats) -> None:

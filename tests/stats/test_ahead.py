@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stratagem.diagnosis.ahead import ahead
 from stratagem.records import StratagemError
+from stratagem.stats.ahead import ahead
 
 
 def test_the_same_things_in_the_same_order() -> None:
