@@ -291,6 +291,18 @@ def said_of_whole_lines(path: Path, data: bytes) -> Count | None:
     return None if whole is None else (whole.rows, whole.left_out + 1)
 
 
+def plainly_shared(path: Path, cut: bytes, read: Said | None) -> Count | None:
+    """What a plain reader finds in a log of any form, where one can tell; None where none can, or it was refused."""
+    if read is None:
+        return None
+    if path.suffix == ".jsonl" and (torn := said_of_whole_lines(path, cut)):
+        return torn
+    if path.suffix in (".jsonl", ".csv", ".tsv"):
+        return read.rows, read.left_out  # cut at the end of a line, or of a cell
+    whole_objects = count_values(cut) if path.suffix == ".json" else None
+    return whole_objects if whole_objects == (read.rows, 0) else None
+
+
 def check(plain: Count | None, whole: Said | None, cut: Said | None) -> str:
     """What came of a cut: refused, said (that something is missing), plain (as a plain reader has it) or whole.
 
@@ -328,17 +340,7 @@ def run(logs: dict[str, bytes], most: int, folder: Path) -> tuple[Counter[tuple[
                 try:
                     path.write_bytes(cut)
                     read = said(path)
-                    if name in MADE:
-                        plain = plainly(name, cut)
-                    else:
-                        plain = said_of_whole_lines(path, cut) if path.suffix == ".jsonl" and read else None
-                    if (
-                        plain is None
-                        and name not in MADE
-                        and read
-                        and path.suffix in (".jsonl", ".csv", ".tsv")
-                    ):
-                        plain = (read.rows, read.left_out)  # cut at the end of a line, or of a cell
+                    plain = plainly(name, cut) if name in MADE else plainly_shared(path, cut, read)
                     came = check(plain, whole, read)
                 except Exception as error:
                     came = "wrong"
