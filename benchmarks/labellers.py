@@ -142,10 +142,12 @@ def show(name: str, table: pl.DataFrame, seeds: int) -> None:
             held = float(low <= true <= high)
             figures[number].append([*against_hand(given, left), plain - true, corrected - true, held])
     for number, values in figures.items():
-        mean = np.mean(values, axis=0)
+        # Labels that leave most of a side unparsed give no split.
+        mean, undefined = np.nanmean(values, axis=0), int(np.isnan(values)[:, 2].sum())
         print(
             f"learned from {number}: agreement {mean[0]:.1f}, kappa {mean[1]:.2f}; selection off by {mean[2]:+.1f} as "
-            f"labelled and {mean[3]:+.1f} corrected, held in {values and sum(v[4] for v in values):.0f} of {seeds}",
+            f"labelled (undefined in {undefined} of {seeds}) and {mean[3]:+.1f} corrected, held in "
+            f"{sum(v[4] for v in values):.0f} of {seeds}",
             flush=True,
         )
     grouping, trials = group(table.with_columns(key="problem_id"))
