@@ -6,6 +6,7 @@ The browser itself is templates/browser.js. It writes text nodes only, so that n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -169,6 +170,7 @@ def marks_of(evidence: str | None) -> Marks:
 
 
 LONGEST_NAME = 200
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")  # letters that are two units in UTF-16
 
 
 def cut(text: str, marks: Marks, limit: int) -> tuple[str, list[int] | None, Marks]:
@@ -192,7 +194,7 @@ def cut(text: str, marks: Marks, limit: int) -> tuple[str, list[int] | None, Mar
     kept = text[:at] + text[after:]
     moved = [(place(s), place(e), n, x, bad) for s, e, n, x, bad in marks if e <= length]
     moved = [mark for mark in moved if mark[0] < mark[1]]
-    if not kept.isascii() and any(ord(c) > 0xFFFF for c in kept):
+    if _ASTRAL.search(kept):
         units = [0, *accumulate(2 if ord(c) > 0xFFFF else 1 for c in kept)]
         moved = [(units[s], units[e], n, x, bad) for s, e, n, x, bad in moved]
         gap = gap and [units[gap[0]], gap[1]]
