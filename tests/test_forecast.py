@@ -71,6 +71,15 @@ def test_the_better_of_two_gains(shares_tk: np.ndarray, right: np.ndarray) -> No
     assert (np.diff(path[:, 0, right[0].argmax()]) >= -1e-6).all()
 
 
+def test_nothing_moves_where_all_is_right() -> None:
+    """The mean of accuracies of 1 may be more than 1 by rounding."""
+    shares_tk = np.random.default_rng(0).dirichlet(np.ones(4), 200)
+    assert (shares_tk.sum(-1) > 1).any()
+    weights = np.full(200, 1 / 200)
+    path = course(shares_tk, np.ones((200, 4)), weights, np.eye(200), UPDATES, group=8, rate=0.3)
+    assert path == pytest.approx(np.repeat(shares_tk[None], len(UPDATES), 0))
+
+
 def test_a_rare_strategy_may_lose_though_it_is_the_best() -> None:
     """Its gradient is as small as its share: another that is better than the mean takes over first."""
     path = course(

@@ -40,7 +40,8 @@ def signal(accuracy_t: Floats, group: int, scale: Scale = "group") -> Floats:
     if scale == "none":
         return np.full_like(accuracy_t, 1 - 1 / group)
     others = np.arange(group)  # right ones among the other group - 1
-    accuracy_t = np.where(accuracy_t < 1e-12, 0.0, accuracy_t)  # SciPy overflows on smaller ones
+    # SciPy overflows on smaller ones, and has no answer above 1, where rounding may lead a mean of ones.
+    accuracy_t = np.clip(np.where(accuracy_t < 1e-12, 0.0, accuracy_t), 0.0, 1.0)
     chance_to = binom.pmf(others[None, :], group - 1, accuracy_t[:, None])
     spread = np.sqrt((group - 1) / group)  # torch's standard deviation has group - 1 below
     if_right = np.sqrt((group - others - 1) / (others + 1))
