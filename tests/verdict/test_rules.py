@@ -321,9 +321,8 @@ def test_more_problems_with_the_same_effects_undo_no_decision(facts: Facts, time
         if not isinstance(value, Estimate):
             return value
         reach = (value.high - value.low) / 2 / math.sqrt(times)
-        return Estimate(
-            value.value, value.value - reach, value.value + reach, value.se / math.sqrt(times), times
-        )
+        se, n = value.se / math.sqrt(times), times * value.n
+        return Estimate(value.value, value.value - reach, value.value + reach, se, n)
 
     names = ("gain", "selection", "improvement", "new_strategy", "gap")
     changes: dict[str, Any] = {name: shrink(getattr(facts, name)) for name in names}
