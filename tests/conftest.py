@@ -74,7 +74,7 @@ def stratagem(_command: Command, tmp_path: Path, tmp_path_factory: pytest.TempPa
     """Run a `stratagem` command in an empty folder."""
     outputs = tmp_path_factory.mktemp("printed")
 
-    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        return _command(tmp_path, [*map(str, words)], outputs)
+    def run(*words: str | Path, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+        return _command(tmp_path, [*map(str, words)], outputs, timeout)
 
     return run

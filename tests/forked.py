@@ -1,7 +1,7 @@
 """Commands that run in forks of one process that has imported what they need, which takes longer than most of them do.
 
-As a program it reads lines of JSON, `[folder, words, environment, file of output, file of errors]`, runs `stratagem
-WORDS` there and answers with the exit code.
+As a program it reads lines of JSON, `[folder, words, environment, seconds, file of output, file of errors]`, runs
+`stratagem WORDS` there, for so many seconds at most, and answers with the exit code.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import subprocess
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 ROOT = Path(__file__).parents[1]
 # What the commands import. That each of them imports no more than it needs is for other tests to see.
@@ -29,41 +29,61 @@ MODULES = (
     "stratagem.commands.lens",
     "stratagem.training.grpo",
 )
-MOST_SECONDS = 1200
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "COLUMNS": "100"}
 
 
+@contextmanager
+def server(module: str, *words: str, **environment: str) -> Iterator[Callable[[Any], Any]]:
+    """A function that asks a program which reads lines of JSON, and gives its answer."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", module, *words],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    asked, answered = program.stdin, program.stdout
+
+    def ask(request: Any) -> Any:
+        print(json.dumps(request), file=asked, flush=True)
+        return json.loads(answered.readline())
+
+    with program:
+        yield ask
+        asked.close()
+
+
 class Command(Protocol):
-    def __call__(self, folder: Path, words: Sequence[str], outputs: Path) -> subprocess.CompletedProcess[str]:
-        """Run `stratagem WORDS` in `folder`; what it prints goes through files in `outputs`."""
+    def __call__(
+        self, folder: Path, words: Sequence[str], outputs: Path, timeout: int
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `stratagem WORDS` in `folder`; what it prints goes through files in `outputs`.
+
+        Raises:
+            subprocess.TimeoutExpired: after so many seconds.
+        """
         ...
 
 
 @contextmanager
 def commands(**environment: str) -> Iterator[Command]:
     """A function that runs a command to its end, in an environment with these variables."""
-    program = subprocess.Popen(
-        [sys.executable, "-m", "tests.forked"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | ENVIRONMENT | environment,
-    )
-    assert program.stdin is not None
-    assert program.stdout is not None
-    asked, answered = program.stdin, program.stdout
+    environment = ENVIRONMENT | environment
+    with server("tests.forked", **environment) as ask:
 
-    def command(folder: Path, words: Sequence[str], outputs: Path) -> subprocess.CompletedProcess[str]:
-        output, errors = outputs / "stdout", outputs / "stderr"
-        now = os.environ | ENVIRONMENT | environment
-        print(json.dumps([str(folder), words, now, str(output), str(errors)]), file=asked, flush=True)
-        code = json.loads(answered.readline())
-        return subprocess.CompletedProcess(words, code, output.read_text(), errors.read_text())
+        def command(
+            folder: Path, words: Sequence[str], outputs: Path, timeout: int
+        ) -> subprocess.CompletedProcess[str]:
+            output, errors = outputs / "stdout", outputs / "stderr"
+            code = ask([str(folder), words, os.environ | environment, timeout, str(output), str(errors)])
+            if code == -signal.SIGALRM:
+                raise subprocess.TimeoutExpired(list(words), timeout, output.read_text(), errors.read_text())
+            return subprocess.CompletedProcess(words, code, output.read_text(), errors.read_text())
 
-    with program:
         yield command
-        asked.close()
 
 
 def main() -> None:
@@ -73,12 +93,12 @@ def main() -> None:
         importlib.import_module(module)
     gc.freeze()  # else a child that collects copies every page
     for line in sys.stdin:
-        folder, words, environment, output, errors = json.loads(line)
+        folder, words, environment, seconds, output, errors = json.loads(line)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of threads, that newer Pythons give: none of ours is at work
             child = os.fork()
         if child == 0:
-            signal.alarm(MOST_SECONDS)
+            signal.alarm(seconds)
             os.chdir(folder)
             os.environ.clear()
             os.environ.update(environment)
@@ -96,7 +116,7 @@ def main() -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             # To take all that was imported apart takes longer than most commands.
-            os._exit(code if isinstance(code, int) else 0)
+            os._exit(code if isinstance(code, int) else int(code is not None))
         print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])), flush=True)
 
 

@@ -12,11 +12,12 @@ import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.forked import server
 
 LAST = 10**6  # no command has as many steps
 STEPS = ("mkdir", "fsync", "replace", "unlink", "rmdir")
@@ -31,27 +32,13 @@ def forks(cwd: Path, *modules: str) -> Iterator[Dying]:
     Args:
         modules: are imported once for all commands.
     """
-    root = Path(__file__).parents[2]
-    program = subprocess.Popen(
-        [sys.executable, "-m", "tests.commands.dying", str(cwd), *modules],
-        cwd=root,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert program.stdin is not None
-    assert program.stdout is not None
-    asked, answered = program.stdin, program.stdout
+    with server("tests.commands.dying", str(cwd), *modules, OMP_NUM_THREADS="1") as ask:
 
-    def dying(step: int, words: list[str]) -> tuple[int, int]:
-        print(json.dumps([step, words]), file=asked, flush=True)
-        code, steps = json.loads(answered.readline())
-        return code, steps
+        def dying(step: int, words: list[str]) -> tuple[int, int]:
+            code, steps = ask([step, words])
+            return code, steps
 
-    with program:
         yield dying
-        asked.close()
 
 
 def die_at(step: int, count: int) -> None:

@@ -31,6 +31,7 @@ SMALL = {
     "samples": 2,
     "replicates": 1,
 }
+TIMEOUT = 900  # seconds of a command
 NUMBER = re.compile(rf"(--|\b)({'|'.join(SMALL)})( = | )(\d+)")
 
 
@@ -84,6 +85,7 @@ def tested(words: list[str], folder: Path, environment: dict[str, str]) -> subpr
         capture_output=True,
         text=True,
         env=os.environ | ENVIRONMENT | environment,
+        timeout=TIMEOUT,
     )
 
 
@@ -104,7 +106,7 @@ def play(blocks: list[Block], folder: Path, *, toy: bool) -> dict[str, str]:
                 for command in text.splitlines():
                     program, *words = shlex.split(command)
                     if program == "stratagem":
-                        done = stratagem(folder, words, Path(outputs))
+                        done = stratagem(folder, words, Path(outputs), TIMEOUT)
                     else:
                         assert program == "pytest", command
                         done = tested(words, folder, environment)

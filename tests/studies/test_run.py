@@ -116,7 +116,7 @@ def test_a_study_of_ones_own_takes_equal_stages_and_trains_the_others(
 ) -> None:
     """Ten lines of a newcomer's: their long arm is not trained again in a second study beside the first."""
     (tmp_path / "mine.toml").write_text(MINE)
-    done = stratagem("reproduce", "mine.toml", "--json")
+    done = stratagem("reproduce", "mine.toml", "--json", timeout=300)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert list(summary["cells"]) == ["short", "long", "long, RL"]

@@ -316,7 +316,7 @@ def test_the_commands_work_together(
         ["label", "after"],
         ["decompose", "before", "after", "--draws", 100, "--json"],
     ):  # fmt: skip
-        done = stratagem(*words)
+        done = stratagem(*words, timeout=300)
         assert done.returncode == 0, f"{words}: {done.stderr}"
     assert "gain" in json.loads(done.stdout)
     for words, expected in (

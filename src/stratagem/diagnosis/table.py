@@ -164,9 +164,8 @@ def read_rows(path: Path, rows: NDArray[np.integer]) -> pl.DataFrame:
             stop = start + file.metadata.row_group(i).num_rows
             inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
             if inside.size:
-                places = pl.Series(
-                    inside - start
-                ).to_arrow()  # of a NumPy array pyarrow asks pandas, and imports it
+                # Of a NumPy array pyarrow asks whether it is one of pandas, which it imports for that.
+                places = pl.Series(inside - start).to_arrow()
                 parts.append(pl.DataFrame(file.read_row_group(i).take(places)))
             start = stop
     return pl.concat(parts) if parts else pl.read_parquet(path, n_rows=0, glob=False)

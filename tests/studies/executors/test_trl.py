@@ -171,7 +171,7 @@ def test_a_small_study_from_end_to_end(
     (tmp_path / "small.toml").write_text(SMALL)
     line = ["reproduce", "table1", "--engine", "trl", "--model", taught_model, "--preset", "quick"]
     line += ["--settings", "small.toml", "--out", "out", "--alpha", "2", "--json"]
-    done = stratagem(*line, "--rank", "2")
+    done = stratagem(*line, "--rank", "2", timeout=1200)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert len(summary["cells"]) == 9

@@ -96,7 +96,7 @@ def test_the_pieces(stratagem: Run, tmp_path: Path) -> None:
 
 def test_a_study(stratagem: Run, tmp_path: Path) -> None:
     (tmp_path / "sums.toml").write_text(STUDY)
-    done = stratagem("reproduce", "./sums.toml", "--out", "out", "--json")
+    done = stratagem("reproduce", "./sums.toml", "--out", "out", "--json", timeout=300)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert list(summary["cells"]["all"]) == ["all", "varied", "repeated"]
