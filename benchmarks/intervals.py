@@ -10,7 +10,9 @@ checkpoint and outcome; the truth is that of the true strategies. Prints, for ev
 rarest strategy of a stratum is expected to have before, how many of the 95% intervals hold the truth, in percent
 (`together`: all simultaneous ones; `new or rare`: the least of selection, improvement and new strategy over both
 readings of strategies that were not seen before; `as seen`: the least of the three where a strategy that was not seen
-before in a stratum is new in the truth too), and of how many studies the result itself says that it is weak. In
+before in a stratum is new in the truth too; `as told`: the least of the three, over both readings in those studies
+whose result warns that a strategy is new or merely rare, by their own intervals in the others), and of how many studies
+the result itself says that it is weak. In
 worlds with hidden types of problem (those of `levels.py`, all in one stratum) selection and improvement are those of
 the headline, so by problem, as its choice and its improvement, and weak is that problems inside a stratum are said to
 differ.
@@ -48,6 +50,7 @@ TERMS: tuple[str, ...] = (
     "together",
     "new_or_rare",
     "as_seen",
+    "as_told",
 )
 
 
@@ -283,7 +286,7 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
     known = truth(setting)
     held = dict.fromkeys(TERMS, 0)
     refused = weak = 0
-    rare, as_seen = [0, 0, 0], [0, 0, 0]
+    rare, as_seen, as_told = [0, 0, 0], [0, 0, 0], [0, 0, 0]
     for child in np.random.SeedSequence(seed).spawn(studies):
         rng = np.random.default_rng(child)
         tables = simulate(setting, rng)
@@ -303,15 +306,18 @@ def coverage(setting: Setting, studies: int, draws: int, seed: int) -> dict[str,
         family = [(getattr(estimate.simultaneous, name), known[name]) for name in TERMS[1:4]]
         if isinstance(estimate, Decomposition):
             of_seen = truth(setting, used(setting, tables[0]))
+            warned = any("merely rare" in reason for reason in estimate.weak)
             for i, name in enumerate(TERMS[1:4]):
                 term, both = getattr(estimate, name), getattr(estimate.new_or_rare, name)
                 rare[i] += both.low - 1e-9 <= known[name] <= both.high + 1e-9
+                told = both if warned else term
+                as_told[i] += told.low - 1e-9 <= known[name] <= told.high + 1e-9
                 as_seen[i] += term.low - 1e-9 <= of_seen[name] <= term.high + 1e-9
         held["together"] += all(t.low - 1e-9 <= value <= t.high + 1e-9 for t, value in family)
         assert estimate.reverse.selection.bounds or setting.share[1][2] > 0
-    held |= {"new_or_rare": min(rare), "as_seen": min(as_seen)}
+    held |= {"new_or_rare": min(rare), "as_seen": min(as_seen), "as_told": min(as_told)}
     if setting.labels in ("sheet", "known"):
-        del held["new_or_rare"], held["as_seen"]  # a corrected split does without
+        del held["new_or_rare"], held["as_seen"], held["as_told"]  # a corrected split does without
     return {name: count / max(1, studies - refused) for name, count in held.items()} | {
         "weak": weak / studies,
         "refused": refused / studies,

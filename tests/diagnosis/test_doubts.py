@@ -296,3 +296,31 @@ def test_numbers_that_are_the_answer_are_no_grade(tmp_path: Path) -> None:
         diagnose(logs, looking(tmp_path), draws=100)
     again = diagnose(logs[:1] * 2, looking(tmp_path), draws=100, names=["a", "again"])
     assert again.gain.value == 0
+
+
+# -- strategies that one side alone shows ----------------------------------------------------------------------
+
+
+def test_a_new_strategy_may_have_been_rare_where_the_result_warns_so(tmp_path: Path) -> None:
+    """After, four in ten responses go backward, which none did before, and nine in ten of these are right."""
+
+    def answer(after: bool) -> Answer:
+        def given(i: int, j: int) -> dict[str, Any]:
+            new = after and (3 * i + j) % 10 < 4
+            return said("backward" if new else "forward", (i + 3 * j) % 10 < (9 if new else 6))
+
+        return given
+
+    logs = [write(tmp_path / f"{after}.jsonl", answer(after), range(200)) for after in (False, True)]
+    diagnosis = diagnose(logs, looking(tmp_path, by=()), draws=200)
+    assert "new or merely rare" in diagnosis.weak[0]
+    rare = diagnosis.new_or_rare
+    assert rare.new_strategy.low <= 0 < rare.new_strategy.high
+    terms = {
+        "selection": rare.selection,
+        "improvement": rare.improvement,
+        "new strategies": rare.new_strategy,
+    }
+    both = ", ".join(f"{name} {100 * e.low:+.1f} to {100 * e.high:+.1f}" for name, e in terms.items())
+    assert f"over both readings, in points: {both}." in printed(diagnosis)
+    assert both in " ".join(render(diagnosis, None).split())

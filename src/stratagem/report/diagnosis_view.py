@@ -18,6 +18,7 @@ from stratagem.report.format import Number, finite, number, percent, plain, sign
 from stratagem.report.view import TERMS, orders
 from stratagem.result import Comparison, Findings, LabelError
 from stratagem.verdict.wording import apart as apart_lengths
+from stratagem.verdict.wording import both_readings
 
 LONGEST = 1_000  # characters of any text in a diagnosis; names are short, and a line of a log has no end
 # What would act on the text around it, or hide: controls but line feed and tab, and overrides of direction.
@@ -285,7 +286,9 @@ def notes(entry: Entry, evidence: bool = False) -> list[str]:
         lines.append(f"Problems {which}, left out: {left}.")
     if not number(result.gain).has_interval:
         return [*lines, f"{plain(result.problems)} problems: no interval is made of so few."]
-    return [*lines, *(f"Intervals may be too narrow: {reason}." for reason in result.weak)]
+    lines += [f"Intervals may be too narrow: {reason}." for reason in result.weak]
+    bounded = "" if evidence or not result.weak else both_readings(result.new_or_rare)
+    return [*lines, *([bounded] if bounded else [])]
 
 
 def _in_two(split: ByProblem) -> str:

@@ -10,6 +10,7 @@ import math
 from stratagem.decomposition.by_problem import HEADLINE
 from stratagem.decomposition.leading import lead_clause, level_in_words, no_split, ranges
 from stratagem.decomposition.one_label import one_label
+from stratagem.decomposition.parts import Split
 from stratagem.records import FORM, UNSET, Estimate, points
 from stratagem.verdict.facts import Carried, Facts
 from stratagem.verdict.places import Opposed
@@ -348,11 +349,19 @@ def _unsupported(f: Facts) -> str:
 
 def _new_or_rare(f: Facts) -> str:
     """What the terms may be if strategies that were not seen before were rare; nothing where there are none."""
-    x = f.new_or_rare
-    if not _new(f) or x.new_strategy.bounds is UNSET:
+    return both_readings(f.new_or_rare) if _new(f) or f.weak else ""
+
+
+def both_readings(split: Split) -> str:
+    """The terms as bounds; nothing where every strategy was seen before.
+
+    Args:
+        split: `new_or_rare` of a decomposition.
+    """
+    if split.new_strategy.bounds is UNSET:
         return ""
     names = ("selection", "improvement", "new strategies")
-    terms = (x.selection, x.improvement, x.new_strategy)
+    terms = (split.selection, split.improvement, split.new_strategy)
     parts = (f"{name} {_range(term)}" for name, term in zip(names, terms, strict=True))
     return f"Strategies not seen before are new or were merely rare; over both readings, in points: {', '.join(parts)}."
 
