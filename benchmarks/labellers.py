@@ -3,11 +3,13 @@
     python benchmarks/labellers.py --data FOLDER             # rules, learned labels, discovery
     python benchmarks/labellers.py --data FOLDER --seeds 5
     python benchmarks/labellers.py --data FOLDER --only humaneval math-500
+    python benchmarks/labellers.py --data FOLDER --judge http://localhost:8000/v1 --model Qwen/Qwen3-32B
 
 FOLDER holds algebra-rl, gsm8k-rl, humaneval and math-500; benchmarks/public_rollouts.py makes the last two. Agreement
 and kappa are with the hand labels, of responses that were not asked. Learned labels come from responses
 that the rules label, in the page's order; the bias is that of selection against what the rules' labels of all
-responses say, in points, as labelled and corrected. No model judges here.
+responses say, in points, as labelled and corrected. With --judge a model judges the responses that have a hand label,
+by the descriptions and examples of the rules, and that is all.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ from benchmarks.learned import asked, error  # noqa: E402
 from stratagem.discovery.discover import group  # noqa: E402
 from stratagem.discovery.space import numbered  # noqa: E402
 from stratagem.discovery.stability import rand_index  # noqa: E402
+from stratagem.judging.judge import Judge, JudgeConfig  # noqa: E402
+from stratagem.judging.rubric import read_rubric  # noqa: E402
 from stratagem.label_error.quality import validate  # noqa: E402
 from stratagem.labelling.aliases import renamed  # noqa: E402
-from stratagem.labelling.rules import label_frame, read_rules  # noqa: E402
+from stratagem.labelling.rules import STARTERS, label_frame, read_rules  # noqa: E402
 from stratagem.learned.asking import Pool  # noqa: E402
 from stratagem.learned.features import read_texts  # noqa: E402
 from stratagem.learned.model import fit  # noqa: E402
@@ -112,11 +116,31 @@ SETS: dict[str, Callable[[Path], pl.DataFrame]] = {
 }
 
 
+RULES = {"algebra-rl": "math", "gsm8k-rl": "word-problems", "humaneval": "code", "math-500": "math"}
+
+
 def against_hand(given: pl.Series, table: pl.DataFrame) -> tuple[float, float]:
     """Agreement in % and kappa with the hand labels of the rows that have one."""
     rows = table.select("by_hand").with_columns(strategy=given).drop_nulls()
     whole = validate(rows.rename({"by_hand": "true_strategy"})).overall
     return 100 * whole.agreement.value, whole.kappa.value
+
+
+def show_judge(name: str, table: pl.DataFrame, url: str, model: str, kept: Path) -> None:
+    """A judge on the responses that have a hand label; its answers are kept in a file."""
+    rows = table.drop("strategy", "behaviours", "evidence", strict=False).filter(
+        pl.col("by_hand").is_not_null()
+    )
+    config = JudgeConfig(
+        model, url, max_requests=rows.height, per_minute=1e6, answers=kept / f"{name}.judge.jsonl"
+    )
+    judge = Judge(read_rubric(STARTERS / f"{RULES[name]}.toml"), config, f"judge:{RULES[name]}")
+    strategy = judge.label(rows)["strategy"]
+    judge.close()
+    agreement, kappa = against_hand(strategy, rows)
+    print(f"{name}: {rows.height} responses, agreement {agreement:.1f}, kappa {kappa:.2f}", flush=True)
+    for note in judge.notes():
+        print(note)
 
 
 def show(name: str, table: pl.DataFrame, seeds: int) -> None:
@@ -167,8 +191,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS), metavar="SET")
+    parser.add_argument("--judge", metavar="URL", help="of an OpenAI-compatible server")
+    parser.add_argument("--model", help="that judges, as the server calls it")
+    parser.add_argument(
+        "--answers", type=Path, default=Path(), help="folder in which a judge's answers are kept"
+    )
     given = parser.parse_args()
     for name in given.only:
+        if given.judge is not None:
+            show_judge(name, SETS[name](given.data), given.judge, given.model, given.answers)
+            continue
         show(name, SETS[name](given.data), given.seeds)
 
 

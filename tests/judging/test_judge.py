@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from stratagem.judging.judge import Judge, JudgeConfig
-from stratagem.judging.judgement import Judgement, judgement, place
+from stratagem.judging.judgement import Judgement, judgement, place, question
 from stratagem.judging.rubric import Rubric, read_rubric
 from stratagem.records import StratagemError
 from tests.judging.stand_in import MODEL, Brain, StandIn
@@ -301,6 +301,35 @@ def test_a_quotation_stands_where_its_words_do() -> None:
     assert place("b", "b") == (0, 1)
     assert place("", "a b c") is None
     assert place("B c d", "a b c d e") is None
+
+
+@pytest.mark.parametrize(
+    ("quotation", "completion"),
+    [
+        (
+            "len(set(s.lower()))",
+            "    return len(set(s.lower()))\n    # of another kind",
+        ),  # code needs no white space
+        ("先求总数", "我们先求总数，再除以三。"),  # nor does Chinese
+        ("合計を出す", "まず合計を出す。次に割る。"),
+        ("####", "#########"),  # where there is no word at all
+    ],
+)
+def test_words_are_counted_without_white_space(quotation: str, completion: str) -> None:
+    start = completion.index(quotation)
+    assert place(quotation, completion) == (start, start + len(quotation))
+    assert place("s.", "    return len(set(s.lower()))") is None
+
+
+def test_what_breaks_off_is_unparsed(tmp_path: Path) -> None:
+    """A judge may say so, and needs no quotation for it."""
+    reply = {"choices": [{"message": {"content": '{"strategy": "unparsed", "quotation": ""}'}}]}
+    assert judgement(reply, ("tally", "running"), "tally 7 x1") == Judgement("unparsed")
+    rubric = Rubric({"tally": "counts", "running": "adds up"}, {"tally": (), "running": ()})
+    assert "- unparsed: it breaks off before an answer" in rubric.text()
+    body = question(rubric, "judge-1", "1 + 1", "2", 0, 1)
+    schema = body["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["strategy"]["enum"] == ["tally", "running", "other", "unparsed"]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def group(
         trials.append(trial(point_rd, problem_r, number, seed))
         progress(len(trials), most - 1)
     best = best_trial(trials)
-    return (None if best is None else Grouping(space, best.clusters)), trials
+    return (None if best is None else Grouping(space.turned(best.evening_dd), best.clusters)), trials
 
 
 def discover(

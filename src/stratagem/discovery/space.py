@@ -32,7 +32,8 @@ class Space:
 
     Attributes:
         scale: the terms and their weights.
-        direction_dt: unit vectors, in falling order of how much responses of a problem differ along them.
+        direction_dt: in falling order of how much responses of a problem differ along them; unit vectors, until they
+            are turned.
     """
 
     scale: Scale
@@ -41,6 +42,10 @@ class Space:
     def points(self, texts: Texts) -> Floats:
         """Responses x directions; the problem is still in them."""
         return np.asarray(wording(self.scale, texts) @ self.direction_dt.T)
+
+    def turned(self, by_dd: Floats) -> Space:
+        """The space whose points are these, times a matrix."""
+        return Space(self.scale, by_dd.T @ self.direction_dt)
 
 
 def wording(scale: Scale, texts: Texts) -> Sparse:

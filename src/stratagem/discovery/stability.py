@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from stratagem.discovery.clusters import Clusters, fit_clusters, grouped, sums
+from stratagem.discovery.clusters import Clusters, evening, fit_clusters, grouped, sums
 from stratagem.discovery.space import Ints
 from stratagem.stats.pairs import Floats
 
@@ -35,6 +35,7 @@ class Trial:
     """One number of clusters.
 
     Attributes:
+        evening_dd: what turns points before they are sorted.
         clusters: fitted to all responses. group_r: the proposal of each response.
         agreement: of halves, the mean adjusted Rand index.
         valley: the highest density between two proposals, as a part of their lower peak; the median over halves.
@@ -43,6 +44,7 @@ class Trial:
         together: pairs of different proposals in a problem, as a part of those if every problem had the same shares.
     """
 
+    evening_dd: Floats
     clusters: Clusters
     group_r: Ints
     agreement: float
@@ -66,7 +68,10 @@ class Trial:
 
 
 def trial(point_rd: Floats, problem_r: Ints, number: int, seed: int = 0) -> Trial:
-    """Fit a number of clusters and see whether they hold."""
+    """Fit a number of clusters, once more where their noise is even, and see whether they hold."""
+    first = fit_clusters(point_rd, problem_r, number, seed)
+    evening_dd = evening(first, point_rd, problem_r)
+    point_rd = point_rd @ evening_dd
     clusters = grouped(fit_clusters(point_rd, problem_r, number, seed), point_rd, problem_r)
     group_r = clusters.group_k[clusters.place(point_rd, problem_r).cluster_r]
     rng = np.random.default_rng([seed, number])
@@ -84,12 +89,13 @@ def trial(point_rd: Floats, problem_r: Ints, number: int, seed: int = 0) -> Tria
         agreements.append(rand_index(*said))
     share_g = np.bincount(group_r, minlength=clusters.groups) / len(group_r)
     return Trial(
+        evening_dd,
         clusters,
         group_r,
         float(np.mean(agreements)),
         float(np.median(valleys)),
         float(share_g.min()),
-        _spread(clusters, point_rd, problem_r),
+        _spread(clusters, evening_dd, point_rd, problem_r),
         _together(group_r, problem_r),
     )
 
@@ -145,14 +151,13 @@ def _inside(along_r: Floats, low: float, high: float) -> int:
     return int(np.searchsorted(along_r, high) - np.searchsorted(along_r, low))
 
 
-def _spread(clusters: Clusters, point_rd: Floats, problem_r: Ints) -> float:
-    """The variance, within problems, of the centre of a response's proposal."""
+def _spread(clusters: Clusters, evening_dd: Floats, point_rd: Floats, problem_r: Ints) -> float:
+    """The variance of the texts, within problems, that the centre of a response's proposal has."""
     cluster_r = clusters.place(point_rd, problem_r).cluster_r
     group_r = clusters.group_k[cluster_r]
     size_g = np.bincount(group_r, minlength=clusters.groups)
-    centre_rd = (
-        sums(clusters.centre_kd[cluster_r], group_r, clusters.groups) / np.maximum(size_g, 1)[:, None]
-    )[group_r]
+    text_kd = np.asarray(np.linalg.solve(evening_dd, clusters.centre_kd.T).T, dtype=np.float64)
+    centre_rd = (sums(text_kd[cluster_r], group_r, clusters.groups) / np.maximum(size_g, 1)[:, None])[group_r]
     number_p = np.bincount(problem_r)
     mean_pd = sums(centre_rd, problem_r, len(number_p)) / number_p[:, None]
     off = float(((centre_rd - mean_pd[problem_r]) ** 2).sum())

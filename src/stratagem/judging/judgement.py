@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from stratagem.judging.rubric import WORDS, Rubric
-from stratagem.records import OTHER
+from stratagem.records import OTHER, UNPARSED
 
 MOST_CHARACTERS = 12_000  # of a prompt and of a response: two thirds from the start, one from the end
 MOST_TOKENS = 1_000  # of a reply
 MOST_REPLY = 20_000  # characters of a reply that are read, from its end
 TEMPERATURE = 0.7  # where there are several votes; a single one has 0
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 # What a server may refuse to take; the question stands without it.
 OPTIONAL = ("response_format", "seed", "temperature", "max_tokens")
 
@@ -38,7 +39,7 @@ def question(
     """The body of a request to ``chat/completions``. The response stands in it as JSON within a message of its own, so
     that nothing in it can end the data or pose as the task."""
     data = {"problem": cut(prompt), "response": cut(completion)}
-    names = [*rubric.names, OTHER]
+    names = [*rubric.names, OTHER, UNPARSED]
     schema = {
         "type": "object",
         "properties": {"strategy": {"type": "string", "enum": names}, "quotation": {"type": "string"}},
@@ -83,10 +84,10 @@ def judgement(reply: dict[str, Any], names: Sequence[str], completion: str) -> J
     if any(answer != answers[0] for answer in answers):
         return Judgement(why="several answers")
     strategy, quotation = answers[0].get("strategy"), answers[0].get("quotation")
-    if not isinstance(strategy, str) or strategy not in (*names, OTHER):
+    if not isinstance(strategy, str) or strategy not in (*names, OTHER, UNPARSED):
         return Judgement(why="no such strategy")
-    if strategy == OTHER:
-        return Judgement(OTHER)
+    if strategy in (OTHER, UNPARSED):
+        return Judgement(strategy)
     if not isinstance(quotation, str) or place(quotation, completion) is None:
         return Judgement(why="quotation not found")
     return Judgement(strategy, quotation)
@@ -112,11 +113,16 @@ def _objects(text: str) -> list[dict[str, Any]]:
 def place(quotation: str, completion: str) -> tuple[int, int] | None:
     """Where a quotation stands in a response, whatever white space is between its words; None where it does not, or is
     shorter than `WORDS` words of a response that has more."""
-    words = quotation.split()
-    if len(words) < min(WORDS, len(completion.split())):
+    if _words(quotation) < min(WORDS, _words(completion)):
         return None
-    match = re.search(r"\s+".join(map(re.escape, words)), completion) if words else None
+    parts = quotation.split()
+    match = re.search(r"\s+".join(map(re.escape, parts)), completion) if parts else None
     return match.span() if match else None
+
+
+def _words(text: str) -> int:
+    """Words, of code too, where no white space need stand between them; of Chinese and Japanese every character."""
+    return len(_WORD.findall(text))
 
 
 def cut(text: str) -> str:

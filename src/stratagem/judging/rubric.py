@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stratagem.annotate.names import read_names
-from stratagem.records import OTHER, StratagemError, content_id
+from stratagem.records import OTHER, UNPARSED, StratagemError, content_id
 from stratagem.workspace import parse_toml
 
 MOST_STRATEGIES, MOST_CHARACTERS = 32, 60_000
@@ -41,7 +41,8 @@ class Rubric:
         """The judge's task. Every vote has the strategies in another order, so that no place is preferred."""
         start = vote % len(self.names)
         ordered = [*self.names[start:], *self.names[:start]]
-        parts = [self._said(name) for name in ordered] + [f"- {OTHER}: none of these"]
+        parts = [self._said(name) for name in ordered]
+        parts += [f"- {OTHER}: none of these", f"- {UNPARSED}: it breaks off before an answer, or gives none"]
         return TASK.format(strategies="\n".join(parts), words=WORDS)
 
     def _said(self, name: str) -> str:
