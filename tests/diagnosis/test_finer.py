@@ -69,3 +69,27 @@ def test_the_usual_set_stays_where_it_tells_apart_or_is_asked_for(
     diagnosis = diagnose(logs, look, draws=50)
     assert diagnosis.strategies_from == "math"
     assert not [note for note in diagnosis.warnings if "word-problems" in note]
+
+
+BODY = "    for x in xs:\n        if x > 3:\n            return True\n    return False\n"
+CLASS = "class Solution:\n    def f(self, n):\n        return n + 1\n"
+
+
+def test_code_is_labelled_by_the_set_for_code_where_no_rules_are_named(tmp_path: Path) -> None:
+    """Bodies of functions, as HumanEval's completions are, and classes, as LeetCode's."""
+    logs = [log(tmp_path / "a.jsonl", [BODY, CLASS]), log(tmp_path / "b.jsonl", [CLASS, BODY])]
+    diagnosis = diagnose(logs, draws=50)
+    assert diagnosis.strategies_from == "code"
+    assert {row.strategy for row in diagnosis.strategies} == {"loop", "closed_form"}
+    assert [note for note in diagnosis.warnings if "the set" in note] == [
+        "strategies are those of the set code, since most responses (100% of a, 100% of b) hold code as their answer; "
+        "--strategies math takes that set all the same"
+    ]
+    assert diagnose(logs, Look(rules=read_rules("math")), draws=50).strategies_from == "math"
+
+
+def test_code_on_one_side_alone_keeps_the_usual_set(tmp_path: Path) -> None:
+    logs = [log(tmp_path / "a.jsonl", [ALGEBRA]), log(tmp_path / "b.jsonl", [BODY])]
+    diagnosis = diagnose(logs, draws=50)
+    assert diagnosis.strategies_from == "math"
+    assert any("take --strategies code" in note for note in diagnosis.warnings)

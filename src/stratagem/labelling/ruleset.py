@@ -31,8 +31,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     It holds for a text in which one of `any` (where there are some), every one of `all` and none of `none` is
     found; `part` says in which part of a response they are looked for. `aliases` are names that it had before,
-    `finer` the starter set that tells apart what it holds for, taken in its place where it has most responses and the
-    user names no rules.
+    `finer` the starter set that tells apart what it holds for (of a rule of `unfit`, the set that is for such
+    responses), taken in its place where it has most responses and the user names no rules.
 
     Every one of `calculation` has to be found in the outline of the last attempt's calculation
     (`labelling.calculation`). A behaviour may ask for so many `attempts` (`labelling.attempts`), for so many

@@ -9,6 +9,7 @@ import polars as pl
 
 from stratagem.labelling.aliases import renamed
 from stratagem.labelling.fit import FEWEST, LOOKED_AT, MOST, unfit_notes
+from stratagem.labelling.in_place import share_of, taken_in_place
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules
 from stratagem.records import MIXED, OTHER, TRUNCATED, UNPARSED, Problem, StratagemError
 from stratagem.tasks import Task
@@ -70,17 +71,12 @@ def labeller(name: str, first: pl.DataFrame, rules: RuleSet | None, has_column: 
 
 
 def _finer(name: str, first: pl.DataFrame, rules: RuleSet) -> tuple[RuleSet, list[str]]:
-    """The set that a strategy of the usual one names as finer, where it would have most of the first responses."""
+    """The set that a rule of the usual one names as finer, where that rule has most of the first responses."""
     looked = first.select("completion").drop_nulls().head(LOOKED_AT)
-    labels = label_frame(looked, rules, evidence=False)["strategy"]
-    for rule in rules.strategies:
-        share = float((labels == rule.name).mean() or 0.0)  # type: ignore[arg-type]
-        if rule.finer and share > MOST and looked.height >= FEWEST:
-            return read_rules(rule.finer), [
-                f"strategies are those of the set {rule.finer}, since the set {rules.name} would say {rule.name} of "
-                f"{share:.0%} of the first {looked.height:,} of {name}; --strategies {rules.name} takes that set all "
-                "the same"
-            ]
+    for rule in (*rules.unfit, *rules.strategies) if looked.height >= FEWEST else ():
+        if rule.finer and (share := share_of(looked, rules, rule)) > MOST:
+            most = f"{share:.0%} of the first {looked.height:,} of {name}"
+            return read_rules(rule.finer), [taken_in_place(rule.finer, rules, rule, most)]
     return rules, [f"strategies are those of the set {rules.name}; --strategies RULES takes others"]
 
 
