@@ -38,9 +38,6 @@ RESULT = typed(
         ("gain < 0 or problems > 1 and gain > 1", False),
         ("gain == 0.2", True),
         ("problems != 500", False),
-        ("improvement.low < 0", False),  # not defined: no comparison holds
-        ("improvement > -1", False),
-        ("NOT improvement > -1", False),
         ("improvement.low < 0 OR gain > 0", True),
         ("headroom.after.selection > 0.05", True),
         ("selection.low < 0 AND gain < 0.25", True),
@@ -51,6 +48,14 @@ RESULT = typed(
 )
 def test_conditions(text: str, holds: bool) -> None:
     assert Condition.parse(text).holds(RESULT) is holds
+
+
+@pytest.mark.parametrize("text", ["improvement.low < 0", "improvement > -1", "NOT improvement > -1"])
+def test_what_hangs_on_a_number_that_is_not_defined_is_refused(text: str) -> None:
+    """A gate that never fires on few problems, which have no intervals, would be a trap."""
+    with pytest.raises(StratagemError, match=r"improvement(\.low)? is not known from these logs"):
+        Condition.parse(text).holds(RESULT)
+    assert Condition.parse(f"{text} OR gain > 0").holds(RESULT)
 
 
 @pytest.mark.parametrize("text", ["", "gain", "gain <", "gain < 1..2", "gain < 0 and", "gain =< 0"])

@@ -74,3 +74,26 @@ def test_a_diagnosis_says_that_its_names_are_too_coarse(stratagem: Run, tmp_path
     assert "not estimable, since 0 problems have two responses or more before" in " ".join(
         done.stdout.split()
     )
+
+
+def test_a_shift_beyond_what_an_accuracy_can_change_is_not_estimable() -> None:
+    """Responses before differ in a few words of no meaning, and all after are three times as long."""
+    rng = np.random.default_rng(3)
+    rows = [
+        {
+            "after": after,
+            "problem_id": str(i),
+            "sample": j,
+            "prompt": f"question {i}",
+            "completion": " ".join(
+                ["add them up", *rng.choice(["so", "now", "value"], 4), *["ok"] * 30 * after]
+            ),
+            "score": float(rng.random() < 0.5),
+        }
+        for after in (False, True)
+        for i in range(120)
+        for j in range(4)
+    ]
+    said = visible_shift(pl.DataFrame(rows), rng=np.random.default_rng(1), draws=100)
+    assert "no rate can be told: with right and wrong shuffled it would be anything from -" in said.reason
+    assert np.isnan(said.shift.value)

@@ -68,6 +68,14 @@ def first_sentence(box: str) -> str:
     return text.rstrip(".")
 
 
+class Terminal(Console):
+    """Standard output. Where its reader, such as `head`, has seen enough, Rich would end with the exit code of a
+    condition that holds."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Messages and bars go to standard error, so that standard output holds results alone."""
     return Console(stderr=True)

@@ -66,8 +66,9 @@ class Condition:
         held = self._of({name: number(findings, name) for name in names})
         counted = findings.strategies_from == COUNTS
         for name in names if held is None else ():
-            if whole(findings, name) is None or (counted and name.split(".")[0] in OF_STRATEGIES):
-                source = "counts alone; log the completions" if counted else "these logs"
+            if number(findings, name) is None:
+                counts = counted and name.split(".")[0] in OF_STRATEGIES
+                source = "counts alone; log the completions" if counts else "these logs"
                 raise StratagemError(f"{self._where}: {name} is not known from {source}")
         return bool(held)
 

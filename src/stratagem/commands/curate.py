@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 
-from stratagem.commands.common import bars, console, read, warn
+from stratagem.commands.common import Terminal, bars, console, read, warn
 from stratagem.commands.demonstrations import curate_sft
 from stratagem.commands.options import Reading, Right, columns_or_none, listed, paths
 from stratagem.curation.held import Form
@@ -201,7 +200,7 @@ def curate(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     with bars() as show:
         curation = curate_prompts(inputs, settings, given.out, show)
     if not as_json:
-        show_curation(curation, Console())
+        show_curation(curation, Terminal())
         warn(curation.notes)
         for what, name in curation.files.items():
             console().print(f"{what}: {given.out / name}", highlight=False, markup=False, soft_wrap=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 
-from stratagem.commands.common import bars, console, read, warn
+from stratagem.commands.common import Terminal, bars, console, read, warn
 from stratagem.commands.options import checked_rules, columns_or_none, listed
 from stratagem.curation.demonstrations.curate import Inputs, curate_demonstrations
 from stratagem.curation.demonstrations.near import check_available
@@ -188,7 +187,7 @@ def curate_sft(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             Inputs(given.data, reading, given.holdout), settings, given.out, show
         )
     if not as_json:
-        show_demonstrations(curation, Console())
+        show_demonstrations(curation, Terminal())
         warn(curation.notes)
         for what, name in curation.files.items():
             console().print(f"{what}: {given.out}/{name}", highlight=False, markup=False, soft_wrap=True)

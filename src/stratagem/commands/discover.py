@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 
 from stratagem.annotate.pool import MOST
-from stratagem.commands.common import bars, console, read
+from stratagem.commands.common import Terminal, bars, console, read
 from stratagem.commands.options import Checkpoint, Reading, Right
 from stratagem.commands.pooled import sampled
 from stratagem.discovery.discover import discover as discover_strategies
@@ -86,7 +85,7 @@ def discover(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             raise StratagemError(f"{given.out}: another process has just made it; choose another --out")
         write_bytes(given.out, as_toml(discovery, shlex.quote(str(given.out))).encode())
     if not as_json:
-        show_discovery(discovery, Console())
+        show_discovery(discovery, Terminal())
         if discovery.proposals:
             console().print(
                 f"proposals: {given.out} (name, merge or drop them; then `stratagem annotate` takes the file)",

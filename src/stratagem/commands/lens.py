@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.markup import escape
 
-from stratagem.commands.common import bars, console, read, warn
+from stratagem.commands.common import Terminal, bars, console, read, warn
 from stratagem.commands.condition import Condition
 from stratagem.commands.judged import Judging, labeller
 from stratagem.commands.options import (
@@ -226,7 +225,7 @@ def diagnosed(given: Diagnose, look: Look, condition: Condition | None, as_json:
     diagnosis = into_folder(given, look, quality, [paths(log) for log in given.logs], given.out)
     result = diagnosis.as_dict()
     if not as_json:
-        show_diagnosis(diagnosis, Console())
+        show_diagnosis(diagnosis, Terminal())
         console().print(f"report: {given.out / REPORT}", highlight=False)
     if condition is None:
         return result
@@ -263,7 +262,7 @@ def diagnose_several(
     )
     write_bytes(given.out / REPORT, runs_page.render(runs).encode())
     if not as_json:
-        show_runs(runs, Console())
+        show_runs(runs, Terminal())
         say.print(f"report: {given.out / REPORT}", highlight=False)
     result = runs.as_dict()
     if condition is None:
@@ -317,7 +316,7 @@ def rollouts(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
             surveys.append(survey(paths(name), options, report, given.reading.where))
     if not as_json:
         for surveyed in surveys:
-            show_survey(surveyed.about, Console())
+            show_survey(surveyed.about, Terminal())
     warnings = [*(note for surveyed in surveys for note in surveyed.notes), *differences(surveys)]
     if not as_json:
         warn(warnings)
@@ -346,6 +345,6 @@ def passk(words: list[str], text: str, as_json: bool) -> dict[str, Any]:
     with bars() as show:
         result = attempts_of([paths(log) for log in given.logs], look, ks, given.level, show)
     if not as_json:
-        show_passk(result, Console())
+        show_passk(result, Terminal())
         warn(result.warnings)
     return result.as_dict()

@@ -14,7 +14,7 @@ import polars as pl
 import tyro
 from rich.console import Console
 
-from stratagem.commands.common import bars, console, read
+from stratagem.commands.common import Terminal, bars, console, read
 from stratagem.commands.train import Engine, engine_of, need_llm
 from stratagem.records import ROLLOUT_SCHEMA, StratagemError, read_table
 from stratagem.settings import LLMConfig
@@ -200,7 +200,7 @@ def all_studies(given: Reproduce, as_json: bool) -> dict[str, Any]:
 
     def ended(name: str, summary: Summary) -> None:
         if not as_json:
-            show_claims(name, summary, Console())
+            show_claims(name, summary, Terminal())
 
     with cluster_of(given.ray, 0, given.workers) as cluster, bars() as show:
         overview = series.reproduce_all(
@@ -268,7 +268,7 @@ def announce(seconds: float) -> None:
 def show_study(summary: Summary, report: Path) -> None:
     from stratagem.report import terminal  # with its charts, which --help needs no more than the next one
 
-    terminal.show(summary, Console())
+    terminal.show(summary, Terminal())
     console().print(f"report: {report}", highlight=False)
 
 

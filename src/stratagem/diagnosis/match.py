@@ -207,6 +207,7 @@ def differences(sides: Sequence[Side]) -> list[str]:
     notes = facts_differ([side.name for side in sides], [side.about.facts for side in sides])
     if len({side.about.score for side in sides}) > 1:
         notes.append("scores differ: " + "; ".join(f"{side.name}: {side.about.score}" for side in sides))
+    notes += _all_alike(sides)
     units = {side.about.length_unit for side in sides}
     if len(units) > 1:
         notes.append(
@@ -219,8 +220,21 @@ def differences(sides: Sequence[Side]) -> list[str]:
         notes += side.reading
         lost = sum(side.about.left_out.values())
         if lost > 0.02 * (lost + side.about.responses):
-            notes.append(f"{side.name}: {lost} of {lost + side.about.responses} responses could not be used")
+            why = ", ".join(f"{count} {reason}" for reason, count in side.about.left_out.items())
+            notes.append(
+                f"{side.name}: {lost} of {lost + side.about.responses} responses could not be used: {why}"
+            )
     return notes
+
+
+def _all_alike(sides: Sequence[Side]) -> list[str]:
+    """A note where a condition holds for all responses or for none: it tells nothing apart."""
+    rates = {float(side.counts["right"].sum()) / max(int(side.counts["n"].sum()), 1) for side in sides}
+    score = sides[0].about.score
+    if not score.startswith("condition ") or rates not in ({0.0}, {1.0}):
+        return []
+    held = "every response" if rates == {1.0} else "no response"
+    return [f"{score} holds for {held} of any log, so that it tells nothing apart"]
 
 
 def changed_prompts(sides: Sequence[Side], matched: Join) -> list[str]:

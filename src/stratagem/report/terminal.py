@@ -314,6 +314,15 @@ def show_passk(result: AttemptsOfLogs, console: Console) -> None:
             cells.append(Text(ends.replace(", ", ",") if together.has_interval else "", style="dim"))
         table.add_row(plain(row.k), *cells)
     put(table)
+    for row in result.passk:
+        sizes = [term.n for term in (row.before, row.after, row.difference) if term is not None and term.n]
+        if any(size != result.problems for size in sizes):
+            each = f"{plain(sizes[0])} problems have {plain(row.k)} responses"
+            if two and len(sizes) == 3:
+                each += (
+                    f" before, {plain(sizes[1])} after, {plain(sizes[2])} on both sides, for the difference"
+                )
+            put(Text(f"k = {plain(row.k)}: {each}", style="dim"))
     for side, left in zip(result.logs, result.left_out, strict=True):
         said = f"{side.name}: {plain(left)} problems of no other log left out" if left else side.name
         put(Text(said, style="dim"))

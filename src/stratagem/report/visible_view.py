@@ -40,8 +40,7 @@ def in_words(findings: Findings) -> list[str]:
         ]
     else:
         lines = [
-            f"No part of the change can be shown to go with how answers are written: {said}, "
-            f"of which {_parts(visible)}."
+            f"No part of the change can be shown to go with how answers are written: {said}, {_parts(visible)}."
         ]
     if shift.low > max(choice.high, 0.0) + MUCH:
         lines.append(
@@ -58,6 +57,11 @@ def in_words(findings: Findings) -> list[str]:
 
 def _parts(visible: VisibleShift) -> str:
     parts = ", ".join(f"{name} {points(getattr(visible, part).value)}" for part, name in GROUPS.items())
+    parts = (
+        f"of which {parts}"
+        if visible.length.value == visible.length.value
+        else "whose parts cannot be told apart"
+    )
     kinds = (
         "one rate for all kinds of problem"
         if visible.rates == 1

@@ -107,9 +107,11 @@ def _condition(text: str, sample: pl.DataFrame, where: str) -> Correctness:
 
 
 def _threshold(values: pl.Series) -> str:
-    """The condition that may be meant by scores outside [0, 1]: of -1 and 1 above 0, of 0 to 100 the full ones."""
-    high = float(values.drop_nulls().drop_nans().max() or 0.0)  # type: ignore[arg-type]
-    return f">= {high:g}" if high in (10.0, 100.0) else "> 0"
+    """The condition that may be meant by scores outside [0, 1]: of -1 and 1 above 0, of 0 to 100 the full ones, and the
+    largest where none is 0 or less."""
+    seen = values.drop_nulls().drop_nans()
+    low, high = (float(end or 0.0) for end in (seen.min(), seen.max()))  # type: ignore[arg-type]
+    return f">= {high:g}" if low > 0 or high in (10.0, 100.0) else "> 0"
 
 
 def _advice(sample: pl.DataFrame) -> str:

@@ -37,7 +37,8 @@ class VisibleShift(Result, frozen=True, kw_only=True):
     Attributes:
         reason: why it cannot be estimated; empty where it can, and nothing else is defined where not.
         shift: in accuracy, as the gain is.
-        length, answer_form, wording: its parts, which sum to it.
+        length, answer_form, wording: its parts, which sum to it; not defined where they change so much together that
+            one would be over 100 points.
         resolutions: the shift by the number of components of wording.
         shuffled: outcomes shuffled within each problem before. halves: the side before, split at random into two.
         unlike: the share of the responses after that are further from all before than 99% of those before are.

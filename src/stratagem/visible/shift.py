@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from stratagem.records import Estimate
+from stratagem.records import UNDEFINED, Estimate, points
 from stratagem.stats.pairs import Floats
 from stratagem.stats.uncertainty import percentile
 from stratagem.visible.features import Wording, forms, wording
@@ -102,13 +102,29 @@ def visible_shift(
             phrases = _phrases(given)
             rates = len(np.unique(data.stratum_p))
             unlike = _unlike(z_rf, given, rng)
+    shuffled = _placebo([_shuffled(given, rng) for _ in range(ROUNDS)])
+    if (
+        shuffled is not None
+        and max(*map(abs, (whole[0].low, whole[0].high, shuffled.low, shuffled.high))) > 1
+    ):
+        return VisibleShift(
+            reason="responses to the same problem before hardly differ in what changed after, so that no rate can be "
+            f"told: with right and wrong shuffled it would be anything from {points(shuffled.low)} to "
+            f"{points(shuffled.high)} points",
+            problems=problems,
+            responses=table.height,
+        )
+    told = (
+        max(abs(part.value) for part in whole[1:]) <= 1
+    )  # where groups go together, their parts are anything
+    parts = whole[1:] if told else [UNDEFINED] * 3
     return VisibleShift(
         shift=whole[0],
-        length=whole[1],
-        answer_form=whole[2],
-        wording=whole[3],
+        length=parts[0],
+        answer_form=parts[1],
+        wording=parts[2],
         resolutions=tuple(resolutions),
-        shuffled=_placebo([_shuffled(given, rng) for _ in range(ROUNDS)]),
+        shuffled=shuffled,
         halves=_placebo([value for _ in range(ROUNDS) if (value := _halves(given, rng)) is not None]),
         unlike=unlike,
         phrases=phrases,
