@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from subprocess import CompletedProcess
 import polars as pl
 import pytest
 
+from stratagem.commands.common import Terminal
 from stratagem.commands.condition import numbers
 from stratagem.report.format import signed
 from stratagem.result import Findings
@@ -233,3 +235,29 @@ def test_a_sheet_is_drawn_filled_and_corrects_the_terms(
     corrected = found["label_error"].get("corrected")
     assert corrected is not None, found["label_error"]
     assert corrected["selection"]["value"] == pytest.approx(found["selection"]["value"])
+
+
+def test_a_k_that_rests_on_fewer_problems_says_so(stratagem: Run, tmp_path: Path) -> None:
+    for name, fewer in (("a", 10), ("b", 20)):
+        rows = [
+            {"prompt": f"{i}", "response": "x", "score": (i + j) % 2}
+            for i in range(60)
+            for j in range(2 if i < fewer else 4)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = stratagem("passk", "a.jsonl", "b.jsonl", "--k", "1,3")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert (
+        "k = 3: 50 problems have 3 responses before, 40 after, 40 on both sides, for the difference" in said
+    )
+    assert "k = 1:" not in said
+
+
+def test_a_closed_pipe_is_no_condition_that_holds() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        Terminal(file=Closed()).print("seen enough")

@@ -324,3 +324,16 @@ def test_a_new_strategy_may_have_been_rare_where_the_result_warns_so(tmp_path: P
     both = ", ".join(f"{name} {100 * e.low:+.1f} to {100 * e.high:+.1f}" for name, e in terms.items())
     assert f"over both readings, in points: {both}." in printed(diagnosis)
     assert both in " ".join(render(diagnosis, None).split())
+
+
+def test_lost_responses_and_a_condition_that_all_meet_are_said_with_the_reason(tmp_path: Path) -> None:
+    def answer(i: int, j: int) -> dict[str, Any]:
+        return said("forward", i % 2 > 0) | ({"score": None} if j == 0 else {})
+
+    logs = [write(tmp_path / f"{name}.jsonl", answer) for name in "ab"]
+    warnings = diagnose(logs, looking(tmp_path, by=()), draws=50).warnings
+    assert "a: 40 of 160 responses could not be used: 40 no score" in warnings
+    always = diagnose(logs, looking(tmp_path, by=(), correct="score >= 0"), draws=50).warnings
+    assert (
+        "condition 'score >= 0' holds for every response of any log, so that it tells nothing apart" in always
+    )

@@ -101,3 +101,8 @@ def test_mistakes_are_one_line(options: dict[str, str], said: str) -> None:
     with pytest.raises(StratagemError, match=said) as error:
         choose([], SAMPLE, **options)
     assert "\n" not in str(error.value)
+
+
+def test_scores_that_are_all_above_0_are_not_advised_a_condition_that_all_meet() -> None:
+    with pytest.raises(StratagemError, match=r"holds 2, outside \[0, 1\].*--correct 'score >= 2'"):
+        choose([], pl.DataFrame({"score": [0.5, 2.0, 0.5]}), score="score")

@@ -287,8 +287,9 @@ def notes(entry: Entry, evidence: bool = False) -> list[str]:
     if not number(result.gain).has_interval:
         return [*lines, f"{plain(result.problems)} problems: no interval is made of so few."]
     lines += [f"Intervals may be too narrow: {reason}." for reason in result.weak]
-    bounded = "" if evidence or not result.weak else both_readings(result.new_or_rare)
-    return [*lines, *([bounded] if bounded else [])]
+    if result.weak and not evidence and (bounded := both_readings(result.new_or_rare)):
+        lines.append(bounded)
+    return lines
 
 
 def _in_two(split: ByProblem) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from stratagem.decomposition.leading import leading
@@ -57,11 +58,7 @@ def in_words(findings: Findings) -> list[str]:
 
 def _parts(visible: VisibleShift) -> str:
     parts = ", ".join(f"{name} {points(getattr(visible, part).value)}" for part, name in GROUPS.items())
-    parts = (
-        f"of which {parts}"
-        if visible.length.value == visible.length.value
-        else "whose parts cannot be told apart"
-    )
+    parts = "whose parts cannot be told apart" if math.isnan(visible.length.value) else f"of which {parts}"
     kinds = (
         "one rate for all kinds of problem"
         if visible.rates == 1

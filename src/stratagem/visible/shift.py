@@ -114,10 +114,9 @@ def visible_shift(
             problems=problems,
             responses=table.height,
         )
-    told = (
-        max(abs(part.value) for part in whole[1:]) <= 1
-    )  # where groups go together, their parts are anything
-    parts = whole[1:] if told else [UNDEFINED] * 3
+    # Where groups of features change together, the parts of one and of the other may be anything.
+    apart = max(abs(part.value) for part in whole[1:]) <= 1
+    parts = whole[1:] if apart else [UNDEFINED] * 3
     return VisibleShift(
         shift=whole[0],
         length=parts[0],
