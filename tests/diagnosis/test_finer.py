@@ -93,3 +93,80 @@ def test_code_on_one_side_alone_keeps_the_usual_set(tmp_path: Path) -> None:
     diagnosis = diagnose(logs, draws=50)
     assert diagnosis.strategies_from == "math"
     assert any("take --strategies code" in note for note in diagnosis.warnings)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "labels"),
+    [
+        ([CHAIN, CHAIN, PARTS], [PARTS, PARTS, CHAIN], "word-problems"),
+        ([CHAIN, PARTS], [ALGEBRA], "math"),  # most of all responses before, and half of both together
+        ([ALGEBRA], [CHAIN, PARTS], "math"),
+        ([BODY], [ALGEBRA], "math"),
+        ([BODY, CLASS], [CLASS], "code"),
+    ],
+)
+@pytest.mark.parametrize("order", ["in turn", "mixed", "after first"])
+def test_a_run_has_one_set_of_rules_in_whatever_files_it_comes(
+    before: list[str], after: list[str], labels: str, order: str, tmp_path: Path
+) -> None:
+    """Two logs, one log of checkpoints in any order, and sides of several files: the same strategies and terms."""
+    logs = [log(tmp_path / "0.jsonl", before), log(tmp_path / "1.jsonl", after)]
+    rows = [
+        json.loads(line) | {"step": step, "n": n}
+        for step, path in enumerate(logs)
+        for n, line in enumerate(path.read_text().splitlines())
+    ]
+    rows.sort(
+        key={
+            "in turn": lambda row: (row["step"], row["n"]),
+            "mixed": lambda row: (row["n"], row["step"]),
+            "after first": lambda row: (-row["step"], row["n"]),
+        }[order]
+    )
+    pooled = tmp_path / "pooled.jsonl"
+    pooled.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parts: list[list[str | Path]] = []
+    for path in logs:
+        lines = path.read_text().splitlines(keepends=True)
+        halves = [tmp_path / f"{path.stem}-{half}.jsonl" for half in "ab"]
+        halves[0].write_text("".join(lines[:20]))
+        halves[1].write_text("".join(lines[20:]))
+        parts.append([*halves])
+    answers = [
+        diagnose(logs, draws=50),
+        diagnose([pooled], Look(checkpoint="step"), draws=50),
+        diagnose(parts, draws=50),
+    ]
+    assert {answer.strategies_from for answer in answers} == {labels}
+    rows_of = [[(row.strategy, row.share_before, row.share_after) for row in a.strategies] for a in answers]
+    assert rows_of[1] == rows_of[0] == rows_of[2]
+    values = [[getattr(a, term).value for term in ("gain", "selection", "improvement")] for a in answers]
+    assert values[1] == pytest.approx(values[0], abs=1e-12, nan_ok=True)
+    assert values[2] == pytest.approx(values[0], abs=1e-12, nan_ok=True)
+
+
+def test_every_stage_of_many_checkpoints_decides(tmp_path: Path) -> None:
+    """Twenty checkpoints make ten stages of two each; one stage in another way keeps the usual set."""
+
+    def many(of_step: dict[int, list[str]]) -> Path:
+        path = tmp_path / f"many{len(of_step)}.jsonl"
+        path.write_text(
+            "".join(
+                json.dumps(
+                    {"id": i, "prompt": f"What is {i}?", "response": text, "score": i % 2, "step": step}
+                )
+                + "\n"
+                for step in range(20)
+                for i in range(30)
+                for text in [of_step.get(step, [CHAIN, PARTS])[i % 2]]
+            )
+        )
+        return path
+
+    uniform, mixed = many({}), many({10: [ALGEBRA, ALGEBRA], 11: [ALGEBRA, ALGEBRA]})
+    chosen = diagnose([uniform], Look(checkpoint="step"), draws=50)
+    assert chosen.strategies_from == "word-problems"
+    assert any("100% of 0-1" in note and "100% of 18-19" in note for note in chosen.warnings)
+    assert diagnose([mixed], Look(checkpoint="step"), draws=50).strategies_from == "math"
+    # With a window only the stages that are compared decide.
+    assert diagnose([mixed], Look(checkpoint="step", window=2), draws=50).strategies_from == "word-problems"

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from stratagem.diagnosis.match import check_several, checkpoint_runs, usable_strata
-from stratagem.diagnosis.side import Look, Opened, open_side, strata
+from stratagem.diagnosis.side import Look, Opened, checkpoints_of, open_side, strata
 from stratagem.label_error.sheet import outcome
 from stratagem.learned.asking import Pool
 from stratagem.learned.features import read_texts
@@ -108,13 +108,7 @@ def sides_of(
     if len(opened) > 1:
         raise StratagemError("--checkpoint goes with a single log")
     (log,) = opened
-    values: set[str] = set()
-    rows = 0
-    for batch in log.batches():
-        values |= set(batch["checkpoint"].drop_nulls().unique())
-        rows += batch.height
-        progress(f"checkpoints of {log.name}", rows)
-    runs = checkpoint_runs(values, log.look.window)
+    runs = checkpoint_runs(checkpoints_of(log, progress), log.look.window)
     check_several(runs, look.checkpoint)
     return [
         (log, {number: pl.col("checkpoint").is_in(run) for number, run in enumerate((runs[0], runs[-1]))})

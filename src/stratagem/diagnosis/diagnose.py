@@ -115,7 +115,8 @@ def diagnose(
     called = list(match.distinct_names(sources) if names is None else names)
     opened = [open_side(paths, look, name) for name, paths in zip(called, sources, strict=True)]
     match.check_labels(opened)
-    opened = with_finer_rules(opened, labels.names if isinstance(labels, LabelQuality) else ())
+    by_hand = labels.names if isinstance(labels, LabelQuality) else ()
+    opened = with_finer_rules(opened, by_hand, counting(progress))
     looks = [log.look for log in opened]
     look = looks[0] if len({own.by for own in looks}) == 1 else look
     firsts = [log.first for log in opened]
@@ -197,12 +198,17 @@ def _ends(findings: Findings, look: Look, sides: int) -> tuple[pl.Expr, pl.Expr]
     return pl.col("checkpoint") == whole.before, pl.col("checkpoint") == whole.after
 
 
-def reading(progress: Progress | None, name: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
+def counting(progress: Progress | None) -> Callable[[str, int], None]:
+    def report(what: str, rows: int) -> None:
         if progress is not None:
-            progress(f"read {name}", done, total, {})
+            progress(what, rows, 0, {})
 
     return report
+
+
+def reading(progress: Progress | None, name: str) -> Callable[[int, int], None]:
+    report = counting(progress)
+    return lambda rows, _: report(f"read {name}", rows)
 
 
 def summarise(

@@ -99,7 +99,7 @@ def by_checkpoint(side: Side, window: int | None = None) -> list[Side]:
     runs = checkpoint_runs(side.counts["checkpoint"].unique().drop_nulls().to_list(), window)
     sides: list[Side] = []
     for chosen in runs:
-        name = chosen[0] if len(chosen) == 1 else f"{chosen[0]}-{chosen[-1]}"
+        name = run_name(chosen)
         inside = pl.col("checkpoint").is_in(chosen)
         behaviours = side.behaviours
         sides.append(
@@ -127,6 +127,11 @@ def checkpoint_runs(checkpoints: Iterable[str], window: int | None = None) -> li
         return [values[start : start + size] for start in range(0, len(values), size)]
     size = min(window, len(values) // 2)
     return [values[:size], values[-size:]]
+
+
+def run_name(checkpoints: Sequence[str]) -> str:
+    """What a run of neighbouring checkpoints is called."""
+    return checkpoints[0] if len(checkpoints) == 1 else f"{checkpoints[0]}-{checkpoints[-1]}"
 
 
 def check_several(stages: Sized, column: str | None) -> None:

@@ -223,6 +223,22 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
     )
 
 
+def checkpoints_of(opened: Opened, progress: Callable[[str, int], None]) -> set[str]:
+    """The checkpoints of the scored responses of a log, which is read to its end.
+
+    Args:
+        progress: gets what is read and the number of rows read.
+    """
+    values: set[str] = set()
+    rows = 0
+    for batch in replace(opened, label=lambda batch: batch).batches():
+        scored_rows = batch if opened.counted else batch.filter(pl.col("score").is_not_null())
+        values |= set(scored_rows["checkpoint"].drop_nulls().unique())
+        rows += batch.height
+        progress(f"checkpoints of {opened.name}", rows)
+    return values
+
+
 def as_named(batch: pl.DataFrame, log: Log, look: Look) -> pl.DataFrame:
     """The batch with the columns that the user calls by the log's own names, where they have other names here."""
     asked = (*look.columns(), *(look.by or ()), *(look.refine or ()), look.checkpoint)

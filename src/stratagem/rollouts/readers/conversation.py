@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
 import polars as pl
 
+from stratagem.rollouts.readers.row import STORED, BadRecord, completion_text, prompt_text
+
 
 def prompts(column: pl.Series) -> tuple[pl.Series, pl.Series] | None:
-    """Prompts and questions; None where a list is more than roles and texts."""
+    """Prompts and questions; None where a list is more than roles and texts, or texts hold no lists."""
+    if _stored(column):
+        with contextlib.suppress(BadRecord):
+            texts, questions = zip(*map(prompt_text, column), strict=True)
+            return pl.Series(texts, dtype=pl.String), pl.Series(questions, dtype=pl.String)
+        return None
     said = _said(column)
     if said is None:
         return None
@@ -21,13 +29,23 @@ def prompts(column: pl.Series) -> tuple[pl.Series, pl.Series] | None:
 
 
 def completions(column: pl.Series, turns: Literal["last", "all"]) -> pl.Series | None:
-    """The last turns of the assistant, or all; None where a list is more than roles and texts."""
+    """The last turns of the assistant, or all; None where a list is more than roles and texts, or texts hold no
+    lists."""
+    if _stored(column):
+        with contextlib.suppress(BadRecord):
+            return pl.Series([completion_text(text, turns) for text in column], dtype=pl.String)
+        return None
     said = _said(column)
     if said is None:
         return None
     own = pl.col("content").filter(pl.col("role") == "assistant")
     text = own.last().fill_null("") if turns == "last" else own.str.join("\n\n")
     return said.group_by("row", maintain_order=True).agg(text)["content"]
+
+
+def _stored(column: pl.Series) -> bool:
+    """Whether texts of the column may hold lists of messages."""
+    return column.dtype == pl.String and bool(column.str.contains(STORED).any())
 
 
 def _said(column: pl.Series) -> pl.DataFrame | None:

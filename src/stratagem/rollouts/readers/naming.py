@@ -11,7 +11,7 @@ from typing import Any
 from stratagem.records import StratagemError
 from stratagem.rollouts.readers import responses, unfold
 from stratagem.rollouts.readers.responses import is_text
-from stratagem.rollouts.readers.row import ReadOptions, Shape
+from stratagem.rollouts.readers.row import ReadOptions, Shape, messages_in
 from stratagem.rollouts.readers.scores import is_numeric, leaves, mostly, score_columns
 
 # What a column is for, and the names it goes by, the most telling first.
@@ -248,8 +248,10 @@ def _fits(what: str, name: str, records: Sequence[Mapping[str, Any]], columns: M
             return mostly(isinstance(value, str) for value in values)
         case "sample" | "tokens" | "count_n" | "count_c":
             return is_numeric(values) and not mostly(isinstance(value, list | bool) for value in values)
-        case "rewards" | "messages":
+        case "rewards":
             return mostly(isinstance(value, list) for value in values)
+        case "messages":
+            return mostly(messages_in(value) is not None for value in values)
         case _:
             return mostly(isinstance(value, str | int | float) for value in values)
 

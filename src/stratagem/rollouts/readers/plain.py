@@ -25,6 +25,7 @@ from stratagem.rollouts.readers.row import (
     finish,
     identifier,
     in_think_marks,
+    messages_in,
     number,
     prompt_text,
     whole,
@@ -42,7 +43,7 @@ def recognises(record: Mapping[str, Any]) -> bool:
         flat = unfolding.unfolded(record, unfolding.shape_of([record]))[0]
     except BadRecord:
         return False
-    spoken = any(isinstance(flat.get(name), list) for name in naming.NAMES["messages"])
+    spoken = any(messages_in(flat.get(name)) is not None for name in naming.NAMES["messages"])
     return spoken or (naming.holds_response(flat) and naming.names_problem(flat))
 
 
@@ -104,8 +105,8 @@ def rows(record: Mapping[str, Any], options: ReadOptions) -> Iterator[Row]:
     where = options.columns.get("completion", "completion")
     if "messages" not in options.columns and naming.value_at(record, where) is naming.MISSING:
         raise BadRecord("completion: missing")
-    if isinstance(values.get("messages"), list):
-        asked, last, said = conversation_parts(values["messages"])
+    if (messages := messages_in(values.get("messages"))) is not None:
+        asked, last, said = conversation_parts(messages)
         completion = said if "completion" not in options.columns else completion
         prompt, question = (asked, last) if prompt is None else (prompt, question or last)
     yield {

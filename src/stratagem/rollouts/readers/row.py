@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypedDict
@@ -15,6 +18,8 @@ QUESTION = "_question"  # the last messages of users, beside prompts that were l
 # What code for records of one form may raise at a record of another.
 FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
 USERS = ("user", "human", "HUMAN")  # the last as OpenCompass writes it
+ROLES = (*USERS, "assistant", "system", "developer", "tool", "function")
+STORED = r"^\s*\[\s*\{"  # how a text begins that may hold a list of messages
 _STOPPED = {"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "tool_use", "completed", "complete"}
 _CUT = {
     "length",
@@ -179,11 +184,13 @@ def _call(call: Any) -> str:
 
 
 def messages_of(value: Any, where: str) -> list[Mapping[str, Any]]:
-    """A list of messages, checked.
+    """A list of messages, checked; a text that holds one is read as the list.
 
     Raises:
         BadRecord: not a list of objects with a role.
     """
+    if isinstance(value, str):
+        value = stored_messages(value) or value
     if isinstance(value, Mapping):
         value = [value]
     if not isinstance(value, list | Sequence) or isinstance(value, str | bytes):
@@ -194,14 +201,34 @@ def messages_of(value: Any, where: str) -> list[Mapping[str, Any]]:
     return list(value)
 
 
+def stored_messages(text: str) -> list[Mapping[str, Any]] | None:
+    """The messages that a text holds in JSON or as Python writes them, as CSV and tables of texts keep them; None for
+    any other text."""
+    if re.match(STORED, text) is None:
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError, BadRecord):
+            messages = messages_of(parse(text), "messages")
+            # An answer that is JSON itself may have roles too.
+            return messages if all(m["role"] in ROLES and "content" in m for m in messages) else None
+    return None
+
+
+def messages_in(value: Any) -> list[Any] | None:
+    """A list, or the messages that a text holds; None for anything else."""
+    return value if isinstance(value, list) else stored_messages(value) if isinstance(value, str) else None
+
+
 def prompt_text(value: Any, where: str = "prompt") -> tuple[str | None, str | None]:
-    """A prompt as text, and its last message of the user where it was a list of messages.
+    """A prompt as text, and its last message of the user where it was a list of messages, or a text that holds one.
 
     One message is its text alone; several are written as "role: text" with an empty line between them.
 
     Raises:
         BadRecord: neither text nor messages, or an empty list.
     """
+    if isinstance(value, str):
+        value = stored_messages(value) or value
     if value is None or isinstance(value, str):
         return value, None
     if value == []:
@@ -223,10 +250,14 @@ def completion_text(
     """A completion as text: of several turns the last of the assistant, or all of them with an empty line between.
 
     What tools and users say is not the model's, and never part of it. A list without a turn of the assistant is "".
+    A text that holds such a list is read as the list.
 
     Raises:
         BadRecord: neither text nor messages.
     """
+    if isinstance(value, str):
+        stored = stored_messages(value) or []
+        value = stored if any(m["role"] == "assistant" for m in stored) else value
     if value is None or isinstance(value, str):
         return value
     spoken = [m for m in messages_of(value, where) if m["role"] == "assistant"]
