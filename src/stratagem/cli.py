@@ -118,7 +118,9 @@ def run(argv: list[str]) -> int:
         return 0
     name, *rest = argv
     if name not in COMMANDS:
-        print(f"stratagem: no command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        from stratagem.conditions import near
+
+        print(f"stratagem: no command {name!r}; {near(name, COMMANDS, 'command')}", file=sys.stderr)
         return 2
     debug, as_json = "--debug" in rest, "--json" in rest
     rest = [word for word in rest if word not in ("--debug", "--json")]

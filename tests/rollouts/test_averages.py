@@ -93,3 +93,13 @@ def test_records_that_may_be_a_log_are_not_called_averages(tmp_path: Path) -> No
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(StratagemError, match="no known format; its columns are zz, score"):
         read_rollouts(tmp_path / "x.jsonl")
+
+
+def test_responses_without_a_problem_are_not_called_averages(tmp_path: Path) -> None:
+    lines = [{"response": f"x = {i}", "reward": i % 2} for i in range(4)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = "x.jsonl: responses in 'response', and neither a prompt nor an id says to which problem: name one with "
+    with pytest.raises(
+        StratagemError, match=said + "--columns prompt=COLUMN or id=COLUMN; the columns are response, "
+    ):
+        read_rollouts(tmp_path / "x.jsonl")

@@ -240,6 +240,7 @@ def summarise(
         stages = match.by_checkpoint(sides[0], look.window)
         pairs = [(0, len(stages) - 1)]
     match.check_several(stages, look.checkpoint)
+    notes = [*notes, *match.given_twice(stages)]
     if look.by is None:
         by = match.usable_strata([stage.counts for stage in stages], by)
     stages = [match.in_strata(stage, by, fine) for stage in stages]

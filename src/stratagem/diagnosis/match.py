@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import polars as pl
@@ -47,11 +48,8 @@ def check_grades(before: Side, after: Side) -> None:
     Raises:
         StratagemError: every problem of both has one grade in all of its responses, the same on both sides.
     """
-    tables = [
-        side.counts.group_by("problem_id").agg(pl.col("n", "right", "length").sum())
-        for side in (before, after)
-    ]
-    if tables[0].sort("problem_id").equals(tables[1].sort("problem_id")):  # one log against itself
+    tables = [_totals(side) for side in (before, after)]
+    if tables[0].equals(tables[1]):  # one log against itself
         return
     both = tables[0].join(tables[1], on="problem_id", suffix="_after")
     grade, later = pl.col("right") / pl.col("n"), pl.col("right_after") / pl.col("n_after")
@@ -132,6 +130,27 @@ def checkpoint_runs(checkpoints: Iterable[str], window: int | None = None) -> li
 def run_name(checkpoints: Sequence[str]) -> str:
     """What a run of neighbouring checkpoints is called."""
     return checkpoints[0] if len(checkpoints) == 1 else f"{checkpoints[0]}-{checkpoints[-1]}"
+
+
+def given_twice(sides: Sequence[Side]) -> list[str]:
+    """Notes where two sides hold the same responses.
+
+    Args:
+        sides: under common keys.
+    """
+    totals = [_totals(side) for side in sides]
+    return [
+        f"{sides[a].name} and {sides[b].name} have equally many right responses of the same length for every problem: "
+        "was one log given twice?"
+        for a, b in combinations(range(len(sides)), 2)
+        if totals[a].equals(totals[b])
+    ]
+
+
+def _totals(side: Side) -> pl.DataFrame:
+    """How many responses each problem has, how many are right, and how long they are together."""
+    measures = pl.col("n", "right", "length").sum()
+    return side.counts.group_by("problem_id").agg(measures).sort("problem_id")
 
 
 def check_several(stages: Sized, column: str | None) -> None:

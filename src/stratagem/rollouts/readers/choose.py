@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stratagem.records import StratagemError
-from stratagem.rollouts.readers import READERS, Reader, streams
+from stratagem.rollouts.readers import READERS, Reader, naming, responses, streams
 from stratagem.rollouts.readers.averages import said_of
 from stratagem.rollouts.readers.chunk import Chunk, Record, Source, chunk_of
 from stratagem.rollouts.readers.containers import sources
@@ -125,6 +125,17 @@ def _reader_of_most(
     return READERS[names.most_common(1)[0][0]] if names else None
 
 
+def _nameless(record: Mapping[str, Any]) -> str | None:
+    """What is missing of a record that holds a response and does not say to which problem; None of any other."""
+    spoken = next((name for name in responses.NAMES if isinstance(record.get(name), str)), None)
+    if spoken is None or naming.names_problem(record):
+        return None
+    return (
+        f"responses in {spoken!r}, and neither a prompt nor an id says to which problem: name one with --columns "
+        f"prompt=COLUMN or id=COLUMN; the columns are {', '.join(record)}"
+    )
+
+
 def choose(
     opened: Sequence[tuple[Source, Found]], options: ReadOptions
 ) -> tuple[Reader, list[tuple[Source, str | None]], list[dict[str, Any]], list[tuple[str, str]]]:
@@ -175,8 +186,8 @@ def choose(
     if chosen is None:
         if unknown:
             name, record = unknown
-            if (averages := said_of(record)) is not None:
-                raise StratagemError(f"{name}: {averages}")
+            if (said := _nameless(record) or said_of(record)) is not None:
+                raise StratagemError(f"{name}: {said}")
             raise StratagemError(
                 f"{name}: no known format; its columns are {', '.join(record) or 'none'}: name them with "
                 "--columns completion=COLUMN prompt=COLUMN score=COLUMN"
