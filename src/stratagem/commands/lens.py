@@ -139,7 +139,7 @@ class Diagnose:
         str | None,
         tyro.conf.arg(
             metavar="CONDITION",
-            help="exit code 1 where this holds, such as 'selection.low < 0 AND gain < 0.02'",
+            help="exit code 1 where this holds, such as 'selection.low < 0 AND gain < 0.02' (two points)",
             help_behavior_hint="",
         ),
     ] = None
