@@ -13,7 +13,6 @@ import argparse
 import re
 import sys
 from bisect import bisect_right
-from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 
@@ -23,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src")]
 
 from stratagem.labelling.attempts import attempts  # noqa: E402
+from stratagem.records import content_id  # noqa: E402
 
 MARKED = ROOT / "tests" / "labelling" / "fixtures" / "math_500_attempts.csv"
 
@@ -62,7 +62,7 @@ def main() -> None:
         for text, mark, pieces, paragraphs in rows.select(
             "completion", "text", "pieces", "paragraphs"
         ).iter_rows():
-            assert sha256(text.encode()).hexdigest()[:16] == mark, "another text than the one that was marked"
+            assert content_id(text) == mark, "another text than the one that was marked"
             cut, marked = cut_paragraphs(text, pieces), [int(place) for place in paragraphs.split()]
             exact += len(cut) == len(marked)
             near += abs(len(cut) - len(marked)) <= 1

@@ -19,7 +19,6 @@ import gzip
 import json
 import sys
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +40,7 @@ from stratagem.labelling.rules import STARTERS, label_frame, read_rules  # noqa:
 from stratagem.learned.asking import Pool  # noqa: E402
 from stratagem.learned.features import read_texts  # noqa: E402
 from stratagem.learned.model import fit  # noqa: E402
+from stratagem.records import content_id  # noqa: E402
 
 HAND = ROOT / "tests" / "labelling" / "fixtures"
 NUMBERS = (50, 100, 200, 400)
@@ -96,11 +96,7 @@ def public(name: str, rules: str) -> Callable[[Path], pl.DataFrame]:
             for side, file in enumerate(("before", "after"))
         ]
         hand = hand.select("problem_id", "sample", "text", file="side", by_hand="strategy")
-        table = pl.concat(tables).with_columns(
-            text=pl.col("completion").map_elements(
-                lambda text: sha256(text.encode()).hexdigest()[:16], pl.String
-            )
-        )
+        table = pl.concat(tables).with_columns(text=pl.col("completion").map_elements(content_id, pl.String))
         keys = ["file", "problem_id", "sample", "text"]
         table = table.join(hand, on=keys, how="left", maintain_order="left")
         return label_frame(table, read_rules(rules), evidence=False)
