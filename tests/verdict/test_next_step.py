@@ -150,6 +150,8 @@ def test_lengths_are_told_apart() -> None:
     assert apart(30.0, 30.0) == ("30", "30")
     shorter = Lengths(30.4, 29.6, "tokens", est(-0.8, 0.1), est(0.1, 0.02, 120))
     assert "Answers shrank from 30.4 to 29.6 tokens." in length(replace(BASE, lengths=shorter))
+    same = Lengths(66.0, 66.001, "characters", est(0.001, 0.01), est(0.1, 0.02, 120))
+    assert length(replace(BASE, lengths=same)) == "Answers are 66 characters long on both sides."
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -288,6 +288,8 @@ def length(f: Facts) -> str:
     if excludes_zero(d):
         verb = "grew" if d.low > 0 else "shrank"
     before, after = apart(x.before, x.after)
+    if before == after:
+        return f"Answers are {before} {x.unit} long on both sides."
     text = f"Answers {verb} from {before} to {after} {x.unit}"
     if d.low > 0:
         if not x.steady.n:
