@@ -76,7 +76,7 @@ def test_the_verdict_comes_first_then_the_table_then_warnings() -> None:
         "In 6 of 7 other groupings",
         "A label error of 12%",
         "! temperature differs",
-        "base: 3190 responses to 412 problems, verl, right by column 'acc'; 10 left out",
+        "base: 3190 responses to 412 problems in 7 files, verl, right by column 'acc'; 10 left out",
     ]
     places = [text.index(part) for part in order]
     assert places[0] == 0

@@ -406,8 +406,9 @@ def _strategies(entry: shown.Entry, named: bool) -> Table:
 
 def _read(side: SideFacts) -> str:
     left = sum(side.left_out.values())
+    files = f" in {len(side.files):,} files" if len(side.files) > 1 else ""
     parts = [
-        f"{plain(side.responses)} responses to {plain(side.problems)} problems",
+        f"{plain(side.responses)} responses to {plain(side.problems)} problems{files}",
         side.format,
         f"right by {side.score}",
     ]
