@@ -353,3 +353,14 @@ def test_a_log_given_twice_is_noticed(tmp_path: Path) -> None:
     assert asked == [
         "a and b have equally many right responses of the same length for every problem: was one log given twice?"
     ]
+
+
+def test_columns_are_listed_by_the_names_of_the_log(tmp_path: Path) -> None:
+    rows = [{"q": f"What is {i // 2}?", "reply": f"It is {i}.", "score": i % 2} for i in range(40)]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read = ReadOptions(columns={"prompt": "q", "completion": "reply"})
+    listed = "no such column; there are q, reply, score$"
+    for logs, look in (([path, path], Look(by=("x",), read=read)), ([path], Look(checkpoint="x", read=read))):
+        with pytest.raises(StratagemError, match=listed):
+            diagnose(logs, look, draws=50)

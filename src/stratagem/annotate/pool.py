@@ -66,9 +66,7 @@ def read_pool(
     opened = [open_side(paths, look, name) for name, paths in zip(names, logs, strict=True)]
     if counted := [log.name for log in opened if log.counted]:
         raise StratagemError(f"{counted[0]}: holds counts and no completions to label")
-    by = {
-        name: dtype for name, dtype in strata([log.first for log in opened], look).items() if name not in KEPT
-    }
+    by = {name: dtype for name, dtype in strata(opened, look).items() if name not in KEPT}
     tables: list[pl.DataFrame] = []
     read = cut = 0
     for log, sides in sides_of(opened, look, progress):

@@ -120,7 +120,7 @@ def diagnose(
     looks = [log.look for log in opened]
     look = looks[0] if len({own.by for own in looks}) == 1 else look
     firsts = [log.first for log in opened]
-    by = strata(firsts, look)
+    by = strata(opened, look)
     fine = () if opened[0].counted else refinements(firsts, opened[0].rules, look.refine, tuple(by))
     with contextlib.ExitStack() as stack:
         place = table or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "labelled.parquet"

@@ -196,13 +196,13 @@ def open_side(paths: Sequence[str | Path], look: Look, name: str, scoreless: boo
     first = as_named(first, log, look)
     if look.checkpoint is not None and look.checkpoint not in (*first.columns, *STEPS):
         raise StratagemError(
-            f"--checkpoint {look.checkpoint}: no such column; there are {', '.join(first.columns)}"
+            f"--checkpoint {look.checkpoint}: no such column; there are {column_names(first, log)}"
         )
     for column in look.columns():
         if column not in first.columns:
             raise StratagemError(
                 f"--join {column}: must be one of auto, {', '.join(METHODS)}, {NONE}, or columns of the logs; there "
-                f"are {', '.join(first.columns)}"
+                f"are {column_names(first, log)}"
             )
     counted = log.counts_only
     labels, rules, label = (COUNTS, None, label_counted) if counted else labeller(first, look)
@@ -239,6 +239,12 @@ def checkpoints_of(opened: Opened, progress: Callable[[str, int], None]) -> set[
     return values
 
 
+def column_names(first: pl.DataFrame, log: Log) -> str:
+    """The columns of a log that hold something in its first rows, by the log's own names."""
+    held = (name for name in first.columns if first[name].null_count() < first.height)
+    return ", ".join(dict.fromkeys(log.options.columns.get(name, name) for name in held))
+
+
 def as_named(batch: pl.DataFrame, log: Log, look: Look) -> pl.DataFrame:
     """The batch with the columns that the user calls by the log's own names, where they have other names here."""
     asked = (*look.columns(), *(look.by or ()), *(look.refine or ()), look.checkpoint)
@@ -248,17 +254,20 @@ def as_named(batch: pl.DataFrame, log: Log, look: Look) -> pl.DataFrame:
     )
 
 
-def strata(firsts: Sequence[pl.DataFrame], look: Look) -> dict[str, pl.DataType]:
+def strata(opened: Sequence[Opened], look: Look) -> dict[str, pl.DataType]:
     """The columns of the strata, with their types.
 
     Raises:
         StratagemError: a column that the user named is not in all logs.
     """
+    firsts = [log.first for log in opened]
     if look.by is not None:
         for name in look.by:
-            for first in firsts:
+            for log, first in zip(opened, firsts, strict=True):
                 if name not in first.columns and name != "problem_id":
-                    raise StratagemError(f"--by {name}: no such column; there are {', '.join(first.columns)}")
+                    raise StratagemError(
+                        f"--by {name}: no such column; there are {column_names(first, log.log)}"
+                    )
         return strata_types(firsts, look.by)
     return strata_types(firsts, usual_strata(firsts))
 

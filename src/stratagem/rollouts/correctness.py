@@ -122,9 +122,13 @@ def _advice(sample: pl.DataFrame) -> str:
             right := [word for word in words.sort() if word.strip().lower() in RIGHT]
         ):
             return f"column {name!r} may: --correct \"{quoted(name)} = '{right[0]}'\""
-    return "name one with --score, or give --correct 'COLUMN > 0'; the columns are " + ", ".join(
-        sample.columns
-    )
+    return f"name one with --score, or give --correct 'COLUMN > 0'; {_columns(sample)}"
+
+
+def _columns(sample: pl.DataFrame) -> str:
+    """The columns that hold something."""
+    held = (name for name in sample.columns if sample[name].null_count() < sample.height)
+    return f"the columns are {', '.join(held)}"
 
 
 def _without_copies(names: Sequence[str], sample: pl.DataFrame) -> list[str]:
@@ -139,7 +143,7 @@ def _without_copies(names: Sequence[str], sample: pl.DataFrame) -> list[str]:
 def _candidates(names: Sequence[str], sample: pl.DataFrame) -> str:
     """Each column with the values that it holds, those for form named as such."""
     if not names:
-        return f"the columns are {', '.join(sample.columns)}"
+        return _columns(sample)
     parts: list[str] = []
     for name in names:
         values = sample[name].drop_nulls().drop_nans().unique().sort()
