@@ -69,6 +69,8 @@ def test_a_log_is_the_same_with_its_messages_as_text(
         '[{"role": "user"}]',
         '[{"role": "user", "content": "x"}] and more',
         "[{'role': 'user', 'content': f()}]",
+        r"[{'x': '\( x \)'}, \(2\)]",
+        r'[{"x": "\( x \)"}]',
         "[{" * 2000,
     ],
 )

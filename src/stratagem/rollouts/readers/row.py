@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypedDict
@@ -19,7 +20,7 @@ QUESTION = "_question"  # the last messages of users, beside prompts that were l
 FAULTS = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError, OverflowError)
 USERS = ("user", "human", "HUMAN")  # the last as OpenCompass writes it
 ROLES = (*USERS, "assistant", "system", "developer", "tool", "function")
-STORED = r"^\s*\[\s*\{"  # how a text begins that may hold a list of messages
+STORED = r"""^\s*\[\s*\{\s*(["'])"""  # how a text begins that may hold a list of messages
 _STOPPED = {"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "tool_use", "completed", "complete"}
 _CUT = {
     "length",
@@ -204,13 +205,18 @@ def messages_of(value: Any, where: str) -> list[Mapping[str, Any]]:
 def stored_messages(text: str) -> list[Mapping[str, Any]] | None:
     """The messages that a text holds in JSON or as Python writes them, as CSV and tables of texts keep them; None for
     any other text."""
-    if re.match(STORED, text) is None:
+    begun = re.match(STORED, text)
+    if begun is None:
         return None
-    for parse in (json.loads, ast.literal_eval):
-        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError, BadRecord):
-            messages = messages_of(parse(text), "messages")
-            # An answer that is JSON itself may have roles too.
-            return messages if all(m["role"] in ROLES and "content" in m for m in messages) else None
+    with (
+        warnings.catch_warnings(),
+        contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError, BadRecord),
+    ):
+        warnings.simplefilter("ignore", SyntaxWarning)  # of another text, such as one with LaTeX
+        parsed = json.loads(text) if begun[1] == '"' else ast.literal_eval(text)
+        messages = messages_of(parsed, "messages")
+        # An answer that is JSON itself may have roles too.
+        return messages if all(m["role"] in ROLES and "content" in m for m in messages) else None
     return None
 
 
