@@ -10,9 +10,9 @@ SFT of F, B and FB as in Table 1 (preset quick, seed 0), then four samples of ea
 (`CRITERIA`): F is nearly as good as it gets, B has much to gain, and FB chooses evenly and is above chance on both
 types. What RL does with it is no part of this. Arms behind the first one that is outside are not trained.
 
-With `--train` the number of updates belongs to what is calibrated: from FIRST on the base is tried every EVERY updates,
-and its training ends at the first that passes. A seed that has not passed by LAST does not, nor one whose B is above
-its limit, which later updates only raise.
+With `--train` the number of updates belongs to what is calibrated: from FIRST on the base is tried every 100 updates
+(`--every`), and its training ends at the first that passes. A seed that has not passed by LAST does not, nor one whose
+B is above its limit, which later updates only raise.
 
 Everything is kept in folders, and goes on where it was stopped.
 """
@@ -43,7 +43,7 @@ from stratagem.workspace import read_json, write_json
 PROBLEMS, SAMPLES, LENGTHS = 480, 4, ((2, 5), (6, 9), (10, 15))
 PARTS = ((1, 1), (2, 2), (3, 5), (6, 8))
 JUDGED = (6, 9)
-FIRST, EVERY, LAST, MOST_SEEDS = {"finite_field": 2200, "five_ways": 3600}, 100, 6000, 24
+FIRST, LAST, MOST_SEEDS = {"finite_field": 2200, "five_ways": 3600}, 6000, 24
 RESULT = "calibration.json"
 Rows = Mapping[str, float]
 
@@ -142,13 +142,14 @@ def calibrate(base: Path, out: Path) -> bool:
     return passed
 
 
-def sought(config: BaseConfig, place: Path) -> bool:
-    """Train a base until it passes; `place` gets the base and each of its tries. False where none has passed."""
+def sought(config: BaseConfig, place: Path, every: int) -> bool:
+    """Train a base until it passes; `place` gets the base and each of its tries, so many updates apart. False where
+    none has passed."""
     tokenizer = make_tokenizer(vocabulary(make_task(config.task)))
 
     def good(model: Transformer, updates: int) -> bool:
         first = FIRST[config.task]
-        if updates < first or (updates - first) % EVERY:
+        if updates < first or (updates - first) % every:
             return False
         tried = place / f"at{updates}"
         if not (tried / "model").exists():
@@ -178,6 +179,7 @@ def main() -> None:
     parser.add_argument("--task", default="finite_field", choices=FIRST)
     parser.add_argument("--precision", default="fp32", choices=get_args(Precision))
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--every", type=int, default=100, help="updates between two tries")
     parser.add_argument("--wanted", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -186,7 +188,7 @@ def main() -> None:
         seeds = range(MOST_SEEDS) if given.seed is None else [given.seed]
         for tried, seed in enumerate(seeds, 1):
             config = BaseConfig(task=given.task, updates=LAST, precision=given.precision, seed=seed)
-            if sought(config, given.train / f"seed{seed}"):
+            if sought(config, given.train / f"seed{seed}", given.every):
                 passed.append(seed)
             print(f"{len(passed)} of {tried} passed ({', '.join(map(str, passed))})", flush=True)
             if len(passed) == given.wanted:
