@@ -237,8 +237,10 @@ def test_the_same_seed_gives_the_same_summary(routed: list[Path], rules: Look) -
 
 
 def test_what_differs_between_the_sides_is_said(tmp_path: Path, rules: Look) -> None:
-    shares = {"forward": (0.5, 0.5), "backward": (0.5, 0.5)}
-    logs = [log(tmp_path / f"{t}.jsonl", shares, temperature=t) for t in (0.6, 1.0)]
+    logs = [
+        log(tmp_path / f"{t}.jsonl", {"forward": (0.5, 0.5), "backward": (0.5, right)}, temperature=t)
+        for t, right in ((0.6, 0.5), (1.0, 0.6))
+    ]
     diagnosis = diagnose(logs, rules, names=["a", "b"], draws=100)
     assert diagnosis.warnings == ("temperature differs: a: 0.6; b: 1.0",)
 
