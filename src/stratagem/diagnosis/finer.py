@@ -42,7 +42,8 @@ def with_finer_rules(
         if min(shares, default=0.0) > MOST:
             each = ", ".join(f"{share:.0%} of {side}" for share, (side, _) in zip(shares, sides, strict=True))
             note = taken_in_place(name, rules, rule, f"most responses ({each})")
-            labelled = [_labelled_by(log, read_rules(name)) for log in opened]
+            finer = read_rules(name)
+            labelled = [_labelled_by(log, finer) for log in opened]
             return [replace(labelled[0], notes=(*labelled[0].notes, note)), *labelled[1:]]
     return list(opened)
 
@@ -50,10 +51,15 @@ def with_finer_rules(
 def _first_responses(log: Opened, progress: Callable[[str, int], None]) -> list[tuple[str, pl.DataFrame]]:
     """The names of the sides that a log holds, and the first responses of each (completion).
 
-    A log of checkpoints is read twice: which runs of them make a side is known at its end alone.
+    A log of checkpoints is read twice: which runs of them make a side is known at its end alone. Of another, its first
+    batch is nearly always enough.
     """
     sides = [(log.name, pl.lit(True))]
-    if log.look.checkpoint is not None:
+    if log.look.checkpoint is None:
+        first = log.first.select("completion").drop_nulls().head(LOOKED_AT)
+        if first.height == LOOKED_AT:
+            return [(log.name, first)]
+    else:
         runs = checkpoint_runs(checkpoints_of(log, progress), log.look.window)
         sides = [(run_name(run), pl.col("checkpoint").is_in(run)) for run in runs]
     texts = {name: pl.DataFrame(schema={"completion": pl.String}) for name, _ in sides}

@@ -16,7 +16,7 @@ from stratagem.labelling.fit import unfit_notes
 from stratagem.labelling.rules import RuleSet, label_frame, read_rules
 from stratagem.records import FORM, UNPARSED, StratagemError
 from stratagem.result import SideFacts, Spread
-from stratagem.rollouts.correctness import Correctness, choose
+from stratagem.rollouts.correctness import Correctness, choose, held_columns
 from stratagem.rollouts.log import Log, read_rollouts
 from stratagem.rollouts.problems import METHODS, NONE, check_ids, local_keys, named_columns, problem_rows
 from stratagem.rollouts.readers.row import ReadOptions
@@ -241,8 +241,7 @@ def checkpoints_of(opened: Opened, progress: Callable[[str, int], None]) -> set[
 
 def column_names(first: pl.DataFrame, log: Log) -> str:
     """The columns of a log that hold something in its first rows, by the log's own names."""
-    held = (name for name in first.columns if first[name].null_count() < first.height)
-    return ", ".join(dict.fromkeys(log.options.columns.get(name, name) for name in held))
+    return ", ".join(dict.fromkeys(log.options.columns.get(name, name) for name in held_columns(first)))
 
 
 def as_named(batch: pl.DataFrame, log: Log, look: Look) -> pl.DataFrame:

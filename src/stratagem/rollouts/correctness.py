@@ -126,9 +126,12 @@ def _advice(sample: pl.DataFrame) -> str:
 
 
 def _columns(sample: pl.DataFrame) -> str:
+    return f"the columns are {', '.join(held_columns(sample))}"
+
+
+def held_columns(sample: pl.DataFrame) -> list[str]:
     """The columns that hold something."""
-    held = (name for name in sample.columns if sample[name].null_count() < sample.height)
-    return f"the columns are {', '.join(held)}"
+    return [name for name in sample.columns if sample[name].null_count() < sample.height]
 
 
 def _without_copies(names: Sequence[str], sample: pl.DataFrame) -> list[str]:
